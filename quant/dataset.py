@@ -1,0 +1,180 @@
+"""A calibration or evaluation set: arrays for the model's inputs, in batches, with labels where they are given."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from quant.errors import InputMismatch, NonFiniteData, UnreadableDataset
+
+BATCH = 8
+"""Samples a batch: the activations of 8 samples are all that is ever held."""
+_EXTRAS = ("labels", "images", "mean", "std")
+
+
+@dataclass(frozen=True)
+class Images:
+    """uint8 images (N, H, W[, C]), normalised on the fly to (images / 255 - mean) / std, channels first."""
+
+    pixels: NDArray[np.uint8]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+    def batch(self, window: slice) -> NDArray[np.float32]:
+        pixels = self.pixels[window]
+        pixels = pixels[..., None] if pixels.ndim == 3 else pixels
+        normalised = (pixels.astype(np.float32) / 255 - self.mean.astype(np.float32)) / self.std.astype(
+            np.float32
+        )
+        return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples for every input of one model; `batch` is the model's own where it is fixed, else 8."""
+
+    inputs: Mapping[str, NDArray[np.generic] | Images]
+    labels: NDArray[np.int64] | None
+    samples: int
+    batch: int
+
+    @property
+    def used(self) -> int:
+        """How many samples are used: a model of fixed batch cannot take an incomplete last one."""
+        return self.samples - (self.samples % self.batch if self.batch != BATCH else 0)
+
+    def batches(self) -> Iterator[dict[str, NDArray[np.generic]]]:
+        for start in range(0, self.used, self.batch):
+            window = slice(start, min(start + self.batch, self.used))
+            yield {
+                name: source.batch(window) if isinstance(source, Images) else source[window]
+                for name, source in self.inputs.items()
+            }
+
+
+def read_dataset(path: Path, model: ir.Model) -> Dataset:
+    """The `.npz` or `.npy` at `path`, checked against the model's inputs.
+
+    Raises:
+        UnreadableDataset: not an npz or npy file, cut short, or with pickled objects.
+        InputMismatch: an array is missing, or of a name, dtype or shape that the model does not take.
+        NonFiniteData: an array holds NaN or infinity.
+    """
+    arrays = _read_arrays(path)
+    inputs = [value for value in model.graph.inputs if not value.is_initializer()]
+    arrays = _name_single(arrays, inputs)
+    sources = {str(value.name): _source(value, arrays, inputs) for value in inputs}
+    unknown = sorted(set(arrays) - set(sources) - set(_EXTRAS))
+    if unknown:
+        raise InputMismatch(
+            f"array {unknown[0]!r} is no input of the model; its inputs are {_wanted(inputs)}"
+        )
+    counts = {name: len(s.pixels if isinstance(s, Images) else s) for name, s in sources.items()}
+    if "labels" in arrays:
+        counts["labels"] = len(arrays["labels"])
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        raise InputMismatch(f"every array needs the same number of samples, at least one; found {counts}")
+    samples = next(iter(counts.values()))
+    batch = _fixed_batch(inputs) or BATCH
+    if samples < batch != BATCH:
+        raise InputMismatch(f"the model takes batches of exactly {batch} samples; the dataset has {samples}")
+    labels = arrays["labels"].astype(np.int64).reshape(samples) if "labels" in arrays else None
+    return Dataset(sources, labels, samples, batch)
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"": loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (ValueError, OSError, EOFError, BadZipFile, KeyError) as error:
+        first = str(error).split("\n")[0][:200]
+        raise UnreadableDataset(
+            f"the dataset cannot be read ({first}); accepted: .npz or .npy of plain arrays, no pickled objects"
+        ) from None
+
+
+def _name_single(
+    arrays: dict[str, NDArray[np.generic]], inputs: list[ir.Value]
+) -> dict[str, NDArray[np.generic]]:
+    """A `.npy` holds one array without a name: it is for the only input."""
+    if "" not in arrays:
+        return arrays
+    if len(inputs) != 1:
+        raise InputMismatch(f"a .npy file is for a model of one input; this one has {_wanted(inputs)}")
+    return {str(inputs[0].name): arrays[""]}
+
+
+def _source(
+    value: ir.Value, arrays: Mapping[str, NDArray[np.generic]], inputs: list[ir.Value]
+) -> NDArray[np.generic] | Images:
+    name = str(value.name)
+    if name not in arrays and "images" in arrays and len(inputs) == 1:
+        return _images(arrays, value)
+    if name not in arrays:
+        found = ", ".join(sorted(arrays)) or "nothing"
+        raise InputMismatch(f"array {name!r} is missing (found: {found}); accepted: {_wanted(inputs)}")
+    array = arrays[name]
+    if value.dtype is not None and array.dtype != value.dtype.numpy():
+        raise InputMismatch(f"array {name!r} is {array.dtype}; accepted: {value.dtype.numpy()}")
+    _check_shape(name, array.shape, value)
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise NonFiniteData(f"array {name!r} holds {array[where]} at {list(where)}; accepted: finite values")
+    return array
+
+
+def _images(arrays: Mapping[str, NDArray[np.generic]], value: ir.Value) -> Images:
+    pixels = arrays["images"]
+    if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4):
+        raise InputMismatch(f"array 'images' is {pixels.dtype} of shape {list(pixels.shape)}; "
+                            "accepted: uint8, (N, H, W) or (N, H, W, C)")  # fmt: skip
+    images = Images(
+        pixels.astype(np.uint8, copy=False),
+        np.asarray(arrays.get("mean", np.zeros(1)), np.float64).reshape(-1),
+        np.asarray(arrays.get("std", np.ones(1)), np.float64).reshape(-1),
+    )
+    channels = 1 if pixels.ndim == 3 else pixels.shape[3]
+    if {images.mean.size, images.std.size} - {1, channels} or not (images.std > 0).all():
+        raise InputMismatch(f"'mean' and 'std' need 1 or {channels} finite values, std above zero")
+    _check_shape("images", (len(pixels), channels, *pixels.shape[1:3]), value)
+    return images
+
+
+def _check_shape(name: str, shape: tuple[int, ...], value: ir.Value) -> None:
+    """The first axis counts samples; the others must be what the model declares."""
+    if value.shape is None:
+        return
+    wanted = list(value.shape)
+    fits = len(wanted) == len(shape) and all(
+        not isinstance(size, int) or size == given for size, given in zip(wanted[1:], shape[1:], strict=True)
+    )
+    if not fits:
+        raise InputMismatch(f"array {name!r} has shape {list(shape)}; accepted: {_shape(value)}")
+
+
+def _fixed_batch(inputs: list[ir.Value]) -> int | None:
+    for value in inputs:
+        if value.shape is not None and len(value.shape) and isinstance(value.shape[0], int):
+            return value.shape[0]
+    return None
+
+
+def _shape(value: ir.Value) -> str:
+    if value.shape is None:
+        return "any shape"
+    sizes = [
+        "N",
+        *(str(size) if isinstance(size, int) else str(size.value or "?") for size in value.shape[1:]),
+    ]
+    return f"[{', '.join(sizes)}]"
+
+
+def _wanted(inputs: list[ir.Value]) -> str:
+    return ", ".join(f"{v.name!r} ({v.dtype.numpy() if v.dtype else 'any'} {_shape(v)})" for v in inputs)

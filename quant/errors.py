@@ -1,0 +1,121 @@
+"""The failures of quantd, as one tree with stable codes.
+
+QuantdError
+├── ModelError            model.invalid
+│   ├── UnreadableModel       model.unreadable
+│   ├── UnsupportedFormat     model.unsupported_format
+│   ├── MissingExternalData   model.missing_external_data
+│   ├── UnsupportedOpset      model.unsupported_opset
+│   ├── UnsupportedOperator   model.unsupported_operator
+│   ├── NothingToQuantize     model.nothing_to_quantize
+│   └── NonFiniteWeight       model.non_finite_weight
+├── DatasetError          dataset.invalid
+│   ├── UnreadableDataset     dataset.unreadable
+│   ├── InputMismatch         dataset.input_mismatch
+│   └── NonFiniteData         dataset.non_finite
+├── SpecError             spec.invalid
+│   └── DataRequired          spec.data_required
+└── ExportError           export.invalid
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One fault at one place of a document: an RFC 6901 JSON pointer and what is wrong there."""
+
+    pointer: str
+    detail: str
+
+
+class QuantdError(Exception):
+    """A failure that a caller can act on.
+
+    `detail` says what was wrong, where, and what would be accepted; `errors` points into the caller's document.
+    """
+
+    code: ClassVar[str] = "internal"
+    title: ClassVar[str] = "The job could not be done"
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = tuple(errors)
+
+
+class ModelError(QuantdError):
+    code = "model.invalid"
+    title = "The model cannot be quantized"
+
+
+class UnreadableModel(ModelError):
+    code = "model.unreadable"
+    title = "The file is not a readable model"
+
+
+class UnsupportedFormat(ModelError):
+    code = "model.unsupported_format"
+    title = "The file is of a kind that is not accepted"
+
+
+class MissingExternalData(ModelError):
+    code = "model.missing_external_data"
+    title = "The model's external data is missing"
+
+
+class UnsupportedOpset(ModelError):
+    code = "model.unsupported_opset"
+    title = "The model's opset is not supported"
+
+
+class UnsupportedOperator(ModelError):
+    code = "model.unsupported_operator"
+    title = "The model uses an operator that is not supported"
+
+
+class NothingToQuantize(ModelError):
+    code = "model.nothing_to_quantize"
+    title = "The model has no layer to quantize"
+
+
+class NonFiniteWeight(ModelError):
+    code = "model.non_finite_weight"
+    title = "A weight is NaN or infinite"
+
+
+class DatasetError(QuantdError):
+    code = "dataset.invalid"
+    title = "The dataset cannot be used"
+
+
+class UnreadableDataset(DatasetError):
+    code = "dataset.unreadable"
+    title = "The file is not a readable dataset"
+
+
+class InputMismatch(DatasetError):
+    code = "dataset.input_mismatch"
+    title = "The dataset does not fit the model's inputs"
+
+
+class NonFiniteData(DatasetError):
+    code = "dataset.non_finite"
+    title = "The dataset holds NaN or infinite values"
+
+
+class SpecError(QuantdError):
+    code = "spec.invalid"
+    title = "The spec is not valid"
+
+
+class DataRequired(SpecError):
+    code = "spec.data_required"
+    title = "The spec asks for data that was not given"
+
+
+class ExportError(QuantdError):
+    code = "export.invalid"
+    title = "The quantized model does not run"

@@ -1,0 +1,26 @@
+"""Constants of a graph: reading the array behind a value, adding an initializer."""
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+
+def constant(value: ir.Value | None) -> NDArray[np.generic] | None:
+    """The array behind an initializer that no caller can override; None for anything else."""
+    if value is None or value.const_value is None or value.is_graph_input():
+        return None
+    return value.const_value.numpy()
+
+
+def add_initializer(graph: ir.Graph, name: str, array: NDArray[np.generic] | ir.TensorProtocol) -> ir.Value:
+    """A new initializer; a name that is taken gets a number."""
+    unique, number = name, 1
+    while unique in graph.initializers:
+        unique, number = f"{name}_{number}", number + 1
+    tensor = ir.tensor(array)
+    tensor.name = unique
+    value = ir.Value(
+        name=unique, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape), const_value=tensor
+    )
+    graph.register_initializer(value)
+    return value

@@ -1,0 +1,91 @@
+"""Bringing a model to the form that the rest of quant works on.
+
+Ensures: opset 21 or later; constants are initializers; initializers are not graph inputs; BatchNormalization
+behind a layer is folded into it; a constant Gemm factor is 1; every node has a name of its own.
+"""
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx import version_converter
+from onnx_ir.passes import common as passes
+
+from quant.errors import UnsupportedOpset
+from quant.graph.batchnorm import fold_batchnorm
+from quant.graph.constants import add_initializer, constant
+
+OPSET = 21
+
+
+def normalise(model: ir.Model) -> ir.Model:
+    """A model that computes the same outputs in the form above.
+
+    Raises:
+        UnsupportedOpset: the model cannot be brought to opset 21.
+    """
+    model = _at_opset(model)
+    passes.RemoveInitializersFromInputsPass()(model)
+    passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    for node in list(model.graph):
+        if node.op_type in ("Identity", "Reshape", "Transpose"):
+            _fold_constant_layout(model.graph, node)
+        elif node.op_type == "Gemm":
+            _fold_gemm_factors(model.graph, node)
+    fold_batchnorm(model.graph)
+    passes.RemoveUnusedNodesPass()(model)
+    passes.TopologicalSortPass()(model)
+    _name_nodes(model.graph)
+    return model
+
+
+def _at_opset(model: ir.Model) -> ir.Model:
+    if model.opset_imports.get("", 0) >= OPSET:
+        return model
+    try:
+        converted = version_converter.convert_version(ir.to_proto(model), OPSET)
+    except (RuntimeError, onnx.checker.ValidationError) as error:
+        first = str(error).strip().split("\n")[0][:300]
+        raise UnsupportedOpset(f"the model cannot be brought to opset {OPSET}: {first}") from None
+    return ir.from_proto(converted)
+
+
+def _fold_constant_layout(graph: ir.Graph, node: ir.Node) -> None:
+    """A weight behind an Identity, Reshape or Transpose becomes a weight of its own."""
+    data = constant(node.inputs[0])
+    if data is None:
+        return
+    if node.op_type == "Identity":
+        folded = data
+    elif node.op_type == "Transpose":
+        folded = np.ascontiguousarray(np.transpose(data, node.attributes.get_ints("perm")))
+    else:
+        shape = constant(node.inputs[1])
+        if shape is None or 0 in shape:
+            return
+        folded = data.reshape([int(size) for size in shape])
+    value = add_initializer(graph, f"{node.outputs[0].name}_constant", folded)
+    node.outputs[0].replace_all_uses_with(value)
+
+
+def _fold_gemm_factors(graph: ir.Graph, node: ir.Node) -> None:
+    """alpha goes into a constant B, beta into a constant C: the integer kernels know neither."""
+    for name, index in (("alpha", 1), ("beta", 2)):
+        factor = node.attributes.get_float(name, 1.0)
+        value = node.inputs[index] if index < len(node.inputs) else None
+        array = constant(value)
+        if factor == 1.0 or value is None or array is None:
+            continue
+        scaled = (array.astype(np.float64) * factor).astype(array.dtype)
+        node.replace_input_with(index, add_initializer(graph, f"{value.name}_{name}", scaled))
+        node.attributes.add(ir.AttrFloat32(name, 1.0))
+
+
+def _name_nodes(graph: ir.Graph) -> None:
+    taken: set[str] = set()
+    for index, node in enumerate(graph):
+        base = node.name or f"{node.op_type}_{index}"
+        name, number = base, 1
+        while name in taken:
+            name, number = f"{base}_{number}", number + 1
+        node.name = name
+        taken.add(name)

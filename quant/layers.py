@@ -1,0 +1,83 @@
+"""Every layer of a model quantized by its own section of the spec."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import onnx_ir as ir
+
+from quant.calibration import ActivationRange
+from quant.errors import NothingToQuantize
+from quant.export.qdq import BIAS_LIMIT
+from quant.graph.constants import constant
+from quant.graph.inventory import Layer, Skipped, inventory
+from quant.spec import Spec, Weights
+from quant.weights import FittedWeight, QuantizedWeight, clip_bound, fit_weight, quantize_weight
+
+
+@dataclass(frozen=True)
+class QuantizedLayer:
+    """One layer with its section of the spec, its fit and its quantized weight; `seconds` is what that took."""
+
+    layer: Layer
+    spec: Weights
+    fitted: FittedWeight
+    quantized: QuantizedWeight
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def quantize_layers(
+    model: ir.Model, spec: Spec, progress: Callable[[int, int, str], None]
+) -> tuple[list[QuantizedLayer], list[Skipped]]:
+    """Fit and quantize every layer that the spec does not skip.
+
+    Raises:
+        NothingToQuantize: no layer is left.
+    """
+    layers, skipped = inventory(model)
+    work: list[tuple[Layer, Weights]] = []
+    for layer in layers:
+        section = spec.weights_for(layer.name, layer.op)
+        if section is None:
+            skipped.append(Skipped(layer.name, layer.op, "a layer rule of the spec skips it"))
+        else:
+            work.append((layer, section))
+    if not work:
+        left = "".join(f"; {s.name!r} stays in float: {s.reason}" for s in skipped[:3])
+        raise NothingToQuantize(
+            f"no Conv, ConvTranspose, Gemm or MatMul with a constant float32 weight{left}"
+        )
+    quantized = []
+    for done, (layer, section) in enumerate(work):
+        progress(done, len(work), layer.name)
+        quantized.append(_quantize(layer, section))
+    return quantized, skipped
+
+
+def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> QuantizedLayer:
+    """Widen the bound of channels whose bias would not fit int32 at the scale of input times weight.
+
+    That happens to channels whose weights are almost zero beside their bias, and costs them nothing visible.
+    """
+    bias = constant(done.layer.bias)
+    activation = ranges.get(str(done.layer.operand(done.layer.input_index).name))
+    scale = done.quantized.scale
+    if bias is None or activation is None or scale.size not in (1, bias.size):
+        return done
+    needed = np.abs(bias.astype(np.float64).reshape(-1)) / (float(activation.scale) * BIAS_LIMIT)
+    needed = needed if scale.size > 1 else needed.max(keepdims=True)
+    narrow = needed > scale.reshape(-1)
+    if not narrow.any():
+        return done
+    clip = np.where(narrow, needed * (2 ** (done.spec.bits - 1) - 1), done.quantized.clip)
+    note = f"the scale of {int(narrow.sum())} rows was widened so that their bias fits int32"
+    return replace(done, quantized=quantize_weight(done.fitted, done.spec, clip), notes=(*done.notes, note))
+
+
+def _quantize(layer: Layer, section: Weights) -> QuantizedLayer:
+    begun = time.perf_counter()
+    fitted = fit_weight(layer.weight, layer.axis, section)
+    quantized = quantize_weight(fitted, section, clip_bound(fitted, section))
+    return QuantizedLayer(layer, section, fitted, quantized, time.perf_counter() - begun)

@@ -1,0 +1,157 @@
+"""The way of a job: load -> normalise -> fit and quantize -> calibrate -> export -> evaluate -> report."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from quant.calibration import ActivationRange, calibrate
+from quant.dataset import Dataset, read_dataset
+from quant.errors import ExportError
+from quant.evaluation import UNMEASURED, Figures, evaluate
+from quant.export.qdq import export_qdq
+from quant.gates import GateResult, Verdict, check_gates, junit_xml, verdict
+from quant.graph.inventory import Skipped
+from quant.graph.load import load
+from quant.graph.normalise import normalise
+from quant.graph.placement import quantized_activations
+from quant.layers import QuantizedLayer, fit_bias, quantize_layers
+from quant.manifest import manifest_json, stamp
+from quant.metrics import sqnr_db
+from quant.report import layer_report, model_report, report_html, report_json
+from quant.runtime import Session, optimised_operators
+from quant.spec import require_data, resolve
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with stage, steps done, steps in all, and what is being worked on."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files of one job; `name` is the model's file name as its owner knows it."""
+
+    model: Path
+    name: str
+    spec: Mapping[str, Any]
+    calibration: Path | None = None
+    evaluation: Path | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the job record keeps; `timings` are seconds by layer, which no artifact holds."""
+
+    summary: dict[str, Any]
+    verdict: Verdict
+    gates: list[GateResult]
+    timings: dict[str, float]
+
+
+def quantize_model(inputs: Inputs, out: Path, progress: Progress) -> Outcome:
+    """Quantize one model and write model.onnx, report.json, report.html, gates.junit.xml and manifest.json to `out`.
+
+    Raises:
+        QuantdError: anything a caller can act on; see `quant.errors`.
+    """
+    started = time.perf_counter()
+    spec = resolve(inputs.spec)
+    require_data(spec, calibration=inputs.calibration is not None, evaluation=inputs.evaluation is not None)
+
+    progress("loading", 0, 1, inputs.name)
+    source = inputs.model.read_bytes()
+    model = load(source)
+    calibration = read_dataset(inputs.calibration, model) if inputs.calibration else None
+    evaluation = read_dataset(inputs.evaluation, model) if inputs.evaluation else None
+    reference = Session(source)
+
+    progress("normalising", 0, 1, inputs.name)
+    model = normalise(model)
+    layers, skipped = quantize_layers(model, spec, _within(progress, "fitting"))
+    ranges: dict[str, ActivationRange] = {}
+    if spec.activations is not None and calibration is not None:
+        ranges = calibrate(model, _activations(layers), calibration, _samples(progress, "calibrating"))
+        layers = [fit_bias(layer, ranges) for layer in layers]
+
+    progress("exporting", 0, 1, "model.onnx")
+    export_qdq(model, [(done.layer, done.quantized) for done in layers], ranges, spec.export.weight_storage)
+    exported = stamp(model, spec, source)
+    quantized = Session(exported, "the quantized model", ExportError)
+    figures = UNMEASURED
+    if evaluation is not None:
+        figures = evaluate(reference, quantized, evaluation, _samples(progress, "evaluating"))
+    elif calibration is not None:
+        quantized.run(next(calibration.batches()))
+
+    progress("storing", 0, 1, "report.json")
+    entries = [layer_report(done) for done in layers]
+    summary = _summary(source, exported, layers, skipped, figures)
+    gates = check_gates(spec.gates, summary, entries)
+    warnings = _warnings(exported)
+    report = model_report(summary, entries, skipped, _used(calibration, evaluation), warnings, spec)
+    artifacts = {
+        "model.onnx": exported,
+        "report.json": report_json(report),
+        "report.html": report_html(report, inputs.name, gates),
+        "gates.junit.xml": junit_xml(gates),
+    }
+    roles = {"model": inputs.model, "calibration": inputs.calibration, "evaluation": inputs.evaluation}
+    artifacts["manifest.json"] = manifest_json(roles, spec, artifacts)
+    for name, data in artifacts.items():
+        (out / name).write_bytes(data)
+    summary["seconds"] = time.perf_counter() - started
+    return Outcome(summary, verdict(gates), gates, {done.layer.name: done.seconds for done in layers})
+
+
+def _activations(layers: Sequence[QuantizedLayer]) -> list[str]:
+    return [str(value.name) for value in quantized_activations([done.layer for done in layers])]
+
+
+def _within(progress: Progress, stage: str) -> Callable[[int, int, str], None]:
+    return lambda done, total, message: progress(stage, done, total, message)
+
+
+def _samples(progress: Progress, stage: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(stage, done, total, f"{done} of {total} samples")
+
+
+def _summary(
+    source: bytes,
+    exported: bytes,
+    layers: Sequence[QuantizedLayer],
+    skipped: Sequence[Skipped],
+    figures: Figures,
+) -> dict[str, Any]:
+    """CONTRACT's summary; `weight_sqnr_db` is over all quantized weights together, `seconds` stays None here."""
+    parameters = [done.layer.weight.size for done in layers]
+    errors = [done.quantized.error for done in layers]
+    signal = sum(float((done.layer.weight.astype("float64") ** 2).sum()) for done in layers)
+    noise = sum(error.mse * size for error, size in zip(errors, parameters, strict=True))
+    return {
+        "bytes_before": len(source),
+        "bytes_after": len(exported),
+        "size_ratio": len(exported) / len(source),
+        "layers": len(layers) + len(skipped),
+        "quantized_layers": len(layers),
+        "weight_sqnr_db": sqnr_db(signal, noise),
+        **figures,
+        "seconds": None,
+    }
+
+
+def _used(calibration: Dataset | None, evaluation: Dataset | None) -> dict[str, Any]:
+    """Which samples calibrated and which evaluated: the first `used` of each set."""
+    return {
+        role: None if data is None else {"given": data.samples, "used": data.used, "batch": data.batch}
+        for role, data in (("calibration", calibration), ("evaluation", evaluation))
+    }
+
+
+def _warnings(exported: bytes) -> list[str]:
+    """What the optimised graph shows that its owner should know."""
+    left = optimised_operators(exported)["DequantizeLinear(weight)"]
+    if not left:
+        return []
+    return [f"{left} weights are dequantized at every inference: ONNX Runtime has no integer kernel for them"]

@@ -1,0 +1,95 @@
+"""The report: what was done to each layer and what it cost, as JSON and as one self-contained page."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from quant.gates import GateResult
+from quant.graph.inventory import Skipped
+from quant.layers import QuantizedLayer
+from quant.spec import Spec
+from quant.weights import FittedWeight
+
+WORST = 5
+"""How many layers `worst_layers` names."""
+
+
+def layer_report(done: QuantizedLayer) -> dict[str, Any]:
+    """One layer's entry; sizes in bytes, SQNR in dB, errors in the weight's unit."""
+    layer, spec, fitted, quantized = done.layer, done.spec, done.fitted, done.quantized
+    error = quantized.error
+    return {
+        "name": layer.name,
+        "op": layer.op,
+        "weight_shape": list(layer.weight.shape),
+        "parameters": int(layer.weight.size),
+        "bits": quantized.bits,
+        "granularity": spec.granularity,
+        "grid": spec.grid.name,
+        "clipping": spec.clipping.name,
+        "distribution": dict(sorted(Counter(fitted.fit.family).items())),
+        "fits": _fits(fitted, per_channel=spec.granularity == "channel"),
+        "candidates": fitted.fit.candidates_summary(),
+        "clip_ratio": error.clip_ratio,
+        "clipped_fraction": error.clipped_fraction,
+        "weight": {
+            "mae": error.mae,
+            "mse": error.mse,
+            "sqnr_db": error.sqnr_db,
+            "mae_expected": error.mae_expected,
+            "mse_expected": error.mse_expected,
+        },
+        "output": None,
+        "bound": None,
+        "bytes_before": int(layer.weight.nbytes),
+        "bytes_after": -(-layer.weight.size * quantized.bits // 8) + quantized.scale.nbytes,
+        "seconds": None,
+        "notes": [*fitted.fit.notes, *done.notes],
+    }
+
+
+def model_report(
+    summary: Mapping[str, Any],
+    layers: Sequence[Mapping[str, Any]],
+    skipped: Sequence[Skipped],
+    samples: Mapping[str, Any],
+    warnings: Sequence[str],
+    spec: Spec,
+) -> dict[str, Any]:
+    """The whole report; it holds no clock, so that equal input gives equal bytes (`seconds` is null)."""
+    worst = sorted(layers, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST]
+    return {
+        "summary": dict(summary),
+        "spec": spec.model_dump(mode="json"),
+        "samples": dict(samples),
+        "layers": list(layers),
+        "worst_layers": [layer["name"] for layer in worst],
+        "skipped": [{"name": s.name, "op": s.op, "reason": s.reason} for s in skipped],
+        "warnings": list(warnings),
+        "total_mean_shift": None,
+        "error_bound": None,
+    }
+
+
+def report_json(report: Mapping[str, Any]) -> bytes:
+    return (json.dumps(report, indent=1, allow_nan=False) + "\n").encode()
+
+
+def report_html(report: Mapping[str, Any], title: str, gates: Sequence[GateResult]) -> bytes:
+    """The report as one page that needs no network; every text from the model is escaped."""
+    environment = Environment(
+        loader=PackageLoader("quant", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template("report.html").render(report=report, title=title, gates=gates).encode()
+
+
+def _fits(fitted: FittedWeight, *, per_channel: bool) -> list[dict[str, Any]]:
+    """The chosen family's figures row by row; `channel` is null for a scale of the whole tensor."""
+    rows = range(len(fitted.statistics.count))
+    return [{"channel": row if per_channel else None, **fitted.fit.describe(row)} for row in rows]

@@ -1,0 +1,80 @@
+"""ONNX Runtime as quantd uses it: sessions, batched runs and the optimised graph."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from quant.errors import ModelError, QuantdError
+
+VERSION = str(ort.__version__)
+Feeds = Mapping[str, NDArray[np.generic]]
+
+ort.set_default_logger_severity(4)  # a session's failure is raised and reported; the log would repeat it
+
+
+class Session:
+    """A model loaded on the CPU; `failure` is what is raised where ONNX Runtime cannot load or run it.
+
+    Raises:
+        QuantdError: of the kind `failure`; ONNX Runtime's own reason is in the detail.
+    """
+
+    def __init__(
+        self, model: bytes, what: str = "the model", failure: type[QuantdError] = ModelError
+    ) -> None:
+        try:
+            self._session = ort.InferenceSession(model, _options(), providers=["CPUExecutionProvider"])
+        except Exception as error:  # noqa: BLE001 - its exceptions share no base below Exception
+            raise failure(f"ONNX Runtime {VERSION} cannot load {what}: {_reason(error)}") from None
+        self._what, self._failure = what, failure
+        self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+
+    def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> list[NDArray[np.generic]]:
+        """The values of `outputs` (all of the graph's outputs by default) for one batch.
+
+        Raises:
+            QuantdError: of the session's kind; an operator failed on this input.
+        """
+        try:
+            values: list[NDArray[np.generic]] = self._session.run(outputs, feeds)
+        except Exception as error:  # noqa: BLE001 - as above
+            raise self._failure(f"ONNX Runtime {VERSION} cannot run {self._what}: {_reason(error)}") from None
+        return values
+
+
+def optimised_operators(model: bytes) -> Counter[str]:
+    """How often each operator occurs in the graph that ONNX Runtime really executes.
+
+    A `DequantizeLinear` of a weight that is left there runs at every inference; it is counted under
+    `"DequantizeLinear(weight)"` too.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "optimised.onnx")
+        options = _options()
+        options.optimized_model_filepath = str(path)
+        ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        graph = onnx.load(path).graph
+    counts = Counter(node.op_type for node in graph.node)
+    constants = {tensor.name for tensor in graph.initializer}
+    counts["DequantizeLinear(weight)"] = sum(
+        node.op_type == "DequantizeLinear" and node.input[0] in constants for node in graph.node
+    )
+    return counts
+
+
+def _options() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    return options
+
+
+def _reason(error: Exception) -> str:
+    """The first line of ONNX Runtime's message, without its own source locations."""
+    text = str(error).strip().split("\n")[0]
+    return text.removeprefix("[ONNXRuntimeError] : ")[:400]

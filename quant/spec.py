@@ -1,0 +1,215 @@
+"""The quantization spec: what a caller may ask for, with its presets and its defaults.
+
+Importing this module loads neither onnx nor scipy: the gateway validates specs with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from quant import registry
+from quant.clipping.auto import Auto
+from quant.errors import DataRequired, FieldError, SpecError
+from quant.grids.uniform import Uniform
+from quant.registry import ClipRuleField, GridField
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "int8": {"weights": {"bits": 8}, "activations": {"bits": 8}},
+    "int8-weights": {"weights": {"bits": 8}, "activations": None},
+    "int4": {"weights": {"bits": 4}, "activations": {"bits": 8}},
+    "int4-weights": {"weights": {"bits": 4}, "activations": None},
+}
+"""What each preset says where the caller is silent; weights without activations are weight-only."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Weights(_Part):
+    """How weights are quantized."""
+
+    bits: Literal[8, 4] = 8
+    granularity: Literal["tensor", "channel"] = "channel"
+    symmetric: Literal[True] = True
+    grid: GridField = Uniform()
+    clipping: ClipRuleField = Auto()
+    distributions: tuple[str, ...] = Field(default=tuple(registry.DISTRIBUTIONS), min_length=1)
+    selection: Literal["aic", "bic", "ks"] = "aic"
+    rounding: Literal["nearest"] = "nearest"
+
+    @field_validator("distributions")
+    @classmethod
+    def _known_distributions(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(names) - set(registry.DISTRIBUTIONS))
+        if unknown:
+            raise ValueError(f"unknown: {', '.join(unknown)}; accepted: {', '.join(registry.DISTRIBUTIONS)}")
+        if len(set(names)) < len(names):
+            raise ValueError("a family is named twice; name each once")
+        return names
+
+    @field_validator("grid")
+    @classmethod
+    def _exportable_grid(cls, grid: GridField) -> GridField:
+        if not isinstance(grid, Uniform):
+            raise ValueError(f"{grid.name} cannot be exported by this version; accepted: uniform")
+        return grid
+
+
+class Activations(_Part):
+    """How activations are quantized; needs calibration data."""
+
+    bits: Literal[8] = 8
+    symmetric: Literal[False] = False
+    clipping: Literal["minmax"] = "minmax"
+
+
+class WeightsOverride(_Part):
+    """The part of `Weights` that a layer rule replaces; what it leaves out stays as it is for the model."""
+
+    bits: Literal[8, 4] | None = None
+    granularity: Literal["tensor", "channel"] | None = None
+    clipping: ClipRuleField | None = None
+
+    def apply(self, weights: Weights) -> Weights:
+        return weights.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
+
+
+class OperatorMatch(_Part):
+    """Matches every layer of one operator, such as `{op: Conv}`."""
+
+    op: Literal["Conv", "ConvTranspose", "Gemm", "MatMul"]
+
+
+class LayerRule(_Part):
+    """An exception for the layers that `match` names: a glob on the layer's name, or an operator."""
+
+    match: str | OperatorMatch
+    skip: bool = False
+    weights: WeightsOverride = WeightsOverride()
+
+    def matches(self, name: str, op: str) -> bool:
+        if isinstance(self.match, OperatorMatch):
+            return self.match.op == op
+        return fnmatchcase(name, self.match)
+
+
+class Export(_Part):
+    """How the quantized model is stored."""
+
+    format: Literal["qdq"] = "qdq"
+    opset: Literal[21] = 21
+    weight_storage: Literal["fast", "direct"] = "fast"
+    profile: Literal["ort-cpu"] = "ort-cpu"
+
+
+class Gates(_Part):
+    """What the quantized model must reach; points are percentage points, agreement and ratio are fractions."""
+
+    min_output_sqnr_db: float | None = None
+    max_top1_drop_points: float | None = Field(default=None, ge=0)
+    min_top1_agreement: float | None = Field(default=None, ge=0, le=1)
+    max_size_ratio: float | None = Field(default=None, gt=0)
+    min_layer_sqnr_db: float | None = None
+
+
+class Spec(_Part):
+    """The whole spec, resolved: every key has its value."""
+
+    preset: Literal["int8", "int8-weights", "int4", "int4-weights"] = "int8"
+    weights: Weights = Weights()
+    activations: Activations | None = Activations()
+    bias_correction: Literal["none"] = "none"
+    equalization: Literal["none"] = "none"
+    objective: Literal["fixed"] = "fixed"
+    layers: tuple[LayerRule, ...] = ()
+    export: Export = Export()
+    gates: Gates = Gates()
+    seed: int = Field(default=0, ge=0)
+
+    def weights_for(self, name: str, op: str) -> Weights | None:
+        """The weights section for one layer after the first rule that matches; None where it is skipped."""
+        for rule in self.layers:
+            if rule.matches(name, op):
+                return None if rule.skip else rule.weights.apply(self.weights)
+        return self.weights
+
+
+def resolve(raw: Mapping[str, Any]) -> Spec:
+    """The spec with its preset and defaults filled in.
+
+    Raises:
+        SpecError: a key is unknown or a value impossible; `errors` has a JSON pointer for each.
+    """
+    preset = raw.get("preset", "int8")
+    defaults = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+    try:
+        return Spec.model_validate(_merge(defaults, raw))
+    except ValidationError as error:
+        faults = [FieldError(_pointer(raw, e["loc"]), e["msg"]) for e in error.errors(include_url=False)]
+        listed = "; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in faults)
+        raise SpecError(f"the spec is not valid: {listed}", faults) from None
+
+
+def require_data(spec: Spec, *, calibration: bool, evaluation: bool) -> None:
+    """Check that the data which the spec needs is given.
+
+    Raises:
+        DataRequired: activations without calibration data, or a gate without the data that it is measured on.
+    """
+    faults = []
+    if spec.activations is not None and not calibration:
+        faults.append(FieldError("/activations", "needs calibration data; give a calibration dataset or "
+                                                 "choose activations: null (or a *-weights preset)"))  # fmt: skip
+    if not evaluation:
+        faults += [
+            FieldError(f"/gates/{name}", "is measured on evaluation data; give an evaluation dataset")
+            for name in ("min_output_sqnr_db", "max_top1_drop_points", "min_top1_agreement")
+            if getattr(spec.gates, name) is not None
+        ]
+    if faults:
+        raise DataRequired("; ".join(f"{fault.pointer} {fault.detail}" for fault in faults), faults)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a spec as callers write it."""
+    return Spec.model_json_schema()
+
+
+def capabilities() -> dict[str, Any]:
+    """What this version can do, from the registries: bits, granularities, methods and presets."""
+    return {
+        "weight_bits": [8, 4],
+        "activation_bits": [8],
+        "granularities": ["tensor", "channel"],
+        "grids": registry.describe_grids([Uniform]),
+        "clipping": registry.describe_clip_rules(),
+        "distributions": registry.describe_distributions(),
+        "presets": PRESETS,
+        "spec_schema": json_schema(),
+    }
+
+
+def _merge(defaults: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for key, value in raw.items():
+        default = merged.get(key)
+        nested = isinstance(default, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(default, value) if nested and isinstance(default, Mapping) else value
+    return merged
+
+
+def _pointer(raw: Any, location: Sequence[str | int]) -> str:
+    """The RFC 6901 pointer of a pydantic location, without the tags that name a member of a union."""
+    parts, here = [], raw
+    for i, part in enumerate(location):
+        if isinstance(here, Mapping) and part in here:
+            here = here[part]
+        elif isinstance(here, list | tuple) and isinstance(part, int) and part < len(here):
+            here = here[part]
+        elif not (isinstance(here, Mapping) and i == len(location) - 1):
+            continue
+        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
+    return "".join(f"/{part}" for part in parts)
