@@ -17,9 +17,7 @@ from quant.pipeline import Inputs, quantize_model
 def main() -> int:
     options = _parser().parse_args()
     spec = json.loads(options.spec.read_text())
-    inputs = Inputs(
-        options.model, options.name or options.model.name, spec, options.calibration, options.evaluation
-    )
+    inputs = Inputs(options.model, options.name or options.model.name, spec, options.calibration, options.evaluation)
     options.out.mkdir(parents=True, exist_ok=True)
     try:
         outcome = quantize_model(inputs, options.out, _progress)

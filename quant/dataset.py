@@ -27,9 +27,7 @@ class Images:
     def batch(self, window: slice) -> NDArray[np.float32]:
         pixels = self.pixels[window]
         pixels = pixels[..., None] if pixels.ndim == 3 else pixels
-        normalised = (pixels.astype(np.float32) / 255 - self.mean.astype(np.float32)) / self.std.astype(
-            np.float32
-        )
+        normalised = (pixels.astype(np.float32) / 255 - self.mean.astype(np.float32)) / self.std.astype(np.float32)
         return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
 
 
@@ -70,9 +68,7 @@ def read_dataset(path: Path, model: ir.Model) -> Dataset:
     sources = {str(value.name): _source(value, arrays, inputs) for value in inputs}
     unknown = sorted(set(arrays) - set(sources) - set(_EXTRAS))
     if unknown:
-        raise InputMismatch(
-            f"array {unknown[0]!r} is no input of the model; its inputs are {_wanted(inputs)}"
-        )
+        raise InputMismatch(f"array {unknown[0]!r} is no input of the model; its inputs are {_wanted(inputs)}")
     counts = {name: len(s.pixels if isinstance(s, Images) else s) for name, s in sources.items()}
     if "labels" in arrays:
         counts["labels"] = len(arrays["labels"])
@@ -100,9 +96,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
         ) from None
 
 
-def _name_single(
-    arrays: dict[str, NDArray[np.generic]], inputs: list[ir.Value]
-) -> dict[str, NDArray[np.generic]]:
+def _name_single(arrays: dict[str, NDArray[np.generic]], inputs: list[ir.Value]) -> dict[str, NDArray[np.generic]]:
     """A `.npy` holds one array without a name: it is for the only input."""
     if "" not in arrays:
         return arrays

@@ -23,9 +23,7 @@ class GateResult:
         return asdict(self)
 
 
-def check_gates(
-    gates: Gates, summary: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]
-) -> list[GateResult]:
+def check_gates(gates: Gates, summary: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> list[GateResult]:
     """Every gate that the spec sets; a value that does not exist fails its gate."""
     measured = _measured(summary, layers)
     results = []
@@ -46,9 +44,7 @@ def verdict(results: Sequence[GateResult]) -> Verdict:
 def junit_xml(results: Sequence[GateResult]) -> bytes:
     """The gates as a JUnit test suite, a gate a test case, as CI systems read it."""
     failures = sum(not result.passed for result in results)
-    suite = ElementTree.Element(
-        "testsuite", name="quantd gates", tests=str(len(results)), failures=str(failures)
-    )
+    suite = ElementTree.Element("testsuite", name="quantd gates", tests=str(len(results)), failures=str(failures))
     for result in results:
         case = ElementTree.SubElement(suite, "testcase", classname="quantd.gates", name=result.name)
         if not result.passed:

@@ -46,9 +46,7 @@ def quantize_layers(
             work.append((layer, section))
     if not work:
         left = "".join(f"; {s.name!r} stays in float: {s.reason}" for s in skipped[:3])
-        raise NothingToQuantize(
-            f"no Conv, ConvTranspose, Gemm or MatMul with a constant float32 weight{left}"
-        )
+        raise NothingToQuantize(f"no Conv, ConvTranspose, Gemm or MatMul with a constant float32 weight{left}")
     quantized = []
     for done, (layer, section) in enumerate(work):
         progress(done, len(work), layer.name)

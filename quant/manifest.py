@@ -49,9 +49,7 @@ def manifest_json(inputs: Mapping[str, Path | None], spec: Spec, artifacts: Mapp
     """Enough to make the same bytes again."""
     document = {
         "quantd": VERSION,
-        "versions": {
-            name: metadata.version(name) for name in ("numpy", "scipy", "onnx", "onnx-ir", "onnxruntime")
-        },
+        "versions": {name: metadata.version(name) for name in ("numpy", "scipy", "onnx", "onnx-ir", "onnxruntime")},
         "spec": spec.model_dump(mode="json"),
         "inputs": {
             role: {"sha256": sha256_of(data), "size": len(data)}

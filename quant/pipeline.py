@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx_ir as ir
-
 from quant.calibration import ActivationRange, calibrate
 from quant.dataset import Dataset, read_dataset
 from quant.errors import ExportError

@@ -25,9 +25,7 @@ class Session:
         QuantdError: of the kind `failure`; ONNX Runtime's own reason is in the detail.
     """
 
-    def __init__(
-        self, model: bytes, what: str = "the model", failure: type[QuantdError] = ModelError
-    ) -> None:
+    def __init__(self, model: bytes, what: str = "the model", failure: type[QuantdError] = ModelError) -> None:
         try:
             self._session = ort.InferenceSession(model, _options(), providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - its exceptions share no base below Exception

@@ -203,13 +203,16 @@ def _merge(defaults: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any
 
 def _pointer(raw: Any, location: Sequence[str | int]) -> str:
     """The RFC 6901 pointer of a pydantic location, without the tags that name a member of a union."""
-    parts, here = [], raw
-    for i, part in enumerate(location):
-        if isinstance(here, Mapping) and part in here:
+    parts: list[str | int] = []
+    here = raw
+    for position, part in enumerate(location, 1):
+        if isinstance(here, Mapping):
+            known = part in here
+        else:
+            known = isinstance(here, list | tuple) and isinstance(part, int) and part < len(here)
+        if known:
             here = here[part]
-        elif isinstance(here, list | tuple) and isinstance(part, int) and part < len(here):
-            here = here[part]
-        elif not (isinstance(here, Mapping) and i == len(location) - 1):
+        elif not (isinstance(here, Mapping) and position == len(location)):
             continue
-        parts.append(str(part).replace("~", "~0").replace("/", "~1"))
-    return "".join(f"/{part}" for part in parts)
+        parts.append(part)
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

@@ -60,9 +60,7 @@ def fit_weight(weight: NDArray[np.float32], axis: int, spec: Weights) -> FittedW
     """
     granularity: Granularity = PerChannel(axis) if spec.granularity == "channel" else PerTensor()
     statistics = summarise(granularity.rows(weight))
-    return FittedWeight(
-        weight, granularity, statistics, select(statistics, spec.distributions, spec.selection)
-    )
+    return FittedWeight(weight, granularity, statistics, select(statistics, spec.distributions, spec.selection))
 
 
 def clip_bound(fitted: FittedWeight, spec: Weights) -> NDArray[np.float64]:

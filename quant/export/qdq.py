@@ -50,9 +50,7 @@ def bias_scale(input_range: ActivationRange, weight_scale: np.ndarray) -> np.nda
     return (input_range.scale * weight_scale).astype(np.float32)
 
 
-def _quantize_bias(
-    graph: ir.Graph, layer: Layer, weight: QuantizedWeight, input_range: ActivationRange | None
-) -> None:
+def _quantize_bias(graph: ir.Graph, layer: Layer, weight: QuantizedWeight, input_range: ActivationRange | None) -> None:
     bias = constant(layer.bias)
     if bias is None or layer.bias is None or input_range is None:
         return
@@ -77,9 +75,7 @@ def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: Activatio
     name = str(value.name)
     scale = add_initializer(graph, f"{name}_scale", np.asarray(activation.scale))
     zero_point = add_initializer(graph, f"{name}_zero_point", np.asarray(activation.zero_point))
-    quantize = ir.Node(
-        "", "QuantizeLinear", [value, scale, zero_point], num_outputs=1, name=f"{name}_quantize"
-    )
+    quantize = ir.Node("", "QuantizeLinear", [value, scale, zero_point], num_outputs=1, name=f"{name}_quantize")
     quantize.outputs[0].name = f"{name}_quantized"
     dequantize = ir.Node(
         "",

@@ -33,9 +33,7 @@ def dequantized_weight(
     source = add_initializer(graph, f"{name}_codes", codes.astype(_DTYPES[bits]))
     dtype = _DTYPES[bits]
     if bits < 8 and storage == "fast":
-        cast = ir.Node(
-            "", "Cast", [source], [ir.AttrInt64("to", ir.DataType.INT8)], num_outputs=1, name=f"{name}_cast"
-        )
+        cast = ir.Node("", "Cast", [source], [ir.AttrInt64("to", ir.DataType.INT8)], num_outputs=1, name=f"{name}_cast")
         cast.outputs[0].name = f"{name}_int8"
         graph.insert_before(before, cast)
         source, dtype = cast.outputs[0], np.dtype(np.int8)

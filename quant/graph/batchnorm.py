@@ -45,9 +45,7 @@ def _fold(graph: ir.Graph, norm: ir.Node) -> None:
     _replace(graph, layer, norm, folded, shift)
 
 
-def _scale_channels(
-    layer: ir.Node, weight: NDArray[np.float64], factor: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _scale_channels(layer: ir.Node, weight: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
     """The weight with each output channel multiplied by its factor (C,)."""
     if layer.op_type == "Conv" or (layer.op_type == "Gemm" and layer.attributes.get_int("transB", 0)):
         return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))

@@ -38,9 +38,7 @@ def load(data: bytes) -> ir.Model:
     try:
         proto = onnx.load_model_from_string(data)
     except DecodeError:
-        raise UnreadableModel(
-            "the file is not ONNX, or was cut short; accepted: a complete .onnx file"
-        ) from None
+        raise UnreadableModel("the file is not ONNX, or was cut short; accepted: a complete .onnx file") from None
     _check(proto)
     return ir.from_proto(proto)
 
