@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from quant import registry
-from quant.clipping.auto import Auto
+from quant.clipping.minmax import MinMax
 from quant.errors import DataRequired, FieldError, SpecError
 from quant.grids.uniform import Uniform
 from quant.registry import ClipRuleField, GridField
@@ -35,7 +35,7 @@ class Weights(_Part):
     granularity: Literal["tensor", "channel"] = "channel"
     symmetric: Literal[True] = True
     grid: GridField = Uniform()
-    clipping: ClipRuleField = Auto()
+    clipping: ClipRuleField = MinMax()
     distributions: tuple[str, ...] = Field(default=tuple(registry.DISTRIBUTIONS), min_length=1)
     selection: Literal["aic", "bic", "ks"] = "aic"
     rounding: Literal["nearest"] = "nearest"
@@ -184,7 +184,7 @@ def capabilities() -> dict[str, Any]:
         "weight_bits": [8, 4],
         "activation_bits": [8],
         "granularities": ["tensor", "channel"],
-        "grids": registry.describe_grids([Uniform]),
+        "grids": registry.describe_grids(),
         "clipping": registry.describe_clip_rules(),
         "distributions": registry.describe_distributions(),
         "presets": PRESETS,

@@ -9,7 +9,8 @@ from quant.expected_error import expected_error
 from quant.granularity import Granularity, PerChannel, PerTensor
 from quant.grids.codebook import UniformCodebook
 from quant.metrics import sqnr_db
-from quant.selection import Fit, select
+from quant.fit import Fit
+from quant.selection import select
 from quant.spec import Weights
 from quant.statistics import RowStatistics, summarise
 

@@ -1,0 +1,21 @@
+"""The bound that clips nothing."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from quant.fit import Fit
+from quant.statistics import RowStatistics
+
+
+class MinMax(BaseModel):
+    """The largest |w| of the row: nothing is clipped."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: Literal["minmax"] = "minmax"
+
+    def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:
+        """The bound (R,) in the weight's unit; 0 for a row of zeros."""
+        return statistics.max_abs

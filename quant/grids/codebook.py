@@ -1,0 +1,34 @@
+"""The levels of a quantizer, row by row: which code a weight gets, and which weight a code stands for."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class UniformCodebook:
+    """Levels k scale for k = -qmax .. qmax (narrow range, so that the grid is symmetric); scale is (R,) float32."""
+
+    scale: NDArray[np.float32]
+    qmax: int
+
+    @property
+    def levels(self) -> NDArray[np.float64]:
+        """(R, 2 qmax + 1), ascending."""
+        return self.scale.astype(np.float64)[:, None] * np.arange(-self.qmax, self.qmax + 1)
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """(R, 2 qmax): a weight between two edges gets the level between them."""
+        levels = self.levels
+        return (levels[:, 1:] + levels[:, :-1]) / 2
+
+    def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
+        """The codes (R, n) of weights (R, n)."""
+        steps = np.rint(rows / self.scale[:, None])
+        return np.clip(steps, -self.qmax, self.qmax, out=steps).astype(np.int8)
+
+    def decode(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
+        """The weights (R, n) that codes (R, n) stand for, exactly as a DequantizeLinear computes them."""
+        return codes * self.scale[:, None]

@@ -1,0 +1,73 @@
+"""What can be plugged in: the lists that the spec, the capabilities, the docs and the tests read.
+
+The gateway imports this module, so families, which need scipy, are named here and imported when they are used.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pkgutil import resolve_name
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from quant.clipping.mae import Mae
+from quant.clipping.minmax import MinMax
+from quant.clipping.mse import Mse
+from quant.grids.uniform import Uniform
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a family's class is, and what it is in one line."""
+
+    target: str
+    description: str
+
+    def load(self) -> Any:
+        return resolve_name(self.target)
+
+
+DISTRIBUTIONS = {
+    "gaussian": Entry("quant.distributions.gaussian:Gaussian", "Normal; mean and standard deviation."),
+    "laplace": Entry("quant.distributions.laplace:Laplace", "Laplace; median and mean absolute deviation."),
+}
+
+ClipRule = (
+    MinMax
+    | Mae
+    | Mse
+)  # fmt: skip
+Grid = Uniform
+
+
+def _named(value: Any) -> Any:
+    """A name alone is short for the object."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+ClipRuleField = Annotated[ClipRule, Field(discriminator="name"), BeforeValidator(_named)]
+GridField = Annotated[Grid, BeforeValidator(_named)]
+
+
+def describe_plugins(classes: Iterable[type[BaseModel]]) -> list[dict[str, Any]]:
+    """Name, one-line description and options of each class, for callers."""
+    return [
+        {
+            "name": cls.model_fields["name"].default,
+            "description": (cls.__doc__ or "").split("\n")[0],
+            "options": {k: v for k, v in cls.model_json_schema().get("properties", {}).items() if k != "name"},
+        }
+        for cls in classes
+    ]
+
+
+def describe_clip_rules() -> list[dict[str, Any]]:
+    return describe_plugins(get_args(ClipRule))
+
+
+def describe_grids() -> list[dict[str, Any]]:
+    return describe_plugins([Grid])
+
+
+def describe_distributions() -> list[dict[str, Any]]:
+    return [{"name": name, "description": entry.description} for name, entry in DISTRIBUTIONS.items()]
