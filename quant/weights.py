@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant.expected_error import expected_error
+from quant.fit import Fit
 from quant.granularity import Granularity, PerChannel, PerTensor
 from quant.grids.codebook import UniformCodebook
 from quant.metrics import sqnr_db
-from quant.fit import Fit
 from quant.selection import select
 from quant.spec import Weights
 from quant.statistics import RowStatistics, summarise

@@ -1,0 +1,133 @@
+"""Blobs in object storage: written once as a stream that is hashed on its way, read back whole or in part."""
+
+import hashlib
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import obstore
+from obstore.store import LocalStore, from_url
+
+from jobs.errors import DigestMismatch, EmptyUpload, NotFound, TooLarge
+
+CHUNK = 1 << 20
+HEAD = 512
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What was written: its SHA-256 in hexadecimal, its size in bytes and its first bytes."""
+
+    sha256: str
+    size: int
+    head: bytes
+
+
+class Blobs:
+    """One object store, by URL: `file:///folder` or `s3://bucket/prefix` (credentials from the environment)."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._store: Any
+        if parts.scheme == "file":
+            self._store = LocalStore(url2pathname(parts.path), mkdir=True)
+        else:
+            self._store = from_url(url)
+
+    def ping(self) -> None:
+        """Raises what the store raises where it is away."""
+        next(iter(obstore.list(self._store, prefix="ping", chunk_size=1)), None)
+
+    async def write(self, key: str, chunks: AsyncIterable[bytes], limit: int, sha256: str | None = None) -> Stored:
+        """Store a stream under a new key; nothing is left behind where this raises.
+
+        Raises:
+            TooLarge: more than `limit` bytes came.
+            DigestMismatch: `sha256` (hexadecimal) is given and is not that of the bytes.
+            EmptyUpload: no byte came.
+        """
+        stream = _Counted(chunks, limit, sha256)
+        await obstore.put_async(self._store, key, aiter(stream), chunk_size=8 * CHUNK)
+        return Stored(stream.digest.hexdigest(), stream.size, stream.head)
+
+    def write_file(self, key: str, path: Path) -> None:
+        obstore.put(self._store, key, path)
+
+    def read(self, key: str) -> bytes:
+        """The whole blob, for what is small.
+
+        Raises:
+            NotFound: there is none.
+        """
+        try:
+            return bytes(obstore.get(self._store, key).bytes())
+        except FileNotFoundError:
+            raise NotFound(f"the object store has no {key!r}") from None
+
+    def fetch(self, key: str, path: Path) -> str:
+        """Copy a blob to a file; its SHA-256 in hexadecimal.
+
+        Raises:
+            NotFound: there is none.
+        """
+        digest = hashlib.sha256()
+        try:
+            chunks = obstore.get(self._store, key).stream(min_chunk_size=CHUNK)
+        except FileNotFoundError:
+            raise NotFound(f"the object store has no {key!r}") from None
+        with path.open("wb") as file:
+            for chunk in chunks:
+                digest.update(chunk)
+                file.write(chunk)
+        return digest.hexdigest()
+
+    async def stream(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes from start up to stop."""
+        result = await obstore.get_async(self._store, key, options={"range": (start, stop)})
+        async for chunk in result.stream(min_chunk_size=CHUNK):
+            yield bytes(chunk)
+
+    def open(self, key: str) -> Any:
+        """A seekable binary file over a blob, read in parts."""
+        return obstore.open_reader(self._store, key)
+
+    def delete(self, key: str) -> None:
+        """Remove a blob; none there is no failure."""
+        try:
+            obstore.delete(self._store, key)
+        except FileNotFoundError:
+            return
+
+    def keys(self, prefix: str) -> list[str]:
+        """Every key below a prefix."""
+        return [entry["path"] for page in obstore.list(self._store, prefix=prefix) for entry in page]
+
+
+class _Counted:
+    """The chunks as they come, counted, hashed and checked before the last one is handed on.
+
+    A put whose source raises before its end never completes: so the checks stand at the end of the source.
+    """
+
+    def __init__(self, chunks: AsyncIterable[bytes], limit: int, sha256: str | None) -> None:
+        self._chunks, self._limit, self._expected = chunks, limit, sha256
+        self.digest, self.size, self.head = hashlib.sha256(), 0, b""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks:
+            self.size += len(chunk)
+            if self.size > self._limit:
+                raise TooLarge(f"the body is larger than {self._limit} bytes; accepted: up to {self._limit}")
+            self.digest.update(chunk)
+            self.head = (self.head + chunk[:HEAD])[:HEAD]
+            yield chunk
+        if not self.size:
+            raise EmptyUpload("the body is empty; accepted: the bytes of one file")
+        found = self.digest.hexdigest()
+        if self._expected is not None and found != self._expected:
+            raise DigestMismatch(
+                f"the body's sha-256 is {found}, the digest sent says {self._expected}; nothing is kept"
+            )

@@ -1,0 +1,82 @@
+"""What can go wrong around a job, beside what `quant.errors` knows.
+
+QuantdError
+└── ServiceError
+    ├── NotFound              not_found
+    ├── Conflict              conflict
+    ├── TooLarge              request.too_large
+    ├── DigestMismatch        request.digest_mismatch
+    ├── BadRequest            request.invalid
+    ├── IdempotencyMismatch   request.idempotency_mismatch
+    ├── EmptyUpload           request.empty
+    ├── Unavailable           service.unavailable
+    └── WorkerFailure
+        ├── WorkerCrashed         worker.crashed
+        ├── WorkerOutOfMemory     worker.out_of_memory
+        └── WorkerTimeout         worker.timeout
+"""
+
+from quant.errors import QuantdError
+
+
+class ServiceError(QuantdError):
+    pass
+
+
+class NotFound(ServiceError):
+    code = "not_found"
+    title = "There is no such thing"
+
+
+class Conflict(ServiceError):
+    code = "conflict"
+    title = "The state does not allow it"
+
+
+class TooLarge(ServiceError):
+    code = "request.too_large"
+    title = "The body is too large"
+
+
+class DigestMismatch(ServiceError):
+    code = "request.digest_mismatch"
+    title = "The bytes are not those that the digest names"
+
+
+class BadRequest(ServiceError):
+    code = "request.invalid"
+    title = "The request is not valid"
+
+
+class IdempotencyMismatch(ServiceError):
+    code = "request.idempotency_mismatch"
+    title = "The idempotency key was used for another request"
+
+
+class EmptyUpload(ServiceError):
+    code = "request.empty"
+    title = "The body is empty"
+
+
+class Unavailable(ServiceError):
+    code = "service.unavailable"
+    title = "A part of the service is away"
+
+
+class WorkerFailure(ServiceError):
+    pass
+
+
+class WorkerCrashed(WorkerFailure):
+    code = "worker.crashed"
+    title = "The job's process ended unexpectedly"
+
+
+class WorkerOutOfMemory(WorkerFailure):
+    code = "worker.out_of_memory"
+    title = "The job needed more memory than it may have"
+
+
+class WorkerTimeout(WorkerFailure):
+    code = "worker.timeout"
+    title = "The job took longer than it may"

@@ -1,0 +1,127 @@
+"""What a job, a model and a dataset are, and which states a job passes through.
+
+queued -> running -> succeeded | failed | cancelled; a queued job can be cancelled, a running one that lost its
+worker is claimed again.
+"""
+
+import secrets
+import time
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Status(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Progress(Model):
+    """How far the stage is: `done` of `total` steps."""
+
+    fraction: float
+    done: int
+    total: int
+    message: str
+
+
+class Gate(Model):
+    name: str
+    limit: float
+    value: float | None
+    passed: bool
+
+
+class FieldProblem(Model):
+    """One fault at one place of the caller's document."""
+
+    pointer: str
+    detail: str
+
+
+class Problem(Model):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: tuple[FieldProblem, ...] = ()
+
+
+class Artifact(Model):
+    """A file that a job made; `key` is its place in the object store and is not shown."""
+
+    name: str
+    size: int
+    sha256: str
+    media_type: str
+    key: str
+
+
+class Job(Model):
+    """A job as callers see it (CONTRACT) with what the service keeps beside: see `public`."""
+
+    id: str
+    tenant: str
+    status: Status
+    stage: str | None = None
+    progress: Progress | None = None
+    model: str
+    calibration: str | None = None
+    evaluation: str | None = None
+    spec: dict[str, Any]
+    tags: dict[str, str] = {}
+    created_at: str
+    started_at: str | None = None
+    finished_at: str | None = None
+    attempt: int = 0
+    cached: bool = False
+    verdict: Literal["pass", "fail"] | None = None
+    gates: tuple[Gate, ...] = ()
+    error: Problem | None = None
+    summary: dict[str, Any] | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    timings: dict[str, float] = {}
+
+    @property
+    def final(self) -> bool:
+        return self.status in FINAL
+
+
+class Upload(Model):
+    """A stored model or dataset; `key` is its place in the object store."""
+
+    id: str
+    tenant: str
+    key: str
+    sha256: str
+    size: int
+    filename: str | None
+    created_at: str
+    format: str
+    samples: int | None = None
+    arrays: tuple[dict[str, Any], ...] = ()
+
+
+def new_id(kind: str) -> str:
+    """An opaque id that sorts by time: `job_` and 48 bits of milliseconds, then 80 random ones, in hexadecimal."""
+    return f"{kind}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def now() -> str:
+    """The time as RFC 3339 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
