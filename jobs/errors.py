@@ -9,6 +9,7 @@ QuantdError
     ├── BadRequest            request.invalid
     ├── IdempotencyMismatch   request.idempotency_mismatch
     ├── EmptyUpload           request.empty
+    ├── RangeNotSatisfiable   request.range_not_satisfiable
     ├── Unavailable           service.unavailable
     └── WorkerFailure
         ├── WorkerCrashed         worker.crashed
@@ -56,6 +57,11 @@ class IdempotencyMismatch(ServiceError):
 class EmptyUpload(ServiceError):
     code = "request.empty"
     title = "The body is empty"
+
+
+class RangeNotSatisfiable(ServiceError):
+    code = "request.range_not_satisfiable"
+    title = "The range is not in the file"
 
 
 class Unavailable(ServiceError):

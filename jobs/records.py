@@ -14,7 +14,7 @@ import redis
 from jobs.errors import Conflict, IdempotencyMismatch, NotFound
 from jobs.job import FINAL, Job, Status, Upload, now
 
-LEASE_S = 30.0
+LEASE_S = 60.0
 """A running job whose worker was silent for so long may be claimed by another."""
 ATTEMPTS = 3
 EVENTS_KEPT = 2000
@@ -133,11 +133,9 @@ class Records:
     def progress(self, job_id: str, owner: str, stage: str, progress: Mapping[str, Any]) -> str:
         """Record progress and renew the lease: `ok`, `cancel` where the caller asked for it, `lost` where the
         job belongs to another worker or has ended."""
-        data = json.dumps({"stage": stage, **progress})
-        return self._apply(
-            job_id, {"from": ["running"], "owner": owner}, {"stage": stage, "progress": dict(progress)}, "progress", data,
-            owner=owner,
-        )  # fmt: skip
+        change = {"from": ["running"], "owner": owner}
+        fields = {"stage": stage, "progress": dict(progress)}
+        return self._apply(job_id, change, fields, "progress", json.dumps({"stage": stage, **progress}), owner=owner)
 
     def heartbeat(self, job_id: str, owner: str) -> str:
         """Renew the lease; answers as `progress` does."""

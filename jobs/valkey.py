@@ -37,7 +37,7 @@ class Valkey:
         socket = self._sockets / "valkey.sock"
         self.url = f"unix://{socket}?db=0"
         log = (folder / "valkey.log").open("ab")
-        command = [
+        command: list[str | Path] = [
             server_binary(), "--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--dir", folder,
             "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction",
         ]  # fmt: skip

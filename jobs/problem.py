@@ -1,0 +1,48 @@
+"""The one table from an error's code to its HTTP status, and the RFC 9457 problem that a caller gets."""
+
+from collections.abc import Iterable, Mapping
+
+from jobs.job import FieldProblem, Problem
+from quant.errors import QuantdError
+
+STATUS: Mapping[str, int] = {
+    "request.invalid": 400,
+    "request.digest_mismatch": 400,
+    "request.empty": 400,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "conflict": 409,
+    "request.too_large": 413,
+    "model.unsupported_format": 415,
+    "request.range_not_satisfiable": 416,
+    "request.idempotency_mismatch": 422,
+    "service.unavailable": 503,
+    "internal": 500,
+    "worker.crashed": 500,
+    "worker.out_of_memory": 500,
+    "worker.timeout": 500,
+    "export.invalid": 500,
+}
+"""Codes of `model.*`, `dataset.*` and `spec.*` that are not listed are 422: understood, and not acceptable."""
+
+
+def status_of(code: str) -> int:
+    if code in STATUS:
+        return STATUS[code]
+    return 422 if code.split(".")[0] in ("model", "dataset", "spec") else 500
+
+
+def make_problem(code: str, title: str, detail: str, errors: Iterable[FieldProblem] = ()) -> Problem:
+    return Problem(
+        type=f"urn:quantd:problem:{code}",
+        title=title,
+        status=status_of(code),
+        detail=detail,
+        code=code,
+        errors=tuple(errors),
+    )
+
+
+def problem_of(error: QuantdError) -> Problem:
+    faults = (FieldProblem(pointer=fault.pointer, detail=fault.detail) for fault in error.errors)
+    return make_problem(error.code, error.title, error.detail, faults)

@@ -1,0 +1,48 @@
+"""`python -m service`: serve the gateway."""
+
+import argparse
+import ipaddress
+import sys
+
+import uvicorn
+
+from jobs.settings import Settings
+from service.app import create_app
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m service")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    options = parser.parse_args()
+    settings = Settings()
+    refusal = _refusal(settings, options.host)
+    if refusal:
+        sys.stderr.write(refusal + "\n")
+        return 3
+    uvicorn.run(
+        create_app(settings), host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5
+    )
+    return 0
+
+
+def _refusal(settings: Settings, host: str) -> str | None:
+    """Why the gateway must not start like this; None where it may."""
+    if settings.auth == "required":
+        return "QUANTD_AUTH=required: this version has no keys yet; accepted: off, on a loopback address"
+    if not _loopback(host):
+        return f"QUANTD_AUTH=off is refused on {host}: anybody could use it; accepted: a loopback address"
+    return None
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Health, metrics and what this version can do."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from jobs.errors import Unavailable
+from quant.spec import capabilities
+from service.context import Ctx
+from service.problems import RESPONSES
+
+router = APIRouter(responses=RESPONSES)
+
+
+class Health(BaseModel):
+    status: str = "ok"
+
+
+@router.get("/livez")
+def livez() -> Health:
+    """The gateway answers; nothing else is looked at."""
+    return Health()
+
+
+@router.get("/readyz")
+def readyz(context: Ctx) -> Health:
+    """The record store and the object store answer; a 503 names the part that does not."""
+    for name, part in (("record store", context.records), ("object store", context.blobs)):
+        try:
+            part.ping()
+        except Exception as error:  # noqa: BLE001 - whatever a part raises, it is not ready
+            raise Unavailable(f"the {name} does not answer: {type(error).__name__}") from None
+    return Health()
+
+
+@router.get("/metrics", response_class=Response)
+def metrics() -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/v1/capabilities")
+def get_capabilities(context: Ctx) -> dict[str, Any]:
+    """Bits, grids, clip methods, distributions, presets and limits, with the spec's JSON Schema."""
+    settings = context.settings
+    limits = {"max_model_bytes": settings.max_model_bytes, "max_dataset_bytes": settings.max_dataset_bytes}
+    return {**capabilities(), "limits": limits}

@@ -1,0 +1,87 @@
+"""Everything that goes wrong leaves the gateway as `application/problem+json`."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import redis
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from kombu.exceptions import OperationalError
+from obstore.exceptions import BaseError as StoreError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from jobs.job import FieldProblem, Problem
+from jobs.problem import make_problem, problem_of
+from quant.errors import QuantdError
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "What was wrong, where, and what would be accepted.", "content": {MEDIA_TYPE: {}}},
+    "5XX": {"description": "A part of the service failed or is away.", "content": {MEDIA_TYPE: {}}},
+}
+"""Documented on every endpoint."""
+_HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+def respond(problem: Problem) -> Response:
+    headers = {"Retry-After": "2"} if problem.status == 503 else None
+    return Response(problem.model_dump_json(), problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Register a handler for each family of errors."""
+    handlers: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
+        QuantdError: _known,
+        RequestValidationError: _invalid,
+        HTTPException: _http,
+        redis.ConnectionError: _away,
+        redis.TimeoutError: _away,
+        OperationalError: _away,
+        StoreError: _away,
+        ClientDisconnect: _hung_up,
+        Exception: _unexpected,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def _known(request: Request, error: QuantdError) -> Response:
+    return respond(problem_of(error))
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    faults = [
+        FieldProblem(
+            pointer="".join(f"/{part}" for part in fault["loc"][1:]), detail=f"{fault['loc'][0]}: {fault['msg']}"
+        )
+        for fault in error.errors()
+    ]
+    listed = "; ".join(f"{fault.pointer or '/'} {fault.detail}" for fault in faults)
+    return respond(make_problem("request.invalid", "The request is not valid", listed, faults))
+
+
+async def _http(request: Request, error: HTTPException) -> Response:
+    code = _HTTP_CODES.get(error.status_code, "request.invalid")
+    problem = make_problem(code, str(error.detail), f"{request.method} {request.url.path}: {error.detail}")
+    response = respond(problem.model_copy(update={"status": error.status_code}))
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _away(request: Request, error: Exception) -> Response:
+    log.warning("a part is away", path=request.url.path, error=str(error))
+    detail = "the record store or the object store cannot be reached; nothing was changed, try again"
+    return respond(make_problem("service.unavailable", "A part of the service is away", detail))
+
+
+async def _hung_up(request: Request, error: ClientDisconnect) -> Response:
+    return Response(status_code=400)  # nobody reads it
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected", path=request.url.path, exc_info=error)
+    return respond(make_problem("internal", "The service failed", "the service's operator finds more in its log"))
