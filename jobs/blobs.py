@@ -1,10 +1,11 @@
 """Blobs in object storage: written once as a stream that is hashed on its way, read back whole or in part."""
 
 import hashlib
+import io
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -90,9 +91,9 @@ class Blobs:
         async for chunk in result.stream(min_chunk_size=CHUNK):
             yield bytes(chunk)
 
-    def open(self, key: str) -> Any:
+    def open(self, key: str) -> BinaryIO:
         """A seekable binary file over a blob, read in parts."""
-        return obstore.open_reader(self._store, key)
+        return io.BufferedReader(_Reader(obstore.open_reader(self._store, key)))
 
     def delete(self, key: str) -> None:
         """Remove a blob; none there is no failure."""
@@ -104,6 +105,30 @@ class Blobs:
     def keys(self, prefix: str) -> list[str]:
         """Every key below a prefix."""
         return [entry["path"] for page in obstore.list(self._store, prefix=prefix) for entry in page]
+
+
+class _Reader(io.RawIOBase):
+    """obstore's reader as Python's own kind of file: it gives buffers where zipfile wants bytes."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._reader.read(len(buffer))
+        buffer[: len(data)] = memoryview(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._reader.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._reader.tell())
 
 
 class _Counted:

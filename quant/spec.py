@@ -5,9 +5,9 @@ Importing this module loads neither onnx nor scipy: the gateway validates specs 
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
 
 from quant import registry
 from quant.clipping.minmax import MinMax
@@ -86,7 +86,10 @@ class OperatorMatch(_Part):
 class LayerRule(_Part):
     """An exception for the layers that `match` names: a glob on the layer's name, or an operator."""
 
-    match: str | OperatorMatch
+    match: Annotated[
+        Annotated[str, Tag("glob")] | Annotated[OperatorMatch, Tag("operator")],
+        Discriminator(lambda value: "glob" if isinstance(value, str) else "operator"),
+    ]
     skip: bool = False
     weights: WeightsOverride = WeightsOverride()
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
@@ -185,8 +185,8 @@ def _record(
 def _describe(context: Context, kind: Kind, key: str, stored: Stored) -> dict[str, Any]:
     if kind == "model":
         return {"format": model_format(stored.head)}
-    file = cast(BinaryIO, context.blobs.open(key))
-    form, arrays = dataset_arrays(file, stored.size, context.settings.max_dataset_bytes)
+    with context.blobs.open(key) as file:
+        form, arrays = dataset_arrays(file, stored.size, context.settings.max_dataset_bytes)
     counts = [array["shape"][0] for array in arrays if array["name"] not in ("mean", "std") and array["shape"]]
     if not counts:
         raise UnreadableDataset("no array has an axis of samples; accepted: one array a model input, samples first")
