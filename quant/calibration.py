@@ -62,4 +62,5 @@ def _with_outputs(model: ir.Model, names: Sequence[str]) -> bytes:
     for name in names:
         if name not in present:
             proto.graph.output.add(name=name)
-    return proto.SerializeToString()
+    data: bytes = proto.SerializeToString()
+    return data

@@ -79,12 +79,12 @@ def quantize_weight(fitted: FittedWeight, spec: Weights, clip: NDArray[np.float6
     difference = codebook.decode(codes).astype(np.float64) - rows
     mae_expected, mse_expected = expected_error(fitted.fit, codebook)
     error = _error(fitted, rows, difference, clip, float(np.mean(mae_expected)), float(np.mean(mse_expected)))
-    per_channel = isinstance(granularity, PerChannel)
+    axis = granularity.axis if isinstance(granularity, PerChannel) else None
     return QuantizedWeight(
         codes=granularity.restore(codes, fitted.weight.shape),
-        scale=codebook.scale if per_channel else codebook.scale.reshape(()),
+        scale=codebook.scale.reshape(()) if axis is None else codebook.scale,
         bits=spec.bits,
-        axis=granularity.axis if per_channel else None,
+        axis=axis,
         clip=clip,
         error=error,
     )

@@ -31,7 +31,12 @@ class Mae(BaseModel):
                 [fit.tail(step[:, None] * (k[:1] - 0.5)), fit.tail(step[:, None] * (k + 0.5))], axis=1
             )
             inner[:, -1] = 0
-            return (k * (inner[:, :-1] + inner[:, 1:] - 2 * fit.tail(step[:, None] * k))).sum(axis=1)
+            bend = inner[:, :-1] + inner[:, 1:] - 2 * fit.tail(step[:, None] * k)
+            derivative: NDArray[np.float64] = (k * bend).sum(axis=1)
+            return derivative
 
         start = fit.bound(1 / (4 * steps)) / steps
-        return np.minimum(steps * increasing_root(slope, start / 8, start * 3), statistics.max_abs)
+        bound: NDArray[np.float64] = np.minimum(
+            steps * increasing_root(slope, start / 8, start * 3), statistics.max_abs
+        )
+        return bound

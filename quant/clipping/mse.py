@@ -33,7 +33,11 @@ class Mse(BaseModel):
             mean = fit.partial_moments(np.full_like(step, -np.inf))[1][:, None]
             beyond, first = mass + 1 - low_mass, moment + low_moment - mean
             weight = np.concatenate([k[:1], np.diff(k**2)])  # cells telescope: k^2 P_k sums (2k-1) T(edge_k)
-            return step * (weight * beyond).sum(axis=1) - first.sum(axis=1)
+            difference: NDArray[np.float64] = step * (weight * beyond).sum(axis=1) - first.sum(axis=1)
+            return difference
 
         start = fit.bound(1 / (4 * steps)) / steps
-        return np.minimum(steps * increasing_root(slope, start / 8, start * 4), statistics.max_abs)
+        bound: NDArray[np.float64] = np.minimum(
+            steps * increasing_root(slope, start / 8, start * 4), statistics.max_abs
+        )
+        return bound

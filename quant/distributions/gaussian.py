@@ -18,7 +18,8 @@ class FittedGaussian(Fitted):
     family = "gaussian"
 
     def unit_pdf(self, t: Rows) -> Rows:
-        return np.exp(-(t**2) / 2) / _ROOT_2PI
+        density: Rows = np.exp(-(t**2) / 2) / _ROOT_2PI
+        return density
 
     def unit_sf(self, t: Rows) -> Rows:
         return special.erfc(t / np.sqrt(2)) / 2  # type: ignore[no-any-return]
@@ -33,7 +34,8 @@ class FittedGaussian(Fitted):
     def log_likelihood(self, statistics: RowStatistics) -> Rows:
         n = statistics.nonzero
         squares = statistics.sum_sq - 2 * self.location * statistics.sum + n * self.location**2
-        return -n * np.log(self.scale * _ROOT_2PI) - squares / (2 * self.scale**2)
+        likelihood: Rows = -n * np.log(self.scale * _ROOT_2PI) - squares / (2 * self.scale**2)
+        return likelihood
 
 
 class Gaussian(BaseModel):

@@ -54,4 +54,5 @@ def median(statistics: RowStatistics) -> Rows:
 def absolute_deviation(statistics: RowStatistics, location: Rows) -> Rows:
     """Sum of |w - location| (R,) over the non-zero weights, each taken at its bin's midpoint."""
     points, counts = binned(statistics)
-    return np.einsum("rk,rk->r", counts, np.abs(points - location[:, None]))
+    total: Rows = np.einsum("rk,rk->r", counts, np.abs(points - location[:, None]))
+    return total

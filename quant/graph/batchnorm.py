@@ -30,7 +30,7 @@ def _fold(graph: ir.Graph, norm: ir.Node) -> None:
         or layer.op_type not in _FOLDABLE
         or len(source.uses()) != 1
         or source.is_graph_output()
-        or norm.attributes.get_int("training_mode", 0)
+        or norm.attributes.get_int("training_mode", 0) == 1
         or any(array is None for array in statistics)
     ):
         return
@@ -47,7 +47,7 @@ def _fold(graph: ir.Graph, norm: ir.Node) -> None:
 
 def _scale_channels(layer: ir.Node, weight: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
     """The weight with each output channel multiplied by its factor (C,)."""
-    if layer.op_type == "Conv" or (layer.op_type == "Gemm" and layer.attributes.get_int("transB", 0)):
+    if layer.op_type == "Conv" or (layer.op_type == "Gemm" and layer.attributes.get_int("transB", 0) == 1):
         return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
     if layer.op_type == "Gemm":
         return weight * factor

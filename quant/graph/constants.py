@@ -19,6 +19,8 @@ def add_initializer(graph: ir.Graph, name: str, array: NDArray[np.generic] | ir.
         unique, number = f"{name}_{number}", number + 1
     tensor = ir.tensor(array)
     tensor.name = unique
-    value = ir.Value(name=unique, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape), const_value=tensor)
+    value = ir.Value(
+        name=unique, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape.numpy()), const_value=tensor
+    )
     graph.register_initializer(value)
     return value

@@ -27,7 +27,7 @@ def quantized_activations(layers: Sequence[Layer]) -> list[ir.Value]:
 def layer_output(layer: Layer) -> ir.Value:
     """The layer's output, behind a Relu or Clip that is its only consumer."""
     output = layer.node.outputs[0]
-    uses = output.uses()
+    uses = tuple(output.uses())
     if len(uses) != 1 or output.is_graph_output():
         return output
     consumer = uses[0].node

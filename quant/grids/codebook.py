@@ -27,8 +27,10 @@ class UniformCodebook:
     def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
         """The codes (R, n) of weights (R, n)."""
         steps = np.rint(rows / self.scale[:, None])
-        return np.clip(steps, -self.qmax, self.qmax, out=steps).astype(np.int8)
+        codes: NDArray[np.int8] = np.clip(steps, -self.qmax, self.qmax, out=steps).astype(np.int8)
+        return codes
 
     def decode(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
         """The weights (R, n) that codes (R, n) stand for, exactly as a DequantizeLinear computes them."""
-        return codes * self.scale[:, None]
+        weights: NDArray[np.float32] = codes * self.scale[:, None]
+        return weights

@@ -1,0 +1,6 @@
+"""`python -m client` is the `quantd` command."""
+
+from client.cli import main
+
+if __name__ == "__main__":
+    main()

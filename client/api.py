@@ -1,0 +1,164 @@
+"""A small client of the HTTP API: upload, submit, wait, download."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from client.errors import ClientError, JobFailed, Unreachable
+
+CHUNK = 1 << 20
+WAIT_S = 30
+FINAL = frozenset({"succeeded", "failed", "cancelled"})
+Document = dict[str, Any]
+
+
+class Client:
+    """`with Client(url, key) as client:`; documents come and go as CONTRACT writes them.
+
+    Raises:
+        Unreachable: nothing answers at the address, or it says that it is not ready.
+        ClientError: the service refused; its detail is the message.
+    """
+
+    def __init__(self, url: str, key: str | None = None) -> None:
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._url = url
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(30, read=WAIT_S + 30))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def upload_model(self, path: Path) -> Document:
+        return self._upload("/v1/models", path)
+
+    def upload_dataset(self, path: Path) -> Document:
+        return self._upload("/v1/datasets", path)
+
+    def submit(
+        self, model: str, spec: Mapping[str, Any], calibration: str | None = None, evaluation: str | None = None
+    ) -> Document:
+        body = {"model": model, "spec": dict(spec), "calibration": calibration, "evaluation": evaluation}
+        return self._json("POST", "/v1/jobs", json=body)
+
+    def job(self, job_id: str) -> Document:
+        return self._json("GET", f"/v1/jobs/{job_id}")
+
+    def jobs(self, limit: int = 20, status: str | None = None) -> list[Document]:
+        query = {"limit": limit} | ({"status": status} if status else {})
+        items: list[Document] = self._json("GET", "/v1/jobs", params=query)["items"]
+        return items
+
+    def cancel(self, job_id: str) -> Document:
+        return self._json("POST", f"/v1/jobs/{job_id}/cancel")
+
+    def delete(self, job_id: str) -> None:
+        self._send("DELETE", f"/v1/jobs/{job_id}")
+
+    def report(self, job_id: str) -> Document:
+        return self._json("GET", f"/v1/jobs/{job_id}/report")
+
+    def follow(self, job_id: str) -> Iterator[Document]:
+        """The job's `progress` events as they come: stage, done, total, message; ends with the job."""
+        try:
+            with self._http.stream("GET", f"/v1/jobs/{job_id}/events") as response:
+                self._check(response)
+                kind = ""
+                for line in response.iter_lines():
+                    if line.startswith("event:"):
+                        kind = line.removeprefix("event:").strip()
+                    elif line.startswith("data:") and kind == "progress":
+                        yield json.loads(line.removeprefix("data:"))
+        except httpx.TransportError:
+            return  # the record tells how the job ends
+
+    def wait(self, job_id: str) -> Document:
+        """The job after its end."""
+        while True:
+            job = self._json("GET", f"/v1/jobs/{job_id}", headers={"Prefer": f"wait={WAIT_S}"})
+            if job["status"] in FINAL:
+                return job
+
+    def succeeded(self, job: Document) -> Document:
+        """The same job.
+
+        Raises:
+            JobFailed: it failed or was cancelled.
+        """
+        if job["status"] != "succeeded":
+            problem = job["error"] or {"code": job["status"], "detail": "the job was cancelled"}
+            raise JobFailed(f"{problem['code']}: {problem['detail']}")
+        return job
+
+    def download(self, job_id: str, name: str, path: Path) -> None:
+        """Write one artifact to a file, whole or not at all.
+
+        Raises:
+            ClientError: the bytes are not those of the digest.
+        """
+        part = path.with_name(path.name + ".part")
+        digest = hashlib.sha256()
+        try:
+            with self._http.stream("GET", f"/v1/jobs/{job_id}/artifacts/{name}", follow_redirects=True) as response:
+                self._check(response)
+                with part.open("wb") as file:
+                    for chunk in response.iter_bytes(CHUNK):
+                        digest.update(chunk)
+                        file.write(chunk)
+            expected = response.headers.get("Repr-Digest")
+            if expected is not None and expected != _digest_header(digest.digest()):
+                raise ClientError(f"{name} arrived with another digest than {expected}; download it again")
+            part.replace(path)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _upload(self, path: str, file: Path) -> Document:
+        try:
+            with file.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").digest()
+                stream.seek(0)
+                headers = {"Repr-Digest": _digest_header(sha256), "Content-Type": "application/octet-stream"}
+                return self._json("POST", path, content=stream, headers=headers, params={"filename": file.name})
+        except OSError as error:
+            raise ClientError(f"{file}: {error.strerror}") from None
+
+    def _json(self, method: str, path: str, **options: Any) -> Document:
+        document: Document = self._send(method, path, **options).json()
+        return document
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
+        self._check(response)
+        return response
+
+    def _check(self, response: httpx.Response) -> None:
+        if response.is_success:
+            return
+        response.read()
+        try:
+            detail = response.json()["detail"]
+        except (ValueError, KeyError, TypeError):
+            detail = f"{response.request.method} {response.request.url.path} answered {response.status_code}"
+        raise Unreachable(detail) if response.status_code == 503 else ClientError(detail)
+
+    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+        return Unreachable(f"no service answers at {self._url} ({error}); start one with `quantd up` or set QUANTD_URL")
+
+
+def _digest_header(sha256: bytes) -> str:
+    return f"sha-256=:{base64.b64encode(sha256).decode()}:"

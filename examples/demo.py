@@ -1,0 +1,42 @@
+"""`make demo`: the embedded service, the example model at int8 and int4 over HTTP, and what came out of it."""
+
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from client.api import Client
+from client.render import layer_table, show_progress, summary_table
+from jobs.stack import Stack
+
+EXAMPLES = Path(__file__).parent
+OUT = EXAMPLES.parent / "demo-output"
+ARTIFACTS = ("model.onnx", "report.json", "report.html", "gates.junit.xml", "manifest.json")
+GATES = {"max_top1_drop_points": 1.0}
+
+
+def main() -> None:
+    console = Console(width=None if Console().is_terminal else 160)
+    with tempfile.TemporaryDirectory(prefix="quantd-demo-") as state, Stack(Path(state)) as stack:
+        console.print(f"quantd serves at {stack.url}", highlight=False)
+        with Client(stack.url) as client:
+            model = client.upload_model(EXAMPLES / "digits.onnx")["id"]
+            calibration = client.upload_dataset(EXAMPLES / "digits_calibration.npz")["id"]
+            evaluation = client.upload_dataset(EXAMPLES / "digits_evaluation.npz")["id"]
+            summaries = {}
+            for preset in ("int8", "int4"):
+                job = client.submit(model, {"preset": preset, "gates": GATES}, calibration, evaluation)
+                show_progress(console, client.follow(job["id"]))
+                job = client.succeeded(client.wait(job["id"]))
+                summaries[f"{preset} ({job['verdict']})"] = job["summary"]
+                folder = OUT / preset
+                folder.mkdir(parents=True, exist_ok=True)
+                for name in ARTIFACTS:
+                    client.download(job["id"], name, folder / name)
+                console.print(layer_table(client.report(job["id"]), f"digits.onnx at {preset}"))
+    console.print(summary_table(summaries))
+    console.print(f"The models and their reports are in {OUT}: open {OUT / 'int4' / 'report.html'}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()
