@@ -1,0 +1,63 @@
+"""What the tests share: the example files, the real models and data, and one running service."""
+
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jobs.stack import Stack
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    return EXAMPLES
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real models and data."""
+    folder = Path(os.environ.get("QUANTD_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real models and data at {folder}; set QUANTD_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    """The embedded service: a gateway, a worker and a real Valkey."""
+    with Stack(tmp_path_factory.mktemp("state")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def http(stack):
+    with httpx.Client(base_url=stack.url, timeout=90) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def uploaded(http, examples):
+    """The ids of the example model, its calibration and its evaluation data."""
+    return {
+        "model": http.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"],
+        **{
+            role: http.post("/v1/datasets", content=(examples / f"digits_{role}.npz").read_bytes()).json()["id"]
+            for role in ("calibration", "evaluation")
+        },
+    }
+
+
+@pytest.fixture(scope="session")
+def run_job(http):
+    """Submit a job and wait for its end."""
+
+    def run(**body):
+        response = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"})
+        assert response.status_code == 202, response.text
+        return response.json()
+
+    return run
