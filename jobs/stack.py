@@ -36,7 +36,7 @@ class Stack:
         workers: int = 1,
         settings: dict[str, str] | None = None,
     ) -> None:
-        self._folder = state_dir.absolute()
+        self.folder = state_dir.absolute()
         self._host, self._port, self._workers = host, port or _free_port(host), workers
         self._settings = settings or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -44,13 +44,13 @@ class Stack:
         self.url = f"http://{host}:{self._port}"
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            self._valkey = Valkey(self._folder / "valkey")
+            self._valkey = Valkey(self.folder / "valkey")
             self.environment = {
                 **os.environ,
                 "QUANTD_REDIS_URL": self._valkey.url,
-                "QUANTD_STORE_URL": (self._folder / "store").as_uri(),
+                "QUANTD_STORE_URL": (self.folder / "store").as_uri(),
                 **self._settings,
             }
             self._start("gateway", "-m", "service", "--host", self._host, "--port", str(self._port))
@@ -99,7 +99,7 @@ class Stack:
             self._valkey = None
 
     def _start(self, name: str, *arguments: str) -> None:
-        with (self._folder / f"{name}.log").open("ab") as log:
+        with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, *arguments], env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
@@ -113,12 +113,12 @@ class Stack:
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.05)
-        raise StackFailed(f"the service was not ready within {READY_WITHIN_S:.0f} s; logs are in {self._folder}")
+        raise StackFailed(f"the service was not ready within {READY_WITHIN_S:.0f} s; logs are in {self.folder}")
 
     def _check_alive(self) -> None:
         for name, process in self._processes.items():
             if process.poll() is not None:
-                log = self._folder / f"{name}.log"
+                log = self.folder / f"{name}.log"
                 raise StackFailed(f"the {name} ended with status {process.returncode}; its log is {log}")
 
 

@@ -1,5 +1,6 @@
 """Telling a model's kind from its first bytes, and reading a dataset's headers: nothing here parses a model."""
 
+import re
 import struct
 from collections.abc import Callable
 from typing import Any, BinaryIO
@@ -14,7 +15,7 @@ MAX_ARRAYS = 64
 MAX_HEADER = 10_000
 NPY_MAGIC = b"\x93NUMPY"
 _MODEL_PROTO_FIELDS = {1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}
-_TORCH_ENTRIES = (b"/data.pkl", b"/version", b"/.data/", b"/byteorder", b"/.format_version", b"/constants.pkl")
+_TORCH_ENTRY = re.compile(rb"[^/]+/(data/\d+$|data\.pkl|constants\.pkl|version|byteorder|code/|\.data/)")
 
 
 def model_format(head: bytes) -> str:
@@ -25,7 +26,7 @@ def model_format(head: bytes) -> str:
     """
     if head.startswith(b"PK\x03\x04"):
         (length,) = struct.unpack_from("<H", head.ljust(30, b"\0"), 26)
-        return "torchscript" if any(part in head[30 : 30 + length] for part in _TORCH_ENTRIES) else "archive"
+        return "torchscript" if _TORCH_ENTRY.match(head[30 : 30 + length]) else "archive"
     if head.startswith(b"\x1f\x8b") or head[257:262] == b"ustar":
         return "archive"
     field, wire_type = head[0] >> 3, head[0] & 7

@@ -56,8 +56,11 @@ def run_job(http):
     """Submit a job and wait for its end."""
 
     def run(**body):
-        response = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"})
+        response = http.post("/v1/jobs", json=body)
         assert response.status_code == 202, response.text
-        return response.json()
+        job = response.json()
+        while job["status"] in ("queued", "running"):
+            job = http.get(job["links"]["self"], headers={"Prefer": "wait=60"}).json()
+        return job
 
     return run

@@ -45,10 +45,17 @@ class Laplace(BaseModel):
 
 
 def median(statistics: RowStatistics) -> Rows:
-    """The midpoint (R,) of the bin that holds the median of the non-zero weights; 0 for an empty row."""
-    points, counts = binned(statistics)
-    reached = counts.cumsum(axis=1) >= counts.sum(axis=1, keepdims=True) / 2
-    return np.where(statistics.nonzero > 0, points[reached.argmax(axis=1)], 0.0)
+    """The median (R,) of the non-zero weights, interpolated inside its bin; 0 for an empty row."""
+    _, counts = binned(statistics)
+    edges = statistics.edges
+    lower = np.concatenate([-edges[:0:-1], edges[:-1]])
+    width = np.concatenate([np.diff(edges)[::-1], np.diff(edges)])
+    reached = counts.cumsum(axis=1)
+    half = reached[:, -1] / 2
+    at = (reached >= half[:, None]).argmax(axis=1)
+    inside = np.take_along_axis(counts, at[:, None], 1)[:, 0]
+    before = np.take_along_axis(reached, at[:, None], 1)[:, 0] - inside
+    return lower[at] + width[at] * (half - before) / np.maximum(inside, 1)
 
 
 def absolute_deviation(statistics: RowStatistics, location: Rows) -> Rows:

@@ -1,0 +1,81 @@
+"""Blobs are written whole or not at all, and hashed on their way."""
+
+import hashlib
+
+import pytest
+
+from jobs.blobs import CHUNK, Blobs
+from jobs.errors import DigestMismatch, EmptyUpload, NotFound, TooLarge
+
+DATA = b"0123456789abcdef" * (CHUNK // 8)
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    return Blobs(tmp_path.as_uri())
+
+
+async def chunks(data, breaks=False, size=100_000):
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+    if breaks:
+        raise ConnectionError("hung up")
+
+
+@pytest.mark.anyio
+async def test_a_stream_is_stored_and_hashed(blobs):
+    stored = await blobs.write("t/a", chunks(DATA), len(DATA))
+    assert (stored.sha256, stored.size) == (hashlib.sha256(DATA).hexdigest(), len(DATA))
+    assert stored.head == DATA[:512]
+    assert blobs.read("t/a") == DATA
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"limit": len(DATA) - 1}, TooLarge),
+        ({"limit": len(DATA), "sha256": "0" * 64}, DigestMismatch),
+        ({"limit": len(DATA), "breaks": True}, ConnectionError),
+        ({"limit": len(DATA), "data": b""}, EmptyUpload),
+    ],
+)
+async def test_nothing_is_left_of_a_stream_that_breaks(blobs, tmp_path, options, error):
+    source = chunks(options.pop("data", DATA), options.pop("breaks", False))
+    with pytest.raises(error):
+        await blobs.write("t/a", source, **options)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("start", "stop"), [(0, 10), (5, CHUNK + 7), (len(DATA) - 3, len(DATA))])
+async def test_a_part_is_read_alone(blobs, start, stop):
+    await blobs.write("t/a", chunks(DATA), len(DATA))
+    assert b"".join([chunk async for chunk in blobs.stream("t/a", start, stop)]) == DATA[start:stop]
+
+
+@pytest.mark.anyio
+async def test_a_blob_opens_as_a_seekable_file(blobs):
+    await blobs.write("t/a", chunks(DATA), len(DATA))
+    with blobs.open("t/a") as file:
+        file.seek(-4, 2)
+        assert file.read() == DATA[-4:]
+        file.seek(3)
+        assert file.read(5) == DATA[3:8]
+
+
+@pytest.mark.anyio
+async def test_keys_and_deletion(blobs, tmp_path):
+    for key in ("t/jobs/1/a", "t/jobs/1/b", "t/jobs/2/a"):
+        await blobs.write(key, chunks(DATA), len(DATA))
+    assert sorted(blobs.keys("t/jobs/1")) == ["t/jobs/1/a", "t/jobs/1/b"]
+    for _ in range(2):
+        blobs.delete("t/jobs/1/a")
+    assert blobs.keys("t/jobs/1") == ["t/jobs/1/b"]
+
+
+def test_a_blob_that_is_not_there_is_not_found(blobs, tmp_path):
+    with pytest.raises(NotFound):
+        blobs.read("t/none")
+    with pytest.raises(NotFound):
+        blobs.fetch("t/none", tmp_path / "copy")

@@ -1,0 +1,74 @@
+"""The gateway starts fast, knows no numerics, and publishes what it does."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.openapi import PATH, document
+
+HEAVY = ("torch", "onnx", "onnx_ir", "onnxruntime", "scipy", "numba", "quant.pipeline")
+
+
+def test_the_gateway_imports_no_numerics():
+    code = f"import sys, service.__main__; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_published_contract_is_what_the_code_says():
+    assert PATH.read_text() == document(), "run `make openapi`"
+
+
+ENDPOINTS = """
+post /v1/models, get /v1/models, get /v1/models/{model_id}, delete /v1/models/{model_id}, post /v1/datasets,
+get /v1/datasets, get /v1/datasets/{dataset_id}, delete /v1/datasets/{dataset_id}, post /v1/jobs, post /v1/quantize,
+get /v1/jobs, get /v1/jobs/{job_id}, post /v1/jobs/{job_id}/cancel, delete /v1/jobs/{job_id},
+get /v1/jobs/{job_id}/events, get /v1/jobs/{job_id}/report, get /v1/jobs/{job_id}/report.html,
+get /v1/jobs/{job_id}/artifacts, get /v1/jobs/{job_id}/artifacts/{name}, get /v1/capabilities,
+get /livez, get /readyz, get /metrics
+"""
+
+
+@pytest.mark.parametrize("endpoint", [part.strip() for part in ENDPOINTS.split(",")])
+def test_every_endpoint_of_the_contract_is_published(endpoint):
+    verb, path = endpoint.split()
+    assert verb in json.loads(document())["paths"][path]
+
+
+@pytest.mark.parametrize(
+    ("environment", "host", "message"),
+    [
+        ({}, "0.0.0.0", "refused on 0.0.0.0"),
+        ({"QUANTD_AUTH": "required"}, "127.0.0.1", "no keys yet"),
+    ],
+)
+def test_the_gateway_refuses_to_start_open_to_strangers(environment, host, message):
+    done = subprocess.run(
+        [sys.executable, "-m", "service", "--host", host, "--port", "0"],
+        env={"PATH": "", **environment}, capture_output=True, text=True, timeout=30, cwd=Path(__file__).parent,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert message in done.stderr
+
+
+def test_capabilities_tell_what_a_spec_may_say(http):
+    told = http.get("/v1/capabilities").json()
+    assert {rule["name"] for rule in told["clipping"]} >= {"minmax", "mae", "mse"}
+    assert {family["name"] for family in told["distributions"]} >= {"gaussian", "laplace"}
+    assert set(told["presets"]) == {"int8", "int8-weights", "int4", "int4-weights"}
+    assert "properties" in told["spec_schema"]
+    assert told["limits"]["max_model_bytes"] > 0
+
+
+def test_health_and_metrics_answer(http):
+    assert http.get("/livez").json() == {"status": "ok"}
+    assert http.get("/readyz").json() == {"status": "ok"}
+    assert "python_info" in http.get("/metrics").text
+
+
+def test_a_request_id_comes_back_as_it_was_sent(http):
+    assert http.get("/livez", headers={"X-Request-ID": "ci-7"}).headers["x-request-id"] == "ci-7"
+    assert len(http.get("/livez").headers["x-request-id"]) == 32

@@ -1,0 +1,187 @@
+"""A job ends exactly once, however its process and its message behave."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from jobs.blobs import Blobs
+from jobs.job import Job, Status, Upload, new_id, now
+from jobs.records import ATTEMPTS, Records
+from jobs.settings import Settings
+from jobs.valkey import Valkey
+from worker.runner import ARTIFACTS, Runner
+
+MAKES_ALL = f"import os; os.makedirs('out'); [open(f'out/{{n}}', 'w').write(n) for n in {list(ARTIFACTS)}]; "
+DONE = 'print(\'{"event": "done", "summary": {}, "verdict": null, "gates": [], "timings": {}}\')'
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory):
+    server = Valkey(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def service(valkey, tmp_path):
+    """Settings, records and blobs with one stored model."""
+    settings = Settings(redis_url=valkey.url, store_url=tmp_path.as_uri(), job_timeout_s=20)
+    records, blobs = Records(settings.redis_url), Blobs(settings.store_url)
+    (tmp_path / "source").write_bytes(b"model")
+    blobs.write_file("default/models/m", tmp_path / "source")
+    sha256 = "9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4"
+    upload = Upload(
+        id=new_id("model"), tenant="default", key="default/models/m", sha256=sha256, size=5,
+        filename="m.onnx", created_at=now(), format="onnx",
+    )  # fmt: skip
+    kept, _ = records.add_upload("model", upload)
+    return settings, records, blobs, kept.id
+
+
+def queued(records, model):
+    job = Job(id=new_id("job"), tenant="default", status=Status.QUEUED, model=model, spec={}, created_at=now())
+    return records.create_job(job).id
+
+
+def run(settings, job_id, code):
+    Runner(settings, (sys.executable, "-c", code)).run(job_id)
+
+
+def test_a_job_that_is_done_keeps_its_artifacts_by_their_digests(service):
+    settings, records, blobs, model = service
+    job_id = queued(records, model)
+    run(settings, job_id, MAKES_ALL + DONE)
+    job = records.job(job_id)
+    assert job.status == Status.SUCCEEDED, job.error
+    assert [blobs.read(artifact.key) for artifact in job.artifacts] == [name.encode() for name in ARTIFACTS]
+    assert all(artifact.sha256 in artifact.key for artifact in job.artifacts)
+
+
+def test_a_second_message_for_the_same_job_does_nothing(service):
+    settings, records, _, model = service
+    job_id = queued(records, model)
+    run(settings, job_id, MAKES_ALL + DONE)
+    first = records.job(job_id)
+    run(settings, job_id, "import os; os._exit(1)")
+    assert records.job(job_id) == first
+
+
+def test_an_error_that_the_quantizer_tells_becomes_the_jobs_problem(service):
+    settings, records, _, model = service
+    job_id = queued(records, model)
+    error = {
+        "event": "error",
+        "code": "model.unreadable",
+        "title": "t",
+        "detail": "d",
+        "errors": [{"pointer": "/a", "detail": "b"}],
+    }
+    run(settings, job_id, f"print({json.dumps(json.dumps(error))})")
+    problem = records.job(job_id).error
+    assert (problem.code, problem.status, problem.errors[0].pointer) == ("model.unreadable", 422, "/a")
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "worker.crashed"),
+        ("raise MemoryError", "worker.out_of_memory"),
+        (DONE, "worker.crashed"),  # without its artifacts
+    ],
+)
+def test_a_child_that_dies_fails_its_job(service, code, expected):
+    settings, records, _, model = service
+    job_id = queued(records, model)
+    run(settings, job_id, code)
+    job = records.job(job_id)
+    assert (job.status, job.error.code) == (Status.FAILED, expected)
+    assert "Traceback" not in job.error.detail
+
+
+def test_a_job_over_its_time_fails(service):
+    settings, records, _, model = service
+    job_id = queued(records, model)
+    run(settings.model_copy(update={"job_timeout_s": 0.5}), job_id, "while True: pass")
+    assert records.job(job_id).error.code == "worker.timeout"
+
+
+def test_a_running_job_stops_within_5_seconds_of_its_cancel(service):
+    settings, records, _, model = service
+    job_id = queued(records, model)
+    worker = threading.Thread(target=run, args=(settings, job_id, "import time; time.sleep(60)"))
+    worker.start()
+    while records.job(job_id).status != Status.RUNNING:
+        time.sleep(0.02)
+    records.cancel(records.job(job_id))
+    worker.join(timeout=5)
+    assert not worker.is_alive()
+    assert records.job(job_id).status == Status.CANCELLED
+
+
+def test_a_cancelled_queued_job_never_starts(service):
+    settings, records, _, model = service
+    job_id = queued(records, model)
+    records.cancel(records.job(job_id))
+    run(settings, job_id, MAKES_ALL + DONE)
+    job = records.job(job_id)
+    assert (job.status, job.attempt) == (Status.CANCELLED, 0)
+
+
+def test_bytes_that_changed_in_the_store_are_not_used(service, tmp_path):
+    settings, records, blobs, model = service
+    (tmp_path / "other").write_bytes(b"other")
+    blobs.write_file("default/models/m", tmp_path / "other")
+    job_id = queued(records, model)
+    run(settings, job_id, MAKES_ALL + DONE)
+    assert records.job(job_id).error.code == "request.digest_mismatch"
+
+
+def test_a_job_that_lost_its_worker_is_tried_three_times_and_then_fails(service, monkeypatch):
+    settings, records, _, model = service
+    monkeypatch.setattr("jobs.records.LEASE_S", -1.0)  # every lease has expired already
+    job_id = queued(records, model)
+    for attempt in range(1, ATTEMPTS + 1):
+        assert records.claim(job_id, f"lost{attempt}").attempt == attempt
+        assert job_id in records.requeue_stale()
+    run(settings, job_id, MAKES_ALL + DONE)
+    job = records.job(job_id)
+    assert (job.status, job.error.code) == (Status.FAILED, "worker.crashed")
+    assert job_id not in records.requeue_stale()
+
+
+def test_a_result_of_a_worker_that_lost_the_job_is_thrown_away(service, monkeypatch):
+    _, records, _, model = service
+    job_id = queued(records, model)
+    monkeypatch.setattr("jobs.records.LEASE_S", -1.0)
+    records.claim(job_id, "stale")
+    monkeypatch.undo()
+    records.claim(job_id, "owner")
+    assert not records.finish(job_id, "stale", Status.SUCCEEDED, {})
+    assert records.progress(job_id, "stale", "fitting", {"done": 1}) == "lost"
+    assert records.finish(job_id, "owner", Status.SUCCEEDED, {})
+    assert not records.finish(job_id, "owner", Status.FAILED, {})
+    assert records.job(job_id).status == Status.SUCCEEDED
+
+
+def test_a_lease_that_holds_is_not_taken_over(service):
+    _, records, _, model = service
+    job_id = queued(records, model)
+    assert records.claim(job_id, "one").attempt == 1
+    assert records.claim(job_id, "two") is None
+
+
+def test_records_survive_a_kill_of_the_server(tmp_path):
+    server = Valkey(tmp_path)
+    job_id = queued(Records(server.url), "m")
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait()
+    again = Valkey(tmp_path)
+    try:
+        assert Records(again.url).job(job_id).status == Status.QUEUED
+    finally:
+        again.stop()
