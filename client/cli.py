@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 from rich.console import Console
+from typer.exceptions import TyperException
 
 from client.api import Client
 from client.errors import GATE_FAILED, ClientError, Unreachable
@@ -139,18 +140,14 @@ def rm(job_id: JobId) -> None:
 def main() -> None:
     """Run the command; a failure is one line on standard error and the exit code of its kind."""
     try:
-        app(standalone_mode=False)
-    except typer.Exit as leave:
-        sys.exit(leave.exit_code)
+        sys.exit(app(standalone_mode=False) or 0)  # a command's own exit code comes as the value
     except typer.Abort:
         sys.exit(1)
     except ClientError as error:
         err_console.print(f"quantd: {error}", highlight=False, markup=False)
         sys.exit(error.exit_code)
-    except Exception as error:
-        if not hasattr(error, "show"):
-            raise
-        error.show()
+    except TyperException as error:
+        err_console.print(f"quantd: {error}; see `quantd --help`", highlight=False, markup=False)
         sys.exit(ClientError.exit_code)
 
 

@@ -74,7 +74,9 @@ def _layer(node: ir.Node) -> Layer | Skipped:
         return Skipped(name, op, "its weight is a vector")
     if weight.size == 0:
         return Skipped(name, op, "its weight is empty")
-    return Layer(name, op, node, np.asarray(weight, np.float32), _channel_axis(node, weight.ndim, index), index, 1 - index)
+    return Layer(
+        name, op, node, np.asarray(weight, np.float32), _channel_axis(node, weight.ndim, index), index, 1 - index
+    )
 
 
 def _channel_axis(node: ir.Node, ndim: int, weight_index: int) -> int:

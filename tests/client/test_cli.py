@@ -1,0 +1,134 @@
+"""The `quantd` command against the running service, as a script calls it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import onnxruntime as ort
+import pytest
+
+COMMAND = [sys.executable, "-m", "client"]
+
+
+@pytest.fixture
+def quantd(stack):
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120,
+            env={**os.environ, "QUANTD_URL": stack.url, "COLUMNS": "160", **environment},
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def digits(examples):
+    return [
+        examples / "digits.onnx",
+        "--calibration", examples / "digits_calibration.npz", "--evaluation", examples / "digits_evaluation.npz",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", [[], ["--local"]])
+def test_quantize_writes_the_model_and_prints_the_layers(quantd, digits, tmp_path, where):
+    output, report = tmp_path / "out.onnx", tmp_path / "report.html"
+    done = quantd("quantize", *digits, "--preset", "int4", "-o", output, "--report", report, *where)
+    assert done.returncode == 0, done.stderr
+    assert "/classifier/Gemm" in done.stdout
+    assert "top-1 quantized" in done.stdout
+    assert [line for line in done.stderr.splitlines() if line][:2] == ["loading ...", "normalising ..."]
+    assert ort.InferenceSession(output).get_outputs()[0].name == "logits"
+    assert report.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("where", [[], ["--local"]])
+def test_json_is_for_machines(quantd, digits, tmp_path, where):
+    done = quantd("quantize", *digits, "-o", tmp_path / "o.onnx", "--report", tmp_path / "r.json", "--json", *where)
+    assert done.returncode == 0, done.stderr
+    job = json.loads(done.stdout)
+    assert job["summary"]["top1_float"] == pytest.approx(99.2)
+    assert json.loads((tmp_path / "r.json").read_text())["summary"]["layers"] == 7
+
+
+@pytest.mark.parametrize("where", [[], ["--local"]])
+def test_a_gate_that_fails_is_exit_2_with_the_model_written(quantd, digits, tmp_path, where):
+    done = quantd("quantize", *digits, "-o", tmp_path / "o.onnx", "--gate", "min_output_sqnr_db=90", *where)
+    assert done.returncode == 2
+    assert "min_output_sqnr_db" in done.stdout
+    assert (tmp_path / "o.onnx").exists()
+
+
+@pytest.mark.parametrize("where", [[], ["--local"]])
+def test_a_job_that_fails_is_exit_1_with_one_line(quantd, examples, tmp_path, where):
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes((examples / "digits.onnx").read_bytes()[:-500])
+    done = quantd("quantize", cut, "--preset", "int8-weights", "-o", tmp_path / "o.onnx", *where)
+    assert done.returncode == 1
+    assert "model.unreadable" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "o.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["quantize", "nowhere.onnx", "--preset", "int8-weights", "-o", "o.onnx"],
+        ["quantize", "nowhere.onnx", "--preset", "int8-weights", "-o", "o.onnx", "--local"],
+        ["quantize", "MODEL", "--preset", "int9", "-o", "o.onnx"],
+        ["quantize", "MODEL", "--preset", "int9", "-o", "o.onnx", "--local"],
+        ["quantize", "MODEL", "--preset", "int8", "-o", "o.onnx"],
+        ["quantize", "MODEL", "--gate", "fast", "-o", "o.onnx"],
+        ["quantize", "MODEL", "--spec", "nowhere.yaml", "-o", "o.onnx"],
+        ["quantize", "--nonsense"],
+        ["jobs", "show", "job_none"],
+    ],
+)
+def test_bad_usage_is_exit_3_without_a_traceback(quantd, examples, arguments):
+    done = quantd(*[str(examples / "digits.onnx") if part == "MODEL" else part for part in arguments])
+    assert done.returncode == 3
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_service_is_exit_4(quantd):
+    done = quantd("jobs", "list", QUANTD_URL="http://127.0.0.1:9")
+    assert done.returncode == 4
+    assert "quantd up" in done.stderr
+
+
+def test_a_spec_file_is_yaml(quantd, digits, tmp_path):
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("preset: int4\nweights: {clipping: mse}\nlayers:\n  - {match: {op: Gemm}, weights: {bits: 8}}\n")
+    done = quantd("quantize", *digits, "--spec", spec, "-o", tmp_path / "o.onnx", "--json")
+    assert json.loads(done.stdout)["spec"]["layers"] == [{"match": {"op": "Gemm"}, "weights": {"bits": 8}}]
+
+
+def test_jobs_are_listed_shown_watched_reported_and_removed(quantd, run_job, uploaded):
+    job = run_job(model=uploaded["model"], spec={"preset": "int8-weights"})["id"]
+    assert job in quantd("jobs", "list").stdout
+    assert job in [item["id"] for item in json.loads(quantd("jobs", "list", "--json").stdout)]
+    assert json.loads(quantd("jobs", "show", job).stdout)["status"] == "succeeded"
+    assert quantd("jobs", "watch", job).stdout.strip() == "succeeded"
+    assert quantd("jobs", "cancel", job).stdout.strip() == "succeeded"
+    assert "/stem/stem.0/Conv" in quantd("report", job).stdout
+    assert quantd("jobs", "rm", job).returncode == 0
+    assert quantd("jobs", "show", job).returncode == 3
+
+
+def test_up_serves_until_it_is_interrupted_and_keeps_its_records(tmp_path, examples, quantd):
+    for attempt in range(2):
+        command = [*COMMAND, "up", "--port", "0", "--state-dir", str(tmp_path / "state")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as up:
+            line = up.stdout.readline()
+            url = line.split()[4]
+            if attempt == 0:
+                model = examples / "digits.onnx"
+                done = quantd("quantize", model, "--preset", "int8-weights", "-o", tmp_path / "o.onnx", QUANTD_URL=url)
+                assert done.returncode == 0, done.stderr
+            else:
+                assert len(json.loads(quantd("jobs", "list", "--json", QUANTD_URL=url).stdout)) == 1
+            up.send_signal(signal.SIGINT)
+            assert up.wait(timeout=30) == 0
+        assert quantd("jobs", "list", QUANTD_URL=url).returncode == 4
