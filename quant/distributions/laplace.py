@@ -55,7 +55,8 @@ def median(statistics: RowStatistics) -> Rows:
     at = (reached >= half[:, None]).argmax(axis=1)
     inside = np.take_along_axis(counts, at[:, None], 1)[:, 0]
     before = np.take_along_axis(reached, at[:, None], 1)[:, 0] - inside
-    return lower[at] + width[at] * (half - before) / np.maximum(inside, 1)
+    location: Rows = lower[at] + width[at] * (half - before) / np.maximum(inside, 1)
+    return location
 
 
 def absolute_deviation(statistics: RowStatistics, location: Rows) -> Rows:
