@@ -2,20 +2,23 @@
 
 import hashlib
 import io
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import obstore
 from obstore.store import LocalStore, from_url
 
-from jobs.errors import DigestMismatch, EmptyUpload, NotFound, TooLarge
+from jobs.errors import DigestMismatch, NotFound, TooLarge
 
 CHUNK = 1 << 20
 HEAD = 512
+
+Check = Callable[[bytes], object]
+"""Raises where a stream's first `HEAD` bytes (fewer only if there are no more) are not of what is wanted."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,17 @@ class Blobs:
         """Raises what the store raises where it is away."""
         next(iter(obstore.list(self._store, prefix="ping", chunk_size=1)), None)
 
-    async def write(self, key: str, chunks: AsyncIterable[bytes], limit: int, sha256: str | None = None) -> Stored:
+    async def write(
+        self, key: str, chunks: AsyncIterable[bytes], check: Check, limit: int, sha256: str | None = None
+    ) -> Stored:
         """Store a stream under a new key; nothing is left behind where this raises.
 
         Raises:
             TooLarge: more than `limit` bytes came.
             DigestMismatch: `sha256` (hexadecimal) is given and is not that of the bytes.
-            EmptyUpload: no byte came.
+            QuantdError: what `check` raises, as soon as the first bytes are there.
         """
-        stream = _Counted(chunks, limit, sha256)
+        stream = _Counted(chunks, check, limit, sha256)
         await obstore.put_async(self._store, key, aiter(stream), chunk_size=8 * CHUNK)
         return Stored(stream.digest.hexdigest(), stream.size, stream.head)
 
@@ -68,8 +73,8 @@ class Blobs:
         except FileNotFoundError:
             raise NotFound(f"the object store has no {key!r}") from None
 
-    def fetch(self, key: str, path: Path) -> str:
-        """Copy a blob to a file; its SHA-256 in hexadecimal.
+    def fetch(self, key: str, path: Path, each: Callable[[], object]) -> str:
+        """Copy a blob to a file, calling `each` between its parts; its SHA-256 in hexadecimal.
 
         Raises:
             NotFound: there is none.
@@ -83,6 +88,7 @@ class Blobs:
             for chunk in chunks:
                 digest.update(chunk)
                 file.write(chunk)
+                each()
         return digest.hexdigest()
 
     async def stream(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
@@ -91,7 +97,7 @@ class Blobs:
         async for chunk in result.stream(min_chunk_size=CHUNK):
             yield bytes(chunk)
 
-    def open(self, key: str) -> BinaryIO:
+    def open(self, key: str) -> io.BufferedReader:
         """A seekable binary file over a blob, read in parts."""
         return io.BufferedReader(_Reader(obstore.open_reader(self._store, key)))
 
@@ -134,25 +140,31 @@ class _Reader(io.RawIOBase):
 class _Counted:
     """The chunks as they come, counted, hashed and checked before the last one is handed on.
 
-    A put whose source raises before its end never completes: so the checks stand at the end of the source.
+    A put whose source raises before its end never completes: so every check stands in the source.
     """
 
-    def __init__(self, chunks: AsyncIterable[bytes], limit: int, sha256: str | None) -> None:
-        self._chunks, self._limit, self._expected = chunks, limit, sha256
+    def __init__(self, chunks: AsyncIterable[bytes], check: Check, limit: int, sha256: str | None) -> None:
+        self._chunks, self._check, self._limit, self._expected = chunks, check, limit, sha256
         self.digest, self.size, self.head = hashlib.sha256(), 0, b""
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for chunk in self._chunks:
-            self.size += len(chunk)
-            if self.size > self._limit:
-                raise TooLarge(f"the body is larger than {self._limit} bytes; accepted: up to {self._limit}")
-            self.digest.update(chunk)
-            self.head = (self.head + chunk[:HEAD])[:HEAD]
+            self._count(chunk)
             yield chunk
-        if not self.size:
-            raise EmptyUpload("the body is empty; accepted: the bytes of one file")
+        if len(self.head) < HEAD:
+            self._check(self.head)
         found = self.digest.hexdigest()
         if self._expected is not None and found != self._expected:
             raise DigestMismatch(
                 f"the body's sha-256 is {found}, the digest sent says {self._expected}; nothing is kept"
             )
+
+    def _count(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        if self.size > self._limit:
+            raise TooLarge(f"the body is larger than {self._limit} bytes; accepted: up to {self._limit}")
+        self.digest.update(chunk)
+        if len(self.head) < HEAD:
+            self.head = (self.head + chunk[:HEAD])[:HEAD]
+            if len(self.head) == HEAD:
+                self._check(self.head)

@@ -1,14 +1,18 @@
 """What can go wrong around a job, beside what `quant.errors` knows.
 
 QuantdError
+├── ModelError
+│   └── EmptyModel        model.empty
+├── DatasetError
+│   └── EmptyDataset      dataset.empty
 └── ServiceError
     ├── NotFound              not_found
+    ├── MethodNotAllowed      method_not_allowed
     ├── Conflict              conflict
     ├── TooLarge              request.too_large
     ├── DigestMismatch        request.digest_mismatch
     ├── BadRequest            request.invalid
     ├── IdempotencyMismatch   request.idempotency_mismatch
-    ├── EmptyUpload           request.empty
     ├── RangeNotSatisfiable   request.range_not_satisfiable
     ├── Unavailable           service.unavailable
     └── WorkerFailure
@@ -17,7 +21,17 @@ QuantdError
         └── WorkerTimeout         worker.timeout
 """
 
-from quant.errors import QuantdError
+from quant.errors import DatasetError, ModelError, QuantdError
+
+
+class EmptyModel(ModelError):
+    code = "model.empty"
+    title = "The file has no bytes"
+
+
+class EmptyDataset(DatasetError):
+    code = "dataset.empty"
+    title = "The file has no bytes"
 
 
 class ServiceError(QuantdError):
@@ -27,6 +41,11 @@ class ServiceError(QuantdError):
 class NotFound(ServiceError):
     code = "not_found"
     title = "There is no such thing"
+
+
+class MethodNotAllowed(ServiceError):
+    code = "method_not_allowed"
+    title = "The path has no such method"
 
 
 class Conflict(ServiceError):
@@ -52,11 +71,6 @@ class BadRequest(ServiceError):
 class IdempotencyMismatch(ServiceError):
     code = "request.idempotency_mismatch"
     title = "The idempotency key was used for another request"
-
-
-class EmptyUpload(ServiceError):
-    code = "request.empty"
-    title = "The body is empty"
 
 
 class RangeNotSatisfiable(ServiceError):

@@ -21,6 +21,20 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Stage(StrEnum):
+    """What a running job is at."""
+
+    LOADING = "loading"
+    NORMALISING = "normalising"
+    FITTING = "fitting"
+    QUANTIZING = "quantizing"
+    CALIBRATING = "calibrating"
+    CORRECTING = "correcting"
+    EXPORTING = "exporting"
+    EVALUATING = "evaluating"
+    STORING = "storing"
+
+
 FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 
 
@@ -42,6 +56,23 @@ class Gate(Model):
     limit: float
     value: float | None
     passed: bool
+
+
+class Summary(Model):
+    """What a job came to: sizes in bytes, SQNR in dB, top-1 in percent; None where the data for it was not given."""
+
+    bytes_before: int
+    bytes_after: int
+    size_ratio: float
+    layers: int
+    quantized_layers: int
+    weight_sqnr_db: float | None
+    output_sqnr_db: float | None
+    output_cosine: float | None
+    top1_agreement: float | None
+    top1_float: float | None
+    top1_quantized: float | None
+    seconds: float | None
 
 
 class FieldProblem(Model):
@@ -78,7 +109,7 @@ class Job(Model):
     id: str
     tenant: str
     status: Status
-    stage: str | None = None
+    stage: Stage | None = None
     progress: Progress | None = None
     model: str
     calibration: str | None = None
@@ -93,7 +124,7 @@ class Job(Model):
     verdict: Literal["pass", "fail"] | None = None
     gates: tuple[Gate, ...] = ()
     error: Problem | None = None
-    summary: dict[str, Any] | None = None
+    summary: Summary | None = None
     artifacts: tuple[Artifact, ...] = ()
     timings: dict[str, float] = {}
 

@@ -8,7 +8,6 @@ from quant.errors import QuantdError
 STATUS: Mapping[str, int] = {
     "request.invalid": 400,
     "request.digest_mismatch": 400,
-    "request.empty": 400,
     "not_found": 404,
     "method_not_allowed": 405,
     "conflict": 409,

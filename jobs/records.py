@@ -152,7 +152,7 @@ class Records:
         fields = {"status": Status.CANCELLED, "finished_at": now()}
         change = {"from": ["queued"], "final": True}
         if self._apply(job.id, change, fields, "state", _state(Status.CANCELLED)) == '"running"':
-            self._redis.hset(_job(job.id), "cancel", "1")
+            self._apply(job.id, {"from": ["running"]}, {"cancel": 1}, None, None)
 
     def requeue_stale(self) -> list[str]:
         """The ids of jobs that stand still: queued for longer than a lease, or running with an expired one."""
@@ -164,7 +164,7 @@ class Records:
             )
             since = float(queued or 0) + LEASE_S if status == '"queued"' else float(lease or 0)
             if since < deadline:
-                self._redis.hset(_job(job_id), "queued_at", str(deadline))
+                self._apply(job_id, {"from": ["queued", "running"]}, {"queued_at": deadline}, None, None)
                 stale.append(job_id)
         return stale
 
@@ -221,7 +221,8 @@ class Records:
     def uploads(self, tenant: str, kind: Kind, limit: int, cursor: str | None) -> tuple[list[Upload], str | None]:
         """A page of models or datasets, newest first, and the cursor of the next."""
         ids, following = self._page(tenant, kind, limit, cursor)
-        return [self.upload(kind, upload_id, tenant) for upload_id in ids], following
+        found = cast(list[str | None], self._redis.mget([_upload(kind, upload_id) for upload_id in ids])) if ids else []
+        return [Upload.model_validate_json(data) for data in found if data is not None], following
 
     def jobs(
         self, tenant: str, limit: int, cursor: str | None, wanted: Callable[[Job], bool] = lambda _: True

@@ -1,10 +1,14 @@
 """Settings from the environment (prefix QUANTD_), with defaults for the embedded service."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _store_in(settings: dict[str, Any]) -> str:
+    return (Path(settings["state_dir"]) / "store").absolute().as_uri()
 
 
 class Settings(BaseSettings):
@@ -12,11 +16,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="QUANTD_", frozen=True)
 
+    state_dir: Path = Path(".quantd")
     redis_url: str = "redis://127.0.0.1:6379/0"
-    store_url: str = Field(default_factory=lambda: Path(".quantd/store").absolute().as_uri())
+    store_url: str = Field(default_factory=_store_in)
     auth: Literal["off", "required"] = "off"
-    max_model_bytes: int = 4 * 2**30
-    max_dataset_bytes: int = 4 * 2**30
-    job_timeout_s: float = 3600
-    job_memory_bytes: int = 8 * 2**30
+    max_model_bytes: int = Field(default=4 * 2**30, gt=0)
+    max_dataset_bytes: int = Field(default=4 * 2**30, gt=0)
+    job_timeout_s: float = Field(default=3600, gt=0)
+    job_memory_bytes: int = Field(default=8 * 2**30, gt=0)
     log_format: Literal["json", "text"] = "json"

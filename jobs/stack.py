@@ -1,5 +1,6 @@
 """The embedded service: Valkey, the gateway and the workers as processes of this machine, started and stopped."""
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -9,23 +10,25 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
+from jobs.process import start, stop
 from jobs.valkey import Valkey
 
 READY_WITHIN_S = 30.0
-STOPS_WITHIN_S = 10.0
 
 
 class StackFailed(RuntimeError):
-    """A process of the service ended by itself or did not get ready; the message names it and its log."""
+    """The service cannot start, or a process of it ended by itself; the message says why or names its log."""
 
 
 class Stack:
     """`with Stack(state_dir) as stack:` serves at `stack.url`; records and blobs stay in `state_dir`.
 
+    Enter it in the main thread: what it started ends with the thread that did, even if that is killed.
+
     Raises:
-        StackFailed: a process does not get ready.
+        StackFailed: the port or the folder is in use, or a process does not get ready.
     """
 
     def __init__(
@@ -37,24 +40,20 @@ class Stack:
         settings: dict[str, str] | None = None,
     ) -> None:
         self.folder = state_dir.absolute()
-        self._host, self._port, self._workers = host, port or _free_port(host), workers
+        self._host, self._port, self._workers = host, _usable_port(host, port), workers
         self._settings = settings or {}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._valkey: Valkey | None = None
-        self.url = f"http://{host}:{self._port}"
+        self._lock: IO[str] | None = None
+        self.url = f"http://[{host}]:{self._port}" if ":" in host else f"http://{host}:{self._port}"
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self.folder)
         try:
             self._valkey = Valkey(self.folder / "valkey")
-            self.environment = {
-                **os.environ,
-                "QUANTD_REDIS_URL": self._valkey.url,
-                "QUANTD_STORE_URL": (self.folder / "store").as_uri(),
-                **self._settings,
-            }
-            self._start("gateway", "-m", "service", "--host", self._host, "--port", str(self._port))
-            self._start("worker", "-m", "worker", "--concurrency", str(self._workers))
+            self._start("gateway", "service", "--host", self._host, "--port", str(self._port))
+            self._start("worker", "worker", "--concurrency", str(self._workers))
             self._wait_ready()
         except BaseException:
             self.stop()
@@ -78,31 +77,31 @@ class Stack:
 
     def pid(self, name: str) -> int:
         """The process id of `gateway`, `worker` or `valkey`."""
-        if name == "valkey" and self._valkey is not None:
-            return self._valkey.process.pid
-        return self._processes[name].pid
+        return self._running()[name].pid
 
     def stop(self) -> None:
-        """Stop what was started, workers first."""
+        """Stop what was started: the worker first, the records that it writes to last."""
         for name in ("worker", "gateway"):
-            process = self._processes.pop(name, None)
-            if process is None:
-                continue
-            process.terminate()
-            try:
-                process.wait(timeout=STOPS_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            if process := self._processes.pop(name, None):
+                stop(process)
         if self._valkey is not None:
             self._valkey.stop()
             self._valkey = None
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
-    def _start(self, name: str, *arguments: str) -> None:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, *arguments], env=self.environment, stdout=log, stderr=log, start_new_session=True
-            )
+    def _start(self, name: str, module: str, *arguments: str) -> None:
+        assert self._valkey is not None
+        environment = {
+            **os.environ,
+            "QUANTD_STATE_DIR": str(self.folder),
+            "QUANTD_STORE_URL": (self.folder / "store").as_uri(),
+            "QUANTD_REDIS_URL": self._valkey.url,
+            **self._settings,
+        }
+        command = [sys.executable, "-P", "-m", module, *arguments]  # -P: the caller's folder may hold modules, too
+        self._processes[name] = start(command, self.folder / f"{name}.log", environment)
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + READY_WITHIN_S
@@ -115,14 +114,38 @@ class Stack:
                 time.sleep(0.05)
         raise StackFailed(f"the service was not ready within {READY_WITHIN_S:.0f} s; logs are in {self.folder}")
 
+    def _running(self) -> dict[str, subprocess.Popen[bytes]]:
+        return self._processes | ({"valkey": self._valkey.process} if self._valkey is not None else {})
+
     def _check_alive(self) -> None:
-        for name, process in self._processes.items():
+        for name, process in self._running().items():
             if process.poll() is not None:
-                log = self.folder / f"{name}.log"
-                raise StackFailed(f"the {name} ended with status {process.returncode}; its log is {log}")
+                log = self.folder / ("valkey/valkey.log" if name == "valkey" else f"{name}.log")
+                raise StackFailed(f"the {name} ended with status {process.returncode}: {_last_line(log)} (log: {log})")
 
 
-def _free_port(host: str) -> int:
+def _usable_port(host: str, port: int) -> int:
+    """`port`, or a free one for 0; another service's /readyz must not be taken for ours."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise StackFailed(f"cannot listen on {host}, port {port}: {error.strerror}; choose another") from None
         return int(probe.getsockname()[1])
+
+
+def _locked(folder: Path) -> IO[str]:
+    """An open file that holds the folder until it is closed: two servers must not write one append-only file."""
+    lock = (folder / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise StackFailed(f"another service uses {folder}; stop it or choose another state folder") from None
+    return lock
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

@@ -1,13 +1,14 @@
 """The embedded store of records: a real Valkey (or Redis) on a Unix socket, its append-only file synced always."""
 
 import shutil
-import subprocess
 import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import redis
+
+from jobs.process import start, stop
 
 STARTS_WITHIN_S = 10.0
 
@@ -36,13 +37,11 @@ class Valkey:
         self._sockets = Path(tempfile.mkdtemp(prefix="qd-"))  # a socket's path may be 107 bytes at most
         socket = self._sockets / "valkey.sock"
         self.url = f"unix://{socket}?db=0"
-        log = (folder / "valkey.log").open("ab")
         command: list[str | Path] = [
             server_binary(), "--port", "0", "--unixsocket", socket, "--unixsocketperm", "700", "--dir", folder,
             "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction",
         ]  # fmt: skip
-        self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        log.close()
+        self.process = start(command, folder / "valkey.log")
         try:
             self._wait()
         except TimeoutError:
@@ -51,12 +50,7 @@ class Valkey:
 
     def stop(self) -> None:
         """Stop the server by its pid and remove its socket; the data stays."""
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        stop(self.process)
         shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _wait(self) -> None:

@@ -6,6 +6,7 @@ import sys
 
 import uvicorn
 
+from jobs.logs import configure_logs
 from jobs.settings import Settings
 from service.app import create_app
 
@@ -20,6 +21,7 @@ def main() -> int:
     if refusal:
         sys.stderr.write(refusal + "\n")
         return 3
+    configure_logs(settings.log_format)
     uvicorn.run(
         create_app(settings), host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5
     )

@@ -1,17 +1,14 @@
-"""The gateway: its routers, and what every request passes through."""
+"""The gateway: its routers, its errors and its edge put together."""
 
-import re
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 
 from jobs.settings import Settings
-from service import artifacts, health, jobs, pages, problems, uploads
+from service import artifacts, health, jobs, pages, problems, quantize, uploads
 from service.context import make_context
-
-_REQUEST_ID = re.compile(r"^[\w.:-]{1,128}$")
+from service.edge import Edge
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -30,16 +27,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         separate_input_output_schemas=False,
     )
-    for module in (uploads, jobs, artifacts, health, pages):
+    for module in (uploads, jobs, quantize, artifacts, health, pages):
         app.include_router(module.router)
     problems.install(app)
-    app.middleware("http")(_request_id)
+    app.add_middleware(Edge)
     return app
-
-
-async def _request_id(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """X-Request-ID is returned as it came, or made."""
-    sent = request.headers.get("x-request-id", "")
-    response = await call_next(request)
-    response.headers["X-Request-ID"] = sent if _REQUEST_ID.match(sent) else uuid.uuid4().hex
-    return response

@@ -2,9 +2,10 @@
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Depends, Header, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -17,15 +18,29 @@ from service.problems import RESPONSES
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", responses=RESPONSES)
 
-_RANGE = re.compile(r"^bytes=(\d*)-(\d*)$")
+_RANGE = re.compile(r"^bytes=(\d{0,19})-(\d{0,19})$")
+_SAFE = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
+"""A report names what an unknown model holds: no script runs in it, whatever name it is fetched by."""
 BYTES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The bytes."},
     206: {"content": {"application/octet-stream": {}}, "description": "The part that Range names."},
     304: {"description": "If-None-Match names what is there."},
 }
 
-Range = Annotated[str | None, Header(alias="range", description="one range of bytes")]
-IfNoneMatch = Annotated[str | None, Header(description="an ETag that the caller has")]
+
+@dataclass(frozen=True)
+class Conditions:
+    """What of the bytes the caller wants, and under which conditions."""
+
+    range: Annotated[str | None, Header(description="one range of bytes")] = None
+    if_range: Annotated[str | None, Header(description="the ETag that the range is of")] = None
+    if_none_match: Annotated[str | None, Header(description="an ETag that the caller has")] = None
+
+
+Wanted = Annotated[Conditions, Depends()]
 
 
 class ArtifactOut(BaseModel):
@@ -49,26 +64,22 @@ def list_artifacts(job: FoundJob) -> ArtifactPage:
 
 
 @router.get("/artifacts/{name}", response_class=StreamingResponse, responses=BYTES)
-def get_artifact(
-    name: str, job: FoundJob, context: Ctx, range: Range = None, if_none_match: IfNoneMatch = None
-) -> Response:
+def get_artifact(name: str, job: FoundJob, context: Ctx, wanted: Wanted) -> Response:
     """The bytes of one artifact; its ETag is its sha-256."""
-    return _bytes(context, _artifact(job, name), range, if_none_match)
+    return _bytes(context, _artifact(job, name), wanted)
 
 
 @router.get("/report.html", response_class=StreamingResponse, responses=BYTES)
-def get_report_page(job: FoundJob, context: Ctx) -> Response:
+def get_report_page(job: FoundJob, context: Ctx, wanted: Wanted) -> Response:
     """The report as one self-contained page."""
-    response = _bytes(context, _artifact(job, "report.html"), None, None)
-    response.headers["Content-Security-Policy"] = "default-src 'none'; style-src 'unsafe-inline'"
-    return response
+    return _bytes(context, _artifact(job, "report.html"), wanted)
 
 
 @router.get("/report")
 def get_report(job: FoundJob, context: Ctx) -> dict[str, Any]:
     """The report with the times that its job took; the stored report has none, so that equal jobs make equal bytes."""
     report: dict[str, Any] = json.loads(context.blobs.read(_artifact(job, "report.json").key))
-    report["summary"]["seconds"] = (job.summary or {}).get("seconds")
+    report["summary"]["seconds"] = job.summary.seconds if job.summary else None
     for layer in report["layers"]:
         layer["seconds"] = job.timings.get(layer["name"])
     return report
@@ -83,38 +94,33 @@ def _artifact(job: Job, name: str) -> Artifact:
     raise NotFound(f"job {job.id!r} has no {name!r}; it has {', '.join(a.name for a in job.artifacts)}")
 
 
-def _bytes(context: Context, artifact: Artifact, wanted: str | None, if_none_match: str | None) -> Response:
+def _bytes(context: Context, artifact: Artifact, wanted: Conditions) -> Response:
     etag = f'"{artifact.sha256}"'
-    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Repr-Digest": digest_header(artifact.sha256)}
-    if if_none_match is not None and (if_none_match.strip() == "*" or etag in if_none_match):
+    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Repr-Digest": digest_header(artifact.sha256), **_SAFE}
+    known = wanted.if_none_match or ""
+    if known.strip() == "*" or etag in known:
         return Response(status_code=304, headers=headers)
-    start, stop = _window(wanted, artifact.size)
+    range_ = wanted.range if wanted.if_range in (None, etag) else None
+    window = _window(range_, artifact.size)
+    start, stop = window or (0, artifact.size)
     headers |= {"Content-Length": str(stop - start), "Content-Type": artifact.media_type}
-    if wanted is not None:
+    headers["Content-Disposition"] = f'inline; filename="{artifact.name}"'
+    if window:
         headers["Content-Range"] = f"bytes {start}-{stop - 1}/{artifact.size}"
-    else:
-        headers["Content-Disposition"] = f'inline; filename="{artifact.name}"'
-    return StreamingResponse(context.blobs.stream(artifact.key, start, stop), 206 if wanted else 200, headers)
+    return StreamingResponse(context.blobs.stream(artifact.key, start, stop), 206 if window else 200, headers)
 
 
-def _window(wanted: str | None, size: int) -> tuple[int, int]:
-    """The first byte and the one behind the last that a Range header of one range asks for.
+def _window(wanted: str | None, size: int) -> tuple[int, int] | None:
+    """The first byte and the one behind the last of a Range of one part; None for what RFC 9110 lets us ignore.
 
     Raises:
-        RangeNotSatisfiable: it is of another form, or lies outside.
+        RangeNotSatisfiable: it lies outside of the bytes.
     """
-    if wanted is None:
-        return 0, size
-    found = _RANGE.match(wanted.strip())
+    found = _RANGE.match(wanted.strip()) if wanted else None
     first, last = found.groups() if found else ("", "")
-    if first:
-        start, stop = int(first), min(int(last) + 1 if last else size, size)
-    elif last:
-        start, stop = max(size - int(last), 0), size
-    else:
-        start, stop = size, size
-    if start >= stop:
-        raise RangeNotSatisfiable(
-            f"the range {wanted!r} is not in the {size} bytes; accepted: one range, bytes=first-last"
-        )
-    return start, stop
+    if not first and not last:
+        return None
+    start, stop = (int(first), int(last) + 1 if last else size) if first else (max(size - int(last), 0), size)
+    if start >= min(stop, size):
+        raise RangeNotSatisfiable(f"the range {wanted!r} is not in the {size} bytes; accepted: bytes=first-last")
+    return start, min(stop, size)

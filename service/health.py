@@ -1,5 +1,6 @@
 """Health, metrics and what this version can do."""
 
+from importlib.metadata import version
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -10,6 +11,10 @@ from jobs.errors import Unavailable
 from quant.spec import capabilities
 from service.context import Ctx
 from service.problems import RESPONSES
+
+LIMITS = {"max_model_bytes", "max_dataset_bytes", "job_timeout_s", "job_memory_bytes"}
+VERSIONS = ("quantd", "numpy", "scipy", "onnx", "onnx-ir", "onnxruntime")
+"""Read from what is installed: the gateway imports none of them but NumPy."""
 
 router = APIRouter(responses=RESPONSES)
 
@@ -42,7 +47,6 @@ def metrics() -> Response:
 
 @router.get("/v1/capabilities")
 def get_capabilities(context: Ctx) -> dict[str, Any]:
-    """Bits, grids, clip methods, distributions, presets and limits, with the spec's JSON Schema."""
-    settings = context.settings
-    limits = {"max_model_bytes": settings.max_model_bytes, "max_dataset_bytes": settings.max_dataset_bytes}
-    return {**capabilities(), "limits": limits}
+    """Bits, grids, clip methods, distributions, presets, limits and versions, with the spec's JSON Schema."""
+    limits = context.settings.model_dump(include=LIMITS)
+    return {**capabilities(), "limits": limits, "versions": {name: version(name) for name in VERSIONS}}

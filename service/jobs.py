@@ -5,26 +5,22 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from typing import Annotated, Any
 
-import yaml
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from kombu.exceptions import OperationalError
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
 
-from jobs.errors import BadRequest
-from jobs.job import Gate, Job, Problem, Progress, Status, new_id, now
+from jobs.job import Gate, Job, Problem, Progress, Stage, Status, Summary, new_id, now
 from jobs.queue import send
-from jobs.records import Kind
-from quant.errors import FieldError, SpecError
 from quant.spec import require_data, resolve
 from service.context import Context, Ctx
+from service.documents import plain
 from service.problems import RESPONSES
-from service.uploads import Cursor, Limit, file_chunks, store_upload
+from service.uploads import Cursor, Limit
 
 router = APIRouter(prefix="/v1", responses=RESPONSES)
 
@@ -47,13 +43,18 @@ class JobIn(BaseModel):
     spec: dict[str, Any] = {}
     tags: dict[str, str] = {}
 
+    @field_validator("spec", "tags", mode="before")
+    @classmethod
+    def _plain(cls, document: Any) -> Any:
+        return plain(document)
+
 
 class JobOut(BaseModel):
     """A job; `links` says where its parts are."""
 
     id: str
     status: Status
-    stage: str | None
+    stage: Stage | None
     progress: Progress | None
     model: str
     calibration: str | None
@@ -68,7 +69,7 @@ class JobOut(BaseModel):
     verdict: str | None
     gates: list[Gate]
     error: Problem | None
-    summary: dict[str, Any] | None
+    summary: Summary | None
     links: dict[str, str]
 
 
@@ -90,37 +91,7 @@ async def submit_job(
     body: JobIn, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None, prefer: Prefer = None
 ) -> JobOut:
     """Submit a job; its record is stored before it is announced to the workers."""
-    job = await run_in_threadpool(_submit, context, body, idempotency_key)
-    return _view(await _waited(context, job, prefer, response), response)
-
-
-@router.post("/quantize", status_code=202, openapi_extra={
-    "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": {
-        "type": "object",
-        "properties": {
-            "model": {"type": "string", "format": "binary"},
-            "calibration": {"type": "string", "format": "binary"},
-            "evaluation": {"type": "string", "format": "binary"},
-            "spec": {"type": "string", "description": "JSON or YAML"},
-            "preset": {"type": "string"},
-        },
-        "required": ["model"],
-    }}}}
-})  # fmt: skip
-async def quantize(
-    request: Request, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None, prefer: Prefer = None
-) -> JobOut:
-    """Upload and submit in one call, for scripts."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise BadRequest("the body is no form; accepted: multipart/form-data with the file 'model'")
-    async with request.form(max_files=3, max_fields=2) as form:
-        spec = _form_spec(form)
-        files = {role: form.get(role) for role in ("model", "calibration", "evaluation")}
-        _check(spec, {role: isinstance(file, UploadFile) for role, file in files.items()})
-        ids = {role: await _store(context, role, file) for role, file in files.items() if isinstance(file, UploadFile)}
-    body = JobIn(spec=spec, **ids)
-    job = await run_in_threadpool(_submit, context, body, idempotency_key)
-    return _view(await _waited(context, job, prefer, response), response)
+    return await submit(context, body, response, idempotency_key, prefer)
 
 
 @router.get("/jobs")
@@ -162,7 +133,7 @@ def delete_job(job: FoundJob, context: Ctx) -> None:
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
 async def job_events(
-    job: FoundJob, context: Ctx, last_event_id: Annotated[str, Header(pattern=r"^\d+(-\d+)?$")] = "0"
+    job: FoundJob, context: Ctx, last_event_id: Annotated[str, Header(pattern=r"^\d{1,19}(-\d{1,19})?$")] = "0"
 ) -> AsyncIterator[ServerSentEvent]:
     """`progress` and `state` events from the start, or from behind `Last-Event-ID`, until the final state."""
     async for event in context.events.follow(job.id, last_event_id):
@@ -176,20 +147,27 @@ async def job_events(
             return
 
 
-async def _store(context: Context, role: str, file: UploadFile) -> str:
-    kind: Kind = "model" if role == "model" else "dataset"
-    upload, _ = await store_upload(context, kind, file_chunks(file), file.filename or None, None)
-    return upload.id
+async def submit(
+    context: Context, body: JobIn, response: Response, idempotency_key: str | None, prefer: str | None
+) -> JobOut:
+    """Submit the job and answer with it, after its end where the caller prefers to wait."""
+    job = await run_in_threadpool(_submit, context, body, idempotency_key)
+    return _view(await _waited(context, job, prefer, response), response)
+
+
+def check_spec(spec: dict[str, Any], given: Container[str]) -> None:
+    """Refuse a spec that is not valid, or that needs data whose role is not `given`."""
+    require_data(resolve(spec), calibration="calibration" in given, evaluation="evaluation" in given)
 
 
 def _submit(context: Context, body: JobIn, idempotency_key: str | None) -> Job:
     """Check everything that can be checked without opening the model, store the record, announce it."""
     records, tenant = context.records, context.tenant
-    _check(body.spec, {"calibration": body.calibration is not None, "evaluation": body.evaluation is not None})
+    datasets = {role: getattr(body, role) for role in ("calibration", "evaluation") if getattr(body, role) is not None}
+    check_spec(body.spec, datasets)
     records.upload("model", body.model, tenant)
-    for dataset in (body.calibration, body.evaluation):
-        if dataset is not None:
-            records.upload("dataset", dataset, tenant)
+    for dataset in datasets.values():
+        records.upload("dataset", dataset, tenant)
     fingerprint = hashlib.sha256(json.dumps(body.model_dump(), sort_keys=True).encode()).hexdigest()
     job = Job(id=new_id("job"), tenant=tenant, status=Status.QUEUED, created_at=now(), **body.model_dump())
     stored = records.create_job(job, (idempotency_key, fingerprint) if idempotency_key else None)
@@ -197,10 +175,6 @@ def _submit(context: Context, body: JobIn, idempotency_key: str | None) -> Job:
         with contextlib.suppress(OperationalError):  # the job is recorded: a worker finds it standing still
             send(context.queue, job.id)
     return stored
-
-
-def _check(spec: dict[str, Any], given: dict[str, bool]) -> None:
-    require_data(resolve(spec), calibration=given["calibration"], evaluation=given["evaluation"])
 
 
 async def _waited(context: Context, job: Job, prefer: str | None, response: Response) -> Job:
@@ -230,15 +204,3 @@ def _view(job: Job, response: Response | None = None) -> JobOut:
     if job.artifacts:
         links |= {"report": f"{here}/report", "report_html": f"{here}/report.html", "artifacts": f"{here}/artifacts"}
     return JobOut.model_validate({**job.model_dump(), "links": links})
-
-
-def _form_spec(form: FormData) -> dict[str, Any]:
-    text, preset = form.get("spec"), form.get("preset")
-    try:
-        spec = yaml.safe_load(text) if isinstance(text, str) else {}
-    except yaml.YAMLError as error:
-        first = str(error).split("\n")[0]
-        raise SpecError(f"the spec is neither JSON nor YAML: {first}", [FieldError("", first)]) from None
-    if not isinstance(spec, dict):
-        raise SpecError("the spec is no object; accepted: a JSON or YAML mapping", [FieldError("", "no object")])
-    return {"preset": preset, **spec} if isinstance(preset, str) else spec

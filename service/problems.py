@@ -11,7 +11,9 @@ from kombu.exceptions import OperationalError
 from obstore.exceptions import BaseError as StoreError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
+from jobs.errors import BadRequest, MethodNotAllowed, NotFound, TooLarge
 from jobs.job import FieldProblem, Problem
 from jobs.problem import make_problem, problem_of
 from quant.errors import QuantdError
@@ -24,7 +26,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     "5XX": {"description": "A part of the service failed or is away.", "content": {MEDIA_TYPE: {}}},
 }
 """Documented on every endpoint."""
-_HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
+_HTTP_ERRORS: dict[int, type[QuantdError]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
 
 
 def respond(problem: Problem) -> Response:
@@ -43,7 +45,6 @@ def install(app: FastAPI) -> None:
         OperationalError: _away,
         StoreError: _away,
         ClientDisconnect: _hung_up,
-        Exception: _unexpected,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
@@ -65,23 +66,29 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
-    code = _HTTP_CODES.get(error.status_code, "request.invalid")
-    problem = make_problem(code, str(error.detail), f"{request.method} {request.url.path}: {error.detail}")
+    kind = _HTTP_ERRORS.get(error.status_code, BadRequest)
+    problem = make_problem(kind.code, kind.title, f"{request.method} {request.url.path}: {error.detail}")
     response = respond(problem.model_copy(update={"status": error.status_code}))
     response.headers.update(error.headers or {})
+    if error.status_code == 405:
+        response.headers["Allow"] = ", ".join(_methods(request))
     return response
+
+
+def _methods(request: Request) -> list[str]:
+    """Every method that the path has: Starlette names those of the first route alone."""
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _away(request: Request, error: Exception) -> Response:
     log.warning("a part is away", path=request.url.path, error=str(error))
-    detail = "the record store or the object store cannot be reached; nothing was changed, try again"
+    detail = "the record store or the object store cannot be reached; try again"
     return respond(make_problem("service.unavailable", "A part of the service is away", detail))
 
 
 async def _hung_up(request: Request, error: ClientDisconnect) -> Response:
     return Response(status_code=400)  # nobody reads it
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("unexpected", path=request.url.path, exc_info=error)
-    return respond(make_problem("internal", "The service failed", "the service's operator finds more in its log"))

@@ -13,10 +13,10 @@ from jobs.blobs import CHUNK, Stored
 from jobs.errors import BadRequest
 from jobs.job import Upload, new_id, now
 from jobs.records import Kind
-from quant.errors import QuantdError, UnreadableDataset
+from quant.errors import UnreadableDataset
 from service.context import Context, Ctx
 from service.digests import sent_sha256
-from service.formats import dataset_arrays, model_format
+from service.formats import check_dataset, dataset_arrays, model_format
 from service.problems import RESPONSES
 
 router = APIRouter(prefix="/v1", responses=RESPONSES)
@@ -140,8 +140,15 @@ async def store_upload(
     limit = settings.max_model_bytes if kind == "model" else settings.max_dataset_bytes
     upload_id = new_id(kind)
     key = f"{context.tenant}/{kind}s/{upload_id}"
-    stored = await context.blobs.write(key, chunks, limit, sha256)
+    check = model_format if kind == "model" else check_dataset
+    stored = await context.blobs.write(key, chunks, check, limit, sha256)
     return await run_in_threadpool(_record, context, kind, upload_id, key, stored, filename)
+
+
+def clean_name(name: str | None) -> str | None:
+    """A caller's filename without any folder and without what cannot be printed."""
+    last = re.split(r"[/\\]", name or "")[-1]
+    return "".join(character for character in last if character.isprintable())[:255] or None
 
 
 async def file_chunks(file: UploadFile) -> AsyncIterator[bytes]:
@@ -155,10 +162,11 @@ async def _upload(request: Request, response: Response, context: Context, kind: 
         async with request.form(max_files=1, max_fields=0) as form:
             file = form.get("file")
             if not isinstance(file, UploadFile):
-                raise BadRequest("the form has no file in the field 'file'")
-            upload, created = await store_upload(context, kind, file_chunks(file), file.filename or None, sha256)
+                raise BadRequest("the form has no file in the field 'file'; accepted: one file there")
+            name = clean_name(file.filename)
+            upload, created = await store_upload(context, kind, file_chunks(file), name, sha256)
     else:
-        upload, created = await store_upload(context, kind, request.stream(), _filename(request), sha256)
+        upload, created = await store_upload(context, kind, request.stream(), _sent_name(request), sha256)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/{kind}s/{upload.id}"
     return upload
@@ -169,7 +177,7 @@ def _record(
 ) -> tuple[Upload, bool]:
     try:
         described = _describe(context, kind, key, stored)
-    except QuantdError:
+    except Exception:
         context.blobs.delete(key)
         raise
     upload = Upload(
@@ -193,15 +201,14 @@ def _describe(context: Context, kind: Kind, key: str, stored: Stored) -> dict[st
     return {"format": form, "samples": counts[0], "arrays": tuple(arrays)}
 
 
-def _filename(request: Request) -> str | None:
-    """X-Filename, Content-Disposition or ?filename=, without any folder."""
+def _sent_name(request: Request) -> str | None:
+    """The name by X-Filename, Content-Disposition or ?filename="""
     disposition = _FILENAME.search(request.headers.get("content-disposition", ""))
-    name = (
+    return clean_name(
         request.headers.get("x-filename")
         or (disposition.group(1) if disposition else None)
         or request.query_params.get("filename")
     )
-    return re.split(r"[/\\]", name)[-1][:255] or None if name else None
 
 
 def _delete(context: Context, kind: Kind, upload_id: str) -> None:

@@ -7,6 +7,7 @@ import redis
 import structlog
 from kombu.exceptions import OperationalError
 
+from jobs.logs import configure_logs
 from jobs.queue import TASK, make_queue, send
 from jobs.settings import Settings
 from worker.runner import Runner
@@ -21,8 +22,8 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=1, help="jobs at a time")
     concurrency = parser.parse_args().concurrency
     settings = Settings()
-    _configure_log(settings)
-    runner = Runner(settings)
+    configure_logs(settings.log_format)
+    runner = Runner(settings, concurrency=concurrency)
     queue = make_queue(settings.redis_url, settings.job_timeout_s)
     queue.task(name=TASK)(runner.run)
 
@@ -44,13 +45,6 @@ def main() -> None:
         )  # fmt: skip
     finally:
         stopped.set()
-
-
-def _configure_log(settings: Settings) -> None:
-    renderer = structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer()
-    structlog.configure(
-        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper("iso", utc=True), renderer]
-    )
 
 
 if __name__ == "__main__":

@@ -48,10 +48,10 @@ def test_bytes_of_no_model_are_refused_at_once(http, stack, data):
     assert blobs(stack) == before
 
 
-@pytest.mark.parametrize("kind", ["models", "datasets"])
-def test_an_empty_body_is_refused(http, stack, kind):
+@pytest.mark.parametrize(("kind", "accepted"), [("model", ".onnx"), ("dataset", ".npz")])
+def test_an_empty_body_is_refused(http, stack, kind, accepted):
     before = blobs(stack)
-    problem(http.post(f"/v1/{kind}", content=b""), 400, "request.empty")
+    assert accepted in problem(http.post(f"/v1/{kind}s", content=b""), 422, f"{kind}.empty")["detail"]
     assert blobs(stack) == before
 
 
@@ -142,8 +142,10 @@ def test_a_body_that_is_no_job_is_pointed_at(http):
     assert {fault["pointer"] for fault in document["errors"]} == {"/model", "/modell"}
 
 
-def test_a_method_that_is_not_there_is_405(http):
-    problem(http.put("/v1/jobs", json={}), 405, "method_not_allowed")
+def test_a_method_that_is_not_there_is_405_and_says_which_are(http):
+    response = http.put("/v1/jobs", json={})
+    problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == "GET, POST"
 
 
 def test_an_idempotency_key_gives_the_first_job_again_and_refuses_another(http, uploaded):

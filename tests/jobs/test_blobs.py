@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from jobs.blobs import CHUNK, Blobs
-from jobs.errors import DigestMismatch, EmptyUpload, NotFound, TooLarge
+from jobs.blobs import CHUNK, HEAD, Blobs
+from jobs.errors import DigestMismatch, EmptyModel, NotFound, TooLarge
 
 DATA = b"0123456789abcdef" * (CHUNK // 8)
 
@@ -22,11 +22,20 @@ async def chunks(data, breaks=False, size=100_000):
         raise ConnectionError("hung up")
 
 
+def refuses_nothing(head):
+    pass
+
+
+def refuses_empty(head):
+    if not head:
+        raise EmptyModel("no byte came")
+
+
 @pytest.mark.anyio
 async def test_a_stream_is_stored_and_hashed(blobs):
-    stored = await blobs.write("t/a", chunks(DATA), len(DATA))
+    stored = await blobs.write("t/a", chunks(DATA), refuses_nothing, len(DATA))
     assert (stored.sha256, stored.size) == (hashlib.sha256(DATA).hexdigest(), len(DATA))
-    assert stored.head == DATA[:512]
+    assert stored.head == DATA[:HEAD]
     assert blobs.read("t/a") == DATA
 
 
@@ -37,26 +46,26 @@ async def test_a_stream_is_stored_and_hashed(blobs):
         ({"limit": len(DATA) - 1}, TooLarge),
         ({"limit": len(DATA), "sha256": "0" * 64}, DigestMismatch),
         ({"limit": len(DATA), "breaks": True}, ConnectionError),
-        ({"limit": len(DATA), "data": b""}, EmptyUpload),
+        ({"limit": len(DATA), "data": b""}, EmptyModel),
     ],
 )
 async def test_nothing_is_left_of_a_stream_that_breaks(blobs, tmp_path, options, error):
     source = chunks(options.pop("data", DATA), options.pop("breaks", False))
     with pytest.raises(error):
-        await blobs.write("t/a", source, **options)
+        await blobs.write("t/a", source, refuses_empty, **options)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("start", "stop"), [(0, 10), (5, CHUNK + 7), (len(DATA) - 3, len(DATA))])
 async def test_a_part_is_read_alone(blobs, start, stop):
-    await blobs.write("t/a", chunks(DATA), len(DATA))
+    await blobs.write("t/a", chunks(DATA), refuses_nothing, len(DATA))
     assert b"".join([chunk async for chunk in blobs.stream("t/a", start, stop)]) == DATA[start:stop]
 
 
 @pytest.mark.anyio
 async def test_a_blob_opens_as_a_seekable_file(blobs):
-    await blobs.write("t/a", chunks(DATA), len(DATA))
+    await blobs.write("t/a", chunks(DATA), refuses_nothing, len(DATA))
     with blobs.open("t/a") as file:
         file.seek(-4, 2)
         assert file.read() == DATA[-4:]
@@ -67,7 +76,7 @@ async def test_a_blob_opens_as_a_seekable_file(blobs):
 @pytest.mark.anyio
 async def test_keys_and_deletion(blobs, tmp_path):
     for key in ("t/jobs/1/a", "t/jobs/1/b", "t/jobs/2/a"):
-        await blobs.write(key, chunks(DATA), len(DATA))
+        await blobs.write(key, chunks(DATA), refuses_nothing, len(DATA))
     assert sorted(blobs.keys("t/jobs/1")) == ["t/jobs/1/a", "t/jobs/1/b"]
     for _ in range(2):
         blobs.delete("t/jobs/1/a")
@@ -78,4 +87,25 @@ def test_a_blob_that_is_not_there_is_not_found(blobs, tmp_path):
     with pytest.raises(NotFound):
         blobs.read("t/none")
     with pytest.raises(NotFound):
-        blobs.fetch("t/none", tmp_path / "copy")
+        blobs.fetch("t/none", tmp_path / "copy", lambda: None)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("size", [1, HEAD - 1, HEAD, HEAD + 1, 3 * HEAD])
+async def test_the_first_bytes_are_looked_at_before_the_rest_has_come(blobs, tmp_path, size):
+    asked = 0
+
+    async def counted():
+        nonlocal asked
+        async for chunk in chunks(DATA[: 10 * HEAD], size=size):
+            asked += len(chunk)
+            yield chunk
+
+    def refuse(head):
+        assert head == DATA[:HEAD]
+        raise EmptyModel("not these")
+
+    with pytest.raises(EmptyModel):
+        await blobs.write("t/a", counted(), refuse, len(DATA))
+    assert asked < HEAD + size
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

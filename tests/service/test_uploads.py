@@ -62,16 +62,58 @@ def test_a_range_gives_its_part(http, artifact, wanted, part):
     assert response.headers["content-range"].endswith(f"/{len(whole.content)}")
 
 
-@pytest.mark.parametrize("wanted", ["bytes=99999999-", "bytes=5-2", "bytes=-", "lines=1-2"])
+@pytest.mark.parametrize("wanted", ["lines=1-2", "bytes=-", "bytes=0-1,4-5", f"bytes={'9' * 5000}-", "bytes=x-y"])
+def test_a_range_of_another_form_gives_the_whole(http, artifact, wanted):
+    url, whole = artifact
+    response = http.get(url, headers={"Range": wanted})
+    assert (response.status_code, response.content) == (200, whole.content)
+
+
+def test_a_range_of_other_bytes_than_these_gives_the_whole(http, artifact):
+    url, whole = artifact
+    for etag, status in ((whole.headers["etag"], 206), ('"other"', 200)):
+        assert http.get(url, headers={"Range": "bytes=0-9", "If-Range": etag}).status_code == status
+
+
+@pytest.mark.parametrize("wanted", ["bytes=99999999-", "bytes=5-2", "bytes=-0"])
 def test_a_range_outside_is_416(http, artifact, wanted):
     response = http.get(artifact[0], headers={"Range": wanted})
     assert (response.status_code, response.json()["code"]) == (416, "request.range_not_satisfiable")
 
 
-def test_an_etag_that_is_known_is_304(http, artifact):
-    url, whole = artifact
-    response = http.get(url, headers={"If-None-Match": whole.headers["etag"]})
-    assert (response.status_code, response.content) == (304, b"")
+@pytest.mark.parametrize("name", ["artifacts/model.onnx", "artifacts/report.html", "report.html"])
+def test_an_etag_that_is_known_is_304(http, artifact, name):
+    url = artifact[0].replace("artifacts/model.onnx", name)
+    whole = http.get(url)
+    for known in (whole.headers["etag"], f'"x", {whole.headers["etag"]}', "*"):
+        response = http.get(url, headers={"If-None-Match": known})
+        assert (response.status_code, response.content) == (304, b"")
+    assert http.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["artifacts/report.html", "report.html"])
+def test_no_script_runs_in_a_report_by_whatever_name(http, artifact, name):
+    headers = http.get(artifact[0].replace("artifacts/model.onnx", name)).headers
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("../a/b.onnx", "b.onnx"),
+        ("C:\\x\\b.onnx", "b.onnx"),
+        ("a%00%0a%1bb", "ab"),
+        ("-x.onnx", "-x.onnx"),
+        ("a/", None),
+    ],
+)
+def test_a_filename_is_kept_without_folders_and_controls_and_runs(http, run_job, examples, sent, kept):
+    note = hashlib.sha256(sent.encode()).hexdigest()[:5].encode()  # a doc_string: other bytes for each, the same model
+    data = (examples / "digits.onnx").read_bytes() + b"\x32\x05" + note
+    model = http.post(f"/v1/models?filename={sent}", content=data).json()
+    assert model["filename"] == kept
+    assert run_job(model=model["id"], spec={"preset": "int8-weights"})["status"] == "succeeded"
 
 
 def test_an_artifact_that_is_not_there_names_those_that_are(http, artifact):

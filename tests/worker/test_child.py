@@ -1,5 +1,6 @@
 """A job's process is limited, read line by line, and killed as a group."""
 
+import json
 import os
 import sys
 import time
@@ -8,13 +9,20 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
-from worker.child import Child
+from worker.child import Child, Limits
+from worker.protocol import Told
 
 MEMORY = 2 << 30
 
 
 def child(tmp_path, code, memory=MEMORY, timeout_s=20):
-    return Child([sys.executable, "-c", code], tmp_path, memory, timeout_s)
+    return Child([sys.executable, "-c", code], tmp_path, Limits(memory, timeout_s, threads=2))
+
+
+def says(message):
+    """Code that writes one event whose message is the value of an expression."""
+    event = f"{{'event': 'progress', 'stage': 'fitting', 'done': 1, 'total': 2, 'message': str({message})}}"
+    return f"import json; print(json.dumps({event}), flush=True)"
 
 
 def ended(tmp_path, code, **limits):
@@ -24,9 +32,26 @@ def ended(tmp_path, code, **limits):
 
 
 def test_events_come_in_order_and_other_lines_do_not_count(tmp_path):
-    code = 'print(\'noise\'); print(\'{"event": "progress", "done": 1}\'); print(\'[1]\'); print(\'{"event": "done"}\')'
-    events, _ = ended(tmp_path, code)
-    assert events == [{"event": "progress", "done": 1}, {"event": "done"}]
+    lines = ["noise", "[1]", '{"event": "magic"}', '{"event": "done"}', "x" * 3_000_000]
+    (tmp_path / "noise").write_text("\n".join(lines))
+    noise = "print(open('noise').read())"
+    events, _ = ended(tmp_path, f"{says(1)}; {noise}; {says(2)}")
+    assert [(type(event), event.message, event.fraction) for event in events] == [(Told, "1", 0.5), (Told, "2", 0.5)]
+
+
+def test_a_child_that_closes_its_output_and_goes_on_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr("worker.child.ENDS_WITHIN_S", 0.3)
+    _, failure = ended(tmp_path, "import os, time; os.close(1); time.sleep(60)")
+    assert isinstance(failure, WorkerCrashed)
+    assert "closed its output" in failure.detail
+
+
+def test_a_grandchild_that_holds_the_output_does_not_hold_the_job(tmp_path):
+    sleeper = "import subprocess, sys, os; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    started = time.monotonic()
+    _, failure = ended(tmp_path, f"{sleeper}; os._exit(3)")
+    assert "status 3" in failure.detail
+    assert time.monotonic() - started < 5
 
 
 def test_a_child_that_ends_without_a_word_has_crashed(tmp_path):
@@ -56,12 +81,9 @@ def test_a_child_over_its_time_is_stopped(tmp_path):
 
 
 def test_what_the_child_started_is_killed_with_it(tmp_path):
-    code = (
-        "import subprocess, sys, json; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
-        "print(json.dumps({'event': 'started', 'pid': p.pid}), flush=True); import time; time.sleep(60)"
-    )
-    with child(tmp_path, code) as running:
-        grandchild = next(event for event in running if event is not None)["pid"]
+    start = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    with child(tmp_path, f"{start}; {says('p.pid')}; time.sleep(60)") as running:
+        grandchild = int(next(event for event in running if event is not None).message)
         assert alive(grandchild)
     deadline = time.monotonic() + 5
     while alive(grandchild) and time.monotonic() < deadline:
@@ -72,19 +94,17 @@ def test_what_the_child_started_is_killed_with_it(tmp_path):
 def test_the_environment_holds_nothing_of_the_workers(tmp_path, monkeypatch):
     monkeypatch.setenv("QUANTD_REDIS_URL", "redis://:secret@host")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    code = "import os, json; print(json.dumps({'event': 'env', **os.environ}))"
-    ((event,), _) = ended(tmp_path, code)
-    assert "secret" not in str(event)
-    assert event["HOME"] == event["TMPDIR"] == str(tmp_path)
+    ((event,), _) = ended(tmp_path, "import os; " + says("json.dumps(dict(os.environ))"))
+    environment = json.loads(event.message)
+    assert "secret" not in event.message
+    assert environment["HOME"] == environment["TMPDIR"] == str(tmp_path)
+    assert environment["OMP_NUM_THREADS"] == environment["OPENBLAS_NUM_THREADS"] == "2"
 
 
 def test_the_child_works_in_its_own_folder_and_can_gain_no_privileges(tmp_path):
-    code = (
-        "import os, json; status = open('/proc/self/status').read();"
-        "print(json.dumps({'event': 'x', 'cwd': os.getcwd(), 'nnp': 'NoNewPrivs:\\t1' in status}))"
-    )
-    ((event,), _) = ended(tmp_path, code)
-    assert (event["cwd"], event["nnp"]) == (str(tmp_path), True)
+    code = "import os; status = open('/proc/self/status').read(); "
+    ((event,), _) = ended(tmp_path, code + says(r"(os.getcwd(), 'NoNewPrivs:\t1' in status)"))
+    assert event.message == str((str(tmp_path), True))
 
 
 def test_a_file_cannot_grow_beyond_the_limit(tmp_path):

@@ -17,7 +17,20 @@ from jobs.valkey import Valkey
 from worker.runner import ARTIFACTS, Runner
 
 MAKES_ALL = f"import os; os.makedirs('out'); [open(f'out/{{n}}', 'w').write(n) for n in {list(ARTIFACTS)}]; "
-DONE = 'print(\'{"event": "done", "summary": {}, "verdict": null, "gates": [], "timings": {}}\')'
+SUMMARY = {
+    "bytes_before": 100, "bytes_after": 30, "size_ratio": 0.3, "layers": 1, "quantized_layers": 1, "seconds": 0.5,
+    **dict.fromkeys(
+        ("weight_sqnr_db", "output_sqnr_db", "output_cosine", "top1_agreement", "top1_float", "top1_quantized")
+    ),
+}  # fmt: skip
+
+
+def last_line(**changes):
+    line = {"event": "done", "summary": SUMMARY, "verdict": None, "gates": [], "timings": {"conv1": 0.1}, **changes}
+    return f"print({json.dumps(json.dumps(line))})"
+
+
+DONE = last_line()
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +105,9 @@ def test_an_error_that_the_quantizer_tells_becomes_the_jobs_problem(service):
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "worker.crashed"),
         ("raise MemoryError", "worker.out_of_memory"),
         (DONE, "worker.crashed"),  # without its artifacts
+        (MAKES_ALL + last_line(summary={}), "worker.crashed"),
+        (MAKES_ALL + last_line(verdict="splendid"), "worker.crashed"),
+        (MAKES_ALL + last_line(gates=[{"name": "max_size_ratio"}]), "worker.crashed"),
     ],
 )
 def test_a_child_that_dies_fails_its_job(service, code, expected):

@@ -1,0 +1,45 @@
+"""Documents as callers send them, brought to plain JSON values: what cannot be stored and shown again is refused."""
+
+import json
+from typing import Any
+
+import yaml
+
+from quant.errors import FieldError, SpecError
+
+
+def plain(document: Any) -> Any:
+    """The same document of JSON's own values.
+
+    Raises:
+        ValueError: it holds something else: NaN, half of a character, a date or a set, or nests too deeply.
+    """
+    try:
+        return json.loads(json.dumps(document, allow_nan=False, ensure_ascii=False).encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"holds what JSON has not ({_first_line(error)}); accepted: plain JSON values") from None
+
+
+def read_spec(text: str) -> dict[str, Any]:
+    """A spec written as JSON or YAML; empty text is an empty spec.
+
+    Raises:
+        SpecError: it is neither, or no mapping, or refers to its own parts (a short text can expand without end so).
+    """
+    try:
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise ValueError("holds a YAML alias; accepted: every value written out")
+        spec = plain(yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _refused(_first_line(error)) from None
+    if spec is not None and not isinstance(spec, dict):
+        raise _refused("is no mapping; accepted: a JSON or YAML mapping")
+    return spec or {}
+
+
+def _refused(reason: str) -> SpecError:
+    return SpecError(f"the spec cannot be read: {reason}", [FieldError("", reason)])
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,62 @@
+"""What a job's process tells its worker: JSON lines, believed only where they are of these shapes."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from jobs.job import FieldProblem, Gate, Problem, Stage, Summary
+from jobs.problem import make_problem
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Told(_Line):
+    """How far the job is."""
+
+    event: Literal["progress"]
+    stage: Stage
+    done: int = Field(ge=0)
+    total: int = Field(ge=0)
+    message: str
+
+    @property
+    def fraction(self) -> float:
+        return min(self.done / self.total, 1.0) if self.total else 0.0
+
+
+class Done(_Line):
+    """The last line of a job that made its artifacts."""
+
+    event: Literal["done"]
+    summary: Summary
+    verdict: Literal["pass", "fail"] | None
+    gates: tuple[Gate, ...]
+    timings: dict[str, float]
+
+
+class Refused(_Line):
+    """The last line of a job that cannot be done, with what would be accepted."""
+
+    event: Literal["error"]
+    code: str = Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$")
+    title: str
+    detail: str
+    errors: tuple[FieldProblem, ...] = ()
+
+    @property
+    def problem(self) -> Problem:
+        return make_problem(self.code, self.title, self.detail, self.errors)
+
+
+Line = Annotated[Told | Done | Refused, Field(discriminator="event")]
+_LINE: TypeAdapter[Line] = TypeAdapter(Line)
+
+
+def read_line(line: bytes) -> Line | None:
+    """The event in a line; None for what is none, such as some library's own words."""
+    try:
+        return _LINE.validate_json(line)
+    except ValidationError:
+        return None
