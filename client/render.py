@@ -71,7 +71,7 @@ def layer_table(report: Mapping[str, Any], title: str) -> Table:
         table.add_row(
             layer["name"], layer["op"], "x".join(map(str, layer["weight_shape"])), str(layer["bits"]),
             layer["clipping"], f"{layer['clip_ratio']:.3f}", _number(weight["sqnr_db"], " dB"),
-            f"{weight['mae']:.2e}", f"{weight['mae_expected']:.2e}",
+            f"{weight['mae']:.2e}", "-" if weight["mae_expected"] is None else f"{weight['mae_expected']:.2e}",
             ", ".join(f"{family} {rows}" for family, rows in layer["distribution"].items()),
             style="red" if layer["name"] in report["worst_layers"][:1] else None,
         )  # fmt: skip

@@ -8,16 +8,18 @@ from quant.grids.codebook import UniformCodebook
 
 
 def expected_error(fit: Fit, codebook: UniformCodebook) -> tuple[Rows, Rows]:
-    """E|X - Q(X)| and E(X - Q(X))^2 of each row (R,), from the partial moments of every cell.
+    """E|X - Q(X)| and E(X - Q(X))^2 of each row (R,), from the partial moments of every cell; infinite where the
+    distribution's own moment is.
 
     Cells and split at the level: Max (1960), eq. 1, with the error's absolute value or square.
     """
     levels, edges = codebook.levels, codebook.edges
     outer = np.full((len(levels), 1), np.inf)
     lower, upper = np.hstack([-outer, edges]), np.hstack([edges, outer])
-    below, at, above = (np.stack(fit.partial_moments(x)) for x in (lower, levels, upper))
-    mass, first, second = below - above
-    left, right = below - at, at - above
-    mae = (levels * left[0] - left[1] + right[1] - levels * right[0]).sum(axis=1)
-    mse = (second - 2 * levels * first + levels**2 * mass).sum(axis=1)
-    return mae, np.maximum(mse, 0)
+    below, at, above = (fit.partial_moments(x) for x in (lower, levels, upper))
+    with np.errstate(invalid="ignore"):  # infinite moments less infinite moments
+        mass, first, second = below - above
+        left, right = below - at, at - above
+        mae = (levels * left[0] - left[1] + right[1] - levels * right[0]).sum(axis=1)
+        mse = (second - 2 * levels * first + levels**2 * mass).sum(axis=1)
+    return np.where(np.isnan(mae), np.inf, mae), np.where(np.isnan(mse), np.inf, np.maximum(mse, 0))

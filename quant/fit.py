@@ -1,5 +1,6 @@
 """The distribution chosen for each row, with every candidate's figures beside it."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +11,10 @@ from quant.distributions.fitted import Fitted, Rows
 
 @dataclass(frozen=True)
 class Candidate:
-    """One family fitted to every row: log-likelihood in nats, K-S distance, AIC and BIC, each (R,)."""
+    """One family fitted to every row: log-likelihood in nats, K-S distance, AIC and BIC, each (R,).
+
+    Where the family was not fitted to a row, AIC and BIC and distance are infinite there.
+    """
 
     fitted: Fitted
     log_likelihood: Rows
@@ -32,32 +36,39 @@ class Fit:
         """The chosen family's name of each row."""
         return tuple(self.candidates[index].fitted.family for index in self.chosen)
 
-    def pdf(self, x: Rows) -> Rows:
-        return self._pick([candidate.fitted.pdf(x) for candidate in self.candidates])
+    def cdf(self, x: Rows) -> Rows:
+        return self._each(lambda fitted, rows: fitted.cdf(x[rows]), x.shape)
 
     def tail(self, bound: Rows) -> Rows:
-        """P(|X| > bound), (R,)."""
-        return self._pick([candidate.fitted.tail(bound) for candidate in self.candidates])
+        """P(|X| > bound), of bound's shape (R,) or (R, K)."""
+        return self._each(lambda fitted, rows: fitted.tail(bound[rows]), bound.shape)
+
+    def density(self, bound: Rows) -> Rows:
+        """The density of |X|."""
+        return self._each(lambda fitted, rows: fitted.density(bound[rows]), bound.shape)
+
+    def tail_moment(self, bound: Rows) -> Rows:
+        """E[|X|; |X| > bound]."""
+        return self._each(lambda fitted, rows: fitted.tail_moment(bound[rows]), bound.shape)
 
     def bound(self, tail: float) -> Rows:
         """About where P(|X| > bound) = tail, (R,): a start for Newton."""
-        return self._pick([candidate.fitted.bound(tail) for candidate in self.candidates])
+        return self._each(lambda fitted, _: fitted.bound(tail), self.chosen.shape)
 
-    def partial_moments(self, x: Rows) -> tuple[Rows, Rows, Rows]:
-        """P(X > x), E[X; X > x] and E[X^2; X > x], each of x's shape (R,) or (R, K)."""
-        moments = [candidate.fitted.partial_moments(x) for candidate in self.candidates]
-        first, second, third = (self._pick([m[k] for m in moments]) for k in range(3))
-        return first, second, third
+    def partial_moments(self, x: Rows) -> Rows:
+        """P(X > x), E[X; X > x] and E[X^2; X > x], stacked: (3, *x.shape)."""
+        return self._each(lambda fitted, rows: np.stack(fitted.partial_moments(x[rows])), (3, *x.shape), axis=1)
 
     def describe(self, row: int) -> dict[str, object]:
         """The chosen family's parameters and figures of one row, for the report."""
         candidate = self.candidates[int(self.chosen[row])]
+        fitted = candidate.fitted
+        parameters = {"location": float(fitted.location[row]), "scale": float(fitted.scale[row])}
+        if fitted.shape is not None and fitted.shape_name is not None:
+            parameters[fitted.shape_name] = float(fitted.shape[row])
         return {
-            "family": candidate.fitted.family,
-            "parameters": {
-                "location": float(candidate.fitted.location[row]),
-                "scale": float(candidate.fitted.scale[row]),
-            },
+            "family": fitted.family,
+            "parameters": parameters,
             "ks": float(candidate.ks[row]),
             "log_likelihood": float(candidate.log_likelihood[row]),
             "aic": float(candidate.aic[row]),
@@ -65,18 +76,26 @@ class Fit:
         }
 
     def candidates_summary(self) -> list[dict[str, object]]:
-        """Each family's total log-likelihood, AIC and BIC over the rows, and its mean K-S distance."""
-        return [
-            {
-                "family": candidate.fitted.family,
-                "ks": float(candidate.ks.mean()),
-                "log_likelihood": float(candidate.log_likelihood.sum()),
-                "aic": float(candidate.aic.sum()),
-                "bic": float(candidate.bic.sum()),
-            }
-            for candidate in self.candidates
-        ]
+        """Each family over the rows that it was fitted to: how many, total log-likelihood, AIC, BIC, mean K-S."""
+        summary: list[dict[str, object]] = []
+        for candidate in self.candidates:
+            rows = np.isfinite(candidate.aic)
+            entry: dict[str, object] = {"family": candidate.fitted.family, "rows": int(rows.sum())}
+            for name in ("log_likelihood", "aic", "bic"):
+                entry[name] = float(getattr(candidate, name)[rows].sum())
+            summary.append({**entry, "ks": float(candidate.ks[rows].mean()) if rows.any() else None})
+        return summary
 
-    def _pick(self, values: list[Rows]) -> Rows:
-        index = self.chosen if values[0].ndim == 1 else self.chosen[:, None]
-        return np.choose(index, values)
+    def groups(self) -> Iterator[tuple[NDArray[np.bool_], Fitted]]:
+        """Each family that was chosen, with the mask (R,) of its rows and its fit to them."""
+        for index, candidate in enumerate(self.candidates):
+            rows = self.chosen == index
+            if rows.any():
+                yield rows, candidate.fitted.take(rows)
+
+    def _each(self, call: Callable[[Fitted, NDArray[np.bool_]], Rows], shape: tuple[int, ...], axis: int = 0) -> Rows:
+        """Call each family for the rows that chose it, and put its values (rows along `axis`) together."""
+        values = np.empty(shape)
+        for rows, fitted in self.groups():
+            values[(slice(None),) * axis + (rows,)] = call(fitted, rows)
+        return values

@@ -10,9 +10,17 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, BeforeValidator, Field
 
+from quant.clipping.auto import Auto
+from quant.clipping.empirical import EmpiricalMae, EmpiricalMse
 from quant.clipping.mae import Mae
 from quant.clipping.minmax import MinMax
 from quant.clipping.mse import Mse
+from quant.clipping.percentile import Percentile
+from quant.clipping.support_region import SupportRegion
+from quant.grids.apot import Apot
+from quant.grids.kmeans import KMeans
+from quant.grids.lloyd_max import LloydMax
+from quant.grids.ternary import TernaryMquant, TernaryOptimal, TernaryTquant, TernaryTwn
 from quant.grids.uniform import Uniform
 
 
@@ -30,23 +38,41 @@ class Entry:
 DISTRIBUTIONS = {
     "gaussian": Entry("quant.distributions.gaussian:Gaussian", "Normal; mean and standard deviation."),
     "laplace": Entry("quant.distributions.laplace:Laplace", "Laplace; median and mean absolute deviation."),
+    "student_t": Entry("quant.distributions.student_t:StudentT", "Student's t; location, scale, degrees of freedom."),
+    "generalized_gaussian": Entry(
+        "quant.distributions.generalized_gaussian:GeneralizedGaussian", "Exponential power; location, scale, exponent."
+    ),
 }
 
 ClipRule = (
-    MinMax
+    Auto
+    | MinMax
     | Mae
     | Mse
+    | Percentile
+    | EmpiricalMae
+    | EmpiricalMse
+    | SupportRegion
 )  # fmt: skip
-Grid = Uniform
+Grid = (
+    Uniform
+    | LloydMax
+    | KMeans
+    | Apot
+    | TernaryTquant
+    | TernaryMquant
+    | TernaryTwn
+    | TernaryOptimal
+)  # fmt: skip
 
 
-def _named(value: Any) -> Any:
+def named(value: Any) -> Any:
     """A name alone is short for the object."""
     return {"name": value} if isinstance(value, str) else value
 
 
-ClipRuleField = Annotated[ClipRule, Field(discriminator="name"), BeforeValidator(_named)]
-GridField = Annotated[Grid, BeforeValidator(_named)]
+ClipRuleField = Annotated[ClipRule, Field(discriminator="name"), BeforeValidator(named)]
+GridField = Annotated[Grid, Field(discriminator="name"), BeforeValidator(named)]
 
 
 def describe_plugins(classes: Iterable[type[BaseModel]]) -> list[dict[str, Any]]:
@@ -66,7 +92,7 @@ def describe_clip_rules() -> list[dict[str, Any]]:
 
 
 def describe_grids() -> list[dict[str, Any]]:
-    return describe_plugins([Grid])
+    return describe_plugins(get_args(Grid))
 
 
 def describe_distributions() -> list[dict[str, Any]]:

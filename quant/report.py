@@ -1,6 +1,7 @@
 """The report: what was done to each layer and what it cost, as JSON and as one self-contained page."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -39,8 +40,8 @@ def layer_report(done: QuantizedLayer) -> dict[str, Any]:
             "mae": error.mae,
             "mse": error.mse,
             "sqnr_db": error.sqnr_db,
-            "mae_expected": error.mae_expected,
-            "mse_expected": error.mse_expected,
+            "mae_expected": _finite(error.mae_expected),
+            "mse_expected": _finite(error.mse_expected),
         },
         "output": None,
         "bound": None,
@@ -87,6 +88,11 @@ def report_html(report: Mapping[str, Any], title: str, gates: Sequence[GateResul
         trim_blocks=True,
     )
     return environment.get_template("report.html").render(report=report, title=title, gates=gates).encode()
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN: null stands for the moment of distributions that have none."""
+    return value if math.isfinite(value) else None
 
 
 def _fits(fitted: FittedWeight, *, per_channel: bool) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quant.distributions.fitted import Fitted, Rows
 from quant.fit import Candidate, Fit
@@ -11,33 +12,73 @@ from quant.registry import DISTRIBUTIONS
 from quant.statistics import RowStatistics, binned
 
 Criterion = Literal["aic", "bic", "ks"]
+MIN_SHAPE_SAMPLE = 64
+"""Fewer non-zero weights carry no shape: a third parameter would fit their noise."""
+_LEAST = 1e-300
 
 
 def select(statistics: RowStatistics, families: Sequence[str], criterion: Criterion) -> Fit:
-    """Fit every family to every row and choose the one with the least value of the criterion."""
-    candidates = tuple(_candidate(DISTRIBUTIONS[name].load()().fit(statistics), statistics) for name in families)
+    """Fit every family to every row and choose the one with the least value of the criterion.
+
+    A family with a shape is no candidate for rows of fewer than 64 non-zero weights, unless there is no other.
+    """
+    short = statistics.nonzero < MIN_SHAPE_SAMPLE
+    fitted = [DISTRIBUTIONS[name].load()().fit(statistics) for name in families]
+    shapeless = any(one.shape is None for one in fitted)
+    candidates = tuple(
+        _candidate(one, statistics, barred=short & (one.shape is not None and shapeless)) for one in fitted
+    )
     figures = np.stack([getattr(candidate, criterion) for candidate in candidates])
-    degenerate = statistics.minimum == statistics.maximum
-    notes = (f"{int(degenerate.sum())} rows are constant: no distribution fits them",) if degenerate.any() else ()
-    return Fit(candidates, figures.argmin(axis=0), notes)
-
-
-def _candidate(fitted: Fitted, statistics: RowStatistics) -> Candidate:
-    likelihood = fitted.log_likelihood(statistics)
-    count = np.maximum(statistics.nonzero, 1)
-    return Candidate(
-        fitted,
-        likelihood,
-        ks_distance(fitted, statistics),
-        aic=2 * fitted.parameters - 2 * likelihood,
-        bic=fitted.parameters * np.log(count) - 2 * likelihood,
+    return Fit(
+        candidates,
+        figures.argmin(axis=0),
+        _notes(statistics, short, shapes=any(one.shape is not None for one in fitted)),
     )
 
 
-def ks_distance(fitted: Fitted, statistics: RowStatistics) -> Rows:
-    """sup |F_n - F| (R,) over the edges of the bins: at most one bin's mass below the exact distance."""
+def ks_interval(fitted: Fitted, statistics: RowStatistics) -> tuple[Rows, Rows]:
+    """Lower and upper bound (R,) of sup |F_n - F| from the bins: they differ by at most the largest bin's mass."""
     _, counts = binned(statistics)
-    empirical = counts.cumsum(axis=1) / np.maximum(statistics.nonzero, 1)[:, None]
+    total = np.maximum(statistics.nonzero, 1)[:, None]
+    empirical = counts.cumsum(axis=1) / total
     edges = np.concatenate([-statistics.edges[-2::-1], statistics.edges[1:]])
-    model = 1 - fitted.sf(np.broadcast_to(edges, empirical.shape))
-    return np.where(statistics.nonzero > 0, np.abs(empirical - model).max(axis=1), 0.0)
+    lower = np.abs(empirical - fitted.cdf(np.broadcast_to(edges, empirical.shape))).max(axis=1)
+    lower = np.where(statistics.nonzero > 0, lower, 0.0)
+    return lower, lower + (counts / total).max(axis=1)
+
+
+def ks_distance(fitted: Fitted, rows: Rows) -> Rows:
+    """sup |F_n - F| (R,), exact on the sample: rows (R, n) are the weights themselves."""
+    ordered = np.sort(rows, axis=1)
+    model = fitted.cdf(ordered)
+    rank = np.arange(1, rows.shape[1] + 1) / rows.shape[1]
+    above, below = rank - model, model - (rank - 1 / rows.shape[1])
+    distance: Rows = np.maximum(above, below).max(axis=1)
+    return distance
+
+
+def _candidate(fitted: Fitted, statistics: RowStatistics, barred: NDArray[np.bool_]) -> Candidate:
+    likelihood, distance = _likelihood_and_ks(fitted, statistics)
+    count = np.maximum(statistics.nonzero, 1)
+    aic = 2 * fitted.parameters - 2 * likelihood
+    bic = fitted.parameters * np.log(count) - 2 * likelihood
+    return Candidate(fitted, likelihood, *(np.where(barred, np.inf, figure) for figure in (distance, aic, bic)))
+
+
+def _likelihood_and_ks(fitted: Fitted, statistics: RowStatistics) -> tuple[Rows, Rows]:
+    points, counts = binned(statistics)
+    wide = np.broadcast_to(points, counts.shape)
+    log_density = np.log(np.maximum(fitted.pdf(wide), _LEAST))
+    return np.einsum("rk,rk->r", counts, log_density), ks_interval(fitted, statistics)[0]
+
+
+def _notes(statistics: RowStatistics, short: NDArray[np.bool_], *, shapes: bool) -> tuple[str, ...]:
+    notes = []
+    constant = int((statistics.minimum == statistics.maximum).sum())
+    if constant:
+        notes.append(f"{constant} rows are constant: no distribution fits them")
+    if shapes and short.any():
+        notes.append(
+            f"{int(short.sum())} rows have fewer than {MIN_SHAPE_SAMPLE} non-zero weights: no shape was fitted"
+        )
+    return tuple(notes)

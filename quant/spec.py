@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
 
 from quant import registry
-from quant.clipping.minmax import MinMax
+from quant.clipping.auto import Auto
 from quant.errors import DataRequired, FieldError, SpecError
 from quant.grids.uniform import Uniform
 from quant.registry import ClipRuleField, GridField
@@ -35,7 +35,7 @@ class Weights(_Part):
     granularity: Literal["tensor", "channel"] = "channel"
     symmetric: Literal[True] = True
     grid: GridField = Uniform()
-    clipping: ClipRuleField = MinMax()
+    clipping: ClipRuleField = Auto()
     distributions: tuple[str, ...] = Field(default=tuple(registry.DISTRIBUTIONS), min_length=1)
     selection: Literal["aic", "bic", "ks"] = "aic"
     rounding: Literal["nearest"] = "nearest"
@@ -187,7 +187,7 @@ def capabilities() -> dict[str, Any]:
         "weight_bits": [8, 4],
         "activation_bits": [8],
         "granularities": ["tensor", "channel"],
-        "grids": registry.describe_grids(),
+        "grids": [grid for grid in registry.describe_grids() if grid["name"] == "uniform"],
         "clipping": registry.describe_clip_rules(),
         "distributions": registry.describe_distributions(),
         "presets": PRESETS,

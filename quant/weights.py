@@ -29,6 +29,7 @@ class FittedWeight:
 class WeightError:
     """Mean absolute and mean squared error over the whole weight, measured, and expected under the fit.
 
+    The expected ones are over the rows whose distribution has that moment, and NaN where none has.
     `clip_ratio` is the mean over rows of bound / largest |w|; `clipped_fraction` the share of weights beyond it.
     """
 
@@ -78,7 +79,7 @@ def quantize_weight(fitted: FittedWeight, spec: Weights, clip: NDArray[np.float6
     codes = codebook.encode(rows)
     difference = codebook.decode(codes).astype(np.float64) - rows
     mae_expected, mse_expected = expected_error(fitted.fit, codebook)
-    error = _error(fitted, rows, difference, clip, float(np.mean(mae_expected)), float(np.mean(mse_expected)))
+    error = _error(fitted, rows, difference, clip, _mean_finite(mae_expected), _mean_finite(mse_expected))
     axis = granularity.axis if isinstance(granularity, PerChannel) else None
     return QuantizedWeight(
         codes=granularity.restore(codes, fitted.weight.shape),
@@ -88,6 +89,12 @@ def quantize_weight(fitted: FittedWeight, spec: Weights, clip: NDArray[np.float6
         clip=clip,
         error=error,
     )
+
+
+def _mean_finite(values: NDArray[np.float64]) -> float:
+    """The mean over the rows whose distribution has the moment; NaN where none has."""
+    finite = np.isfinite(values)
+    return float(values[finite].mean()) if finite.any() else float("nan")
 
 
 def _error(

@@ -4,16 +4,15 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
+from quant.clipping.base import ClipRuleBase
 from quant.fit import Fit
 from quant.statistics import RowStatistics
 
 
-class MinMax(BaseModel):
+class MinMax(ClipRuleBase):
     """The largest |w| of the row: nothing is clipped."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     name: Literal["minmax"] = "minmax"
 
     def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:

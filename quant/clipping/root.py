@@ -7,24 +7,24 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
 ITERATIONS = 60
-TOLERANCE = 1e-10
+TOLERANCE = 1e-9
 
 
-def increasing_root(function: Callable[[Rows], Rows], low: Rows, high: Rows) -> Rows:
-    """Where each function (R,) crosses zero between low and high (R,), by false position (Illinois variant).
+def increasing_root(function: Callable[[Rows], tuple[Rows, Rows]], low: Rows, high: Rows, start: Rows) -> Rows:
+    """Where each function (R,) crosses zero upwards between low and high (R,).
 
-    A function that does not cross gives the end that is nearer to zero.
+    `function` gives value and slope. Newton's steps where they stay in the bracket, else its geometric middle; a
+    function that does not cross ends at the end of the bracket that is nearer to zero.
     """
-    f_low, f_high = function(low), function(high)
+    here = np.clip(start, low, high)
     for _ in range(ITERATIONS):
-        step = np.where(f_high > f_low, f_high - f_low, 1.0)
-        middle = np.clip(high - f_high * (high - low) / step, low, high)
-        value = function(middle)
-        left = value < 0
-        f_high = np.where(left, f_high * np.where(f_low < 0, 0.5, 1.0), value)
-        f_low = np.where(left, value, f_low * 0.5)
-        moved = np.where(left, middle - low, high - middle)
-        low, high = np.where(left, middle, low), np.where(left, high, middle)
-        if (np.minimum(moved, high - low) <= TOLERANCE * high).all():
+        value, slope = function(here)
+        low, high = np.where(value < 0, here, low), np.where(value >= 0, here, high)
+        newton = here - value / np.where(slope > 0, slope, np.inf)
+        inside = (slope > 0) & (newton > low) & (newton < high)
+        following = np.where(inside, newton, np.sqrt(low * high))
+        moved = np.abs(following - here)
+        here = following
+        if (moved <= TOLERANCE * here).all():
             break
-    return middle
+    return here

@@ -17,25 +17,25 @@ _ROOT_2PI = np.sqrt(2 * np.pi)
 class FittedGaussian(Fitted):
     family = "gaussian"
 
-    def unit_pdf(self, t: Rows) -> Rows:
+    def unit_pdf(self, t: Rows, shape: Rows) -> Rows:
         density: Rows = np.exp(-(t**2) / 2) / _ROOT_2PI
         return density
 
-    def unit_sf(self, t: Rows) -> Rows:
-        return special.erfc(t / np.sqrt(2)) / 2  # type: ignore[no-any-return]
+    def unit_sf(self, t: Rows, shape: Rows) -> Rows:
+        tail: Rows = special.erfc(t / np.sqrt(2)) / 2
+        return tail
 
-    def unit_partial_moments(self, t: Rows) -> tuple[Rows, Rows]:
-        density = self.unit_pdf(t)
-        return density, t * density + self.unit_sf(t)
+    def unit_partial_moments(self, t: Rows, shape: Rows) -> tuple[Rows, Rows]:
+        density = self.unit_pdf(t, shape)
+        return density, t * density + self.unit_sf(t, shape)
 
-    def unit_isf(self, tail: Rows) -> Rows:
-        return -special.ndtri(tail)  # type: ignore[no-any-return]
+    def unit_isf(self, tail: Rows, shape: Rows) -> Rows:
+        bound: Rows = -special.ndtri(tail)
+        return bound
 
-    def log_likelihood(self, statistics: RowStatistics) -> Rows:
-        n = statistics.nonzero
-        squares = statistics.sum_sq - 2 * self.location * statistics.sum + n * self.location**2
-        likelihood: Rows = -n * np.log(self.scale * _ROOT_2PI) - squares / (2 * self.scale**2)
-        return likelihood
+    def companding_quantiles(self, tails: Rows) -> Rows:
+        quantiles: Rows = np.sqrt(3) * self.unit_isf(tails, tails)
+        return quantiles
 
 
 class Gaussian(BaseModel):
@@ -45,6 +45,7 @@ class Gaussian(BaseModel):
     name: Literal["gaussian"] = "gaussian"
 
     def fit(self, statistics: RowStatistics) -> Fitted:
+        """Closed form, from the exact sums."""
         n = np.maximum(statistics.nonzero, 1)
         mean = statistics.sum / n
         variance = np.maximum(statistics.sum_sq / n - mean**2, 0)

@@ -5,6 +5,32 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+Rows = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """Levels (R, K), ascending, and the edges (R, K - 1) between their cells; codes are 0 .. K - 1."""
+
+    levels: Rows
+    edges: Rows
+
+    @classmethod
+    def nearest(cls, levels: Rows) -> "Codebook":
+        """The codebook in which every weight goes to the nearest level."""
+        return cls(levels, (levels[:, 1:] + levels[:, :-1]) / 2)
+
+    def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
+        """The codes (R, n) of weights (R, n)."""
+        codes = np.zeros(rows.shape, np.uint8)
+        for edge in self.edges.T:  # K passes over small integers beat a search for each weight
+            codes += rows > edge[:, None]
+        return codes.view(np.int8)
+
+    def decode(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
+        """The weights (R, n) that codes (R, n) stand for."""
+        return np.take_along_axis(self.levels.astype(np.float32), codes.view(np.uint8).astype(np.intp), axis=1)
+
 
 @dataclass(frozen=True)
 class UniformCodebook:
@@ -14,18 +40,18 @@ class UniformCodebook:
     qmax: int
 
     @property
-    def levels(self) -> NDArray[np.float64]:
+    def levels(self) -> Rows:
         """(R, 2 qmax + 1), ascending."""
         return self.scale.astype(np.float64)[:, None] * np.arange(-self.qmax, self.qmax + 1)
 
     @property
-    def edges(self) -> NDArray[np.float64]:
+    def edges(self) -> Rows:
         """(R, 2 qmax): a weight between two edges gets the level between them."""
         levels = self.levels
         return (levels[:, 1:] + levels[:, :-1]) / 2
 
     def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
-        """The codes (R, n) of weights (R, n)."""
+        """The codes (R, n), -qmax .. qmax, of weights (R, n)."""
         steps = np.rint(rows / self.scale[:, None])
         codes: NDArray[np.int8] = np.clip(steps, -self.qmax, self.qmax, out=steps).astype(np.int8)
         return codes

@@ -1,0 +1,21 @@
+"""What every grid has in common."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from quant.fit import Fit
+from quant.grids.codebook import Codebook, Rows, UniformCodebook
+from quant.statistics import RowStatistics
+
+
+class GridBase(BaseModel):
+    """A way to place the levels; `widths` are the bits that it is made for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    widths: ClassVar[range] = range(2, 9)
+
+    @abstractmethod
+    def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> Codebook | UniformCodebook:
+        """The codebook of R rows, whose levels lie between -clip and clip (R,) where the grid has a bound."""

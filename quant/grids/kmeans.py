@@ -1,0 +1,70 @@
+"""The levels of least squared error on the weights themselves."""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from quant.fit import Fit
+from quant.grids.base import GridBase
+from quant.grids.codebook import Codebook, Rows
+from quant.statistics import RowStatistics, Sample, compress
+
+ROWS_AT_ONCE = 64
+OCTAVES = 7
+
+
+class KMeans(GridBase):
+    """2^bits levels of least squared error on the row's own histogram, by exact dynamic programming."""
+
+    name: Literal["kmeans"] = "kmeans"
+    widths: ClassVar[range] = range(2, 5)
+
+    def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> Codebook:
+        """Levels (R, 2^bits); a row of fewer different weights repeats some."""
+        sample = compress(statistics, OCTAVES, 16)
+        parts = [
+            optimal_levels(sample.take(np.arange(start, min(start + ROWS_AT_ONCE, len(clip)))), 2**bits)
+            for start in range(0, len(clip), ROWS_AT_ONCE)
+        ]
+        levels = np.concatenate(parts) * sample.unit[:, None]
+        return Codebook.nearest(np.where(statistics.max_abs[:, None] > 0, levels, 0.0))
+
+
+def optimal_levels(sample: Sample, count: int) -> Rows:
+    """The means (R, count), ascending, of the partition of the points into `count` intervals of least squared error.
+
+    Bellman's recursion over where each interval begins (Wang and Song, 2011): O(count M^2) a row.
+    """
+    mass = np.pad(sample.shares, ((0, 0), (1, 0))).cumsum(axis=1)
+    first = np.pad(sample.shares * sample.points, ((0, 0), (1, 0))).cumsum(axis=1)
+    second = np.pad(sample.shares * sample.points**2, ((0, 0), (1, 0))).cumsum(axis=1)
+    cost = _interval_costs(mass, first, second)
+    best = cost[:, 0]
+    begins = []
+    for _ in range(count - 1):
+        extended = best[:, :, None] + cost
+        begin = extended.argmin(axis=1)
+        begins.append(begin)
+        best = np.take_along_axis(extended, begin[:, None], axis=1)[:, 0]
+    return _means(mass, first, begins, sample)
+
+
+def _interval_costs(mass: Rows, first: Rows, second: Rows) -> Rows:
+    """The squared error (R, M + 1, M + 1) of points i .. j - 1 about their mean; infinite where j < i."""
+    n, s, q = (prefix[:, None, :] - prefix[:, :, None] for prefix in (mass, first, second))
+    cost = np.maximum(q - s**2 / np.where(n > 1e-15, n, np.inf), 0)
+    return np.where(np.triu(np.ones(cost.shape[1:], bool)), cost, np.inf)
+
+
+def _means(mass: Rows, first: Rows, begins: list[np.ndarray], sample: Sample) -> Rows:
+    rows = np.arange(len(mass))
+    end = np.full(len(mass), mass.shape[1] - 1)
+    levels = []
+    for begin in [*reversed(begins), np.zeros_like(begins[0])]:
+        start = begin[rows, end]
+        weight = mass[rows, end] - mass[rows, start]
+        mean = (first[rows, end] - first[rows, start]) / np.where(weight > 1e-15, weight, np.inf)
+        fallback = sample.points[rows, np.minimum(start, sample.points.shape[1] - 1)]
+        levels.append(np.where(weight > 1e-15, mean, fallback))
+        end = start
+    return np.sort(np.stack(levels, axis=1), axis=1)

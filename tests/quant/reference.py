@@ -1,0 +1,36 @@
+"""Unit distributions and the published tables that the tests of the statistics compare with."""
+
+from pathlib import Path
+
+import numpy as np
+
+from quant.distributions.gaussian import FittedGaussian
+from quant.distributions.generalized_gaussian import FittedGeneralizedGaussian
+from quant.distributions.laplace import FittedLaplace
+from quant.distributions.student_t import FittedStudentT
+from quant.fit import Candidate, Fit
+from quant.statistics import summarise
+
+FAMILIES = {kind.family: kind for kind in (FittedGaussian, FittedLaplace, FittedStudentT, FittedGeneralizedGaussian)}
+WIDE = summarise(np.array([[1e6, 1.0]], np.float32))
+"""Statistics whose largest weight caps no bound."""
+
+
+def table(name):
+    """The rows of a table beside this file: words and numbers, None for what does not exist."""
+    lines = (Path(__file__).parent / name).read_text().splitlines()
+    return [[_cell(cell) for cell in line.split()] for line in lines if not line.startswith("#")]
+
+
+def unit_fit(family, shape=None):
+    """The unit distribution itself, in place of one fitted to a sample of one row."""
+    zero, one = np.zeros(1), np.ones(1)
+    fitted = FAMILIES[family](zero, one, None if shape is None else np.array([shape]))
+    return Fit((Candidate(fitted, zero, zero, zero, zero),), np.zeros(1, np.intp))
+
+
+def _cell(cell):
+    try:
+        return None if cell == "-" else float(cell)
+    except ValueError:
+        return cell
