@@ -1,7 +1,7 @@
 """The distribution chosen for each row, with every candidate's figures beside it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,12 @@ class Fit:
                 entry[name] = float(getattr(candidate, name)[rows].sum())
             summary.append({**entry, "ks": float(candidate.ks[rows].mean()) if rows.any() else None})
         return summary
+
+    def take(self, rows: NDArray[np.intp]) -> "Fit":
+        """The choice for some of the rows, without the candidates' figures."""
+        return Fit(
+            tuple(replace(one, fitted=one.fitted.take(rows)) for one in self.candidates), self.chosen[rows], self.notes
+        )
 
     def groups(self) -> Iterator[tuple[NDArray[np.bool_], Fitted]]:
         """Each family that was chosen, with the mask (R,) of its rows and its fit to them."""

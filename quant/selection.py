@@ -38,11 +38,10 @@ def select(statistics: RowStatistics, families: Sequence[str], criterion: Criter
 
 def ks_interval(fitted: Fitted, statistics: RowStatistics) -> tuple[Rows, Rows]:
     """Lower and upper bound (R,) of sup |F_n - F| from the bins: they differ by at most the largest bin's mass."""
-    _, counts = binned(statistics)
+    _, upper, counts = binned(statistics)
     total = np.maximum(statistics.nonzero, 1)[:, None]
     empirical = counts.cumsum(axis=1) / total
-    edges = np.concatenate([-statistics.edges[-2::-1], statistics.edges[1:]])
-    lower = np.abs(empirical - fitted.cdf(np.broadcast_to(edges, empirical.shape))).max(axis=1)
+    lower = np.abs(empirical - fitted.cdf(np.broadcast_to(upper, empirical.shape))).max(axis=1)
     lower = np.where(statistics.nonzero > 0, lower, 0.0)
     return lower, lower + (counts / total).max(axis=1)
 
@@ -66,7 +65,7 @@ def _candidate(fitted: Fitted, statistics: RowStatistics, barred: NDArray[np.boo
 
 
 def _likelihood_and_ks(fitted: Fitted, statistics: RowStatistics) -> tuple[Rows, Rows]:
-    points, counts = binned(statistics)
+    points, _, counts = binned(statistics)
     wide = np.broadcast_to(points, counts.shape)
     log_density = np.log(np.maximum(fitted.pdf(wide), _LEAST))
     return np.einsum("rk,rk->r", counts, log_density), ks_interval(fitted, statistics)[0]

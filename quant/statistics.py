@@ -116,6 +116,8 @@ class Sample:
 FIT_OCTAVES = 12
 """What is smaller than 2^-12 of its row's largest weight is one point to a fit."""
 SHORT_ROW = 512
+ERROR_OCTAVES = 8
+"""What is smaller than 2^-8 of its row's largest weight adds to an error as if evenly spread below that."""
 
 
 def fit_sample(statistics: RowStatistics) -> Sample:
@@ -157,12 +159,18 @@ def _top_bin(counts: NDArray[np.int64]) -> NDArray[np.intp]:
     return top
 
 
-def binned(statistics: RowStatistics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Signed bin midpoints (2 BINS,) in ascending order, and the counts (R, 2 BINS) at them."""
-    middle = (statistics.edges[:-1] + statistics.edges[1:]) / 2
+def binned(statistics: RowStatistics) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Signed midpoints (M,) of the bins, ascending, their upper edges (M,), and the counts (R, M) in them.
+
+    Bins beyond the outermost and below the innermost that any row uses are left out.
+    """
+    used = np.flatnonzero(statistics.counts.any(axis=(0, 1)))
+    low, high = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 1)
+    edges, counts = statistics.edges[low : high + 1], statistics.counts[:, :, low:high]
+    middle = (edges[:-1] + edges[1:]) / 2
     points = np.concatenate([-middle[::-1], middle])
-    counts = np.concatenate([statistics.counts[:, 0, ::-1], statistics.counts[:, 1]], axis=1)
-    return points, counts.astype(np.float64)
+    upper = np.concatenate([-edges[-2::-1], edges[1:]])
+    return points, upper, np.concatenate([counts[:, 0, ::-1], counts[:, 1]], axis=1).astype(np.float64)
 
 
 def folded(statistics: RowStatistics) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -176,7 +184,7 @@ def folded_shares(statistics: RowStatistics) -> tuple[NDArray[np.float64], NDArr
     The last edge is the largest |w| itself, so that a bin reaches no further than its weights.
     """
     counts = statistics.counts.sum(axis=1)
-    width = FIT_OCTAVES << MANTISSA_BITS
+    width = ERROR_OCTAVES << MANTISSA_BITS
     columns = np.maximum(_top_bin(counts)[:, None] - np.arange(width)[::-1], 0)
     shares = np.take_along_axis(counts, columns, axis=1).astype(np.float64)
     shares[:, 0] += counts.sum(axis=1) - shares.sum(axis=1)

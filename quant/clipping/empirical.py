@@ -10,7 +10,7 @@ from quant.clipping.base import ClipRuleBase
 from quant.fit import Fit
 from quant.statistics import RowStatistics, folded_shares
 
-COARSE = np.geomspace(0.08, 1.0, 28)
+COARSE = np.geomspace(0.08, 1.0, 20)
 """Ratios of the bound to the largest |w| that are tried first: the error has several local minima."""
 SHORT_ROW = 1024
 REFINEMENTS, FINE = 3, np.linspace(-1, 1, 7)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant.clipping.base import ClipRuleBase
-from quant.clipping.root import increasing_root
+from quant.clipping.root import Rows, increasing_root
 from quant.fit import Fit
 from quant.statistics import RowStatistics
 
@@ -16,7 +16,7 @@ class Mse(ClipRuleBase):
 
     name: Literal["mse"] = "mse"
 
-    def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:
+    def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> Rows:
         """The bound (R,) in the weight's unit; 0 for a row of zeros, the largest |w| where the variance is infinite.
 
         The step D solves D sum_k (2k-1) T(e_k) = sum_k M(e_k) over the edges e_k = (k-1/2) D, k = 1..L, with
@@ -26,14 +26,15 @@ class Mse(ClipRuleBase):
         steps = 2 ** (bits - 1) - 1
         halves = np.arange(0.5, steps + 0.5)
 
-        def slope(step: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            edges = step[:, None] * halves
-            tails = (2 * halves * fit.tail(edges)).sum(axis=1)
-            value = step * tails - fit.tail_moment(edges).sum(axis=1)
-            return value, tails - step * (halves**2 * fit.density(edges)).sum(axis=1)
+        def slope(step: Rows, rows: NDArray[np.intp]) -> tuple[Rows, Rows]:
+            some, edges = fit.take(rows), step[:, None] * halves
+            tails = (2 * halves * some.tail(edges)).sum(axis=1)
+            value = step * tails - some.tail_moment(edges).sum(axis=1)
+            return value, tails - step * (halves**2 * some.density(edges)).sum(axis=1)
 
         start = fit.bound(1 / (4 * steps)) / steps
         largest = statistics.max_abs
-        bound = steps * increasing_root(slope, start / 8, np.maximum(start * 100, largest), 1.25 * start)
+        high = np.where(largest > 0, largest, 1.0) / steps
+        root = increasing_root(slope, np.minimum(start, high) / 8, high, 1.25 * start)
         finite = np.isfinite(fit.partial_moments(np.zeros_like(start))[2])
-        return np.where(finite, np.minimum(bound, largest), largest)
+        return np.where(finite, np.minimum(steps * root, largest), largest)

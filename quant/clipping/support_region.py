@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant.clipping.base import ClipRuleBase
-from quant.clipping.root import increasing_root
+from quant.clipping.root import Rows, increasing_root
 from quant.fit import Fit
 from quant.statistics import RowStatistics
 
@@ -32,7 +32,7 @@ def support(bits: int) -> float:
     half = 2 ** (bits - 1)
     k = np.arange(1, half)
 
-    def slope(step: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def slope(step: Rows, _: NDArray[np.intp]) -> tuple[Rows, Rows]:
         decay = np.exp(-k * step[:, None])
         value = step * (0.25 + (2 * k * decay).sum(axis=1)) - 0.5 - ((1 + k * step[:, None]) * decay).sum(axis=1)
         bend = 0.25 + (2 * k * decay).sum(axis=1) - step * (k**2 * decay).sum(axis=1)

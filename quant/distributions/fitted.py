@@ -46,7 +46,7 @@ class Fitted(ABC):
         """How many numbers were fitted: 2, or 3 with a shape."""
         return 2 if self.shape is None else 3
 
-    def take(self, rows: NDArray[np.bool_]) -> Self:
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> Self:
         """The same for some of the rows."""
         shape = None if self.shape is None else self.shape[rows]
         return replace(self, location=self.location[rows], scale=self.scale[rows], shape=shape)
