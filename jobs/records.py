@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 import redis
 
 from jobs.errors import Conflict, IdempotencyMismatch, NotFound
-from jobs.job import FINAL, Job, Status, Upload, now
+from jobs.job import FINAL, Job, Progress, Stage, Status, Upload, now
 
 LEASE_S = 60.0
 """A running job whose worker was silent for so long may be claimed by another."""
@@ -26,6 +26,7 @@ Kind = Literal["model", "dataset"]
 _CREATE = """
 local earlier = KEYS[4] ~= '' and redis.call('GET', KEYS[4])
 if earlier then return earlier end
+for i = 6, #KEYS do if redis.call('EXISTS', KEYS[i]) == 0 then return 'missing ' .. KEYS[i] end end
 for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 redis.call('SADD', KEYS[3], ARGV[1])
@@ -40,6 +41,19 @@ if known then return known end
 redis.call('SET', KEYS[1], ARGV[3])
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[1])
 redis.call('ZADD', KEYS[3], 0, ARGV[1])
+return false
+"""
+
+_DELETE_UPLOAD = """
+local wanted = cjson.encode(ARGV[1])
+for _, job in ipairs(redis.call('SMEMBERS', KEYS[4])) do
+  for _, used in ipairs(redis.call('HMGET', ARGV[3] .. job, 'model', 'calibration', 'evaluation')) do
+    if used == wanted then return job end
+  end
+end
+redis.call('DEL', KEYS[1])
+redis.call('HDEL', KEYS[2], ARGV[2])
+redis.call('ZREM', KEYS[3], ARGV[1])
 return false
 """
 
@@ -78,6 +92,7 @@ class Records:
         self._redis = redis.Redis.from_url(url, decode_responses=True, socket_timeout=10, socket_connect_timeout=2)
         self._create = self._redis.register_script(_CREATE)
         self._add_upload = self._redis.register_script(_ADD_UPLOAD)
+        self._delete_upload = self._redis.register_script(_DELETE_UPLOAD)
         self._change = self._redis.register_script(_CHANGE)
 
     def ping(self) -> None:
@@ -90,19 +105,23 @@ class Records:
 
         Raises:
             IdempotencyMismatch: the key was used for another request.
+            NotFound: the model or a dataset is not there.
         """
         key, fingerprint = idempotency or ("", "")
+        datasets = [_upload("dataset", data) for data in (job.calibration, job.evaluation) if data is not None]
         fields = [part for name, value in job.model_dump(mode="json").items() for part in (name, json.dumps(value))]
         earlier = self._create(
             keys=[
                 _job(job.id), _index(job.tenant, "job"), _active(), _idempotency(job.tenant, key) if key else "",
-                events_key(job.id),
+                events_key(job.id), _upload("model", job.model), *datasets,
             ],
             args=[job.id, _state(job.status), f"{fingerprint} {job.id}", KEPT_S, *fields, "queued_at", time.time()],
         )  # fmt: skip
         if earlier is None:
             return job
         known, first = str(earlier).split(" ")
+        if known == "missing":
+            raise NotFound(f"there is no {' '.join(first.split(':')[1:])}; it was deleted meanwhile")
         if known != fingerprint:
             raise IdempotencyMismatch(f"idempotency key {key!r} was used for another body; use a new key")
         return self.job(first, job.tenant)
@@ -118,11 +137,6 @@ class Records:
             raise NotFound(f"there is no job {job_id!r}")
         return Job.model_validate({name: json.loads(fields[name]) for name in Job.model_fields if name in fields})
 
-    def active_jobs(self) -> list[Job]:
-        """Every job of any tenant that has not ended."""
-        found = (self._job_or_none(job_id) for job_id in sorted(cast(set[str], self._redis.smembers(_active()))))
-        return [job for job in found if job is not None]
-
     def claim(self, job_id: str, owner: str) -> Job | None:
         """Make `owner` run the job, if it is queued or its worker fell silent; None where it is not to be run."""
         fields = {"status": "running", "started_at": now(), "stage": "loading", "error": None}
@@ -130,12 +144,13 @@ class Records:
         outcome = self._apply(job_id, change, fields, "state", _state(Status.RUNNING), owner=owner)
         return self.job(job_id) if outcome in ("ok", "cancel") else None
 
-    def progress(self, job_id: str, owner: str, stage: str, progress: Mapping[str, Any]) -> str:
+    def progress(self, job_id: str, owner: str, stage: Stage, progress: Progress) -> str:
         """Record progress and renew the lease: `ok`, `cancel` where the caller asked for it, `lost` where the
         job belongs to another worker or has ended."""
         change = {"from": ["running"], "owner": owner}
-        fields = {"stage": stage, "progress": dict(progress)}
-        return self._apply(job_id, change, fields, "progress", json.dumps({"stage": stage, **progress}), owner=owner)
+        told = progress.model_dump()
+        data = json.dumps({"stage": stage, **told})
+        return self._apply(job_id, change, {"stage": stage, "progress": told}, "progress", data, owner=owner)
 
     def heartbeat(self, job_id: str, owner: str) -> str:
         """Renew the lease; answers as `progress` does."""
@@ -209,14 +224,10 @@ class Records:
         Raises:
             Conflict: a job that has not ended uses it.
         """
-        users = [job.id for job in self.active_jobs() if upload.id in (job.model, job.calibration, job.evaluation)]
-        if users:
-            raise Conflict(f"{kind} {upload.id!r} is used by job {users[0]!r}; wait for its end or cancel it")
-        pipeline = self._redis.pipeline()
-        pipeline.delete(_upload(kind, upload.id))
-        pipeline.hdel(_digests(upload.tenant, kind), upload.sha256)
-        pipeline.zrem(_index(upload.tenant, kind), upload.id)
-        pipeline.execute()
+        keys = [_upload(kind, upload.id), _digests(upload.tenant, kind), _index(upload.tenant, kind), _active()]
+        user = self._delete_upload(keys=keys, args=[upload.id, upload.sha256, _job("")])
+        if user is not None:
+            raise Conflict(f"{kind} {upload.id!r} is used by job {str(user)!r}; wait for its end or cancel it")
 
     def uploads(self, tenant: str, kind: Kind, limit: int, cursor: str | None) -> tuple[list[Upload], str | None]:
         """A page of models or datasets, newest first, and the cursor of the next."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from jobs.job import FieldProblem, Gate, Problem, Stage, Summary
+from jobs.job import FieldProblem, Gate, Problem, Progress, Stage, Summary
 from jobs.problem import make_problem
 
 
@@ -22,8 +22,9 @@ class Told(_Line):
     message: str
 
     @property
-    def fraction(self) -> float:
-        return min(self.done / self.total, 1.0) if self.total else 0.0
+    def progress(self) -> Progress:
+        fraction = min(self.done / self.total, 1.0) if self.total else 0.0
+        return Progress(fraction=fraction, done=self.done, total=self.total, message=self.message)
 
 
 class Done(_Line):

@@ -17,7 +17,7 @@ import structlog
 
 from jobs.blobs import Blobs
 from jobs.errors import DigestMismatch, WorkerCrashed
-from jobs.job import Artifact, Job, Stage, Status, Upload
+from jobs.job import Artifact, Job, Progress, Stage, Status, Upload
 from jobs.problem import problem_of
 from jobs.records import ATTEMPTS, Records
 from jobs.settings import Settings
@@ -87,7 +87,7 @@ class Runner:
             if isinstance(end, Refused):
                 return Status.FAILED, {"error": end.problem.model_dump()}
             artifacts = self._store(job, folder / "out", lease)
-            progress = {"fraction": 1.0, "done": len(artifacts), "total": len(artifacts), "message": ""}
+            progress = Progress(fraction=1.0, done=len(artifacts), total=len(artifacts), message="").model_dump()
             return Status.SUCCEEDED, {**end.model_dump(exclude={"event"}), "progress": progress, "artifacts": artifacts}
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -126,9 +126,8 @@ class Runner:
             raise failure
 
     def _relay(self, job: Job, owner: str, line: Told) -> None:
-        progress = {"fraction": line.fraction, "done": line.done, "total": line.total, "message": line.message}
         with contextlib.suppress(redis.RedisError):  # as a lease that is not renewed: the job goes on
-            self._records.progress(job.id, owner, line.stage, progress)
+            self._records.progress(job.id, owner, line.stage, line.progress)
 
     def _store(self, job: Job, folder: Path, lease: Lease) -> list[dict[str, Any]]:
         """Store each artifact under its own digest."""

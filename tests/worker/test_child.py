@@ -36,7 +36,10 @@ def test_events_come_in_order_and_other_lines_do_not_count(tmp_path):
     (tmp_path / "noise").write_text("\n".join(lines))
     noise = "print(open('noise').read())"
     events, _ = ended(tmp_path, f"{says(1)}; {noise}; {says(2)}")
-    assert [(type(event), event.message, event.fraction) for event in events] == [(Told, "1", 0.5), (Told, "2", 0.5)]
+    assert [(type(event), event.message, event.progress.fraction) for event in events] == [
+        (Told, "1", 0.5),
+        (Told, "2", 0.5),
+    ]
 
 
 def test_a_child_that_closes_its_output_and_goes_on_is_stopped(tmp_path, monkeypatch):

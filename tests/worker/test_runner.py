@@ -1,8 +1,6 @@
 """A job ends exactly once, however its process and its message behave."""
 
 import json
-import os
-import signal
 import sys
 import threading
 import time
@@ -10,7 +8,7 @@ import time
 import pytest
 
 from jobs.blobs import Blobs
-from jobs.job import Job, Status, Upload, new_id, now
+from jobs.job import Job, Progress, Stage, Status, Upload, new_id, now
 from jobs.records import ATTEMPTS, Records
 from jobs.settings import Settings
 from jobs.valkey import Valkey
@@ -31,6 +29,7 @@ def last_line(**changes):
 
 
 DONE = last_line()
+PROGRESS = Progress(fraction=0.5, done=1, total=2, message="conv1")
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +177,7 @@ def test_a_result_of_a_worker_that_lost_the_job_is_thrown_away(service, monkeypa
     monkeypatch.undo()
     records.claim(job_id, "owner")
     assert not records.finish(job_id, "stale", Status.SUCCEEDED, {})
-    assert records.progress(job_id, "stale", "fitting", {"done": 1}) == "lost"
+    assert records.progress(job_id, "stale", Stage.FITTING, PROGRESS) == "lost"
     assert records.finish(job_id, "owner", Status.SUCCEEDED, {})
     assert not records.finish(job_id, "owner", Status.FAILED, {})
     assert records.job(job_id).status == Status.SUCCEEDED
@@ -189,15 +188,3 @@ def test_a_lease_that_holds_is_not_taken_over(service):
     job_id = queued(records, model)
     assert records.claim(job_id, "one").attempt == 1
     assert records.claim(job_id, "two") is None
-
-
-def test_records_survive_a_kill_of_the_server(tmp_path):
-    server = Valkey(tmp_path)
-    job_id = queued(Records(server.url), "m")
-    os.kill(server.process.pid, signal.SIGKILL)
-    server.process.wait()
-    again = Valkey(tmp_path)
-    try:
-        assert Records(again.url).job(job_id).status == Status.QUEUED
-    finally:
-        again.stop()

@@ -1,0 +1,201 @@
+"""Every change of a record is one compare-and-set, and its event comes with it."""
+
+import json
+import os
+import signal
+from itertools import pairwise
+
+import pytest
+import redis
+
+from jobs.errors import Conflict, IdempotencyMismatch, NotFound
+from jobs.job import FINAL, Job, Progress, Stage, Status, Upload, new_id, now
+from jobs.records import Records, events_key
+from jobs.valkey import Valkey
+
+
+@pytest.fixture
+def records(valkey):
+    """An empty index: no test sees another's records."""
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+    return Records(valkey.url)
+
+
+def add(records, kind="model", sha256="a" * 64, tenant="default"):
+    upload_id = new_id(kind)
+    upload = Upload(
+        id=upload_id, tenant=tenant, key=f"{tenant}/{kind}s/{upload_id}", sha256=sha256, size=1, filename=None,
+        created_at=now(), format="onnx",
+    )  # fmt: skip
+    return records.add_upload(kind, upload)
+
+
+def queued(records, idempotency=None, tenant="default", **fields):
+    fields = {"model": add(records, tenant=tenant)[0].id, **fields}
+    job = Job(id=new_id("job"), tenant=tenant, status=Status.QUEUED, spec={}, created_at=now(), **fields)
+    return records.create_job(job, idempotency)
+
+
+def in_state(records, status):
+    """A job that got into this state on the legal way."""
+    job = queued(records)
+    if status == Status.CANCELLED:
+        records.cancel(job)
+    elif status != Status.QUEUED:
+        records.claim(job.id, "owner")
+        if status != Status.RUNNING:
+            records.finish(job.id, "owner", status, {})
+    assert records.job(job.id).status == status
+    return records.job(job.id)
+
+
+PROGRESS = Progress(fraction=0.5, done=1, total=2, message="conv1")
+ACTIONS = {
+    "claim": lambda records, job: records.claim(job.id, "other"),
+    "cancel": lambda records, job: records.cancel(job),
+    "progress": lambda records, job: records.progress(job.id, "owner", Stage.FITTING, PROGRESS),
+    "heartbeat": lambda records, job: records.heartbeat(job.id, "owner"),
+    "succeed": lambda records, job: records.finish(job.id, "owner", Status.SUCCEEDED, {}),
+    "fail": lambda records, job: records.finish(job.id, "owner", Status.FAILED, {}),
+}
+LEGAL = {
+    ("claim", Status.QUEUED): Status.RUNNING,
+    ("cancel", Status.QUEUED): Status.CANCELLED,
+    ("succeed", Status.RUNNING): Status.SUCCEEDED,
+    ("fail", Status.RUNNING): Status.FAILED,
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("status", Status)
+def test_a_job_changes_its_state_on_the_legal_ways_alone(records, action, status):
+    job = in_state(records, status)
+    ACTIONS[action](records, job)
+    assert records.job(job.id).status == LEGAL.get((action, status), status)
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("status", FINAL)
+def test_nothing_changes_an_ended_job(records, action, status):
+    job = in_state(records, status)
+    ACTIONS[action](records, job)
+    assert records.job(job.id) == job
+
+
+def test_each_state_has_its_event_in_order(records, valkey):
+    job = in_state(records, Status.SUCCEEDED)
+    with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
+        told = [json.loads(fields["data"]) for _, fields in client.xrange(events_key(job.id))]
+        assert client.ttl(events_key(job.id)) > 0
+    assert [(event["status"], event["final"]) for event in told] == [
+        ("queued", False), ("running", False), ("succeeded", True),
+    ]  # fmt: skip
+
+
+def test_a_cancel_of_a_running_job_is_heard_at_its_next_word(records):
+    job = in_state(records, Status.RUNNING)
+    assert records.heartbeat(job.id, "owner") == "ok"
+    records.cancel(job)
+    assert records.heartbeat(job.id, "owner") == "cancel"
+    assert records.progress(job.id, "owner", Stage.FITTING, PROGRESS) == "cancel"
+    assert records.heartbeat(job.id, "stranger") == "lost"
+
+
+def test_the_same_idempotency_key_gives_the_same_job_and_not_to_another_tenant(records):
+    first = queued(records, ("key", "f1"))
+    assert queued(records, ("key", "f1")).id == first.id
+    with pytest.raises(IdempotencyMismatch):
+        queued(records, ("key", "f2"))
+    assert queued(records, ("key", "f1"), tenant="other").id != first.id
+
+
+def test_a_job_is_not_stored_without_its_inputs(records):
+    with pytest.raises(NotFound, match="dataset dataset_gone"):
+        queued(records, calibration="dataset_gone")
+    assert records.jobs("default", 10, None) == ([], None)
+
+
+@pytest.mark.parametrize("role", ["model", "calibration", "evaluation"])
+def test_what_an_open_job_uses_is_not_deleted(records, role):
+    kind = "model" if role == "model" else "dataset"
+    upload, _ = add(records, kind)
+    job = queued(records, **{role: upload.id})
+    with pytest.raises(Conflict, match=job.id):
+        records.delete_upload(kind, upload)
+    records.cancel(job)
+    records.delete_upload(kind, upload)
+    with pytest.raises(NotFound):
+        records.upload(kind, upload.id)
+    assert add(records, kind)[1]  # the same bytes are new again
+
+
+def test_equal_bytes_are_one_upload_a_tenant(records):
+    first, created = add(records)
+    again, created_again = add(records)
+    other, created_other = add(records, tenant="other")
+    assert (created, created_again, created_other) == (True, False, True)
+    assert again == first != other
+
+
+def test_another_tenants_things_are_not_there(records):
+    job, upload = queued(records), add(records)[0]
+    with pytest.raises(NotFound):
+        records.job(job.id, "other")
+    with pytest.raises(NotFound):
+        records.upload("model", upload.id, "other")
+    assert records.jobs("other", 10, None) == records.uploads("other", "model", 10, None) == ([], None)
+
+
+def test_only_an_ended_job_is_deleted(records):
+    job = queued(records)
+    with pytest.raises(Conflict, match="cancel it first"):
+        records.delete_job(job)
+    records.cancel(job)
+    records.delete_job(records.job(job.id))
+    with pytest.raises(NotFound):
+        records.job(job.id)
+    assert records.jobs("default", 10, None) == ([], None)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+def test_pages_hold_every_job_once_newest_first(records, limit):
+    ids = [queued(records, tags={"n": str(number % 2)}).id for number in range(7)]
+    assert pages(records, limit) == sorted(ids, reverse=True)
+    assert pages(records, limit, lambda job: job.tags["n"] == "0") == sorted(ids[::2], reverse=True)
+
+
+def test_a_page_goes_on_behind_a_cursor_that_is_gone(records):
+    jobs = [queued(records) for _ in range(3)]
+    _, cursor = records.jobs("default", 2, None)
+    gone = next(job for job in jobs if job.id == cursor)
+    records.cancel(gone)
+    records.delete_job(records.job(gone.id))
+    assert [job.id for job in records.jobs("default", 2, cursor)[0]] == [min(job.id for job in jobs)]
+
+
+def pages(records, limit, wanted=lambda job: True):
+    seen, cursor = [], None
+    while True:
+        jobs, cursor = records.jobs("default", limit, cursor, wanted)
+        seen += [job.id for job in jobs]
+        if cursor is None:
+            return seen
+
+
+def test_ids_made_later_do_not_sort_before(monkeypatch):
+    clock = iter(range(10**18, 10**18 + 50 * 10**6, 10**6))
+    monkeypatch.setattr("jobs.job.time.time_ns", lambda: next(clock))
+    assert all(first < second for first, second in pairwise(new_id("job") for _ in range(50)))
+
+
+def test_records_survive_a_kill_of_the_server(tmp_path):
+    server = Valkey(tmp_path)
+    job = queued(Records(server.url))
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait()
+    again = Valkey(tmp_path)
+    try:
+        assert Records(again.url).job(job.id) == job
+    finally:
+        again.stop()

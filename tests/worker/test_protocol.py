@@ -1,0 +1,38 @@
+"""A line of the child is an event only where it has the shape of one."""
+
+import json
+
+import pytest
+
+from worker.protocol import Refused, Told, read_line
+
+PROGRESS = {"event": "progress", "stage": "fitting", "done": 3, "total": 20, "message": "conv1"}
+ERROR = {"event": "error", "code": "model.unreadable", "title": "t", "detail": "d", "errors": []}
+
+
+@pytest.mark.parametrize(("done", "total", "fraction"), [(3, 20, 0.15), (0, 0, 0.0), (21, 20, 1.0)])
+def test_progress_is_a_fraction_of_its_stage(done, total, fraction):
+    line = read_line(json.dumps({**PROGRESS, "done": done, "total": total}).encode())
+    assert isinstance(line, Told)
+    assert line.progress.fraction == fraction
+
+
+def test_an_error_becomes_a_problem_with_its_status():
+    line = read_line(json.dumps(ERROR).encode())
+    assert isinstance(line, Refused)
+    assert (line.problem.code, line.problem.status) == ("model.unreadable", 422)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"", b"noise", b"[]", b"{}", b'{"event": "done"}', b'{"event": "magic"}', b"\xff", b"[" * 100_000,
+        json.dumps({**PROGRESS, "stage": "dreaming"}).encode(),
+        json.dumps({**PROGRESS, "done": -1}).encode(),
+        json.dumps({**PROGRESS, "total": "many"}).encode(),
+        json.dumps({**ERROR, "code": "<script>"}).encode(),
+        json.dumps({**ERROR, "errors": [{"pointer": "/a"}]}).encode(),
+    ],
+)  # fmt: skip
+def test_what_is_of_no_known_shape_is_no_event(line):
+    assert read_line(line) is None
