@@ -3,13 +3,13 @@
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from jobs.errors import BadRequest
 from jobs.records import Kind
 from service.context import Context, Ctx
-from service.documents import read_spec
-from service.edge import DOCUMENT_BYTES
+from service.documents import SPEC_BYTES, read_spec
 from service.jobs import IdempotencyKey, JobIn, JobOut, Prefer, check_spec, submit
 from service.problems import RESPONSES
 from service.uploads import clean_name, file_chunks, store_upload
@@ -43,7 +43,7 @@ async def quantize(
     """Upload and submit in one call, for scripts."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise BadRequest("the body is no form; accepted: multipart/form-data with the file 'model'")
-    async with request.form(max_files=4, max_fields=2, max_part_size=DOCUMENT_BYTES) as form:
+    async with request.form(max_files=4, max_fields=2, max_part_size=SPEC_BYTES) as form:
         files = _files(form)
         spec = await _spec(form)
         check_spec(spec, files)
@@ -74,16 +74,16 @@ def _files(form: FormData) -> dict[str, UploadFile]:
 async def _spec(form: FormData) -> dict[str, Any]:
     """The spec, sent as text or as a file; `preset` is short for the spec's own key, which wins."""
     texts = {name: await _text(form[name]) for name in TEXTS if name in form}
-    spec = read_spec(texts.get("spec", ""))
+    spec = await run_in_threadpool(read_spec, texts.get("spec", ""))
     return {"preset": texts["preset"], **spec} if "preset" in texts else spec
 
 
 async def _text(part: UploadFile | str) -> str:
     if isinstance(part, str):
         return part
-    data = await part.read(DOCUMENT_BYTES + 1)
-    if len(data) > DOCUMENT_BYTES:
-        raise BadRequest(f"the spec is longer than {DOCUMENT_BYTES} bytes; accepted: up to {DOCUMENT_BYTES}")
+    data = await part.read(SPEC_BYTES + 1)
+    if len(data) > SPEC_BYTES:
+        raise BadRequest(f"the spec is longer than {SPEC_BYTES} bytes; accepted: up to {SPEC_BYTES}")
     return data.decode(errors="replace")
 
 

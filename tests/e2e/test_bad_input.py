@@ -175,6 +175,10 @@ def test_a_body_over_the_limit_is_refused_and_nothing_is_kept(tmp_path, examples
         for kind, name in (("models", "digits.onnx"), ("datasets", "digits_calibration.npz")):
             response = client.post(f"/v1/{kind}", content=(examples / name).read_bytes())
             assert "up to 1000" in problem(response, 413, "request.too_large")["detail"]
+            for body in (b"x" * 5_000_000, (b"x" * 100_000 for _ in range(50))):  # announced, and not
+                problem(client.post(f"/v1/{kind}", content=body), 413, "request.too_large")
+            form = {"file": (name, b"x" * 5_000_000)}
+            problem(client.post(f"/v1/{kind}", files=form), 413, "request.too_large")
         assert blobs(small) == []
 
 

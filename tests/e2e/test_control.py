@@ -1,0 +1,125 @@
+"""A job is cancelled, killed, timed out and deleted over the real service, and its worker goes on."""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jobs.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """A service of its own: here its worker is made to wait."""
+    with Stack(tmp_path_factory.mktemp("control")) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def client(own):
+    with httpx.Client(base_url=own.url, timeout=70) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def ids(client, examples):
+    calibration = (examples / "digits_calibration.npz").read_bytes()
+    return {
+        "model": client.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"],
+        "calibration": client.post("/v1/datasets", content=calibration).json()["id"],
+    }
+
+
+def submit(client, ids):
+    return client.post("/v1/jobs", json=ids).json()
+
+
+def status(client, job):
+    return client.get(job["links"]["self"]).json()["status"]
+
+
+def child_of(pid, within_s=10):
+    """The process of the job that a worker is at, as soon as it is the quantizer (and no longer on its way there)."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        for child in children(pid):
+            with contextlib.suppress(OSError):  # it is gone again
+                if Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[2:4] == [b"-m", b"quant"]:
+                    return child
+        time.sleep(0.002)
+    raise TimeoutError("the worker started no child")
+
+
+def children(pid):
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            yield from map(int, (task / "children").read_text().split())
+
+
+def ended(client, job):
+    return client.get(job["links"]["self"], headers={"Prefer": "wait=60"}).json()
+
+
+def test_a_running_job_holds_what_it_uses_and_stops_within_5_seconds(own, client, ids):
+    running = submit(client, ids)
+    os.kill(child_of(own.pid("worker")), signal.SIGSTOP)
+    queued = submit(client, ids)
+
+    assert (status(client, running), status(client, queued)) == ("running", "queued")
+    for path in (f"/v1/models/{ids['model']}", f"/v1/datasets/{ids['calibration']}", running["links"]["self"]):
+        refused = client.delete(path)
+        assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+        assert client.get(path).status_code == 200
+
+    assert client.post(queued["links"]["cancel"]).json()["status"] == "cancelled"
+    assert client.post(running["links"]["cancel"]).status_code == 202
+    asked = time.monotonic()
+    assert ended(client, running)["status"] == "cancelled"
+    assert time.monotonic() - asked < 5
+
+    assert ended(client, submit(client, ids))["status"] == "succeeded"
+    never = client.get(queued["links"]["self"]).json()
+    assert (never["status"], never["attempt"], never["started_at"]) == ("cancelled", 0, None)
+
+
+def test_a_cancel_changes_no_ended_job(client, ids):
+    job = ended(client, submit(client, ids))
+    assert client.post(job["links"]["cancel"]).json() == job
+
+
+def test_a_killed_child_fails_its_job_alone(own, client, ids):
+    job = submit(client, ids)
+    os.kill(child_of(own.pid("worker")), signal.SIGKILL)
+    job = ended(client, job)
+    assert (job["status"], job["attempt"], job["error"]["code"]) == ("failed", 1, "worker.crashed")
+    assert "SIGKILL" in job["error"]["detail"]
+    assert ended(client, submit(client, ids))["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "detail"),
+    [
+        ({"QUANTD_JOB_TIMEOUT_S": "0.2"}, "worker.timeout", "0.2 s"),
+        ({"QUANTD_JOB_MEMORY_BYTES": str(150 << 20)}, "worker.out_of_memory", f"{150 << 20} bytes"),
+    ],
+)
+def test_a_job_over_its_limits_fails_with_the_limit(tmp_path, examples, settings, code, detail):
+    with Stack(tmp_path, settings=settings) as small, httpx.Client(base_url=small.url, timeout=70) as client:
+        model = client.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"]
+        job = ended(client, submit(client, {"model": model, "spec": {"preset": "int8-weights"}}))
+        assert (job["status"], job["error"]["code"]) == ("failed", code)
+        assert detail in job["error"]["detail"]
+
+
+def test_what_is_used_no_more_is_deleted_with_its_bytes(own, client, ids):
+    before = [path for path in (own.folder / "store").rglob("*") if path.is_file()]
+    assert before
+    for job in client.get("/v1/jobs", params={"limit": 100}).json()["items"]:
+        assert client.delete(job["links"]["self"]).status_code == 204
+    assert client.delete(f"/v1/models/{ids['model']}").status_code == 204
+    assert client.delete(f"/v1/datasets/{ids['calibration']}").status_code == 204
+    assert [path for path in (own.folder / "store").rglob("*") if path.is_file()] == []

@@ -1,0 +1,67 @@
+"""Every request has an id and a limit, and whatever happens is answered with a problem."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from jobs.settings import Settings
+from service.app import create_app
+from service.edge import DOCUMENT_BYTES, body_limit
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [("ci-7", True), ("a" * 128, True), ("", False), ("a" * 129, False), ("a b", False), ("<x>", False)],
+)
+def test_a_request_id_comes_back_as_it_was_sent_or_is_made(http, sent, kept):
+    found = http.get("/livez", headers={"X-Request-ID": sent}).headers["x-request-id"]
+    assert (found == sent) is kept
+    assert len(found) == 32 or kept
+
+
+def test_limits_are_those_of_the_path():
+    settings = Settings(max_model_bytes=1000, max_dataset_bytes=100)
+    assert body_limit("/v1/jobs", settings) == DOCUMENT_BYTES
+    assert body_limit("/v1/models", settings) == DOCUMENT_BYTES + 1000
+    assert body_limit("/v1/quantize", settings) == DOCUMENT_BYTES + 1200
+
+
+def unfinished(parts=200, size=64 << 10):
+    for _ in range(parts):
+        yield b"x" * size
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/x/cancel", "/v1/nothing"])
+@pytest.mark.parametrize("body", [b"x" * (DOCUMENT_BYTES + 1), unfinished], ids=["announced", "streamed"])
+def test_a_document_over_the_limit_is_413_and_the_connection_lives(http, path, body):
+    content = body() if callable(body) else body
+    response = http.post(path, content=content, headers={"Content-Type": "application/json"})
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.status_code == (413 if path == "/v1/jobs" else 404)
+    assert http.get("/livez").status_code == 200
+
+
+def test_what_nobody_expected_is_a_problem_without_a_traceback(tmp_path, capsys):
+    settings = Settings(redis_url=f"unix://{tmp_path}/none.sock", store_url=tmp_path.as_uri())
+
+    async def ask(path):
+        app = create_app(settings)
+        async with app.router.lifespan_context(app):
+            app.add_api_route("/broken", broken)
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+                return await client.get(path)
+
+    def broken():
+        raise RuntimeError("a secret")
+
+    response = asyncio.run(ask("/broken"))
+    assert (response.status_code, response.json()["code"]) == (500, "internal")
+    assert response.headers["x-request-id"]
+    assert "secret" not in response.text
+    assert "a secret" in capsys.readouterr().out
+    away = asyncio.run(ask("/v1/jobs"))
+    assert (away.status_code, away.json()["code"]) == (503, "service.unavailable")
+    assert away.headers["retry-after"]
+    ready = asyncio.run(ask("/readyz"))
+    assert (ready.status_code, "record store" in ready.json()["detail"]) == (503, True)
