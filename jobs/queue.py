@@ -19,6 +19,7 @@ def make_queue(redis_url: str, timeout_s: float) -> Celery:
         task_reject_on_worker_lost=False,
         worker_prefetch_multiplier=1,
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         broker_transport_options={
             "visibility_timeout": int(2 * timeout_s) + 60,

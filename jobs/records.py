@@ -25,9 +25,9 @@ Kind = Literal["model", "dataset"]
 
 _CREATE = """
 local earlier = KEYS[4] ~= '' and redis.call('GET', KEYS[4])
-if earlier then return earlier end
+if earlier and redis.call('EXISTS', ARGV[5] .. string.match(earlier, ' (.*)')) == 1 then return earlier end
 for i = 6, #KEYS do if redis.call('EXISTS', KEYS[i]) == 0 then return 'missing ' .. KEYS[i] end end
-for i = 5, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
 redis.call('ZADD', KEYS[2], 0, ARGV[1])
 redis.call('SADD', KEYS[3], ARGV[1])
 redis.call('XADD', KEYS[5], '*', 'event', 'state', 'data', ARGV[2])
@@ -101,7 +101,7 @@ class Records:
     # Jobs
 
     def create_job(self, job: Job, idempotency: tuple[str, str] | None = None) -> Job:
-        """Store a new job; the same idempotency (key, fingerprint of the request) gives the first job again.
+        """Store a new job; the same idempotency (key, fingerprint of the request) gives the first one while it is kept.
 
         Raises:
             IdempotencyMismatch: the key was used for another request.
@@ -115,7 +115,10 @@ class Records:
                 _job(job.id), _index(job.tenant, "job"), _active(), _idempotency(job.tenant, key) if key else "",
                 events_key(job.id), _upload("model", job.model), *datasets,
             ],
-            args=[job.id, _state(job.status), f"{fingerprint} {job.id}", KEPT_S, *fields, "queued_at", time.time()],
+            args=[
+                job.id, _state(job.status), f"{fingerprint} {job.id}", KEPT_S, _job(""), *fields,
+                "queued_at", time.time(),
+            ],
         )  # fmt: skip
         if earlier is None:
             return job

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from kombu.exceptions import OperationalError
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 from starlette.concurrency import run_in_threadpool
 
 from jobs.job import Gate, Job, Problem, Progress, Stage, Status, Summary, new_id, now
@@ -32,6 +32,10 @@ IdempotencyKey = Annotated[str | None, Header(max_length=255, description="the s
 Prefer = Annotated[str | None, Header(description="`wait=N`: answer when the job has ended, at most N (60) seconds")]
 
 
+TagKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern="^[^:]*$")]
+TagValue = Annotated[str, StringConstraints(max_length=256)]
+
+
 class JobIn(BaseModel):
     """A job to do: ids of an uploaded model and of datasets, and the spec."""
 
@@ -41,7 +45,7 @@ class JobIn(BaseModel):
     calibration: str | None = None
     evaluation: str | None = None
     spec: dict[str, Any] = {}
-    tags: dict[str, str] = {}
+    tags: dict[TagKey, TagValue] = Field(default={}, max_length=32)
 
     @field_validator("spec", "tags", mode="before")
     @classmethod
@@ -117,10 +121,10 @@ async def get_job(job: FoundJob, response: Response, context: Ctx, prefer: Prefe
 
 
 @router.post("/jobs/{job_id}/cancel", status_code=202)
-def cancel_job(job: FoundJob, context: Ctx) -> JobOut:
+def cancel_job(job: FoundJob, response: Response, context: Ctx) -> JobOut:
     """A queued job never starts, a running one stops within 5 s; an ended one stays as it is."""
     context.records.cancel(job)
-    return _view(context.records.job(job.id, context.tenant))
+    return _view(context.records.job(job.id, context.tenant), response)
 
 
 @router.delete("/jobs/{job_id}", status_code=204)

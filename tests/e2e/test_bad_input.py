@@ -142,6 +142,24 @@ def test_a_body_that_is_no_job_is_pointed_at(http):
     assert {fault["pointer"] for fault in document["errors"]} == {"/model", "/modell"}
 
 
+@pytest.mark.parametrize(
+    "tags",
+    [{"": "x"}, {"a:b": "x"}, {"a" * 65: "x"}, {"a": "x" * 257}, {str(n): "x" for n in range(33)}, {"a": "\ud800"}],
+)
+def test_tags_that_no_filter_finds_or_without_end_are_refused(http, uploaded, tags):
+    body = json.dumps({"model": uploaded["model"], "spec": {"preset": "int8-weights"}, "tags": tags})
+    response = http.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+    assert problem(response, 400, "request.invalid")["errors"][0]["pointer"].startswith("/tags")
+
+
+def test_a_spec_that_cannot_be_shown_again_is_refused(http, uploaded):
+    for value in ("NaN", "Infinity", '"\\ud800"', "1e999"):
+        body = f'{{"model": "{uploaded["model"]}", "spec": {{"preset": "int8-weights", "seed": {value}}}}}'
+        response = http.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+        problem(response, 400, "request.invalid")
+    assert http.get("/v1/jobs").status_code == 200
+
+
 def test_a_method_that_is_not_there_is_405_and_says_which_are(http):
     response = http.put("/v1/jobs", json={})
     problem(response, 405, "method_not_allowed")

@@ -1,6 +1,7 @@
 """A job is cancelled, killed, timed out and deleted over the real service, and its worker goes on."""
 
 import contextlib
+import json
 import os
 import signal
 import time
@@ -76,7 +77,9 @@ def test_a_running_job_holds_what_it_uses_and_stops_within_5_seconds(own, client
         assert client.get(path).status_code == 200
 
     assert client.post(queued["links"]["cancel"]).json()["status"] == "cancelled"
-    assert client.post(running["links"]["cancel"]).status_code == 202
+    stopping = client.post(running["links"]["cancel"])
+    assert (stopping.status_code, stopping.headers["location"]) == (202, running["links"]["self"])
+    assert int(stopping.headers["retry-after"]) > 0
     asked = time.monotonic()
     assert ended(client, running)["status"] == "cancelled"
     assert time.monotonic() - asked < 5
@@ -113,6 +116,13 @@ def test_a_job_over_its_limits_fails_with_the_limit(tmp_path, examples, settings
         job = ended(client, submit(client, {"model": model, "spec": {"preset": "int8-weights"}}))
         assert (job["status"], job["error"]["code"]) == ("failed", code)
         assert detail in job["error"]["detail"]
+
+
+def test_the_log_tells_each_job_in_one_line_of_json(own, client, ids):
+    job = ended(client, submit(client, ids))
+    lines = [line for line in (own.folder / "worker.log").read_text().splitlines() if job["id"] in line]
+    told = [json.loads(line) for line in lines]
+    assert [(line["event"], line["tenant"]) for line in told] == [("job started", "default"), ("job ended", "default")]
 
 
 def test_what_is_used_no_more_is_deleted_with_its_bytes(own, client, ids):

@@ -108,6 +108,9 @@ def test_the_same_idempotency_key_gives_the_same_job_and_not_to_another_tenant(r
     with pytest.raises(IdempotencyMismatch):
         queued(records, ("key", "f2"))
     assert queued(records, ("key", "f1"), tenant="other").id != first.id
+    records.cancel(first)
+    records.delete_job(records.job(first.id))
+    assert queued(records, ("key", "f1")).id != first.id
 
 
 def test_a_job_is_not_stored_without_its_inputs(records):
