@@ -13,7 +13,7 @@ from quant.distributions.fitted import Fitted, Rows
 class Candidate:
     """One family fitted to every row: log-likelihood in nats, K-S distance, AIC and BIC, each (R,).
 
-    Where the family was not fitted to a row, AIC and BIC and distance are infinite there.
+    AIC and BIC are infinite where the family is no candidate for a row, the distance where it was not measured.
     """
 
     fitted: Fitted
@@ -76,14 +76,15 @@ class Fit:
         }
 
     def candidates_summary(self) -> list[dict[str, object]]:
-        """Each family over the rows that it was fitted to: how many, total log-likelihood, AIC, BIC, mean K-S."""
+        """Each family over the rows that it is a candidate for: how many, their log-likelihood, AIC, BIC, mean K-S."""
         summary: list[dict[str, object]] = []
         for candidate in self.candidates:
             rows = np.isfinite(candidate.aic)
             entry: dict[str, object] = {"family": candidate.fitted.family, "rows": int(rows.sum())}
             for name in ("log_likelihood", "aic", "bic"):
                 entry[name] = float(getattr(candidate, name)[rows].sum())
-            summary.append({**entry, "ks": float(candidate.ks[rows].mean()) if rows.any() else None})
+            measured = candidate.ks[np.isfinite(candidate.ks)]
+            summary.append({**entry, "ks": float(measured.mean()) if measured.size else None})
         return summary
 
     def take(self, rows: NDArray[np.intp]) -> "Fit":

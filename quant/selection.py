@@ -1,6 +1,7 @@
 """Choosing a family for each row: by Akaike's or Schwarz's criterion, or by the Kolmogorov-Smirnov distance."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -28,12 +29,12 @@ def select(statistics: RowStatistics, families: Sequence[str], criterion: Criter
     candidates = tuple(
         _candidate(one, statistics, barred=short & (one.shape is not None and shapeless)) for one in fitted
     )
-    figures = np.stack([getattr(candidate, criterion) for candidate in candidates])
-    return Fit(
-        candidates,
-        figures.argmin(axis=0),
-        _notes(statistics, short, shapes=any(one.shape is not None for one in fitted)),
-    )
+    if criterion == "ks":
+        candidates = tuple(_with_ks(one, statistics, np.isfinite(one.aic)) for one in candidates)
+    chosen = np.stack([getattr(candidate, criterion) for candidate in candidates]).argmin(axis=0)
+    if criterion != "ks":  # the distance is the dearest figure: of the chosen family alone
+        candidates = tuple(_with_ks(one, statistics, chosen == index) for index, one in enumerate(candidates))
+    return Fit(candidates, chosen, _notes(statistics, short, shapes=any(one.shape is not None for one in fitted)))
 
 
 def ks_interval(fitted: Fitted, statistics: RowStatistics) -> tuple[Rows, Rows]:
@@ -57,18 +58,20 @@ def ks_distance(fitted: Fitted, rows: Rows) -> Rows:
 
 
 def _candidate(fitted: Fitted, statistics: RowStatistics, barred: NDArray[np.bool_]) -> Candidate:
-    likelihood, distance = _likelihood_and_ks(fitted, statistics)
-    count = np.maximum(statistics.nonzero, 1)
-    aic = 2 * fitted.parameters - 2 * likelihood
-    bic = fitted.parameters * np.log(count) - 2 * likelihood
-    return Candidate(fitted, likelihood, *(np.where(barred, np.inf, figure) for figure in (distance, aic, bic)))
-
-
-def _likelihood_and_ks(fitted: Fitted, statistics: RowStatistics) -> tuple[Rows, Rows]:
     points, _, counts = binned(statistics)
-    wide = np.broadcast_to(points, counts.shape)
-    log_density = np.log(np.maximum(fitted.pdf(wide), _LEAST))
-    return np.einsum("rk,rk->r", counts, log_density), ks_interval(fitted, statistics)[0]
+    log_density = np.log(np.maximum(fitted.pdf(np.broadcast_to(points, counts.shape)), _LEAST))
+    likelihood = np.einsum("rk,rk->r", counts, log_density)
+    aic = 2 * fitted.parameters - 2 * likelihood
+    bic = fitted.parameters * np.log(np.maximum(statistics.nonzero, 1)) - 2 * likelihood
+    unknown = np.full_like(likelihood, np.inf)
+    return Candidate(fitted, likelihood, unknown, np.where(barred, np.inf, aic), np.where(barred, np.inf, bic))
+
+
+def _with_ks(candidate: Candidate, statistics: RowStatistics, rows: NDArray[np.bool_]) -> Candidate:
+    """The candidate with its distance, the lower end of the interval, where `rows` say so; infinite elsewhere."""
+    distance = candidate.ks.copy()
+    distance[rows] = ks_interval(candidate.fitted.take(rows), statistics.take(rows))[0]
+    return replace(candidate, ks=distance)
 
 
 def _notes(statistics: RowStatistics, short: NDArray[np.bool_], *, shapes: bool) -> tuple[str, ...]:

@@ -43,6 +43,11 @@ class RowStatistics:
     def max_abs(self) -> NDArray[np.float64]:
         return np.maximum(-self.minimum, self.maximum)
 
+    def take(self, rows: NDArray[np.bool_]) -> "RowStatistics":
+        """The same for some of the rows."""
+        parts = {name: value[rows] for name, value in vars(self).items() if name != "edges"}
+        return RowStatistics(**parts, edges=self.edges)
+
     @property
     def nonzero(self) -> NDArray[np.int64]:
         return self.count - self.zeros
