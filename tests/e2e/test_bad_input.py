@@ -174,12 +174,26 @@ def test_an_idempotency_key_gives_the_first_job_again_and_refuses_another(http, 
     problem(other, 422, "request.idempotency_mismatch")
 
 
-def test_a_client_that_hangs_up_half_way_leaves_nothing_behind(stack, http):
+FORM = "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 50000000"
+PART = '--x\r\nContent-Disposition: form-data; name="{}"; filename="m"\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "start"),
+    [
+        ("/v1/models", "Content-Length: 50000000", b"\x08\x08"),
+        ("/v1/models", "Transfer-Encoding: chunked", b"2000000\r\n\x08\x08"),
+        ("/v1/models", FORM, PART.format("file").encode() + b"\x08\x08"),
+        ("/v1/datasets", "Content-Length: 50000000", b"PK\x03\x04"),
+        ("/v1/quantize", FORM, PART.format("model").encode() + b"\x08\x08"),
+    ],
+)
+def test_a_client_that_hangs_up_half_way_leaves_nothing_behind(stack, http, path, headers, start):
     before = blobs(stack)
     host, port = stack.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
-        head = "POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Length: 50000000\r\n\r\n"
-        connection.sendall(head.encode() + b"\x08\x08" + b"x" * 20_000_000)
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n"
+        connection.sendall(head.encode() + start + b"x" * 20_000_000)
     assert http.get("/readyz").status_code == 200
     deadline = time.monotonic() + 5
     while blobs(stack) != before and time.monotonic() < deadline:
