@@ -23,18 +23,28 @@ RULES = [rule["name"] for rule in describe_clip_rules()]
 def test_measured_and_expected_errors_of_every_method_are_reported(data, name):
     layers, _ = inventory(normalise(load((data / "models" / f"{name}.onnx").read_bytes())))
     for layer in layers:
-        spec = resolve({"preset": "int8-weights"}).weights
-        fitted = fit_weight(layer.weight, layer.axis, spec)
+        fitted = fit_weight(layer.weight, layer.axis, section("auto", 8))
         for bits in (4, 8):
-            errors = {}
-            for rule in RULES:
-                section = resolve({"preset": "int8-weights", "weights": {"bits": bits, "clipping": rule}}).weights
-                quantized = quantize_weight(fitted, section, clip_bound(fitted, section))
-                told = layer_report(QuantizedLayer(layer, section, fitted, quantized, 0.0))
-                errors[rule] = told["weight"]["mse"]
-                assert told["clipping"] == rule
-                assert told["weight"]["mae"] >= 0
-                assert told["weight"]["mae_expected"] is None or told["weight"]["mae_expected"] >= 0
-                if rule == "empirical_mae" and bits == 4 and fitted.statistics.count[0] > 500:
-                    assert told["weight"]["mae_expected"] == pytest.approx(told["weight"]["mae"], rel=0.35)
-            assert errors["auto"] <= 1.001 * min(errors["minmax"], errors["mse"], errors["empirical_mse"]), layer.name
+            done = {rule: quantized(layer, fitted, section(rule, bits)) for rule in RULES}
+            for rule, one in done.items():
+                error = one.quantized.error
+                assert error.mae >= 0 <= error.mse, rule
+                assert not error.mae_expected < 0, rule
+            measured = {rule: one.quantized.error.mse for rule, one in done.items()}
+            best = min(measured["minmax"], measured["mse"], measured["empirical_mse"])
+            assert measured["auto"] <= 1.001 * best, layer.name
+        told = layer_report(done["mae"])["weight"]
+        error = done["mae"].quantized.error
+        assert (told["mae"], told["mse"]) == (error.mae, error.mse)
+        assert told["mae_expected"] in (error.mae_expected, None)
+        if fitted.statistics.count[0] > 500:
+            coarse = quantized(layer, fitted, section("mae", 4)).quantized.error
+            assert coarse.mae_expected == pytest.approx(coarse.mae, rel=0.35)
+
+
+def section(rule, bits):
+    return resolve({"preset": "int8-weights", "weights": {"bits": bits, "clipping": rule}}).weights
+
+
+def quantized(layer, fitted, spec):
+    return QuantizedLayer(layer, spec, fitted, quantize_weight(fitted, spec, clip_bound(fitted, spec)), 0.0)
