@@ -1,12 +1,12 @@
 """The distribution chosen for each row, with every candidate's figures beside it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.distributions.fitted import Fitted, Rows
+from quant.distributions.fitted import Fitted, Rows, join
 
 
 @dataclass(frozen=True)
@@ -106,3 +106,15 @@ class Fit:
         for rows, fitted in self.groups():
             values[(slice(None),) * axis + (rows,)] = call(fitted, rows)
         return values
+
+
+def concatenate(fits: Sequence[Fit]) -> Fit:
+    """The fits of consecutive rows to the same families as one."""
+    kinds = [
+        Candidate(
+            join([one.fitted for one in parts]),
+            *(np.concatenate([getattr(one, name) for one in parts]) for name in ("log_likelihood", "ks", "aic", "bic")),
+        )
+        for parts in zip(*(fit.candidates for fit in fits), strict=True)
+    ]
+    return Fit(tuple(kinds), np.concatenate([fit.chosen for fit in fits]))

@@ -43,7 +43,7 @@ class RowStatistics:
     def max_abs(self) -> NDArray[np.float64]:
         return np.maximum(-self.minimum, self.maximum)
 
-    def take(self, rows: NDArray[np.bool_]) -> "RowStatistics":
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "RowStatistics":
         """The same for some of the rows."""
         parts = {name: value[rows] for name, value in vars(self).items() if name != "edges"}
         return RowStatistics(**parts, edges=self.edges)
@@ -124,7 +124,8 @@ def _bins(largest: np.float32) -> tuple[int, NDArray[np.float64]]:
     top = int(largest.view(np.uint32)) >> _SHIFT
     base = max((top | 1) - BINS + 1, 0)  # even, so that pairs of bins are the same bits in every layer
     edges = ((base + np.arange(BINS + 1, dtype=np.uint32)) << _SHIFT).astype(np.uint32).view(np.float32)
-    return base, edges.astype(np.float64)
+    largest_float = float(np.finfo(np.float32).max)  # the highest bin may reach into the patterns of infinity and NaN
+    return base, np.nan_to_num(edges, nan=largest_float, posinf=largest_float).astype(np.float64)
 
 
 @dataclass(frozen=True)

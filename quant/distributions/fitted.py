@@ -1,6 +1,7 @@
 """A symmetric location-scale family fitted to R rows at once."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -122,3 +123,14 @@ class Fitted(ABC):
         """The shape, to go with x of (R,) or (R, K); anything of the right size where the family has none."""
         shape = self.scale if self.shape is None else self.shape
         return shape if x.ndim == 1 else shape[:, None]
+
+
+def join(parts: Sequence[Fitted]) -> Fitted:
+    """The fits of one family to consecutive rows as one."""
+    shapes = [part.shape for part in parts if part.shape is not None]
+    return replace(
+        parts[0],
+        location=np.concatenate([part.location for part in parts]),
+        scale=np.concatenate([part.scale for part in parts]),
+        shape=np.concatenate(shapes) if shapes else None,
+    )
