@@ -6,6 +6,7 @@ writes digits.onnx (opset 17, BatchNormalization not folded, dynamic batch), dig
 digits_calibration.npz and digits_evaluation.npz beside this file. Seeded: the same machine makes the same files.
 """
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -77,11 +78,22 @@ def train(images: torch.Tensor, labels: torch.Tensor) -> Digits:
 
 def export(model: Digits, sample: torch.Tensor) -> None:
     torch.jit.trace(model, sample).save(str(FOLDER / "digits.pt"))
+    drop_sources(FOLDER / "digits.pt")
     torch.onnx.export(
         model, (sample,), str(FOLDER / "digits.onnx"), dynamo=False, opset_version=17, do_constant_folding=False,
         training=torch.onnx.TrainingMode.PRESERVE,  # eval mode, but BatchNormalization is not folded away
         input_names=["input"], output_names=["logits"], dynamic_axes={"input": {0: "N"}, "logits": {0: "N"}},
     )  # fmt: skip
+
+
+def drop_sources(archive: Path) -> None:
+    """Drop the records that say which line of which file made each operation: they hold this machine's paths."""
+    dropped = (".debug_pkl", "serialization_id")
+    with zipfile.ZipFile(archive) as old:
+        kept = {name: old.read(name) for name in old.namelist() if not name.endswith(dropped)}
+    with zipfile.ZipFile(archive, "w") as new:
+        for name, data in kept.items():
+            new.writestr(zipfile.ZipInfo(name), data)  # ZipInfo has a fixed date
 
 
 if __name__ == "__main__":
