@@ -1,59 +1,131 @@
 """Activation ranges in one pass over the calibration set: each batch is reduced and dropped."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from quant.dataset import Dataset
 from quant.errors import ModelError
+from quant.histogram import Histogram
+from quant.ranges.base import Evidence, Observed
+from quant.registry import DISTRIBUTIONS
 from quant.runtime import Session
+from quant.selection import select
+from quant.spec import Activations
+from quant.statistics import summarise
 
-QMAX = 255
-"""Activations are UINT8, asymmetric: what the x86 integer kernels are fast with."""
+SAMPLE = 1024
+"""Values of one tensor and batch that are kept for a fit, evenly spaced over the batch."""
 
 
 @dataclass(frozen=True)
 class ActivationRange:
-    """The least and the greatest value that one tensor took, widened to hold zero."""
+    """The range of one tensor, zero included, and the integers that it is mapped to."""
 
     minimum: float
     maximum: float
+    bits: int = 8
+    symmetric: bool = False
+
+    @property
+    def dtype(self) -> np.dtype[np.integer]:
+        """Unsigned where zero may lie anywhere, signed where it lies in the middle."""
+        return np.dtype(f"{'int' if self.symmetric else 'uint'}{self.bits}")
 
     @property
     def scale(self) -> np.float32:
-        """One step, (max - min) / 255; 1 for a tensor that is always zero."""
-        span = (self.maximum - self.minimum) / QMAX
+        """One step: the range over its number of steps; 1 for a tensor that is always zero."""
+        largest = 2**self.bits - 1
+        if self.symmetric:
+            span = max(-self.minimum, self.maximum) / (largest // 2)
+        else:
+            span = (self.maximum - self.minimum) / largest
         return np.float32(span) if np.float32(span) > 0 else np.float32(1)
 
     @property
-    def zero_point(self) -> np.uint8:
+    def zero_point(self) -> np.integer:
         """The code of zero, which is exact."""
-        return np.uint8(np.clip(np.rint(-self.minimum / float(self.scale)), 0, QMAX))
+        code = 0 if self.symmetric else np.clip(np.rint(-self.minimum / float(self.scale)), 0, 2**self.bits - 1)
+        return self.dtype.type(code)
+
+    @property
+    def representable(self) -> tuple[float, float]:
+        """The least and the greatest value that a code stands for; quantizing saturates there."""
+        integers = np.iinfo(self.dtype)
+        scale, zero_point = float(self.scale), int(self.zero_point)
+        return (int(integers.min) - zero_point) * scale, (int(integers.max) - zero_point) * scale
 
 
 def calibrate(
-    model: ir.Model, names: Sequence[str], dataset: Dataset, progress: Callable[[int, int], None]
+    model: ir.Model,
+    names: Sequence[str],
+    dataset: Dataset,
+    activations: Activations,
+    progress: Callable[[int, int], None],
 ) -> dict[str, ActivationRange]:
-    """The range of each named float tensor over the whole set.
+    """The range of each named float tensor over the whole set, by the spec's rule.
 
     Raises:
         ModelError: the model does not run on the data, or a tensor became NaN or infinite.
     """
+    if not names:
+        return {}
     session = Session(_with_outputs(model, names), "the float model")
-    lower, upper = np.zeros(len(names)), np.zeros(len(names))
+    rule = activations.clipping
+    observers = {name: _Observer(rule.evidence) for name in names}
     done = 0
     for feeds in dataset.batches():
-        values = session.run(feeds, names)
-        lower = np.minimum(lower, [value.min(initial=0) for value in values])
-        upper = np.maximum(upper, [value.max(initial=0) for value in values])
+        for name, value in zip(names, session.run(feeds, names), strict=True):
+            observers[name].add(name, value)
         done = min(done + dataset.batch, dataset.used)
         progress(done, dataset.used)
-    broken = ~(np.isfinite(lower) & np.isfinite(upper))
-    if broken.any():
-        raise ModelError(f"tensor {names[int(broken.argmax())]!r} is NaN or infinite on the calibration data")
-    return {name: ActivationRange(float(a), float(b)) for name, a, b in zip(names, lower, upper, strict=True)}
+    levels = 2**activations.bits - (1 if activations.symmetric else 0)
+    ranges = {name: rule.range(observer.observed(), levels) for name, observer in observers.items()}
+    return {name: ActivationRange(*ends, activations.bits, activations.symmetric) for name, ends in ranges.items()}
+
+
+def tie(ranges: Mapping[str, ActivationRange], ties: Mapping[str, str]) -> dict[str, ActivationRange]:
+    """The ranges with those of tensors that must share another's scale: the operator between only moves values."""
+    return {**ranges, **{name: ranges[root] for name, root in ties.items()}}
+
+
+class _Observer:
+    """What one tensor's batches are reduced to."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._extremes: list[tuple[float, float]] = []
+        self._histogram = Histogram() if evidence == "histogram" else None
+        self._samples: list[NDArray[np.float32]] | None = [] if evidence == "fit" else None
+
+    def add(self, name: str, value: NDArray[np.generic]) -> None:
+        flat = np.asarray(value, np.float32).reshape(-1)
+        if not flat.size:
+            return
+        low, high = float(flat.min()), float(flat.max())
+        if not np.isfinite((low, high)).all():
+            raise ModelError(f"tensor {name!r} is NaN or infinite on the calibration data")
+        self._extremes.append((low, high))
+        if self._histogram is not None:
+            self._histogram.add(flat, max(-low, high))
+        if self._samples is not None:
+            self._samples.append(flat[:: -(-flat.size // SAMPLE)].copy())
+
+    def observed(self) -> Observed:
+        extremes = Observed(np.array(self._extremes or [(0.0, 0.0)], np.float64))
+        if self._histogram is not None:
+            return Observed(extremes.batches, self._histogram.edges, self._histogram.counts)
+        if self._samples is None:
+            return extremes
+        sample = np.concatenate(self._samples or [np.zeros(0, np.float32)])
+        sample = sample[sample != 0]
+        if not sample.size:
+            return extremes
+        row = np.concatenate([sample, -sample]) if extremes.one_sided else sample
+        statistics = summarise(row[None])
+        return Observed(extremes.batches, statistics=statistics, fit=select(statistics, tuple(DISTRIBUTIONS), "aic"))
 
 
 def _with_outputs(model: ir.Model, names: Sequence[str]) -> bytes:

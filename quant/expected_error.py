@@ -4,10 +4,10 @@ import numpy as np
 
 from quant.distributions.fitted import Rows
 from quant.fit import Fit
-from quant.grids.codebook import UniformCodebook
+from quant.grids.codebook import AnyCodebook
 
 
-def expected_error(fit: Fit, codebook: UniformCodebook) -> tuple[Rows, Rows]:
+def expected_error(fit: Fit, codebook: AnyCodebook) -> tuple[Rows, Rows]:
     """E|X - Q(X)| and E(X - Q(X))^2 of each row (R,), from the partial moments of every cell; infinite where the
     distribution's own moment is.
 

@@ -9,11 +9,20 @@ import onnx_ir as ir
 
 from quant.calibration import ActivationRange
 from quant.errors import NothingToQuantize
+from quant.export.forms import Form, becomes_matmul_nbits, form_of
 from quant.export.qdq import BIAS_LIMIT
 from quant.graph.constants import constant
-from quant.graph.inventory import Layer, Skipped, inventory
+from quant.graph.inventory import LAYER_OPERATORS, Layer, Skipped, inventory
+from quant.grids.uniform import Uniform
 from quant.spec import Spec, Weights
-from quant.weights import FittedWeight, QuantizedWeight, clip_bound, fit_weight, quantize_weight
+from quant.weights import (
+    FittedWeight,
+    QuantizedWeight,
+    clip_bound,
+    fit_weight,
+    granularity_of,
+    quantize_weight,
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,7 @@ class QuantizedLayer:
 
     layer: Layer
     spec: Weights
+    form: Form
     fitted: FittedWeight
     quantized: QuantizedWeight
     seconds: float
@@ -46,11 +56,11 @@ def quantize_layers(
             work.append((layer, section))
     if not work:
         left = "".join(f"; {s.name!r} stays in float: {s.reason}" for s in skipped[:3])
-        raise NothingToQuantize(f"no Conv, ConvTranspose, Gemm or MatMul with a constant float32 weight{left}")
+        raise NothingToQuantize(f"no {', '.join(LAYER_OPERATORS)} with a constant float32 weight{left}")
     quantized = []
     for done, (layer, section) in enumerate(work):
         progress(done, len(work), layer.name)
-        quantized.append(_quantize(layer, section))
+        quantized.append(_quantize(layer, section, spec))
     return quantized, skipped
 
 
@@ -59,23 +69,40 @@ def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> Qua
 
     That happens to channels whose weights are almost zero beside their bias, and costs them nothing visible.
     """
-    bias = constant(done.layer.bias)
+    bias = constant(done.layer.bias) if done.form in (Form.INTEGER, Form.DIRECT) else None
     activation = ranges.get(str(done.layer.operand(done.layer.input_index).name))
     scale = done.quantized.scale
-    if bias is None or activation is None or scale.size not in (1, bias.size):
+    if bias is None or activation is None or activation.bits > 8 or scale.size not in (1, bias.size):
         return done
     needed = np.abs(bias.astype(np.float64).reshape(-1)) / (float(activation.scale) * BIAS_LIMIT)
     needed = needed if scale.size > 1 else needed.max(keepdims=True)
     narrow = needed > scale.reshape(-1)
     if not narrow.any():
         return done
+    if not isinstance(done.spec.grid, Uniform):
+        return replace(done, notes=(*done.notes, f"the bias of {int(narrow.sum())} rows is clipped to fit int32"))
     clip = np.where(narrow, needed * (2 ** (done.spec.bits - 1) - 1), done.quantized.clip)
     note = f"the scale of {int(narrow.sum())} rows was widened so that their bias fits int32"
     return replace(done, quantized=quantize_weight(done.fitted, done.spec, clip), notes=(*done.notes, note))
 
 
-def _quantize(layer: Layer, section: Weights) -> QuantizedLayer:
+def _quantize(layer: Layer, section: Weights, spec: Spec) -> QuantizedLayer:
     begun = time.perf_counter()
-    fitted = fit_weight(layer.weight, layer.axis, section)
-    quantized = quantize_weight(fitted, section, clip_bound(fitted, section))
-    return QuantizedLayer(layer, section, fitted, quantized, time.perf_counter() - begun)
+    section, notes = _possible(layer, section, spec)
+    form = form_of(layer, section, spec)
+    fitted = fit_weight(layer.weight, granularity_of(layer.axis, layer.reduced_axis or 0, section), section)
+    quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=form is Form.INTEGER)
+    if spec.activations is not None and layer.float_only is not None:
+        notes.append(f"computed in float with quantized weights: {layer.float_only}")
+    return QuantizedLayer(layer, section, form, fitted, quantized, time.perf_counter() - begun, tuple(notes))
+
+
+def _possible(layer: Layer, section: Weights, spec: Spec) -> tuple[Weights, list[str]]:
+    """The section with what this layer's kernel cannot take replaced, and notes that say so."""
+    if section.granularity == "block" and not becomes_matmul_nbits(layer):
+        return section.model_copy(update={"granularity": "channel"}), ["per channel: blocks are for MatMul and Gemm"]
+    batched = layer.op == "MatMul" and layer.weight.ndim > 2 and spec.activations is not None
+    if section.granularity == "channel" and batched and layer.float_only is None:
+        note = "per tensor: ONNX Runtime's integer MatMul takes one scale for a batch of matrices"
+        return section.model_copy(update={"granularity": "tensor"}), [note]
+    return section, []

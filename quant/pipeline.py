@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quant.calibration import ActivationRange, calibrate
+from quant.calibration import ActivationRange, calibrate, tie
 from quant.dataset import Dataset, read_dataset
 from quant.errors import ExportError
 from quant.evaluation import UNMEASURED, Figures, evaluate
-from quant.export.qdq import export_qdq
+from quant.export.qdq import ExportedWeight, export_qdq
 from quant.gates import GateResult, Verdict, check_gates, junit_xml, verdict
 from quant.graph.inventory import Skipped
 from quant.graph.load import load
 from quant.graph.normalise import normalise
-from quant.graph.placement import quantized_activations
+from quant.graph.placement import place
 from quant.layers import QuantizedLayer, fit_bias, quantize_layers
 from quant.manifest import manifest_json, stamp
 from quant.metrics import sqnr_db
@@ -66,15 +66,20 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress) -> Outcome:
     reference = Session(source)
 
     progress("normalising", 0, 1, inputs.name)
-    model = normalise(model)
+    model = normalise(model, spec.export.opset)
     layers, skipped = quantize_layers(model, spec, _within(progress, "fitting"))
     ranges: dict[str, ActivationRange] = {}
     if spec.activations is not None and calibration is not None:
-        ranges = calibrate(model, _activations(layers), calibration, _samples(progress, "calibrating"))
+        placement = place(model.graph, [done.layer for done in layers if done.layer.float_only is None])
+        measured = calibrate(
+            model, placement.observed, calibration, spec.activations, _samples(progress, "calibrating")
+        )
+        ranges = tie(measured, placement.ties)
         layers = [fit_bias(layer, ranges) for layer in layers]
 
     progress("exporting", 0, 1, "model.onnx")
-    export_qdq(model, [(done.layer, done.quantized) for done in layers], ranges, spec.export.weight_storage)
+    weights = [ExportedWeight(done.layer, done.quantized, done.form) for done in layers]
+    export_qdq(model, weights, ranges, spec.export.opset)
     exported = stamp(model, spec, source)
     quantized = Session(exported, "the quantized model", ExportError)
     figures = UNMEASURED
@@ -84,7 +89,7 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress) -> Outcome:
         quantized.run(next(calibration.batches()))
 
     progress("storing", 0, 1, "report.json")
-    entries = [layer_report(done) for done in layers]
+    entries = [layer_report(done, spec.export.opset) for done in layers]
     summary = _summary(source, exported, layers, skipped, figures)
     gates = check_gates(spec.gates, summary, entries)
     warnings = _warnings(exported)
@@ -101,10 +106,6 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress) -> Outcome:
         (out / name).write_bytes(data)
     summary["seconds"] = time.perf_counter() - started
     return Outcome(summary, verdict(gates), gates, {done.layer.name: done.seconds for done in layers})
-
-
-def _activations(layers: Sequence[QuantizedLayer]) -> list[str]:
-    return [str(value.name) for value in quantized_activations([done.layer for done in layers])]
 
 
 def _within(progress: Progress, stage: str) -> Callable[[int, int, str], None]:

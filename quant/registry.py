@@ -22,6 +22,11 @@ from quant.grids.kmeans import KMeans
 from quant.grids.lloyd_max import LloydMax
 from quant.grids.ternary import TernaryMquant, TernaryOptimal, TernaryTquant, TernaryTwn
 from quant.grids.uniform import Uniform
+from quant.ranges.analytic import AnalyticRange
+from quant.ranges.entropy import EntropyRange
+from quant.ranges.minmax import MinMaxRange
+from quant.ranges.mse import MseRange
+from quant.ranges.percentile import PercentileRange
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,13 @@ Grid = (
     | TernaryTwn
     | TernaryOptimal
 )  # fmt: skip
+RangeRule = (
+    MinMaxRange
+    | PercentileRange
+    | MseRange
+    | EntropyRange
+    | AnalyticRange
+)  # fmt: skip
 
 
 def named(value: Any) -> Any:
@@ -73,6 +85,7 @@ def named(value: Any) -> Any:
 
 ClipRuleField = Annotated[ClipRule, Field(discriminator="name"), BeforeValidator(named)]
 GridField = Annotated[Grid, Field(discriminator="name"), BeforeValidator(named)]
+RangeRuleField = Annotated[RangeRule, Field(discriminator="name"), BeforeValidator(named)]
 
 
 def describe_plugins(classes: Iterable[type[BaseModel]]) -> list[dict[str, Any]]:
@@ -93,6 +106,10 @@ def describe_clip_rules() -> list[dict[str, Any]]:
 
 def describe_grids() -> list[dict[str, Any]]:
     return describe_plugins(get_args(Grid))
+
+
+def describe_range_rules() -> list[dict[str, Any]]:
+    return describe_plugins(get_args(RangeRule))
 
 
 def describe_distributions() -> list[dict[str, Any]]:

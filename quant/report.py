@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from quant.export.storage import stored_bytes
 from quant.gates import GateResult
 from quant.graph.inventory import Skipped
 from quant.layers import QuantizedLayer
@@ -18,7 +19,7 @@ WORST = 5
 """How many layers `worst_layers` names."""
 
 
-def layer_report(done: QuantizedLayer) -> dict[str, Any]:
+def layer_report(done: QuantizedLayer, opset: int) -> dict[str, Any]:
     """One layer's entry; sizes in bytes, SQNR in dB, errors in the weight's unit."""
     layer, spec, fitted, quantized = done.layer, done.spec, done.fitted, done.quantized
     error = quantized.error
@@ -29,6 +30,7 @@ def layer_report(done: QuantizedLayer) -> dict[str, Any]:
         "parameters": int(layer.weight.size),
         "bits": quantized.bits,
         "granularity": spec.granularity,
+        "block_size": quantized.block or None,
         "grid": spec.grid.name,
         "clipping": spec.clipping.name,
         "distribution": dict(sorted(Counter(fitted.fit.family).items())),
@@ -46,7 +48,7 @@ def layer_report(done: QuantizedLayer) -> dict[str, Any]:
         "output": None,
         "bound": None,
         "bytes_before": int(layer.weight.nbytes),
-        "bytes_after": -(-layer.weight.size * quantized.bits // 8) + quantized.scale.nbytes,
+        "bytes_after": stored_bytes(quantized, done.form, opset),
         "seconds": None,
         "notes": [*fitted.fit.notes, *done.notes],
     }

@@ -3,23 +3,26 @@
 Importing this module loads neither onnx nor scipy: the gateway validates specs with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from quant import registry
 from quant.clipping.auto import Auto
 from quant.errors import DataRequired, FieldError, SpecError
 from quant.grids.uniform import Uniform
-from quant.registry import ClipRuleField, GridField
+from quant.ranges.minmax import MinMaxRange
+from quant.registry import ClipRuleField, GridField, RangeRuleField
 
 PRESETS: dict[str, dict[str, Any]] = {
     "int8": {"weights": {"bits": 8}, "activations": {"bits": 8}},
     "int8-weights": {"weights": {"bits": 8}, "activations": None},
     "int4": {"weights": {"bits": 4}, "activations": {"bits": 8}},
     "int4-weights": {"weights": {"bits": 4}, "activations": None},
+    "codebook4": {"weights": {"bits": 4, "grid": "lloyd_max"}, "activations": {"bits": 8}},
+    "ternary": {"weights": {"bits": 2, "grid": "ternary_optimal"}, "activations": {"bits": 8}, "export": {"opset": 25}},
 }
 """What each preset says where the caller is silent; weights without activations are weight-only."""
 
@@ -31,8 +34,9 @@ class _Part(BaseModel):
 class Weights(_Part):
     """How weights are quantized."""
 
-    bits: Literal[8, 4] = 8
-    granularity: Literal["tensor", "channel"] = "channel"
+    bits: Literal[8, 4, 3, 2] = 8
+    granularity: Literal["tensor", "channel", "block"] = "channel"
+    block_size: Literal[16, 32, 64, 128] = 32
     symmetric: Literal[True] = True
     grid: GridField = Uniform()
     clipping: ClipRuleField = Auto()
@@ -50,37 +54,52 @@ class Weights(_Part):
             raise ValueError("a family is named twice; name each once")
         return names
 
-    @field_validator("grid")
-    @classmethod
-    def _exportable_grid(cls, grid: GridField) -> GridField:
-        if not isinstance(grid, Uniform):
-            raise ValueError(f"{grid.name} cannot be exported by this version; accepted: uniform")
-        return grid
+    @model_validator(mode="after")
+    def _storable(self) -> Self:
+        grid = self.grid
+        if self.bits not in grid.widths:
+            raise ValueError(f"{grid.name} has no {self.bits}-bit grid; accepted: {_listed(grid.widths)} bits")
+        if self.bits == 3 and grid.integer_levels:
+            raise ValueError(
+                "3 bits are stored as a codebook; accepted: grid lloyd_max, kmeans or apot, or bits 8, 4, 2"
+            )
+        if self.granularity == "block" and not isinstance(grid, Uniform):
+            raise ValueError(f"a {grid.name} grid is per tensor or channel; accepted with granularity block: uniform")
+        return self
 
 
 class Activations(_Part):
     """How activations are quantized; needs calibration data."""
 
-    bits: Literal[8] = 8
-    symmetric: Literal[False] = False
-    clipping: Literal["minmax"] = "minmax"
+    bits: Literal[8, 16] = 8
+    symmetric: bool = False
+    clipping: RangeRuleField = MinMaxRange()
 
 
 class WeightsOverride(_Part):
     """The part of `Weights` that a layer rule replaces; what it leaves out stays as it is for the model."""
 
-    bits: Literal[8, 4] | None = None
-    granularity: Literal["tensor", "channel"] | None = None
+    bits: Literal[8, 4, 3, 2] | None = None
+    granularity: Literal["tensor", "channel", "block"] | None = None
+    block_size: Literal[16, 32, 64, 128] | None = None
+    grid: GridField | None = None
     clipping: ClipRuleField | None = None
 
     def apply(self, weights: Weights) -> Weights:
-        return weights.model_copy(update={name: getattr(self, name) for name in self.model_fields_set})
+        """The weights section with this part replaced.
+
+        Raises:
+            ValueError: the two do not go together.
+        """
+        return Weights.model_validate(
+            {**dict(weights), **{name: getattr(self, name) for name in self.model_fields_set}}
+        )
 
 
 class OperatorMatch(_Part):
     """Matches every layer of one operator, such as `{op: Conv}`."""
 
-    op: Literal["Conv", "ConvTranspose", "Gemm", "MatMul"]
+    op: Literal["Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN", "Gather"]
 
 
 class LayerRule(_Part):
@@ -103,9 +122,9 @@ class Export(_Part):
     """How the quantized model is stored."""
 
     format: Literal["qdq"] = "qdq"
-    opset: Literal[21] = 21
+    opset: int = Field(default=21, ge=21, le=26)
     weight_storage: Literal["fast", "direct"] = "fast"
-    profile: Literal["ort-cpu"] = "ort-cpu"
+    profile: Literal["ort-cpu", "generic"] = "ort-cpu"
 
 
 class Gates(_Part):
@@ -121,7 +140,7 @@ class Gates(_Part):
 class Spec(_Part):
     """The whole spec, resolved: every key has its value."""
 
-    preset: Literal["int8", "int8-weights", "int4", "int4-weights"] = "int8"
+    preset: Literal["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary"] = "int8"
     weights: Weights = Weights()
     activations: Activations | None = Activations()
     bias_correction: Literal["none"] = "none"
@@ -131,6 +150,14 @@ class Spec(_Part):
     export: Export = Export()
     gates: Gates = Gates()
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        sections = [self.weights, *(rule.weights.apply(self.weights) for rule in self.layers)]
+        if self.activations is not None and any(section.granularity == "block" for section in sections):
+            raise ValueError("granularity block is for weight-only models; accepted: activations null, or granularity "
+                             "channel or tensor")  # fmt: skip
+        return self
 
     def weights_for(self, name: str, op: str) -> Weights | None:
         """The weights section for one layer after the first rule that matches; None where it is skipped."""
@@ -148,6 +175,12 @@ def resolve(raw: Mapping[str, Any]) -> Spec:
     """
     preset = raw.get("preset", "int8")
     defaults = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+    if (
+        isinstance(raw.get("export"), Mapping)
+        and raw["export"].get("profile") == "generic"
+        and defaults.get("activations")
+    ):
+        defaults = _merge(defaults, {"activations": {"symmetric": True}})
     try:
         return Spec.model_validate(_merge(defaults, raw))
     except ValidationError as error:
@@ -184,15 +217,20 @@ def json_schema() -> dict[str, Any]:
 def capabilities() -> dict[str, Any]:
     """What this version can do, from the registries: bits, granularities, methods and presets."""
     return {
-        "weight_bits": [8, 4],
-        "activation_bits": [8],
-        "granularities": ["tensor", "channel"],
-        "grids": [grid for grid in registry.describe_grids() if grid["name"] == "uniform"],
+        "weight_bits": [8, 4, 3, 2],
+        "activation_bits": [8, 16],
+        "granularities": ["tensor", "channel", "block"],
+        "grids": registry.describe_grids(),
         "clipping": registry.describe_clip_rules(),
+        "activation_clipping": registry.describe_range_rules(),
         "distributions": registry.describe_distributions(),
         "presets": PRESETS,
         "spec_schema": json_schema(),
     }
+
+
+def _listed(values: Iterable[int]) -> str:
+    return ", ".join(map(str, values))
 
 
 def _merge(defaults: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from quant.expected_error import expected_error
 from quant.fit import Fit
-from quant.granularity import Granularity, PerChannel, PerTensor
-from quant.grids.codebook import UniformCodebook
+from quant.granularity import Granularity, PerBlock, PerChannel, PerTensor
+from quant.grids.codebook import Codebook
 from quant.metrics import sqnr_db
 from quant.selection import select
 from quant.spec import Weights
@@ -44,23 +44,46 @@ class WeightError:
 
 @dataclass(frozen=True)
 class QuantizedWeight:
-    """Codes in the weight's own shape (int8), float32 scale () or (C,) along `axis`, and the error made."""
+    """Codes in the weight's own shape and what they stand for.
+
+    `scale` is float32: () for the tensor, (C,) along `axis`, or the weight's shape with `axis` counted in blocks.
+    Without `levels` a code stands for code * scale. With `levels`, float32 (R, K) in ascending order for each of the
+    granularity's R rows, it is an index; the levels are then multiples of the scale, up to 127 of it, unless the
+    codebook was left in float.
+    """
 
     codes: NDArray[np.int8]
     scale: NDArray[np.float32]
     bits: int
-    axis: int | None
+    granularity: Granularity
     clip: NDArray[np.float64]
     error: WeightError
+    levels: NDArray[np.float32] | None = None
+
+    @property
+    def axis(self) -> int | None:
+        """The axis along which scales differ; None for one scale."""
+        return None if isinstance(self.granularity, PerTensor) else self.granularity.axis
+
+    @property
+    def block(self) -> int:
+        """How many weights along `axis` share a scale; 0 where all do."""
+        return self.granularity.size if isinstance(self.granularity, PerBlock) else 0
 
 
-def fit_weight(weight: NDArray[np.float32], axis: int, spec: Weights) -> FittedWeight:
-    """Fit the spec's families to the weight, per tensor or per channel along `axis`.
+def granularity_of(axis: int, reduced: int, spec: Weights) -> Granularity:
+    """What shares a scale in a weight whose output channels lie along `axis` and whose inputs along `reduced`."""
+    if spec.granularity == "tensor":
+        return PerTensor()
+    return PerChannel(axis) if spec.granularity == "channel" else PerBlock(reduced, spec.block_size)
+
+
+def fit_weight(weight: NDArray[np.float32], granularity: Granularity, spec: Weights) -> FittedWeight:
+    """Fit the spec's families to each row of the weight.
 
     Raises:
         NonFiniteWeight: the weight holds NaN or infinity.
     """
-    granularity: Granularity = PerChannel(axis) if spec.granularity == "channel" else PerTensor()
     statistics = summarise(granularity.rows(weight))
     return FittedWeight(weight, granularity, statistics, select(statistics, spec.distributions, spec.selection))
 
@@ -70,25 +93,30 @@ def clip_bound(fitted: FittedWeight, spec: Weights) -> NDArray[np.float64]:
     return spec.clipping.bound(fitted.statistics, fitted.fit, spec.bits)
 
 
-def quantize_weight(fitted: FittedWeight, spec: Weights, clip: NDArray[np.float64]) -> QuantizedWeight:
-    """Round the weight to the spec's grid between -clip and clip (R,), and measure what was lost."""
+def quantize_weight(
+    fitted: FittedWeight, spec: Weights, clip: NDArray[np.float64], *, integer: bool = True
+) -> QuantizedWeight:
+    """Round the weight to the spec's grid between -clip and clip (R,), and measure what was lost.
+
+    A codebook is moved to 8-bit levels where the weight is to run on `integer` kernels.
+    """
     codebook = spec.grid.build(fitted.statistics, fitted.fit, clip, spec.bits)
-    assert isinstance(codebook, UniformCodebook), "the spec admits uniform grids only"
-    granularity = fitted.granularity
-    rows = granularity.rows(fitted.weight)
+    levels = None
+    if isinstance(codebook, Codebook):
+        snapped, scale = codebook.snapped()
+        codebook = snapped if integer else codebook
+        levels = codebook.levels.astype(np.float32)
+    else:
+        scale = codebook.scale
+    rows = fitted.statistics.rows
     codes = codebook.encode(rows)
-    difference = codebook.decode(codes).astype(np.float64) - rows
-    mae_expected, mse_expected = expected_error(fitted.fit, codebook)
-    error = _error(fitted, rows, difference, clip, _mean_finite(mae_expected), _mean_finite(mse_expected))
-    axis = granularity.axis if isinstance(granularity, PerChannel) else None
-    return QuantizedWeight(
-        codes=granularity.restore(codes, fitted.weight.shape),
-        scale=codebook.scale.reshape(()) if axis is None else codebook.scale,
-        bits=spec.bits,
-        axis=axis,
-        clip=clip,
-        error=error,
-    )
+    error = _error(fitted, codebook.decode(codes), clip, expected_error(fitted.fit, codebook))
+    shape, granularity = fitted.weight.shape, fitted.granularity
+    if isinstance(granularity, PerTensor):
+        scale = scale.reshape(())
+    elif isinstance(granularity, PerBlock):
+        scale = granularity.restore_scale(scale, shape)
+    return QuantizedWeight(granularity.restore(codes, shape), scale, spec.bits, granularity, clip, error, levels)
 
 
 def _mean_finite(values: NDArray[np.float64]) -> float:
@@ -99,21 +127,22 @@ def _mean_finite(values: NDArray[np.float64]) -> float:
 
 def _error(
     fitted: FittedWeight,
-    rows: NDArray[np.float32],
-    difference: NDArray[np.float64],
+    decoded: NDArray[np.float32],
     clip: NDArray[np.float64],
-    mae_expected: float,
-    mse_expected: float,
+    expected: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> WeightError:
+    """Over the weights alone: the zeros that fill up a last block come back as zeros and count for nothing."""
+    rows, size = fitted.statistics.rows, fitted.weight.size
+    difference = decoded.astype(np.float64) - rows
     largest = fitted.statistics.max_abs
     used = largest > 0
-    mse = float(np.mean(difference**2))
+    mse = float(np.sum(difference**2)) / size
     return WeightError(
-        mae=float(np.mean(np.abs(difference))),
+        mae=float(np.sum(np.abs(difference))) / size,
         mse=mse,
-        sqnr_db=sqnr_db(float(np.mean(rows.astype(np.float64) ** 2)), mse),
-        mae_expected=mae_expected,
-        mse_expected=mse_expected,
+        sqnr_db=sqnr_db(float(np.sum(rows.astype(np.float64) ** 2)) / size, mse),
+        mae_expected=_mean_finite(expected[0]),
+        mse_expected=_mean_finite(expected[1]),
         clip_ratio=float(np.mean(clip[used] / largest[used])) if used.any() else 1.0,
-        clipped_fraction=float(np.mean(np.abs(rows) > clip[:, None] * (1 + 1e-6))),
+        clipped_fraction=float(np.sum(np.abs(rows) > clip[:, None] * (1 + 1e-6))) / size,
     )

@@ -1,12 +1,15 @@
 """Writing quantized weights and activations into a model as standard ONNX QuantizeLinear / DequantizeLinear."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from quant.calibration import ActivationRange
+from quant.export.forms import Form
+from quant.export.matmul import as_matmul
 from quant.export.storage import dequantize_linear, dequantized_weight
 from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer
@@ -16,32 +19,35 @@ BIAS_LIMIT = 2**30
 """A bias code may be this large: half of int32 is left for the sum it is added to."""
 
 
+@dataclass(frozen=True)
+class ExportedWeight:
+    """One layer with its quantized weight and the form that it is stored in."""
+
+    layer: Layer
+    weight: QuantizedWeight
+    form: Form
+
+
 def export_qdq(
-    model: ir.Model,
-    weights: Sequence[tuple[Layer, QuantizedWeight]],
-    ranges: Mapping[str, ActivationRange],
-    storage: str,
+    model: ir.Model, weights: Sequence[ExportedWeight], ranges: Mapping[str, ActivationRange], opset: int
 ) -> None:
     """Rewrite the model in place: codes for the weights, a pair on each activation in `ranges`, int32 biases.
 
     Requires: `quant.graph.normalise` form; `ranges` is empty for weight-only models.
     """
-    graph = model.graph
-    source_names = {layer.name: str(layer.operand(layer.input_index).name) for layer, _ in weights}
-    stored: dict[tuple[str, int | None, int, bytes], ir.Value] = {}
-    for layer, weight in weights:
-        key = (layer.weight_name, weight.axis, weight.bits, weight.scale.tobytes())
-        if key not in stored:
-            stored[key] = dequantized_weight(
-                graph, layer.node, layer.weight_name, weight.codes, weight.scale,
-                bits=weight.bits, axis=weight.axis, storage=storage,
-            )  # fmt: skip
-        _quantize_bias(graph, layer, weight, ranges.get(source_names[layer.name]))
-        layer.node.replace_input_with(layer.weight_index, stored[key])
-    values = {str(v.name): v for v in (*graph.inputs, *(out for node in graph for out in node.outputs))}
+    inputs = {done.layer.name: str(done.layer.operand(done.layer.input_index).name) for done in weights}
+    stored: dict[tuple[object, ...], ir.Value] = {}
+    for done in weights:
+        _quantize_bias(done, ranges.get(inputs[done.layer.name]))
+        _replace_weight(done, stored, opset)
+    values = {str(v.name): v for v in (*model.graph.inputs, *(out for node in model.graph for out in node.outputs))}
     for name, activation in ranges.items():
-        _quantize_activation(graph, values[name], activation)
+        _quantize_activation(model.graph, values[name], activation)
     passes.RemoveUnusedNodesPass()(model)
+    for graph in model.graphs():  # the pass leaves the initializers of nested bodies
+        for name in [name for name, value in graph.initializers.items() if not value.uses()]:
+            if not graph.initializers[name].is_graph_output():
+                del graph.initializers[name]
     passes.TopologicalSortPass()(model)
 
 
@@ -50,25 +56,36 @@ def bias_scale(input_range: ActivationRange, weight_scale: np.ndarray) -> np.nda
     return (input_range.scale * weight_scale).astype(np.float32)
 
 
-def _quantize_bias(graph: ir.Graph, layer: Layer, weight: QuantizedWeight, input_range: ActivationRange | None) -> None:
+def _replace_weight(done: ExportedWeight, stored: dict[tuple[object, ...], ir.Value], opset: int) -> None:
+    """The layer reads the stored weight; a weight that several layers read the same way is stored once."""
+    layer, weight, form = done.layer, done.weight, done.form
+    transposed = form is Form.MATMUL_NBITS and layer.axis == 0
+    key = (layer.graph, layer.weight_name, form, weight.granularity, weight.bits, weight.scale.tobytes(), transposed)
+    if key not in stored:
+        number = sum(other[:2] == key[:2] for other in stored)
+        name = f"{layer.weight_name}_{number}" if number else layer.weight_name
+        stored[key] = dequantized_weight(layer.node, name, weight, form, opset, transposed=transposed)
+    if form is Form.MATMUL_NBITS:
+        as_matmul(layer, stored[key])
+    else:
+        layer.node.replace_input_with(layer.weight_index, stored[key])
+
+
+def _quantize_bias(done: ExportedWeight, input_range: ActivationRange | None) -> None:
+    layer, weight = done.layer, done.weight
     bias = constant(layer.bias)
-    if bias is None or layer.bias is None or input_range is None:
+    if bias is None or input_range is None or input_range.bits > 8 or done.form not in (Form.INTEGER, Form.DIRECT):
         return
-    channels = layer.weight.shape[layer.axis] * (
-        layer.node.attributes.get_int("group", 1) if layer.op == "ConvTranspose" else 1
-    )
-    if bias.size not in (1, channels):
-        return
+    channels = layer.weight.shape[layer.axis]
     scale = bias_scale(input_range, weight.scale)
-    if scale.size not in (1, channels):
+    if bias.size not in (1, channels) or scale.size not in (1, channels):
         return
     flat = np.broadcast_to(bias.astype(np.float64).reshape(-1), (channels,))
     codes = np.clip(np.rint(flat / scale.astype(np.float64)), -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
     name = f"{layer.name}_bias"
-    source = add_initializer(graph, f"{name}_codes", codes)
+    source = add_initializer(layer.graph, f"{name}_codes", codes)
     axis = 0 if scale.ndim else None
-    zero = np.zeros(scale.shape, np.int32)
-    layer.node.replace_input_with(2, dequantize_linear(graph, layer.node, name, source, scale, zero, axis))
+    layer.node.replace_input_with(2, dequantize_linear(layer.node, name, source, scale, axis))
 
 
 def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: ActivationRange) -> None:
@@ -97,3 +114,18 @@ def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: Activatio
         graph.insert_before(first, [quantize, dequantize])
     else:
         graph.insert_after(producer, [quantize, dequantize])
+    if not was_output and _saturates(producer, activation):
+        quantize.replace_input_with(0, producer.inputs[0])  # type: ignore[union-attr]
+
+
+def _saturates(producer: ir.Node | None, activation: ActivationRange) -> bool:
+    """Whether a Relu or Clip only does what the QuantizeLinear behind it does by saturating."""
+    if producer is None or producer.op_type not in ("Relu", "Clip"):
+        return False
+    lower, upper = activation.representable
+    if producer.op_type == "Relu":
+        return lower >= 0
+    bounds = [None if bound is None else constant(bound) for bound in (*producer.inputs[1:], None, None)[:2]]
+    if any(found is None and given is not None for found, given in zip(bounds, producer.inputs[1:], strict=False)):
+        return False
+    return (bounds[0] is None or lower >= float(bounds[0])) and (bounds[1] is None or upper <= float(bounds[1]))

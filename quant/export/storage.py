@@ -1,63 +1,146 @@
-"""How the codes of a weight are stored so that they load in ONNX Runtime and, where it matters, fuse."""
+"""How the codes of a weight are stored, and the nodes that turn them into the weight."""
+
+from collections.abc import Sequence
 
 import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from quant.export.forms import Form
+from quant.granularity import PerBlock, PerChannel, PerTensor
 from quant.graph.constants import add_initializer
+from quant.weights import QuantizedWeight
 
-_DTYPES = {8: np.dtype(np.int8), 4: np.dtype(ml_dtypes.int4)}
+INT2_OPSET = 25
+"""The first opset with 2-bit types; below it 2-bit codes take 4 bits."""
+_SIGNED = {8: np.dtype(np.int8), 4: np.dtype(ml_dtypes.int4), 2: np.dtype(ml_dtypes.int2)}
+_UNSIGNED = {4: np.dtype(ml_dtypes.uint4), 2: np.dtype(ml_dtypes.uint2)}
+
+
+def stored_bits(bits: int, opset: int) -> int:
+    """How many bits a code of `bits` bits takes in a file of this opset."""
+    if bits > 4:
+        return 8
+    return 2 if bits == 2 and opset >= INT2_OPSET else 4
+
+
+def stored_bytes(weight: QuantizedWeight, form: Form, opset: int) -> int:
+    """Codes, scales and codebook of one weight, in bytes; a float codebook needs no scales."""
+    codes = -(-weight.codes.size * stored_bits(weight.bits, opset) // 8)
+    if weight.levels is None:
+        return codes + weight.scale.nbytes
+    return codes + (weight.levels.size + weight.scale.nbytes if form is Form.INTEGER else weight.levels.nbytes)
 
 
 def dequantized_weight(
-    graph: ir.Graph,
-    before: ir.Node,
-    name: str,
-    codes: NDArray[np.int8],
-    scale: NDArray[np.float32],
-    *,
-    bits: int,
-    axis: int | None,
-    storage: str,
+    before: ir.Node, name: str, weight: QuantizedWeight, form: Form, opset: int, *, transposed: bool = False
 ) -> ir.Value:
-    """A float value computed as `scale * codes` by nodes that are inserted before `before`.
+    """A float value computed from the weight's codes by nodes that are inserted before `before`.
 
-    `fast` stores 4-bit codes as INT4 behind a Cast to INT8: ONNX Runtime folds the Cast when the session loads
-    and then runs the INT8 kernels. `direct` dequantizes the stored type itself, as other consumers expect.
-
-    Args:
-        codes: integers of `bits` bits in int8, in the weight's own shape.
-        scale: float32, () for the tensor or (C,) along `axis`.
+    `transposed` swaps the axes of a matrix: the value is then the weight's transpose.
     """
-    source = add_initializer(graph, f"{name}_codes", codes.astype(_DTYPES[bits]))
-    dtype = _DTYPES[bits]
-    if bits < 8 and storage == "fast":
-        cast = ir.Node("", "Cast", [source], [ir.AttrInt64("to", ir.DataType.INT8)], num_outputs=1, name=f"{name}_cast")
-        cast.outputs[0].name = f"{name}_int8"
-        graph.insert_before(before, cast)
-        source, dtype = cast.outputs[0], np.dtype(np.int8)
-    return dequantize_linear(graph, before, name, source, scale, np.zeros(scale.shape, dtype), axis)
+    write = _Writer(before, name)
+    if weight.levels is not None:
+        return _from_codebook(write, weight, weight.levels, form, opset)
+    codes, scale, axis = weight.codes, weight.scale, weight.axis
+    if transposed:
+        codes, scale = np.ascontiguousarray(codes.T), np.ascontiguousarray(scale.T)
+        axis = None if axis is None else 1 - axis
+    source = write.constant("codes", codes.astype(_SIGNED[stored_bits(weight.bits, opset)]))
+    if form is Form.FOLDED:
+        return write.node("Mul", [_cast(write, source, ir.DataType.FLOAT), _broadcast(write, weight)], "dequantized")
+    if form is Form.INTEGER:
+        source = _cast(write, source, ir.DataType.INT8)
+    return dequantize_linear(before, name, source, scale, axis, weight.block)
 
 
 def dequantize_linear(
-    graph: ir.Graph,
-    before: ir.Node,
-    name: str,
-    source: ir.Value,
-    scale: NDArray[np.float32],
-    zero_point: NDArray[np.generic],
-    axis: int | None,
+    before: ir.Node, name: str, source: ir.Value, scale: NDArray[np.float32], axis: int | None, block: int = 0
 ) -> ir.Value:
-    """A DequantizeLinear of `source` inserted before `before`; its output is called `{name}_dequantized`."""
-    inputs = [
-        source,
-        add_initializer(graph, f"{name}_scale", scale),
-        add_initializer(graph, f"{name}_zero_point", zero_point),
-    ]
+    """A symmetric DequantizeLinear of `source` inserted before `before`; its output is `{name}_dequantized`."""
+    write = _Writer(before, name)
+    assert source.dtype is not None
+    zero = np.zeros(scale.shape, source.dtype.numpy())
     attributes = [ir.AttrInt64("axis", axis)] if axis is not None else []
-    node = ir.Node("", "DequantizeLinear", inputs, attributes, num_outputs=1, name=f"{name}_dequantize")
-    node.outputs[0].name = f"{name}_dequantized"
-    node.outputs[0].dtype = ir.DataType.FLOAT
-    graph.insert_before(before, node)
-    return node.outputs[0]
+    attributes += [ir.AttrInt64("block_size", block)] if block else []
+    inputs = [source, write.constant("scale", scale), write.constant("zero_point", zero)]
+    output = write.node("DequantizeLinear", inputs, "dequantized", attributes)
+    output.dtype = ir.DataType.FLOAT
+    return output
+
+
+def _from_codebook(
+    write: "_Writer", weight: QuantizedWeight, levels: NDArray[np.float32], form: Form, opset: int
+) -> ir.Value:
+    """Indices into the levels: 8-bit levels and a DequantizeLinear for integer kernels, else float levels."""
+    granularity, shape = weight.granularity, weight.codes.shape
+    assert not isinstance(granularity, PerBlock), "codebooks are per tensor or channel"
+    codebook: NDArray[np.generic] = levels
+    if form is Form.INTEGER:
+        codebook = np.rint(levels / weight.scale.reshape(-1, 1)).astype(np.int8)
+    dtype = _UNSIGNED[stored_bits(weight.bits, opset)]
+    if isinstance(granularity, PerTensor):
+        indices = _cast(write, write.constant("indices", weight.codes.astype(dtype)), ir.DataType.INT32)
+        value = write.node("Gather", [write.constant("codebook", codebook[0]), indices], "levels")
+    else:
+        rows = granularity.rows(weight.codes)
+        indices = _cast(write, write.constant("indices", rows.astype(dtype)), ir.DataType.INT32)
+        value = write.node(
+            "GatherElements", [write.constant("codebook", codebook), indices], "levels", [ir.AttrInt64("axis", 1)]
+        )
+        value = _restored(write, value, granularity, shape)
+    if form is not Form.INTEGER:
+        return value
+    value.dtype = ir.DataType.INT8
+    return dequantize_linear(write.before, write.name, value, weight.scale, weight.axis)
+
+
+def _restored(write: "_Writer", rows: ir.Value, granularity: PerChannel, shape: tuple[int, ...]) -> ir.Value:
+    """Rows (C, n) back in the weight's shape, as `PerChannel.restore` does it."""
+    axis = granularity.axis
+    moved = (shape[axis], *shape[:axis], *shape[axis + 1 :])
+    value = write.node("Reshape", [rows, write.constant("shape", np.array(moved, np.int64))], "shaped")
+    if axis == 0:
+        return value
+    order = [*range(1, axis + 1), 0, *range(axis + 1, len(shape))]
+    return write.node("Transpose", [value], "restored", [ir.AttrInt64s("perm", order)])
+
+
+def _cast(write: "_Writer", source: ir.Value, to: ir.DataType) -> ir.Value:
+    if source.dtype == to:
+        return source
+    output = write.node("Cast", [source], str(to).lower(), [ir.AttrInt64("to", to)])
+    output.dtype = to
+    return output
+
+
+def _broadcast(write: "_Writer", weight: QuantizedWeight) -> ir.Value:
+    """The scale in a shape that multiplies the codes; a block's scale is repeated when the model is loaded."""
+    scale, ndim = weight.scale, weight.codes.ndim
+    if isinstance(weight.granularity, PerChannel):
+        scale = scale.reshape([-1 if axis == weight.granularity.axis else 1 for axis in range(ndim)])
+    value = write.constant("scale", scale)
+    if not isinstance(weight.granularity, PerBlock):
+        return value
+    axis, size = weight.granularity.axis, weight.granularity.size
+    block_of = np.arange(weight.codes.shape[axis], dtype=np.int64) // size
+    return write.node("Gather", [value, write.constant("block", block_of)], "scales", [ir.AttrInt64("axis", axis)])
+
+
+class _Writer:
+    """Puts constants and nodes of one weight before the node that reads it; names start with the weight's."""
+
+    def __init__(self, before: ir.Node, name: str) -> None:
+        graph = before.graph
+        assert isinstance(graph, ir.Graph)
+        self.before, self.name, self._graph = before, name, graph
+
+    def constant(self, what: str, array: NDArray[np.generic]) -> ir.Value:
+        return add_initializer(self._graph, f"{self.name}_{what}", array)
+
+    def node(self, op: str, inputs: Sequence[ir.Value], output: str, attributes: Sequence[ir.Attr] = ()) -> ir.Value:
+        node = ir.Node("", op, inputs, attributes, num_outputs=1, name=f"{self.name}_{output}_{op.lower()}")
+        node.outputs[0].name = f"{self.name}_{output}"
+        self._graph.insert_before(self.before, node)
+        return node.outputs[0]

@@ -1,5 +1,6 @@
 """The layers of a normalised model whose weights can be quantized, and why the others cannot."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,15 +9,17 @@ from numpy.typing import NDArray
 
 from quant.graph.constants import constant
 
-LAYER_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+RECURRENT = ("LSTM", "GRU", "RNN")
+LAYER_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul", *RECURRENT, "Gather")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One node with a constant float32 weight.
+    """One constant float32 weight of a node.
 
     `axis` is the weight's output-channel axis; `weight_index` and `input_index` say which operands of the node
-    are the weight and the activation.
+    are the weight and the activation. `float_only` is the reason why ONNX Runtime has no integer kernel for it on a
+    CPU, where it has none: such a weight is stored in few bits and computed with in float.
     """
 
     name: str
@@ -26,6 +29,7 @@ class Layer:
     axis: int
     weight_index: int
     input_index: int
+    float_only: str | None = None
 
     @property
     def weight_name(self) -> str:
@@ -34,7 +38,22 @@ class Layer:
     @property
     def bias(self) -> ir.Value | None:
         """The third operand of Conv, ConvTranspose and Gemm, where there is one."""
-        return self.node.inputs[2] if self.op != "MatMul" and len(self.node.inputs) > 2 else None
+        has_bias = self.op in ("Conv", "ConvTranspose", "Gemm") and len(self.node.inputs) > 2
+        return self.node.inputs[2] if has_bias else None
+
+    @property
+    def reduced_axis(self) -> int | None:
+        """The weight's axis that a Gemm or a MatMul with its weight on the right sums over; None for other layers."""
+        if self.op == "Gemm":
+            return 1 - self.axis
+        return self.weight.ndim - 2 if self.op == "MatMul" and self.weight_index == 1 else None
+
+    @property
+    def graph(self) -> ir.Graph:
+        """The graph that the node is in: the model's own, or the body of an If, Loop or Scan."""
+        graph = self.node.graph
+        assert isinstance(graph, ir.Graph), "functions are inlined before"
+        return graph
 
     def operand(self, index: int) -> ir.Value:
         value = self.node.inputs[index]
@@ -52,20 +71,44 @@ class Skipped:
 
 
 def inventory(model: ir.Model) -> tuple[list[Layer], list[Skipped]]:
-    """Every layer in graph order, and every node of a layer's kind that stays in float."""
+    """Every layer in graph order, also in bodies of If, Loop and Scan, and what stays in float of its kind."""
     layers: list[Layer] = []
     skipped: list[Skipped] = []
-    for node in model.graph:
-        if node.op_type in LAYER_OPERATORS and node.domain == "":
-            found = _layer(node)
-            (layers if isinstance(found, Layer) else skipped).append(found)  # type: ignore[arg-type]
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        if node.op_type not in LAYER_OPERATORS or node.domain != "":
+            continue
+        for found in _layers(node, nested=node.graph is not model.graph):
+            if isinstance(found, Layer):
+                layers.append(found)
+            else:
+                skipped.append(found)
     return layers, skipped
 
 
-def _layer(node: ir.Node) -> Layer | Skipped:
+def _layers(node: ir.Node, *, nested: bool) -> Iterator[Layer | Skipped]:
     name, op = str(node.name), node.op_type
-    index = 0 if op == "MatMul" and constant(node.inputs[0]) is not None else 1
-    weight = constant(node.inputs[index])
+    if op == "Gather":  # most gather from shapes and positions: only a float table is an embedding
+        table = constant(node.inputs[0])
+        if table is not None and table.dtype.kind == "f" and table.ndim == 2:
+            yield _layer(node, name, 0, 1, "a lookup has no arithmetic")
+    elif op in RECURRENT:
+        for index, letter in ((1, "W"), (2, "R")):
+            yield _layer(node, f"{name}/{letter}", index, 0, f"ONNX Runtime runs {op} in float")
+    else:
+        index = 0 if op == "MatMul" and constant(node.inputs[0]) is not None else 1
+        yield _layer(node, name, index, 1 - index, _why_float(op, index, nested=nested))
+
+
+def _why_float(op: str, weight_index: int, *, nested: bool) -> str | None:
+    if op == "ConvTranspose":
+        return "ONNX Runtime runs ConvTranspose in float"
+    if weight_index == 0:
+        return "ONNX Runtime has no integer MatMul with its weight on the left"
+    return "its activations lie in the body of an If, Loop or Scan" if nested else None
+
+
+def _layer(node: ir.Node, name: str, weight_index: int, input_index: int, float_only: str | None) -> Layer | Skipped:
+    op, weight = node.op_type, constant(node.inputs[weight_index])
     if weight is None:
         return Skipped(name, op, "its weight is computed at run time")
     if weight.dtype != np.float32:
@@ -74,16 +117,16 @@ def _layer(node: ir.Node) -> Layer | Skipped:
         return Skipped(name, op, "its weight is a vector")
     if weight.size == 0:
         return Skipped(name, op, "its weight is empty")
-    return Layer(
-        name, op, node, np.asarray(weight, np.float32), _channel_axis(node, weight.ndim, index), index, 1 - index
-    )
+    axis = _channel_axis(node, weight.ndim, weight_index)
+    return Layer(name, op, node, np.asarray(weight, np.float32), axis, weight_index, input_index, float_only)
 
 
 def _channel_axis(node: ir.Node, ndim: int, weight_index: int) -> int:
-    """Conv (C_out, C_in/g, ...), ConvTranspose (C_in, C_out/g, ...), Gemm (K, N) or (N, K), MatMul (..., K, N)."""
-    if node.op_type == "Conv":
+    """Conv (C_out, C_in/g, ...), ConvTranspose (C_in, C_out/g, ...), Gemm (K, N) or (N, K), MatMul (..., K, N),
+    LSTM, GRU, RNN (directions, gates * hidden, inputs), Gather (entries, width): a scale an entry."""
+    if node.op_type in ("Conv", "Gather"):
         return 0
-    if node.op_type == "ConvTranspose":
+    if node.op_type == "ConvTranspose" or node.op_type in RECURRENT:
         return 1
     if node.op_type == "Gemm":
         return 0 if node.attributes.get_int("transB", 0) else 1

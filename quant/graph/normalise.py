@@ -17,13 +17,13 @@ from quant.graph.constants import add_initializer, constant
 OPSET = 21
 
 
-def normalise(model: ir.Model) -> ir.Model:
-    """A model that computes the same outputs in the form above.
+def normalise(model: ir.Model, opset: int = OPSET) -> ir.Model:
+    """A model that computes the same outputs in the form above, at `opset` (21 or later) unless it is of a later one.
 
     Raises:
-        UnsupportedOpset: the model cannot be brought to opset 21.
+        UnsupportedOpset: the model cannot be brought to that opset.
     """
-    model = _at_opset(model)
+    model = _at_opset(model, opset)
     passes.RemoveInitializersFromInputsPass()(model)
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     for node in list(model.graph):
@@ -38,14 +38,14 @@ def normalise(model: ir.Model) -> ir.Model:
     return model
 
 
-def _at_opset(model: ir.Model) -> ir.Model:
-    if model.opset_imports.get("", 0) >= OPSET:
+def _at_opset(model: ir.Model, opset: int) -> ir.Model:
+    if model.opset_imports.get("", 0) >= opset:
         return model
     try:
-        converted = version_converter.convert_version(ir.to_proto(model), OPSET)
+        converted = version_converter.convert_version(ir.to_proto(model), opset)
     except (RuntimeError, onnx.checker.ValidationError) as error:
         first = str(error).strip().split("\n")[0][:300]
-        raise UnsupportedOpset(f"the model cannot be brought to opset {OPSET}: {first}") from None
+        raise UnsupportedOpset(f"the model cannot be brought to opset {opset}: {first}") from None
     return ir.from_proto(converted)
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from quant.fit import Fit
-from quant.grids.codebook import Codebook, Rows, UniformCodebook
+from quant.grids.codebook import AnyCodebook, Rows
 from quant.statistics import RowStatistics
 
 
@@ -15,7 +15,9 @@ class GridBase(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     widths: ClassVar[range] = range(2, 9)
+    integer_levels: ClassVar[bool] = False
+    """Whether every level is an integer times the scale: a code is then that integer, not an index."""
 
     @abstractmethod
-    def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> Codebook | UniformCodebook:
+    def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> AnyCodebook:
         """The codebook of R rows, whose levels lie between -clip and clip (R,) where the grid has a bound."""

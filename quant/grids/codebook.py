@@ -20,6 +20,15 @@ class Codebook:
         """The codebook in which every weight goes to the nearest level."""
         return cls(levels, (levels[:, 1:] + levels[:, :-1]) / 2)
 
+    def snapped(self) -> "tuple[Codebook, NDArray[np.float32]]":
+        """The codebook with its levels moved to the nearest of 255 equal steps, and the step (R,).
+
+        The integer kernels want 8-bit weights: levels of -127 .. 127 steps. The edges stay where they are.
+        """
+        step = (np.abs(self.levels).max(axis=1) / 127).astype(np.float32)
+        step = np.where(step > 0, step, np.float32(1))
+        return Codebook(np.rint(self.levels / step[:, None]) * step.astype(np.float64)[:, None], self.edges), step
+
     def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
         """The codes (R, n) of weights (R, n)."""
         codes = np.zeros(rows.shape, np.uint8)
@@ -30,6 +39,34 @@ class Codebook:
     def decode(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
         """The weights (R, n) that codes (R, n) stand for."""
         return np.take_along_axis(self.levels.astype(np.float32), codes.view(np.uint8).astype(np.intp), axis=1)
+
+
+@dataclass(frozen=True)
+class TernaryCodebook:
+    """Levels -s, 0 and s, with a threshold below which a weight becomes zero; scale s and threshold are (R,)."""
+
+    scale: NDArray[np.float32]
+    threshold: Rows
+
+    @property
+    def levels(self) -> Rows:
+        """(R, 3), ascending."""
+        return self.scale.astype(np.float64)[:, None] * np.arange(-1, 2)
+
+    @property
+    def edges(self) -> Rows:
+        """(R, 2)."""
+        return np.stack([-self.threshold, self.threshold], axis=1)
+
+    def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
+        """The codes (R, n), -1, 0 or 1, of weights (R, n)."""
+        beyond = np.abs(rows) > self.threshold[:, None]
+        return (np.sign(rows) * beyond).astype(np.int8)
+
+    def decode(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
+        """The weights (R, n) that codes (R, n) stand for, exactly as a DequantizeLinear computes them."""
+        weights: NDArray[np.float32] = codes * self.scale[:, None]
+        return weights
 
 
 @dataclass(frozen=True)
@@ -60,3 +97,6 @@ class UniformCodebook:
         """The weights (R, n) that codes (R, n) stand for, exactly as a DequantizeLinear computes them."""
         weights: NDArray[np.float32] = codes * self.scale[:, None]
         return weights
+
+
+AnyCodebook = Codebook | TernaryCodebook | UniformCodebook

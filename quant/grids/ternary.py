@@ -8,7 +8,7 @@ import numpy as np
 from quant.clipping.mse import Mse
 from quant.fit import Fit
 from quant.grids.base import GridBase
-from quant.grids.codebook import Codebook, Rows
+from quant.grids.codebook import Rows, TernaryCodebook
 from quant.statistics import RowStatistics, folded
 
 
@@ -16,16 +16,17 @@ class TernaryBase(GridBase):
     """A ternary grid; subclasses say where its threshold and its level are."""
 
     widths: ClassVar[range] = range(2, 3)
+    integer_levels: ClassVar[bool] = True
 
     @abstractmethod
     def threshold_and_level(self, statistics: RowStatistics, fit: Fit, clip: Rows) -> tuple[Rows, Rows]:
         """t and s (R,) in the weight's unit."""
 
-    def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> Codebook:
-        """Levels (R, 3)."""
+    def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> TernaryCodebook:
+        """Levels (R, 3); a row of zeros gets scale 1."""
         threshold, level = self.threshold_and_level(statistics, fit, clip)
-        zero = np.zeros_like(level)
-        return Codebook(np.stack([-level, zero, level], axis=1), np.stack([-threshold, threshold], axis=1))
+        scale = level.astype(np.float32)
+        return TernaryCodebook(np.where(scale > 0, scale, np.float32(1)), threshold)
 
 
 class TernaryTquant(TernaryBase):

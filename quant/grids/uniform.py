@@ -1,6 +1,6 @@
 """Equally spaced levels."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ class Uniform(GridBase):
     """Equally spaced levels, symmetric about zero: 2^bits - 1 of them."""
 
     name: Literal["uniform"] = "uniform"
+    integer_levels: ClassVar[bool] = True
 
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> UniformCodebook:
         """The codebook whose outermost levels are at +-clip (R,); a row of zeros gets scale 1."""

@@ -60,7 +60,8 @@ def test_fast_and_direct_give_the_same_outputs(quantize):
         Session(quantize({"preset": "int4-weights", "export": {"weight_storage": storage}})[1]).run(image)[0]
         for storage in ("fast", "direct")
     ]
-    np.testing.assert_allclose(*outputs, rtol=1e-4, atol=1e-4)
+    # MatMulNBits rounds its input to 8 bits a block (ONNX Runtime's default accuracy level)
+    np.testing.assert_allclose(*outputs, atol=0.02 * np.abs(outputs[0]).max())
 
 
 def test_the_exported_model_agrees_with_the_standards_reference(quantize, examples):
