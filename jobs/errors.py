@@ -6,6 +6,8 @@ QuantdError
 ├── DatasetError
 │   └── EmptyDataset      dataset.empty
 └── ServiceError
+    ├── Unauthenticated       auth.required
+    ├── Forbidden             auth.scope
     ├── NotFound              not_found
     ├── MethodNotAllowed      method_not_allowed
     ├── Conflict              conflict
@@ -36,6 +38,16 @@ class EmptyDataset(DatasetError):
 
 class ServiceError(QuantdError):
     pass
+
+
+class Unauthenticated(ServiceError):
+    code = "auth.required"
+    title = "The request needs a valid API key"
+
+
+class Forbidden(ServiceError):
+    code = "auth.scope"
+    title = "The API key may not do this"
 
 
 class NotFound(ServiceError):

@@ -8,6 +8,8 @@ from quant.errors import QuantdError
 STATUS: Mapping[str, int] = {
     "request.invalid": 400,
     "request.digest_mismatch": 400,
+    "auth.required": 401,
+    "auth.scope": 403,
     "not_found": 404,
     "method_not_allowed": 405,
     "conflict": 409,
