@@ -8,6 +8,9 @@ QuantdError
 └── ServiceError
     ├── Unauthenticated       auth.required
     ├── Forbidden             auth.scope
+    ├── RateLimited           rate.limited
+    ├── TooManyJobs           quota.open_jobs
+    ├── StorageFull           quota.stored_bytes
     ├── NotFound              not_found
     ├── MethodNotAllowed      method_not_allowed
     ├── Conflict              conflict
@@ -48,6 +51,21 @@ class Unauthenticated(ServiceError):
 class Forbidden(ServiceError):
     code = "auth.scope"
     title = "The API key may not do this"
+
+
+class RateLimited(ServiceError):
+    code = "rate.limited"
+    title = "There were too many requests"
+
+
+class TooManyJobs(ServiceError):
+    code = "quota.open_jobs"
+    title = "Too many jobs are open"
+
+
+class StorageFull(ServiceError):
+    code = "quota.stored_bytes"
+    title = "The API key's storage is full"
 
 
 class NotFound(ServiceError):

@@ -3,13 +3,16 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
+import redis
 from celery import Celery
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
+from limits.storage import RedisStorage
+from limits.strategies import FixedWindowRateLimiter, RateLimiter
 
 from jobs.blobs import Blobs
 from jobs.events import Events
-from jobs.keys import Allowance, Keys, Scope
+from jobs.keys import Allowance, Keys
 from jobs.queue import make_queue
 from jobs.records import Records
 from jobs.settings import Settings
@@ -24,7 +27,6 @@ class Caller:
 
     tenant: str = "default"
     key_id: str = ""
-    scopes: tuple[Scope, ...] = tuple(Scope)
     allowance: Allowance = ALLOWED
 
 
@@ -40,6 +42,7 @@ class Context:
     events: Events
     queue: Celery
     keys: Keys
+    rates: RateLimiter
     caller: Caller = NOBODY
 
     @property
@@ -56,7 +59,13 @@ def make_context(settings: Settings) -> Context:
         Events(settings.redis_url),
         make_queue(settings.redis_url, settings.job_timeout_s),
         Keys(settings.redis_url, blobs),
+        FixedWindowRateLimiter(_counters(settings.redis_url)),
     )
+
+
+def _counters(url: str) -> RedisStorage:
+    pool = redis.ConnectionPool.from_url(url, socket_timeout=10, socket_connect_timeout=2)
+    return RedisStorage("redis://", connection_pool=pool, key_prefix="qd:rate")
 
 
 KEY_SCHEME = HTTPBearer(

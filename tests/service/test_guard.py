@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -183,3 +185,69 @@ def test_keys_are_kept_out_of_the_logs(guarded, make_key):
     logs = [path.read_text() for path in guarded.folder.glob("*.log")]
     assert logs
     assert not [log for log in logs if key in log]
+
+
+def test_a_key_that_asks_too_often_waits(client_of, alice):
+    client = client_of("--tenant", "dave", "--rate", "3")
+    answers = [client.get("/v1/jobs") for _ in range(5)]
+    assert {answer.status_code for answer in answers[:3]} == {200}
+    assert {answer.status_code for answer in answers[3:]} <= {200, 429}  # the minute may have turned
+    assert answers[0].headers["ratelimit-policy"] == '"requests";q=3;w=60'
+    left = [re.fullmatch(r'"requests";r=(\d);t=(\d+)', answer.headers["ratelimit"]) for answer in answers]
+    assert all(1 <= int(found.group(2)) <= 60 for found in left)
+    for answer, found in zip(answers, left, strict=True):
+        if answer.status_code == 429:
+            assert answer.json()["code"] == "rate.limited"
+            assert (answer.headers["retry-after"], found.group(1)) == (found.group(2), "0")
+    assert alice.get("/v1/jobs").status_code == 200
+
+
+def test_a_key_stores_as_much_as_it_may(client_of, examples):
+    data = (examples / "digits.onnx").read_bytes()
+    client = client_of("--tenant", "erin", "--max-bytes", str(len(data) + 100))
+    first = client.post("/v1/models", content=data)
+    assert first.status_code == 201
+    other = data + b"\x32\x00"
+    refused = client.post("/v1/models", content=other)
+    assert (refused.status_code, refused.json()["code"]) == (413, "quota.stored_bytes")
+    assert client.post("/v1/models", content=data).status_code == 200
+    assert len(client.get("/v1/models").json()["items"]) == 1
+    assert client.delete(first.headers["location"]).status_code == 204
+    assert client.post("/v1/models", content=other).status_code == 201
+
+
+def test_what_a_refused_upload_brought_is_not_kept(client_of, guarded, examples):
+    data = (examples / "digits.onnx").read_bytes()
+    client = client_of("--tenant", "frank", "--max-bytes", "1000")
+    assert client.post("/v1/models", content=data).status_code == 413
+    assert [path for path in guarded.folder.glob("store/frank/**/*") if path.is_file()] == []
+
+
+def test_artifacts_count_and_are_given_back(client_of, examples):
+    client = client_of("--tenant", "grace", "--max-bytes", "300000")
+    with (examples / "digits.onnx").open("rb") as model:
+        job = client.post(
+            "/v1/quantize", files={"model": model}, data={"preset": "int8-weights"}, headers={"Prefer": "wait=60"}
+        ).json()
+    made = sum(item["size"] for item in client.get(job["links"]["artifacts"]).json()["items"])
+    assert (examples / "digits.onnx").stat().st_size < 300000 <= (examples / "digits.onnx").stat().st_size + made
+    more = (examples / "digits_calibration.npz").read_bytes()
+    assert client.post("/v1/datasets", content=more).status_code == 413
+    assert client.delete(job["links"]["self"]).status_code == 204
+    assert client.post("/v1/datasets", content=more).status_code == 201
+
+
+def test_a_key_has_as_many_open_jobs_as_it_may(guarded, client_of, examples):
+    client = client_of("--tenant", "heidi", "--max-jobs", "2")
+    model = client.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"]
+    body = {"model": model, "spec": {"preset": "int8-weights"}}
+    os.kill(guarded.pid("worker"), signal.SIGSTOP)
+    try:
+        first, _ = (client.post("/v1/jobs", json=body) for _ in range(2))
+        refused = client.post("/v1/jobs", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (429, "quota.open_jobs")
+        assert refused.headers["retry-after"]
+        assert client.post(first.json()["links"]["cancel"]).status_code == 202
+        assert client.post("/v1/jobs", json=body).status_code == 202
+    finally:
+        os.kill(guarded.pid("worker"), signal.SIGCONT)
