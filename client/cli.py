@@ -13,6 +13,7 @@ import yaml
 from rich.console import Console
 from typer.exceptions import TyperException
 
+from client import keys
 from client.api import Client
 from client.errors import GATE_FAILED, ClientError, Unreachable
 from client.local import LocalJob
@@ -22,6 +23,7 @@ from jobs.stack import Stack, StackFailed
 app = typer.Typer(help="Post-training quantization of neural networks.", no_args_is_help=True, add_completion=False)
 jobs_app = typer.Typer(help="List, show, watch, cancel and remove jobs.", no_args_is_help=True)
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(keys.app, name="keys")
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 out_console = Console()
@@ -144,10 +146,10 @@ def main() -> None:
     except typer.Abort:
         sys.exit(1)
     except ClientError as error:
-        err_console.print(f"quantd: {error}", highlight=False, markup=False)
+        err_console.print(f"quantd: {error}", highlight=False, markup=False, soft_wrap=True)
         sys.exit(error.exit_code)
     except TyperException as error:
-        err_console.print(f"quantd: {error}; see `quantd --help`", highlight=False, markup=False)
+        err_console.print(f"quantd: {error}; see `quantd --help`", highlight=False, markup=False, soft_wrap=True)
         sys.exit(ClientError.exit_code)
 
 

@@ -59,6 +59,10 @@ class Blobs:
         await obstore.put_async(self._store, key, aiter(stream), chunk_size=8 * CHUNK)
         return Stored(stream.digest.hexdigest(), stream.size, stream.head)
 
+    def put(self, key: str, data: bytes) -> None:
+        """Write a small document, over an older one of this key."""
+        obstore.put(self._store, key, data)
+
     def write_file(self, key: str, path: Path) -> None:
         obstore.put(self._store, key, path)
 

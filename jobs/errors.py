@@ -6,6 +6,11 @@ QuantdError
 ├── DatasetError
 │   └── EmptyDataset      dataset.empty
 └── ServiceError
+    ├── Unauthenticated       auth.required
+    ├── Forbidden             auth.scope
+    ├── RateLimited           rate.limited
+    ├── TooManyJobs           quota.open_jobs
+    ├── StorageFull           quota.stored_bytes
     ├── NotFound              not_found
     ├── MethodNotAllowed      method_not_allowed
     ├── Conflict              conflict
@@ -36,6 +41,31 @@ class EmptyDataset(DatasetError):
 
 class ServiceError(QuantdError):
     pass
+
+
+class Unauthenticated(ServiceError):
+    code = "auth.required"
+    title = "The request needs a valid API key"
+
+
+class Forbidden(ServiceError):
+    code = "auth.scope"
+    title = "The API key may not do this"
+
+
+class RateLimited(ServiceError):
+    code = "rate.limited"
+    title = "There were too many requests"
+
+
+class TooManyJobs(ServiceError):
+    code = "quota.open_jobs"
+    title = "Too many jobs are open"
+
+
+class StorageFull(ServiceError):
+    code = "quota.stored_bytes"
+    title = "The API key's storage is full"
 
 
 class NotFound(ServiceError):

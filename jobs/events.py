@@ -6,7 +6,7 @@ from typing import Any
 
 import redis.asyncio
 
-from jobs.records import events_key
+from jobs.names import events_key
 
 BLOCK_MS = 1000
 

@@ -103,8 +103,18 @@ class Artifact(Model):
     key: str
 
 
+class Webhook(Model):
+    """Where a job's end is told; with a secret (`whsec_...`) signed as Standard Webhooks say."""
+
+    url: str
+    secret: str | None = None
+
+
 class Job(Model):
-    """A job as callers see it (CONTRACT) with what the service keeps beside: see `public`."""
+    """A job as callers see it, with what the service keeps beside: from `artifacts` on, nothing is shown as it is.
+
+    `api_key` is the id of the key that it counts for, `work` a digest of everything that its artifacts depend on.
+    """
 
     id: str
     tenant: str
@@ -127,6 +137,10 @@ class Job(Model):
     summary: Summary | None = None
     artifacts: tuple[Artifact, ...] = ()
     timings: dict[str, float] = {}
+    api_key: str = ""
+    request_id: str = ""
+    work: str = ""
+    webhook: Webhook | None = None
 
     @property
     def final(self) -> bool:
@@ -134,7 +148,7 @@ class Job(Model):
 
 
 class Upload(Model):
-    """A stored model or dataset; `key` is its place in the object store."""
+    """A stored model or dataset; `key` is its place in the object store, `api_key` the id of the key it counts for."""
 
     id: str
     tenant: str
@@ -146,6 +160,7 @@ class Upload(Model):
     format: str
     samples: int | None = None
     arrays: tuple[dict[str, Any], ...] = ()
+    api_key: str = ""
 
 
 def new_id(kind: str) -> str:

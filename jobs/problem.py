@@ -8,6 +8,11 @@ from quant.errors import QuantdError
 STATUS: Mapping[str, int] = {
     "request.invalid": 400,
     "request.digest_mismatch": 400,
+    "auth.required": 401,
+    "auth.scope": 403,
+    "rate.limited": 429,
+    "quota.open_jobs": 429,
+    "quota.stored_bytes": 413,
     "not_found": 404,
     "method_not_allowed": 405,
     "conflict": 409,

@@ -6,13 +6,31 @@ appends the event that tells of it, so that a change and its event happen togeth
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, cast
 
 import redis
 
-from jobs.errors import Conflict, IdempotencyMismatch, NotFound
+from jobs import scripts
+from jobs.errors import Conflict, IdempotencyMismatch, NotFound, StorageFull, TooManyJobs
 from jobs.job import FINAL, Job, Progress, Stage, Status, Upload, now
+from jobs.names import (
+    ACTIVE,
+    ENDED,
+    QUEUED,
+    UNARCHIVED,
+    USAGE_BYTES,
+    USED,
+    Kind,
+    digests_key,
+    events_key,
+    idempotency_key,
+    index_key,
+    job_key,
+    results_key,
+    upload_key,
+)
 
 LEASE_S = 60.0
 """A running job whose worker was silent for so long may be claimed by another."""
@@ -20,65 +38,6 @@ ATTEMPTS = 3
 EVENTS_KEPT = 2000
 KEPT_S = 24 * 3600
 """Events of a finished job and idempotency keys are kept for a day."""
-
-Kind = Literal["model", "dataset"]
-
-_CREATE = """
-local earlier = KEYS[4] ~= '' and redis.call('GET', KEYS[4])
-if earlier and redis.call('EXISTS', ARGV[5] .. string.match(earlier, ' (.*)')) == 1 then return earlier end
-for i = 6, #KEYS do if redis.call('EXISTS', KEYS[i]) == 0 then return 'missing ' .. KEYS[i] end end
-for i = 6, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-redis.call('ZADD', KEYS[2], 0, ARGV[1])
-redis.call('SADD', KEYS[3], ARGV[1])
-redis.call('XADD', KEYS[5], '*', 'event', 'state', 'data', ARGV[2])
-if KEYS[4] ~= '' then redis.call('SET', KEYS[4], ARGV[3], 'EX', ARGV[4]) end
-return false
-"""
-
-_ADD_UPLOAD = """
-local known = redis.call('HGET', KEYS[2], ARGV[2])
-if known then return known end
-redis.call('SET', KEYS[1], ARGV[3])
-redis.call('HSET', KEYS[2], ARGV[2], ARGV[1])
-redis.call('ZADD', KEYS[3], 0, ARGV[1])
-return false
-"""
-
-_DELETE_UPLOAD = """
-local wanted = cjson.encode(ARGV[1])
-for _, job in ipairs(redis.call('SMEMBERS', KEYS[4])) do
-  for _, used in ipairs(redis.call('HMGET', ARGV[3] .. job, 'model', 'calibration', 'evaluation')) do
-    if used == wanted then return job end
-  end
-end
-redis.call('DEL', KEYS[1])
-redis.call('HDEL', KEYS[2], ARGV[2])
-redis.call('ZREM', KEYS[3], ARGV[1])
-return false
-"""
-
-_CHANGE = """
-local status = redis.call('HGET', KEYS[1], 'status')
-if not status then return 'missing' end
-local lease = tonumber(redis.call('HGET', KEYS[1], 'lease') or '0')
-local owner = redis.call('HGET', KEYS[1], 'owner') or ''
-local change = cjson.decode(ARGV[1])
-local allowed = false
-for _, from in ipairs(change.from) do allowed = allowed or status == '"' .. from .. '"' end
-if change.expired_before and status == '"running"' then allowed = lease < change.expired_before end
-if change.owner and owner ~= change.owner then return 'lost' end
-if not allowed then return status end
-for i = 2, #ARGV, 2 do redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
-if change.claim then redis.call('HINCRBY', KEYS[1], 'attempt', 1) end
-if change.event then
-  redis.call('XADD', KEYS[2], 'MAXLEN', '~', change.keep, '*', 'event', change.event, 'data', change.data)
-end
-if change.final then
-  redis.call('SREM', KEYS[3], change.id)
-  redis.call('EXPIRE', KEYS[2], change.expire)
-end
-return redis.call('HGET', KEYS[1], 'cancel') == '1' and 'cancel' or 'ok'
-"""
 
 
 class Records:
@@ -90,42 +49,52 @@ class Records:
 
     def __init__(self, url: str) -> None:
         self._redis = redis.Redis.from_url(url, decode_responses=True, socket_timeout=10, socket_connect_timeout=2)
-        self._create = self._redis.register_script(_CREATE)
-        self._add_upload = self._redis.register_script(_ADD_UPLOAD)
-        self._delete_upload = self._redis.register_script(_DELETE_UPLOAD)
-        self._change = self._redis.register_script(_CHANGE)
+        self._create = self._redis.register_script(scripts.script(scripts.CREATE))
+        self._change = self._redis.register_script(scripts.script(scripts.CHANGE))
+        self._delete_job = self._redis.register_script(scripts.script(scripts.DELETE_JOB))
+        self._add_upload = self._redis.register_script(scripts.script(scripts.ADD_UPLOAD))
+        self._delete_upload = self._redis.register_script(scripts.script(scripts.DELETE_UPLOAD))
 
     def ping(self) -> None:
         self._redis.ping()
 
     # Jobs
 
-    def create_job(self, job: Job, idempotency: tuple[str, str] | None = None) -> Job:
+    def create_job(
+        self, job: Job, idempotency: tuple[str, str] | None = None, open_jobs: int | None = None, restored: bool = False
+    ) -> Job:
         """Store a new job; the same idempotency (key, fingerprint of the request) gives the first one while it is kept.
+
+        `restored`: the record was read back from the object store, and whatever became of it is not told again.
 
         Raises:
             IdempotencyMismatch: the key was used for another request.
             NotFound: the model or a dataset is not there.
+            TooManyJobs: the job's API key has `open_jobs` open already.
         """
         key, fingerprint = idempotency or ("", "")
-        datasets = [_upload("dataset", data) for data in (job.calibration, job.evaluation) if data is not None]
-        fields = [part for name, value in job.model_dump(mode="json").items() for part in (name, json.dumps(value))]
+        datasets = [upload_key("dataset", data) for data in (job.calibration, job.evaluation) if data is not None]
+        document = {
+            "id": job.id, "index": index_key(job.tenant, "job"), "state": _state(job.status), "final": job.final,
+            "tags": _tags(job), "api_key": job.api_key, "open_jobs": open_jobs, "bytes": _bytes(job),
+            "idempotency": f"{fingerprint} {job.id}", "restored": restored, "expire": KEPT_S,
+            "now": _seconds(job.finished_at or job.created_at),
+        }  # fmt: skip
+        names = [job_key(job.id), events_key(job.id), idempotency_key(job.tenant, key) if key else ""]
+        fields = {**job.model_dump(mode="json"), "queued_at": time.time()}
         earlier = self._create(
-            keys=[
-                _job(job.id), _index(job.tenant, "job"), _active(), _idempotency(job.tenant, key) if key else "",
-                events_key(job.id), _upload("model", job.model), *datasets,
-            ],
-            args=[
-                job.id, _state(job.status), f"{fingerprint} {job.id}", KEPT_S, _job(""), *fields,
-                "queued_at", time.time(),
-            ],
-        )  # fmt: skip
-        if earlier is None:
-            return job
-        known, first = str(earlier).split(" ")
+            keys=[*names, upload_key("model", job.model), *datasets], args=[_json(document), *_parts(fields)]
+        )
+        return job if earlier is None else self._earlier(str(earlier), job, key, fingerprint)
+
+    def _earlier(self, answer: str, job: Job, key: str, fingerprint: str) -> Job:
+        """What stands instead of a job that was not created."""
+        known, first = answer.split(" ")
         if known == "missing":
             raise NotFound(f"there is no {' '.join(first.split(':')[1:])}; it was deleted meanwhile")
-        if known != fingerprint:
+        if known == "quota":
+            raise TooManyJobs(f"{first} jobs of this API key have not ended; wait for one, or cancel one")
+        if known not in ("known", fingerprint):
             raise IdempotencyMismatch(f"idempotency key {key!r} was used for another body; use a new key")
         return self.job(first, job.tenant)
 
@@ -135,10 +104,10 @@ class Records:
         Raises:
             NotFound: there is none.
         """
-        fields = cast(dict[str, str], self._redis.hgetall(_job(job_id)))
+        fields = cast(dict[str, str], self._redis.hgetall(job_key(job_id)))
         if not fields or (tenant is not None and json.loads(fields["tenant"]) != tenant):
             raise NotFound(f"there is no job {job_id!r}")
-        return Job.model_validate({name: json.loads(fields[name]) for name in Job.model_fields if name in fields})
+        return _job(fields)
 
     def claim(self, job_id: str, owner: str) -> Job | None:
         """Make `owner` run the job, if it is queued or its worker fell silent; None where it is not to be run."""
@@ -162,23 +131,24 @@ class Records:
     def finish(self, job_id: str, owner: str, status: Status, fields: Mapping[str, Any]) -> bool:
         """Set the final state once; False where another worker has the job or it has ended."""
         changed = {**fields, "status": status, "finished_at": now(), "stage": None}
-        change = {"from": ["running"], "owner": owner, "final": True}
+        stored = sum(artifact["size"] for artifact in fields.get("artifacts", ()))
+        change = {"from": ["running"], "owner": owner, "final": True, "bytes": stored}
         return self._apply(job_id, change, changed, "state", _state(status)) in ("ok", "cancel")
 
     def cancel(self, job: Job) -> None:
         """Cancel a queued job at once; ask the worker of a running one to stop. Nothing happens to an ended one."""
         fields = {"status": Status.CANCELLED, "finished_at": now()}
-        change = {"from": ["queued"], "final": True}
-        if self._apply(job.id, change, fields, "state", _state(Status.CANCELLED)) == '"running"':
+        change = {"from": ["queued"], "final": True, "bytes": 0}
+        if self._apply(job.id, change, fields, "state", _state(Status.CANCELLED)) == "running":
             self._apply(job.id, {"from": ["running"]}, {"cancel": 1}, None, None)
 
     def requeue_stale(self) -> list[str]:
         """The ids of jobs that stand still: queued for longer than a lease, or running with an expired one."""
         deadline = time.time()
         stale = []
-        for job_id in cast(set[str], self._redis.smembers(_active())):
+        for job_id in cast(set[str], self._redis.smembers(ACTIVE)):
             status, queued, lease = cast(
-                list[str | None], self._redis.hmget(_job(job_id), "status", "queued_at", "lease")
+                list[str | None], self._redis.hmget(job_key(job_id), "status", "queued_at", "lease")
             )
             since = float(queued or 0) + LEASE_S if status == '"queued"' else float(lease or 0)
             if since < deadline:
@@ -192,22 +162,60 @@ class Records:
         Raises:
             Conflict: it has not ended.
         """
-        if not job.final:
-            raise Conflict(f"job {job.id!r} is {job.status}; cancel it first")
-        pipeline = self._redis.pipeline()
-        pipeline.delete(_job(job.id), events_key(job.id))
-        pipeline.zrem(_index(job.tenant, "job"), job.id)
-        pipeline.execute()
+        document = {
+            "id": job.id, "index": index_key(job.tenant, "job"), "tags": _tags(job), "bytes": _bytes(job),
+        }  # fmt: skip
+        status = self._delete_job(keys=[job_key(job.id), events_key(job.id)], args=[_json(document)])
+        if status is not None:
+            raise Conflict(f"job {job.id!r} is {status}; cancel it first")
+
+    def result(self, tenant: str, work: str) -> Job | None:
+        """The succeeded job that did this work."""
+        job_id = cast(str | None, self._redis.hget(results_key(tenant), work))
+        return next(iter(self._found([job_id] if job_id else [])), None)
+
+    def ended_before(self, seconds: float) -> list[str]:
+        """The ids of jobs that ended before that time, oldest first."""
+        return cast(list[str], self._redis.zrangebyscore(ENDED, "-inf", f"({seconds}"))
+
+    def unarchived(self) -> list[Job]:
+        """Ended jobs whose record is not in the object store yet."""
+        return self._found(cast(set[str], self._redis.smembers(UNARCHIVED)))
+
+    def archived(self, job_id: str) -> None:
+        self._redis.srem(UNARCHIVED, job_id)
+
+    def stored_bytes(self, api_key: str) -> int:
+        """How much is stored for an API key: uploads and artifacts."""
+        return int(cast(str | None, self._redis.hget(USAGE_BYTES, api_key)) or 0)
+
+    def depth(self) -> tuple[int, int, float | None]:
+        """How many jobs are queued, how many run, and since when the oldest queued one waits."""
+        oldest = cast(list[tuple[str, float]], self._redis.zrange(QUEUED, 0, 0, withscores=True))
+        queued = self._redis.zcard(QUEUED)
+        return queued, self._redis.scard(ACTIVE) - queued, oldest[0][1] if oldest else None
 
     # Models and datasets
 
-    def add_upload(self, kind: Kind, upload: Upload) -> tuple[Upload, bool]:
-        """Store a new upload; where the tenant has the same bytes already, that one and False."""
-        keys = [_upload(kind, upload.id), _digests(upload.tenant, kind), _index(upload.tenant, kind)]
-        known = self._add_upload(keys=keys, args=[upload.id, upload.sha256, upload.model_dump_json()])
-        if known is not None:
-            return self.upload(kind, str(known), upload.tenant), False
-        return upload, True
+    def add_upload(self, kind: Kind, upload: Upload, limit: int | None = None) -> tuple[Upload, bool]:
+        """Store a new upload; where the tenant has the same bytes already, that one and False.
+
+        Raises:
+            StorageFull: its API key would have more than `limit` bytes stored.
+        """
+        document = {
+            "id": upload.id, "sha256": upload.sha256, "size": upload.size, "api_key": upload.api_key, "limit": limit,
+            "now": _seconds(upload.created_at), "prefix": upload_key(kind, ""),
+        }  # fmt: skip
+        known = self._add_upload(keys=_places(kind, upload), args=[_json(document), upload.model_dump_json()])
+        if known is None:
+            return upload, True
+        word, _, stored = str(known).partition(" ")
+        if word == "quota":
+            raise StorageFull(
+                f"{stored} of the {limit} bytes of this API key are taken, {upload.size} came; delete something"
+            )
+        return self.upload(kind, word, upload.tenant), False
 
     def upload(self, kind: Kind, upload_id: str, tenant: str | None = None) -> Upload:
         """The model or dataset.
@@ -215,56 +223,62 @@ class Records:
         Raises:
             NotFound: there is none, or it is another tenant's.
         """
-        data = cast(str | None, self._redis.get(_upload(kind, upload_id)))
+        data = cast(str | None, self._redis.get(upload_key(kind, upload_id)))
         upload = Upload.model_validate_json(data) if data else None
         if upload is None or (tenant is not None and upload.tenant != tenant):
             raise NotFound(f"there is no {kind} {upload_id!r}")
         return upload
 
-    def delete_upload(self, kind: Kind, upload: Upload) -> None:
-        """Remove the record.
+    def delete_upload(self, kind: Kind, upload: Upload, unused_since: float | None = None) -> None:
+        """Remove the record; with `unused_since`, only if nobody stored or named it after that time.
 
         Raises:
-            Conflict: a job that has not ended uses it.
+            Conflict: a job that has not ended uses it, or it was used since.
         """
-        keys = [_upload(kind, upload.id), _digests(upload.tenant, kind), _index(upload.tenant, kind), _active()]
-        user = self._delete_upload(keys=keys, args=[upload.id, upload.sha256, _job("")])
+        document = {"id": upload.id, "sha256": upload.sha256, "size": upload.size, "api_key": upload.api_key}
+        document |= {"unused_since": unused_since} if unused_since is not None else {}
+        user = self._delete_upload(keys=_places(kind, upload), args=[_json(document)])
         if user is not None:
             raise Conflict(f"{kind} {upload.id!r} is used by job {str(user)!r}; wait for its end or cancel it")
 
+    def unused_since(self, seconds: float) -> list[tuple[Kind, str]]:
+        """Kind and id of uploads that nobody stored or named after that time."""
+        keys = cast(list[str], self._redis.zrangebyscore(USED, "-inf", f"({seconds}"))
+        return [(cast(Kind, key.split(":")[1]), key.split(":")[2]) for key in keys]
+
     def uploads(self, tenant: str, kind: Kind, limit: int, cursor: str | None) -> tuple[list[Upload], str | None]:
         """A page of models or datasets, newest first, and the cursor of the next."""
-        ids, following = self._page(tenant, kind, limit, cursor)
-        found = cast(list[str | None], self._redis.mget([_upload(kind, upload_id) for upload_id in ids])) if ids else []
+        ids, following = self._page(index_key(tenant, kind), limit, cursor)
+        found = cast(list[str | None], self._redis.mget([upload_key(kind, name) for name in ids])) if ids else []
         return [Upload.model_validate_json(data) for data in found if data is not None], following
 
     def jobs(
-        self, tenant: str, limit: int, cursor: str | None, wanted: Callable[[Job], bool] = lambda _: True
+        self, tenant: str, limit: int, cursor: str | None, status: Status | None = None, tag: str | None = None
     ) -> tuple[list[Job], str | None]:
-        """A page of the jobs that are wanted, newest first, and the cursor of the next."""
-        found: list[Job] = []
-        while True:
-            ids, cursor = self._page(tenant, "job", limit, cursor)
-            for job_id in ids:
-                job = self._job_or_none(job_id)
-                if job is not None and wanted(job):
-                    found.append(job)
-                if len(found) == limit:
-                    return found, job_id if cursor is not None or job_id != ids[-1] else None
-            if cursor is None:
-                return found, None
+        """A page of the jobs of this status and with this tag (`key:value`), newest first; the cursor of the next."""
+        parts = [f"status:{status}"] if status else []
+        parts += [f"tag:{tag}"] if tag is not None else []
+        indexes = [index_key(tenant, "job", part) for part in parts or [""]]
+        if len(indexes) == 1:
+            ids, following = self._page(indexes[0], limit, cursor)
+        else:
+            both = sorted(cast(list[str], self._redis.zinter(indexes)), reverse=True)
+            ids = [job_id for job_id in both if cursor is None or job_id < cursor]
+            ids, following = ids[:limit], ids[limit - 1] if len(ids) > limit else None
+        return self._found(ids), following
 
-    def _page(self, tenant: str, kind: str, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
+    def _page(self, index: str, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
         """Ids sort by time: a page starts behind its cursor even where that id is gone."""
         top = "+" if cursor is None else f"({cursor}"
-        ids = cast(list[str], self._redis.zrevrangebylex(_index(tenant, kind), top, "-", 0, limit + 1))
+        ids = cast(list[str], self._redis.zrevrangebylex(index, top, "-", 0, limit + 1))
         return ids[:limit], ids[limit - 1] if len(ids) > limit else None
 
-    def _job_or_none(self, job_id: str) -> Job | None:
-        try:
-            return self.job(job_id)
-        except NotFound:
-            return None
+    def _found(self, ids: Iterable[str]) -> list[Job]:
+        """The jobs that are there, read in one round."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for job_id in ids:
+            pipeline.hgetall(job_key(job_id))
+        return [_job(fields) for fields in pipeline.execute() if fields]
 
     def _apply(
         self,
@@ -276,44 +290,43 @@ class Records:
         owner: str | None = None,
     ) -> str:
         """Run the compare-and-set; `owner` gets (or keeps) the lease."""
-        document = {**change, "id": job_id, "keep": EVENTS_KEPT, "expire": KEPT_S}
+        document = {**change, "id": job_id, "keep": EVENTS_KEPT, "expire": KEPT_S, "now": time.time()}
         if event is not None:
             document |= {"event": event, "data": data}
-        parts = [part for name, value in fields.items() for part in (name, json.dumps(value))]
+        parts = _parts(fields)
         if owner is not None:
             parts += ["owner", owner, "lease", str(time.time() + LEASE_S)]
-        keys = [_job(job_id), events_key(job_id), _active()]
-        return str(self._change(keys=keys, args=[json.dumps(document), *parts]))
+        return str(self._change(keys=[job_key(job_id), events_key(job_id)], args=[_json(document), *parts]))
 
 
-def events_key(job_id: str) -> str:
-    """The Redis stream of a job's events."""
-    return f"qd:job:{job_id}:events"
+def _job(fields: Mapping[str, str]) -> Job:
+    return Job.model_validate({name: json.loads(fields[name]) for name in Job.model_fields if name in fields})
 
 
 def _state(status: Status) -> str:
     return json.dumps({"status": status, "final": status in FINAL})
 
 
-def _job(job_id: str) -> str:
-    return f"qd:job:{job_id}"
+def _parts(fields: Mapping[str, Any]) -> list[str]:
+    return [part for name, value in fields.items() for part in (name, json.dumps(value))]
 
 
-def _upload(kind: Kind, upload_id: str) -> str:
-    return f"qd:{kind}:{upload_id}"
+def _json(document: Mapping[str, Any]) -> str:
+    """For Lua, whose null is a value like others: what is not there is left out."""
+    return json.dumps({name: value for name, value in document.items() if value is not None})
 
 
-def _index(tenant: str, kind: str) -> str:
-    return f"qd:tenant:{tenant}:{kind}s"
+def _tags(job: Job) -> list[str]:
+    return [f"{key}:{value}" for key, value in job.tags.items()]
 
 
-def _digests(tenant: str, kind: Kind) -> str:
-    return f"qd:tenant:{tenant}:{kind}:sha256"
+def _bytes(job: Job) -> int:
+    return sum(artifact.size for artifact in job.artifacts)
 
 
-def _idempotency(tenant: str, key: str) -> str:
-    return f"qd:tenant:{tenant}:idempotency:{key}"
+def _seconds(time_: str) -> float:
+    return datetime.fromisoformat(time_).timestamp()
 
 
-def _active() -> str:
-    return "qd:active"
+def _places(kind: Kind, upload: Upload) -> list[str]:
+    return [upload_key(kind, upload.id), digests_key(upload.tenant, kind), index_key(upload.tenant, kind)]

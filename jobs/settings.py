@@ -24,4 +24,7 @@ class Settings(BaseSettings):
     max_dataset_bytes: int = Field(default=4 * 2**30, gt=0)
     job_timeout_s: float = Field(default=3600, gt=0)
     job_memory_bytes: int = Field(default=8 * 2**30, gt=0)
+    key_rate: int = Field(default=600, gt=0, description="requests a minute of an API key")
+    key_stored_bytes: int = Field(default=100 * 2**30, gt=0, description="bytes that an API key may keep stored")
+    key_open_jobs: int = Field(default=1000, gt=0, description="jobs that an API key may have open at a time")
     log_format: Literal["json", "text"] = "json"

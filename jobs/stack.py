@@ -16,6 +16,8 @@ from jobs.process import start, stop
 from jobs.valkey import Valkey
 
 READY_WITHIN_S = 30.0
+ADDRESS = "redis-url"
+"""The file of the state folder that says where the running service's Valkey listens."""
 
 
 class StackFailed(RuntimeError):
@@ -49,9 +51,10 @@ class Stack:
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self.folder)
+        self._lock = locked(self.folder)
         try:
             self._valkey = Valkey(self.folder / "valkey")
+            (self.folder / ADDRESS).write_text(self._valkey.url)
             self._start("gateway", "service", "--host", self._host, "--port", str(self._port))
             self._start("worker", "worker", "--concurrency", str(self._workers))
             self._wait_ready()
@@ -135,8 +138,12 @@ def _usable_port(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _locked(folder: Path) -> IO[str]:
-    """An open file that holds the folder until it is closed: two servers must not write one append-only file."""
+def locked(folder: Path) -> IO[str]:
+    """An open file that holds the folder until it is closed: two servers must not write one append-only file.
+
+    Raises:
+        StackFailed: another process holds it.
+    """
     lock = (folder / "lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

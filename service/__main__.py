@@ -30,11 +30,12 @@ def main() -> int:
 
 def _refusal(settings: Settings, host: str) -> str | None:
     """Why the gateway must not start like this; None where it may."""
-    if settings.auth == "required":
-        return "QUANTD_AUTH=required: this version has no keys yet; accepted: off, on a loopback address"
-    if not _loopback(host):
-        return f"QUANTD_AUTH=off is refused on {host}: anybody could use it; accepted: a loopback address"
-    return None
+    if settings.auth == "required" or _loopback(host):
+        return None
+    return (
+        f"QUANTD_AUTH=off is refused on {host}: anybody could use it; accepted: a loopback address, or "
+        "QUANTD_AUTH=required and keys from `quantd keys create`"
+    )
 
 
 def _loopback(host: str) -> bool:

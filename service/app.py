@@ -9,6 +9,7 @@ from jobs.settings import Settings
 from service import artifacts, health, jobs, pages, problems, quantize, uploads
 from service.context import make_context
 from service.edge import Edge
+from service.guard import Guard
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -30,5 +31,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for module in (uploads, jobs, quantize, artifacts, health, pages):
         app.include_router(module.router)
     problems.install(app)
-    app.add_middleware(Edge)
+    app.add_middleware(Guard)
+    app.add_middleware(Edge)  # the outermost: it counts what the guard refuses, too
     return app

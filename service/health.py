@@ -3,13 +3,13 @@
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from jobs.errors import Unavailable
 from quant.spec import capabilities
-from service.context import Ctx
+from service.context import Context, Ctx
 from service.problems import RESPONSES
 
 LIMITS = {"max_model_bytes", "max_dataset_bytes", "job_timeout_s", "job_memory_bytes"}
@@ -30,8 +30,9 @@ def livez() -> Health:
 
 
 @router.get("/readyz")
-def readyz(context: Ctx) -> Health:
+def readyz(request: Request) -> Health:
     """The record store and the object store answer; a 503 names the part that does not."""
+    context: Context = request.app.state.context
     for name, part in (("record store", context.records), ("object store", context.blobs)):
         try:
             part.ping()
@@ -41,7 +42,7 @@ def readyz(context: Ctx) -> Health:
 
 
 @router.get("/metrics", response_class=Response)
-def metrics() -> Response:
+def metrics(_: Ctx) -> Response:
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -106,12 +106,7 @@ def list_jobs(
     status: Status | None = None,
     tag: Annotated[str | None, Query(pattern="^[^:]+:.*$", description="key:value")] = None,
 ) -> JobPage:
-    key, _, value = (tag or "").partition(":")
-
-    def wanted(job: Job) -> bool:
-        return status in (None, job.status) and (tag is None or job.tags.get(key) == value)
-
-    jobs, following = context.records.jobs(context.tenant, limit, cursor, wanted)
+    jobs, following = context.records.jobs(context.tenant, limit, cursor, status, tag)
     return JobPage(items=[_view(job) for job in jobs], next_cursor=following)
 
 
@@ -173,8 +168,13 @@ def _submit(context: Context, body: JobIn, idempotency_key: str | None) -> Job:
     for dataset in datasets.values():
         records.upload("dataset", dataset, tenant)
     fingerprint = hashlib.sha256(json.dumps(body.model_dump(), sort_keys=True).encode()).hexdigest()
-    job = Job(id=new_id("job"), tenant=tenant, status=Status.QUEUED, created_at=now(), **body.model_dump())
-    stored = records.create_job(job, (idempotency_key, fingerprint) if idempotency_key else None)
+    caller = context.caller
+    job = Job(
+        id=new_id("job"), tenant=tenant, status=Status.QUEUED, created_at=now(), api_key=caller.key_id,
+        **body.model_dump(),
+    )  # fmt: skip
+    idempotency = (idempotency_key, fingerprint) if idempotency_key else None
+    stored = records.create_job(job, idempotency, caller.allowance.open_jobs)
     if stored.id == job.id:
         with contextlib.suppress(OperationalError):  # the job is recorded: a worker finds it standing still
             send(context.queue, job.id)

@@ -28,9 +28,11 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 """Documented on every endpoint."""
 _HTTP_ERRORS: dict[int, type[QuantdError]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
 
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "5"}, 503: {"Retry-After": "2"}}
+
 
 def respond(problem: Problem) -> Response:
-    headers = {"Retry-After": "2"} if problem.status == 503 else None
+    headers = _HEADERS.get(problem.status)
     return Response(problem.model_dump_json(), problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -85,7 +87,12 @@ def _methods(request: Request) -> list[str]:
 
 
 async def _away(request: Request, error: Exception) -> Response:
-    log.warning("a part is away", path=request.url.path, error=str(error))
+    return away(request.url.path, error)
+
+
+def away(path: str, error: Exception) -> Response:
+    """The answer where Redis or the object store cannot be reached."""
+    log.warning("a part is away", path=path, error=str(error))
     detail = "the record store or the object store cannot be reached; try again"
     return respond(make_problem("service.unavailable", "A part of the service is away", detail))
 

@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from jobs.errors import BadRequest
-from jobs.records import Kind
+from jobs.names import Kind
 from service.context import Context, Ctx
 from service.documents import SPEC_BYTES, read_spec
 from service.jobs import IdempotencyKey, JobIn, JobOut, Prefer, check_spec, submit

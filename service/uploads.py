@@ -10,9 +10,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from jobs.blobs import CHUNK, Stored
-from jobs.errors import BadRequest
+from jobs.errors import BadRequest, StorageFull
 from jobs.job import Upload, new_id, now
-from jobs.records import Kind
+from jobs.names import Kind
 from quant.errors import UnreadableDataset
 from service.context import Context, Ctx
 from service.digests import sent_sha256
@@ -138,6 +138,7 @@ async def store_upload(
     """
     settings = context.settings
     limit = settings.max_model_bytes if kind == "model" else settings.max_dataset_bytes
+    await run_in_threadpool(_check_room, context)
     upload_id = new_id(kind)
     key = f"{context.tenant}/{kind}s/{upload_id}"
     check = model_format if kind == "model" else check_dataset
@@ -182,12 +183,27 @@ def _record(
         raise
     upload = Upload(
         id=upload_id, tenant=context.tenant, key=key, sha256=stored.sha256, size=stored.size,
-        filename=filename, created_at=now(), **described,
+        filename=filename, created_at=now(), api_key=context.caller.key_id, **described,
     )  # fmt: skip
-    kept, created = context.records.add_upload(kind, upload)
+    try:
+        kept, created = context.records.add_upload(kind, upload, context.caller.allowance.stored)
+    except StorageFull:
+        context.blobs.delete(key)
+        raise
     if not created:
         context.blobs.delete(key)
     return kept, created
+
+
+def _check_room(context: Context) -> None:
+    """Refuse what has no room before it comes; what came is counted when it is recorded.
+
+    Raises:
+        StorageFull: the API key's bytes are all taken.
+    """
+    limit, taken = context.caller.allowance.stored, context.records.stored_bytes(context.caller.key_id)
+    if limit is not None and taken >= limit:
+        raise StorageFull(f"the {limit} bytes of this API key are taken; delete something")
 
 
 def _describe(context: Context, kind: Kind, key: str, stored: Stored) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 import json
 import os
 import signal
+import time
 from itertools import pairwise
 
 import pytest
 import redis
 
-from jobs.errors import Conflict, IdempotencyMismatch, NotFound
+from jobs.errors import Conflict, IdempotencyMismatch, NotFound, StorageFull, TooManyJobs
 from jobs.job import FINAL, Job, Progress, Stage, Status, Upload, new_id, now
-from jobs.records import Records, events_key
+from jobs.names import events_key
+from jobs.records import Records
 from jobs.valkey import Valkey
 
 
@@ -22,24 +24,24 @@ def records(valkey):
     return Records(valkey.url)
 
 
-def add(records, kind="model", sha256="a" * 64, tenant="default"):
+def add(records, kind="model", sha256="a" * 64, tenant="default", limit=None, **fields):
     upload_id = new_id(kind)
     upload = Upload(
-        id=upload_id, tenant=tenant, key=f"{tenant}/{kind}s/{upload_id}", sha256=sha256, size=1, filename=None,
-        created_at=now(), format="onnx",
+        id=upload_id, tenant=tenant, key=f"{tenant}/{kind}s/{upload_id}", sha256=sha256, filename=None,
+        created_at=now(), format="onnx", **{"size": 1, **fields},
     )  # fmt: skip
-    return records.add_upload(kind, upload)
+    return records.add_upload(kind, upload, limit)
 
 
-def queued(records, idempotency=None, tenant="default", **fields):
+def queued(records, idempotency=None, tenant="default", open_jobs=None, **fields):
     fields = {"model": add(records, tenant=tenant)[0].id, **fields}
     job = Job(id=new_id("job"), tenant=tenant, status=Status.QUEUED, spec={}, created_at=now(), **fields)
-    return records.create_job(job, idempotency)
+    return records.create_job(job, idempotency, open_jobs)
 
 
-def in_state(records, status):
+def in_state(records, status, **fields):
     """A job that got into this state on the legal way."""
-    job = queued(records)
+    job = queued(records, **fields)
     if status == Status.CANCELLED:
         records.cancel(job)
     elif status != Status.QUEUED:
@@ -165,7 +167,7 @@ def test_only_an_ended_job_is_deleted(records):
 def test_pages_hold_every_job_once_newest_first(records, limit):
     ids = [queued(records, tags={"n": str(number % 2)}).id for number in range(7)]
     assert pages(records, limit) == sorted(ids, reverse=True)
-    assert pages(records, limit, lambda job: job.tags["n"] == "0") == sorted(ids[::2], reverse=True)
+    assert pages(records, limit, tag="n:0") == sorted(ids[::2], reverse=True)
 
 
 def test_a_page_goes_on_behind_a_cursor_that_is_gone(records):
@@ -177,10 +179,10 @@ def test_a_page_goes_on_behind_a_cursor_that_is_gone(records):
     assert [job.id for job in records.jobs("default", 2, cursor)[0]] == [min(job.id for job in jobs)]
 
 
-def pages(records, limit, wanted=lambda job: True):
+def pages(records, limit, **wanted):
     seen, cursor = [], None
     while True:
-        jobs, cursor = records.jobs("default", limit, cursor, wanted)
+        jobs, cursor = records.jobs("default", limit, cursor, **wanted)
         seen += [job.id for job in jobs]
         if cursor is None:
             return seen
@@ -202,3 +204,67 @@ def test_records_survive_a_kill_of_the_server(tmp_path):
         assert Records(again.url).job(job.id) == job
     finally:
         again.stop()
+
+
+@pytest.mark.parametrize("status", Status)
+def test_jobs_are_listed_by_their_status_and_tag(records, status):
+    jobs = {made: in_state(records, made, tags={"n": "1"}) for made in Status}
+    assert pages(records, 2, status=status) == [jobs[status].id]
+    assert pages(records, 2, status=status, tag="n:1") == [jobs[status].id]
+    assert pages(records, 2, status=status, tag="n:2") == []
+    assert pages(records, 2, tag="n:1") == sorted((job.id for job in jobs.values()), reverse=True)
+    if jobs[status].final:
+        records.delete_job(jobs[status])
+        assert pages(records, 2, status=status) == pages(records, 2, status=status, tag="n:1") == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7])
+def test_pages_by_status_and_tag_hold_every_job_once(records, limit):
+    ids = [queued(records, tags={"n": str(number % 2)}).id for number in range(7)]
+    records.cancel(records.job(ids[0]))
+    assert pages(records, limit, status=Status.QUEUED, tag="n:0") == sorted(ids[2::2], reverse=True)
+
+
+def test_the_queue_tells_its_depth_and_its_age(records):
+    assert records.depth() == (0, 0, None)
+    before = time.time()
+    first, second = queued(records), queued(records)
+    queued_, running, since = records.depth()
+    assert (queued_, running) == (2, 0)
+    assert before - 0.001 <= since <= time.time()
+    records.claim(first.id, "owner")
+    assert records.depth()[:2] == (1, 1)
+    records.finish(first.id, "owner", Status.FAILED, {})
+    records.cancel(second)
+    assert records.depth() == (0, 0, None)
+
+
+def test_a_key_has_no_more_open_jobs_than_it_may(records):
+    first = queued(records, api_key="k", open_jobs=2)
+    queued(records, api_key="k", open_jobs=2)
+    with pytest.raises(TooManyJobs):
+        queued(records, api_key="k", open_jobs=2)
+    queued(records, api_key="other", open_jobs=2)
+    records.claim(first.id, "owner")
+    for _ in range(2):  # what ends once counts once
+        records.finish(first.id, "owner", Status.SUCCEEDED, {})
+    queued(records, api_key="k", open_jobs=2)
+    with pytest.raises(TooManyJobs):
+        queued(records, api_key="k", open_jobs=2)
+
+
+def test_bytes_are_counted_once_and_given_back_once(records):
+    upload, _ = add(records, api_key="k", size=40, limit=100)
+    with pytest.raises(StorageFull, match="40 of the 100 bytes"):
+        add(records, sha256="b" * 64, api_key="k", size=61, limit=100)
+    assert add(records, api_key="k", size=40, limit=40) == (upload, False)
+    job = queued(records, model=upload.id, api_key="k")
+    records.claim(job.id, "owner")
+    artifact = {"name": "m", "size": 50, "sha256": "", "media_type": "", "key": ""}
+    records.finish(job.id, "owner", Status.SUCCEEDED, {"artifacts": [artifact]})
+    assert records.stored_bytes("k") == 90
+    ended = records.job(job.id)
+    for _ in range(2):
+        records.delete_job(ended)
+        records.delete_upload("model", upload)
+    assert records.stored_bytes("k") == 0

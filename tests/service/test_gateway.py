@@ -39,20 +39,14 @@ def test_every_endpoint_of_the_contract_is_published(endpoint):
     assert verb in json.loads(document())["paths"][path]
 
 
-@pytest.mark.parametrize(
-    ("environment", "host", "message"),
-    [
-        ({}, "0.0.0.0", "refused on 0.0.0.0"),
-        ({"QUANTD_AUTH": "required"}, "127.0.0.1", "no keys yet"),
-    ],
-)
-def test_the_gateway_refuses_to_start_open_to_strangers(environment, host, message):
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3", "example.org"])
+def test_the_gateway_refuses_to_start_open_to_strangers(host):
     done = subprocess.run(
         [sys.executable, "-m", "service", "--host", host, "--port", "0"],
-        env={"PATH": "", **environment}, capture_output=True, text=True, timeout=30, cwd=Path(__file__).parent,
+        env={"PATH": ""}, capture_output=True, text=True, timeout=30, cwd=Path(__file__).parent,
     )  # fmt: skip
     assert done.returncode == 3
-    assert message in done.stderr
+    assert f"refused on {host}" in done.stderr
 
 
 def test_capabilities_tell_what_a_spec_may_say(http):

@@ -1,0 +1,253 @@
+"""Without a key nothing is shown, with one its own tenant's things alone."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from jobs.stack import Stack
+from service.openapi import document
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    """A service that requires keys."""
+    with Stack(tmp_path_factory.mktemp("guarded"), settings={"QUANTD_AUTH": "required"}) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def quantd(guarded):
+    def run(*arguments, **environment):
+        done = subprocess.run(
+            [sys.executable, "-m", "client", *map(str, arguments)], capture_output=True, text=True, timeout=60,
+            env={**os.environ, "QUANTD_URL": guarded.url, **environment},
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def make_key(guarded, quantd):
+    def make(*options):
+        done = quantd("keys", "create", "--json", "--state-dir", guarded.folder, *options)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def client_of(guarded, make_key):
+    def connect(*options):
+        key = make_key(*options)["key"]
+        return httpx.Client(base_url=guarded.url, headers={"Authorization": f"Bearer {key}"}, timeout=90)
+
+    return connect
+
+
+@pytest.fixture(scope="module")
+def alice(client_of):
+    return client_of("--tenant", "alice")
+
+
+@pytest.fixture(scope="module")
+def bob(client_of):
+    return client_of("--tenant", "bob")
+
+
+@pytest.fixture(scope="module")
+def job(alice, examples):
+    """A job that alice ran."""
+    with (examples / "digits.onnx").open("rb") as model:
+        form = {"model": ("digits.onnx", model)}
+        response = alice.post(
+            "/v1/quantize", files=form, data={"preset": "int8-weights"}, headers={"Prefer": "wait=60"}
+        )
+    assert response.json()["status"] == "succeeded", response.text
+    return response.json()
+
+
+PUBLIC = {"/livez", "/readyz"}
+PATHS = [(verb, path) for path, verbs in json.loads(document())["paths"].items() for verb in verbs]
+
+
+@pytest.mark.parametrize(("verb", "path"), PATHS)
+@pytest.mark.parametrize(
+    "header", [None, "Bearer", "Bearer qd_x", f"Bearer qd_{'0' * 16}_{'A' * 43}", "Basic cWQ6eA=="]
+)
+def test_every_endpoint_but_health_needs_a_key(guarded, verb, path, header):
+    headers = {"Authorization": header} if header else {}
+    response = httpx.request(verb, guarded.url + path, headers=headers)
+    if path in PUBLIC:
+        assert response.status_code == 200
+        return
+    assert (response.status_code, response.json()["code"]) == (401, "auth.required")
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["x-request-id"]
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/nothing", "//v1/jobs", "/v1/jobs/", "/static/x"])
+def test_a_path_that_is_not_there_needs_a_key_too(guarded, path):
+    assert httpx.get(guarded.url + path).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json"])
+def test_the_public_pages_show_no_job(guarded, job, path):
+    page = httpx.get(guarded.url + path)
+    assert page.status_code == 200
+    assert job["id"] not in page.text
+
+
+def test_a_stranger_is_answered_before_any_body_came(guarded):
+    address = httpx.URL(guarded.url)
+    with socket.create_connection((address.host, address.port), timeout=10) as connection:
+        connection.sendall(b"POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
+
+
+def test_another_tenants_things_are_404(alice, bob, job):
+    artifact = alice.get(job["links"]["artifacts"]).json()["items"][0]["url"]
+    paths = {*job["links"].values(), artifact, f"/v1/models/{job['model']}"}
+    paths -= {job["links"]["cancel"]}
+    for path in paths:
+        assert alice.get(path).status_code == 200, path
+        refused = bob.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (404, "not_found"), path
+    for verb, path in (("POST", job["links"]["cancel"]), ("DELETE", job["links"]["self"])):
+        assert bob.request(verb, path).status_code == 404
+    assert bob.delete(f"/v1/models/{job['model']}").status_code == 404
+    assert bob.post("/v1/jobs", json={"model": job["model"], "spec": {"preset": "int8-weights"}}).status_code == 404
+    for path in ("/v1/jobs", "/v1/models", "/v1/datasets"):
+        assert bob.get(path).json()["items"] == []
+    assert [item["id"] for item in alice.get("/v1/jobs").json()["items"]] == [job["id"]]
+
+
+def test_equal_bytes_of_two_tenants_are_two_models(alice, bob, job, examples):
+    theirs = bob.post("/v1/models", content=(examples / "digits.onnx").read_bytes())
+    assert theirs.status_code == 201  # 200 would tell that somebody has it
+    assert theirs.json()["id"] != job["model"]
+
+
+def test_a_key_does_what_its_scopes_say(client_of, job, examples):
+    reader, writer = (client_of("--tenant", "alice", "--scope", scope) for scope in ("read", "write"))
+    assert reader.get(job["links"]["self"]).status_code == 200
+    for verb, path in (("POST", "/v1/models"), ("POST", "/v1/jobs"), ("DELETE", job["links"]["self"])):
+        refused = reader.request(verb, path)
+        assert (refused.status_code, refused.json()["code"]) == (403, "auth.scope")
+    assert writer.get(job["links"]["self"]).status_code == 403
+    assert writer.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).status_code == 200
+
+
+def test_a_revoked_key_is_refused_at_once(guarded, quantd, make_key):
+    made = make_key("--tenant", "carol", "--name", "ci")
+    client = httpx.Client(base_url=guarded.url, headers={"Authorization": f"Bearer {made['key']}"})
+    assert client.get("/v1/jobs").status_code == 200
+    assert quantd("keys", "revoke", made["id"], "--state-dir", guarded.folder).returncode == 0
+    assert client.get("/v1/jobs").status_code == 401
+    listed = json.loads(quantd("keys", "list", "--json", "--state-dir", guarded.folder).stdout)
+    (shown,) = [key for key in listed if key["id"] == made["id"]]
+    assert (shown["name"], shown["tenant"], bool(shown["revoked_at"])) == ("ci", "carol", True)
+    assert made["key"] not in json.dumps(listed)
+    assert "sha256" not in shown
+
+
+def test_the_command_sends_its_key(quantd, make_key):
+    key = make_key()["key"]
+    assert quantd("jobs", "list", QUANTD_API_KEY=key).returncode == 0
+    refused = quantd("jobs", "list")
+    assert refused.returncode == 3
+    assert "Authorization" in refused.stderr
+
+
+def test_keys_are_made_while_the_service_is_down_and_wrong_usage_is_exit_3(tmp_path, quantd):
+    assert (
+        quantd("keys", "list", QUANTD_REDIS_URL="redis://127.0.0.1:9", QUANTD_STATE_DIR=str(tmp_path)).returncode == 4
+    )
+    assert quantd("keys", "create", "--tenant", "../x", "--state-dir", tmp_path).returncode == 3
+    assert quantd("keys", "revoke", "nobody", "--state-dir", tmp_path).returncode == 3
+    text = quantd("keys", "create", "--state-dir", tmp_path).stdout.strip()
+    with Stack(tmp_path, settings={"QUANTD_AUTH": "required"}) as stack:
+        assert httpx.get(f"{stack.url}/v1/jobs", headers={"Authorization": f"Bearer {text}"}).status_code == 200
+
+
+def test_keys_are_kept_out_of_the_logs(guarded, make_key):
+    key = make_key()["key"]
+    httpx.get(f"{guarded.url}/v1/jobs", headers={"Authorization": f"Bearer {key}"})
+    logs = [path.read_text() for path in guarded.folder.glob("*.log")]
+    assert logs
+    assert not [log for log in logs if key in log]
+
+
+def test_a_key_that_asks_too_often_waits(client_of, alice):
+    client = client_of("--tenant", "dave", "--rate", "3")
+    answers = [client.get("/v1/jobs") for _ in range(5)]
+    assert {answer.status_code for answer in answers[:3]} == {200}
+    assert {answer.status_code for answer in answers[3:]} <= {200, 429}  # the minute may have turned
+    assert answers[0].headers["ratelimit-policy"] == '"requests";q=3;w=60'
+    left = [re.fullmatch(r'"requests";r=(\d);t=(\d+)', answer.headers["ratelimit"]) for answer in answers]
+    assert all(1 <= int(found.group(2)) <= 60 for found in left)
+    for answer, found in zip(answers, left, strict=True):
+        if answer.status_code == 429:
+            assert answer.json()["code"] == "rate.limited"
+            assert (answer.headers["retry-after"], found.group(1)) == (found.group(2), "0")
+    assert alice.get("/v1/jobs").status_code == 200
+
+
+def test_a_key_stores_as_much_as_it_may(client_of, examples):
+    data = (examples / "digits.onnx").read_bytes()
+    client = client_of("--tenant", "erin", "--max-bytes", str(len(data) + 100))
+    first = client.post("/v1/models", content=data)
+    assert first.status_code == 201
+    other = data + b"\x32\x00"
+    refused = client.post("/v1/models", content=other)
+    assert (refused.status_code, refused.json()["code"]) == (413, "quota.stored_bytes")
+    assert client.post("/v1/models", content=data).status_code == 200
+    assert len(client.get("/v1/models").json()["items"]) == 1
+    assert client.delete(first.headers["location"]).status_code == 204
+    assert client.post("/v1/models", content=other).status_code == 201
+
+
+def test_what_a_refused_upload_brought_is_not_kept(client_of, guarded, examples):
+    data = (examples / "digits.onnx").read_bytes()
+    client = client_of("--tenant", "frank", "--max-bytes", "1000")
+    assert client.post("/v1/models", content=data).status_code == 413
+    assert [path for path in guarded.folder.glob("store/frank/**/*") if path.is_file()] == []
+
+
+def test_artifacts_count_and_are_given_back(client_of, examples):
+    client = client_of("--tenant", "grace", "--max-bytes", "300000")
+    with (examples / "digits.onnx").open("rb") as model:
+        job = client.post(
+            "/v1/quantize", files={"model": model}, data={"preset": "int8-weights"}, headers={"Prefer": "wait=60"}
+        ).json()
+    made = sum(item["size"] for item in client.get(job["links"]["artifacts"]).json()["items"])
+    assert (examples / "digits.onnx").stat().st_size < 300000 <= (examples / "digits.onnx").stat().st_size + made
+    more = (examples / "digits_calibration.npz").read_bytes()
+    assert client.post("/v1/datasets", content=more).status_code == 413
+    assert client.delete(job["links"]["self"]).status_code == 204
+    assert client.post("/v1/datasets", content=more).status_code == 201
+
+
+def test_a_key_has_as_many_open_jobs_as_it_may(guarded, client_of, examples):
+    client = client_of("--tenant", "heidi", "--max-jobs", "2")
+    model = client.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"]
+    body = {"model": model, "spec": {"preset": "int8-weights"}}
+    os.kill(guarded.pid("worker"), signal.SIGSTOP)
+    try:
+        first, _ = (client.post("/v1/jobs", json=body) for _ in range(2))
+        refused = client.post("/v1/jobs", json=body)
+        assert (refused.status_code, refused.json()["code"]) == (429, "quota.open_jobs")
+        assert refused.headers["retry-after"]
+        assert client.post(first.json()["links"]["cancel"]).status_code == 202
+        assert client.post("/v1/jobs", json=body).status_code == 202
+    finally:
+        os.kill(guarded.pid("worker"), signal.SIGCONT)
