@@ -18,6 +18,7 @@ QuantdError
     └── WorkerFailure
         ├── WorkerCrashed         worker.crashed
         ├── WorkerOutOfMemory     worker.out_of_memory
+        ├── WorkerOutOfDisk       worker.out_of_disk
         └── WorkerTimeout         worker.timeout
 """
 
@@ -95,6 +96,11 @@ class WorkerCrashed(WorkerFailure):
 class WorkerOutOfMemory(WorkerFailure):
     code = "worker.out_of_memory"
     title = "The job needed more memory than it may have"
+
+
+class WorkerOutOfDisk(WorkerFailure):
+    code = "worker.out_of_disk"
+    title = "The job needed more space on disk than it may have"
 
 
 class WorkerTimeout(WorkerFailure):

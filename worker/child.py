@@ -1,4 +1,4 @@
-"""The child process of a job: in its own folder, with a clean environment, read line by line, killed as a group."""
+"""The child process of a job: in a sandbox and a folder of its own, read line by line, killed as a group."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from jobs.errors import WorkerCrashed, WorkerFailure, WorkerOutOfMemory, WorkerTimeout
+from jobs.errors import WorkerCrashed, WorkerFailure, WorkerOutOfDisk, WorkerOutOfMemory, WorkerTimeout
 from worker.protocol import Line, read_line
 
 TICK_S = 0.5
@@ -26,28 +26,31 @@ _OUT_OF_MEMORY = re.compile(
     rb"|pthread_create failed|Memory allocation (still )?failed"
 )
 """How Python, NumPy, C++ and the loader say that RLIMIT_AS is reached."""
+_OUT_OF_DISK = re.compile(rb"No space left on device|File too large|Disk quota exceeded")
+SANDBOX = (sys.executable, "-P", "-m", "worker.sandbox")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a job may take: bytes of address space (and of one file), seconds by the clock, threads."""
+    """What a job may take: bytes of address space, seconds by the clock, threads, bytes of files that it writes."""
 
     memory: int
     timeout_s: float
     threads: int
+    disk: int
 
 
 class Child:
     """`command` under limits; iterate it for the events it writes, None at least each half second."""
 
     def __init__(self, command: Sequence[str], folder: Path, limits: Limits) -> None:
-        self._limits = limits
+        self._folder, self._limits = folder, limits
         self._deadline = time.monotonic() + limits.timeout_s
         self._errors = (folder / "stderr.log").open("w+b")
-        cpu_s = int(limits.timeout_s * (os.cpu_count() or 1)) + 1
-        given = [str(number) for number in (limits.memory, cpu_s, limits.memory)]
+        for name in ("out", "tmp"):
+            (folder / name).mkdir()
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "worker.sandbox", *given, "--", *command],
+            [*SANDBOX, *_bounds(folder, limits), "--", *command],
             cwd=folder, env=_environment(folder, limits.threads), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=self._errors, start_new_session=True,
         )  # fmt: skip
@@ -73,7 +76,7 @@ class Child:
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
             while True:
-                self._check_time()
+                self._check()
                 if not selector.select(TICK_S):
                     if self._process.poll() is not None:  # a grandchild holds the pipe open
                         return
@@ -96,6 +99,8 @@ class Child:
         if _OUT_OF_MEMORY.search(self.stderr()):
             limit = self._limits.memory
             return WorkerOutOfMemory(f"the job's process needs more than the {limit} bytes it may have")
+        if _OUT_OF_DISK.search(self.stderr()):
+            return self._too_much_disk()
         if code == -signal.SIGXCPU:
             return WorkerTimeout(f"the job used more than {self._limits.timeout_s:g} s of processor time a core")
         return WorkerCrashed(
@@ -108,15 +113,56 @@ class Child:
         self._errors.seek(max(size - CHUNK, 0))
         return self._errors.read(CHUNK)
 
-    def _check_time(self) -> None:
+    def _check(self) -> None:
         if time.monotonic() > self._deadline:
             raise WorkerTimeout(f"the job ran for more than {self._limits.timeout_s:g} s and was stopped")
+        if _written(self._folder, self._process.pid) > self._limits.disk:
+            raise self._too_much_disk()
+
+    def _too_much_disk(self) -> WorkerOutOfDisk:
+        return WorkerOutOfDisk(
+            f"the job's files need more space than there is, or than the {self._limits.disk} bytes they may have"
+        )
 
     def _kill(self) -> None:
         """Kill the whole group: what the child has started itself, too."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+
+def isolation(folder: Path, limits: Limits) -> tuple[str, ...]:
+    """What a child in `folder` is kept from on this machine, by name."""
+    for name in ("out", "tmp"):
+        (folder / name).mkdir()
+    command = [*SANDBOX, *_bounds(folder, limits)]
+    told = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
+    return tuple(told.decode().split())
+
+
+def _bounds(folder: Path, limits: Limits) -> list[str]:
+    cpu_s = int(limits.timeout_s * (os.cpu_count() or 1)) + 1
+    return [str(folder), *(str(number) for number in (limits.memory, cpu_s, limits.disk))]
+
+
+def _written(folder: Path, pid: int) -> int:
+    """Bytes on disk of what the child wrote, with files that it has removed and still holds open."""
+    used = 0
+    for top in (folder / "out", folder / "tmp"):
+        for parent, _, names in os.walk(top):
+            used += sum(_size(os.path.join(parent, name)) for name in names)
+    with contextlib.suppress(OSError):  # it has ended
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                used += _size(entry.path, follow=True) if os.readlink(entry.path).endswith(" (deleted)") else 0
+    return used
+
+
+def _size(path: str, follow: bool = False) -> int:
+    try:
+        return os.stat(path, follow_symlinks=follow).st_blocks * 512
+    except OSError:  # removed meanwhile
+        return 0
 
 
 def _environment(folder: Path, threads: int) -> dict[str, str]:
@@ -126,8 +172,8 @@ def _environment(folder: Path, threads: int) -> dict[str, str]:
     return {
         **kept,
         **dict.fromkeys(pools, str(threads)),
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
+        "HOME": str(folder / "tmp"),
+        "TMPDIR": str(folder / "tmp"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

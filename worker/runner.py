@@ -45,7 +45,7 @@ class Runner:
 
     def __init__(self, settings: Settings, command: tuple[str, ...] = QUANT, concurrency: int = 1) -> None:
         threads = max(len(os.sched_getaffinity(0)) // concurrency, 1)
-        self._limits = Limits(settings.job_memory_bytes, settings.job_timeout_s, threads)
+        self._limits = Limits(settings.job_memory_bytes, settings.job_timeout_s, threads, settings.job_memory_bytes)
         self._command = command
         self._records, self._blobs = Records(settings.redis_url), Blobs(settings.store_url)
 

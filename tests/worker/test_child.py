@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
+from jobs.errors import WorkerCrashed, WorkerOutOfDisk, WorkerOutOfMemory, WorkerTimeout
 from worker.child import Child, Limits
 from worker.protocol import Told
 
@@ -16,7 +16,7 @@ MEMORY = 2 << 30
 
 
 def child(tmp_path, code, memory=MEMORY, timeout_s=20):
-    return Child([sys.executable, "-c", code], tmp_path, Limits(memory, timeout_s, threads=2))
+    return Child([sys.executable, "-c", code], tmp_path, Limits(memory, timeout_s, threads=2, disk=memory))
 
 
 def says(message):
@@ -49,6 +49,14 @@ def test_a_child_that_closes_its_output_and_goes_on_is_stopped(tmp_path, monkeyp
     assert "closed its output" in failure.detail
 
 
+@pytest.fixture
+def _no_seccomp(monkeypatch):
+    """As on a system without libseccomp: there a child can start others."""
+    code = "from worker import sandbox; sandbox.pyseccomp = None; sandbox.main()"
+    monkeypatch.setattr("worker.child.SANDBOX", (sys.executable, "-c", code))
+
+
+@pytest.mark.usefixtures("_no_seccomp")
 def test_a_grandchild_that_holds_the_output_does_not_hold_the_job(tmp_path):
     sleeper = "import subprocess, sys, os; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
     started = time.monotonic()
@@ -83,6 +91,7 @@ def test_a_child_over_its_time_is_stopped(tmp_path):
     assert not alive(running.pid)
 
 
+@pytest.mark.usefixtures("_no_seccomp")
 def test_what_the_child_started_is_killed_with_it(tmp_path):
     start = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
     with child(tmp_path, f"{start}; {says('p.pid')}; time.sleep(60)") as running:
@@ -100,7 +109,7 @@ def test_the_environment_holds_nothing_of_the_workers(tmp_path, monkeypatch):
     ((event,), _) = ended(tmp_path, "import os; " + says("json.dumps(dict(os.environ))"))
     environment = json.loads(event.message)
     assert "secret" not in event.message
-    assert environment["HOME"] == environment["TMPDIR"] == str(tmp_path)
+    assert environment["HOME"] == environment["TMPDIR"] == str(tmp_path / "tmp")
     assert environment["OMP_NUM_THREADS"] == environment["OPENBLAS_NUM_THREADS"] == "2"
 
 
@@ -110,9 +119,26 @@ def test_the_child_works_in_its_own_folder_and_can_gain_no_privileges(tmp_path):
     assert event.message == str((str(tmp_path), True))
 
 
-def test_a_file_cannot_grow_beyond_the_limit(tmp_path):
-    _, failure = ended(tmp_path, "f = open('big', 'wb'); f.truncate(3 << 30)")
-    assert isinstance(failure, WorkerCrashed)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('out/big', 'wb').truncate(3 << 30)",
+        "[open(f'tmp/{n}', 'wb').write(b'x' * (1 << 20)) for n in range(40)]; time.sleep(60)",
+        "f = [tempfile.TemporaryFile() for _ in range(40)]; [g.write(b'x' * (1 << 20)) for g in f]; time.sleep(60)",
+    ],
+    ids=["one_file", "many_files", "removed_files"],
+)
+def test_more_space_on_disk_than_allowed_is_out_of_disk(tmp_path, code):
+    small = Limits(memory=MEMORY, timeout_s=20, threads=2, disk=32 << 20)
+    with Child([sys.executable, "-c", f"import tempfile, time; {code}"], tmp_path, small) as running:
+        try:
+            list(running)
+            failure = running.failure()
+        except WorkerOutOfDisk as error:
+            failure = error
+    assert isinstance(failure, WorkerOutOfDisk)
+    assert str(32 << 20) in failure.detail
+    assert not alive(running.pid)
 
 
 def alive(pid):
