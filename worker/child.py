@@ -1,21 +1,24 @@
 """The child process of a job: in a sandbox and a folder of its own, read line by line, killed as a group."""
 
 import contextlib
+import json
 import os
 import re
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from jobs.errors import WorkerCrashed, WorkerFailure, WorkerOutOfDisk, WorkerOutOfMemory, WorkerTimeout
 from worker.protocol import Line, read_line
+from worker.workspaces import bytes_written
 
 TICK_S = 0.5
 ENDS_WITHIN_S = 5.0
@@ -41,25 +44,28 @@ class Limits:
 
 
 class Child:
-    """`command` under limits; iterate it for the events it writes, None at least each half second."""
+    """`command` under limits in a folder that is removed with it; give it its job, then iterate it for the events
+    it writes, None at least each half second."""
 
     def __init__(self, command: Sequence[str], folder: Path, limits: Limits) -> None:
-        self._folder, self._limits = folder, limits
+        self.folder, self._limits = folder, limits
         self._deadline = time.monotonic() + limits.timeout_s
         self._errors = (folder / "stderr.log").open("w+b")
-        for name in ("out", "tmp"):
-            (folder / name).mkdir()
         self._process = subprocess.Popen(
-            [*SANDBOX, *_bounds(folder, limits), "--", *command],
-            cwd=folder, env=_environment(folder, limits.threads), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=self._errors, start_new_session=True,
+            sandboxed(command, folder, limits), cwd=folder, env=_environment(folder, limits.threads),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True,
         )  # fmt: skip
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._output = self._process.stdout
+        self._input, self._output = self._process.stdin, self._process.stdout
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
     def __enter__(self) -> Self:
         return self
@@ -67,9 +73,28 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._kill()
-        self._output.close()
-        self._errors.close()
+        self.close()
+
+    def begin(self, job: Mapping[str, Any]) -> None:
+        """Tell it what to do; its time counts from here."""
+        self._deadline = time.monotonic() + self._limits.timeout_s
+        with contextlib.suppress(BrokenPipeError):  # it has ended: `failure` tells why
+            self._input.write(json.dumps(job).encode() + b"\n")
+            self._input.close()
+
+    def kill(self) -> None:
+        """Kill the whole group: what the child has started itself, too."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def close(self) -> None:
+        """Kill it and remove its folder."""
+        self.kill()
+        for pipe in (self._input, self._output, self._errors):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def __iter__(self) -> Iterator[Line | None]:
         pending = b""
@@ -116,7 +141,7 @@ class Child:
     def _check(self) -> None:
         if time.monotonic() > self._deadline:
             raise WorkerTimeout(f"the job ran for more than {self._limits.timeout_s:g} s and was stopped")
-        if _written(self._folder, self._process.pid) > self._limits.disk:
+        if bytes_written(self.folder, self.pid) > self._limits.disk:
             raise self._too_much_disk()
 
     def _too_much_disk(self) -> WorkerOutOfDisk:
@@ -124,45 +149,11 @@ class Child:
             f"the job's files need more space than there is, or than the {self._limits.disk} bytes they may have"
         )
 
-    def _kill(self) -> None:
-        """Kill the whole group: what the child has started itself, too."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
 
-
-def isolation(folder: Path, limits: Limits) -> tuple[str, ...]:
-    """What a child in `folder` is kept from on this machine, by name."""
-    for name in ("out", "tmp"):
-        (folder / name).mkdir()
-    command = [*SANDBOX, *_bounds(folder, limits)]
-    told = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
-    return tuple(told.decode().split())
-
-
-def _bounds(folder: Path, limits: Limits) -> list[str]:
+def sandboxed(command: Sequence[str], folder: Path, limits: Limits) -> list[str]:
+    """The command that becomes `command` after it has given up what a job does not need."""
     cpu_s = int(limits.timeout_s * (os.cpu_count() or 1)) + 1
-    return [str(folder), *(str(number) for number in (limits.memory, cpu_s, limits.disk))]
-
-
-def _written(folder: Path, pid: int) -> int:
-    """Bytes on disk of what the child wrote, with files that it has removed and still holds open."""
-    used = 0
-    for top in (folder / "out", folder / "tmp"):
-        for parent, _, names in os.walk(top):
-            used += sum(_size(os.path.join(parent, name)) for name in names)
-    with contextlib.suppress(OSError):  # it has ended
-        for entry in os.scandir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                used += _size(entry.path, follow=True) if os.readlink(entry.path).endswith(" (deleted)") else 0
-    return used
-
-
-def _size(path: str, follow: bool = False) -> int:
-    try:
-        return os.stat(path, follow_symlinks=follow).st_blocks * 512
-    except OSError:  # removed meanwhile
-        return 0
+    return [*SANDBOX, str(folder), *map(str, (limits.memory, cpu_s, limits.disk)), "--", *command]
 
 
 def _environment(folder: Path, threads: int) -> dict[str, str]:

@@ -61,7 +61,9 @@ def queued(records, model):
 
 
 def run(settings, job_id, code):
-    Runner(settings, (sys.executable, "-c", code)).run(job_id)
+    runner = Runner(settings, (sys.executable, "-c", f"import sys; job = sys.stdin.readline()\n{code}"))
+    runner.run(job_id)
+    runner.close()
 
 
 def test_a_job_that_is_done_keeps_its_artifacts_by_their_digests(service):

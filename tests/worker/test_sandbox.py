@@ -8,7 +8,8 @@ import tempfile
 
 import pytest
 
-from worker.child import Child, Limits, isolation
+from worker.child import Child, Limits
+from worker.warm import Warm
 
 LIMITS = Limits(memory=2 << 30, timeout_s=20, threads=2, disk=1 << 30)
 MISSING = {
@@ -20,21 +21,22 @@ MISSING = {
 
 
 @pytest.fixture
-def attempt(tmp_path):
+def attempt(folder):
     """Run an expression in a sandbox; what it gave, or the name of the exception."""
 
     def run(code):
-        (tmp_path / "given").write_text("input")
+        (folder / "given").write_text("input")
         script = (
             "import ctypes, os, pathlib, resource, socket, subprocess, sys, threading\n"
             f"try: result = repr({code})\n"
             "except BaseException as error: result = type(error).__name__\n"
             "pathlib.Path('out', 'result').write_text(result)"
         )
-        with Child([sys.executable, "-c", script], tmp_path, LIMITS) as child:
+        with Child([sys.executable, "-c", script], folder, LIMITS) as child:
             list(child)
-            assert (tmp_path / "out" / "result").exists(), child.stderr()
-        return (tmp_path / "out" / "result").read_text()
+            assert (folder / "out" / "result").exists(), child.stderr()
+            assert (folder / "given").read_text() == "input"
+            return (folder / "out" / "result").read_text()
 
     return run
 
@@ -44,16 +46,23 @@ def without(monkeypatch, *parts):
     monkeypatch.setattr("worker.child.SANDBOX", (sys.executable, "-c", code))
 
 
-def test_the_level_that_is_reached_is_told(tmp_path):
-    reached = isolation(tmp_path, LIMITS)
+@pytest.fixture
+def level():
+    warm = Warm((sys.executable, "-c", ""), LIMITS)
+    yield warm.isolation
+    warm.close()
+
+
+def test_the_level_that_is_reached_is_told(level):
+    reached = level()
     assert {"no_new_privileges", "resource_limits"} <= set(reached)
     assert any(part.startswith("landlock_") for part in reached)
     assert {"network_namespace", "seccomp"} <= set(reached)
 
 
-def test_the_level_without_a_part_is_told(tmp_path, monkeypatch):
+def test_the_level_without_a_part_is_told(level, monkeypatch):
     without(monkeypatch, "seccomp", "landlock", "network_namespace")
-    assert isolation(tmp_path, LIMITS) == ("no_new_privileges", "resource_limits")
+    assert level() == ("no_new_privileges", "resource_limits")
 
 
 @pytest.mark.parametrize("missing", [(), ("seccomp",), ("network_namespace",)])
@@ -86,10 +95,9 @@ def test_no_address_can_be_reached(attempt, monkeypatch, missing):
         "os.mkfifo('out/fifo')",
     ],
 )
-def test_nothing_is_opened_or_written_beside_its_own(attempt, monkeypatch, tmp_path, code, missing):
+def test_nothing_is_opened_or_written_beside_its_own(attempt, monkeypatch, code, missing):
     without(monkeypatch, *missing)
     assert attempt(code) in ("PermissionError", "OSError")
-    assert (tmp_path / "given").read_text() == "input"
 
 
 @pytest.mark.parametrize(
