@@ -17,12 +17,9 @@ class LocalJob:
         self, model: Path, spec: Mapping[str, Any], calibration: Path | None, evaluation: Path | None, out: Path
     ) -> None:
         out.mkdir(parents=True, exist_ok=True)
-        stored = out / "spec.json"
-        stored.write_text(json.dumps(spec))
-        self._command = [sys.executable, "-m", "quant", str(model), "--spec", str(stored), "--out", str(out)]
-        for role, path in (("--calibration", calibration), ("--evaluation", evaluation)):
-            if path is not None:
-                self._command += [role, str(path)]
+        files = {"model": model, "calibration": calibration, "evaluation": evaluation, "out": out}
+        paths = {role: str(path) for role, path in files.items() if path is not None}
+        self._job = json.dumps({**paths, "name": model.name, "spec": spec})
         for path in (model, calibration, evaluation):
             if path is not None and not path.is_file():
                 raise ClientError(f"{path}: no such file")
@@ -35,8 +32,12 @@ class LocalJob:
             JobFailed: the quantizer says why, or ended without a word.
             ClientError: the spec is not valid.
         """
-        with subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True) as process:
+        command = [sys.executable, "-m", "quant"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
             assert process.stdout is not None
+            process.stdin.write(self._job + "\n")
+            process.stdin.close()
             for line in process.stdout:
                 event = json.loads(line)
                 if event["event"] == "progress":

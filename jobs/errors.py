@@ -23,6 +23,7 @@ QuantdError
     └── WorkerFailure
         ├── WorkerCrashed         worker.crashed
         ├── WorkerOutOfMemory     worker.out_of_memory
+        ├── WorkerOutOfDisk       worker.out_of_disk
         └── WorkerTimeout         worker.timeout
 """
 
@@ -125,6 +126,11 @@ class WorkerCrashed(WorkerFailure):
 class WorkerOutOfMemory(WorkerFailure):
     code = "worker.out_of_memory"
     title = "The job needed more memory than it may have"
+
+
+class WorkerOutOfDisk(WorkerFailure):
+    code = "worker.out_of_disk"
+    title = "The job needed more space on disk than it may have"
 
 
 class WorkerTimeout(WorkerFailure):

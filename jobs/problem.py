@@ -24,6 +24,7 @@ STATUS: Mapping[str, int] = {
     "internal": 500,
     "worker.crashed": 500,
     "worker.out_of_memory": 500,
+    "worker.out_of_disk": 500,
     "worker.timeout": 500,
     "export.invalid": 500,
 }

@@ -1,26 +1,38 @@
 """`python -m quant`: one job in a process of its own, told in JSON lines on standard output.
 
+The job comes as one line of JSON on standard input, after everything that a job needs is loaded: `{"model": path,
+"name": str, "spec": {...}, "out": folder}` and, where there are such, `"calibration": path` and `"evaluation": path`.
 The last line is `{"event": "done", ...}` (exit 0) or `{"event": "error", ...}` (exit 1).
 """
 
-import argparse
 import json
+import mmap
+import os
 import sys
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from quant.errors import QuantdError
 from quant.pipeline import Inputs, quantize_model
 
+ROOM = 192 << 20
+"""Bytes of address space that scipy's libraries take, and some more."""
+
 
 def main() -> int:
-    options = _parser().parse_args()
-    spec = json.loads(options.spec.read_text())
-    inputs = Inputs(options.model, options.name or options.model.name, spec, options.calibration, options.evaluation)
-    options.out.mkdir(parents=True, exist_ok=True)
+    _load_libraries()
+    line = sys.stdin.readline()
+    return _run(json.loads(line)) if line else 0
+
+
+def _run(job: dict[str, Any]) -> int:
+    paths = {role: Path(job[role]) for role in ("model", "calibration", "evaluation") if role in job}
+    out = Path(job["out"])
+    out.mkdir(parents=True, exist_ok=True)
     try:
-        outcome = quantize_model(inputs, options.out, _progress)
+        outcome = quantize_model(Inputs(name=job["name"], spec=job["spec"], **paths), out, _progress)
     except QuantdError as error:
         faults = [asdict(fault) for fault in error.errors]
         _tell(
@@ -37,15 +49,18 @@ def main() -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m quant", description="Quantize one ONNX model.")
-    parser.add_argument("model", type=Path, help="the ONNX file")
-    parser.add_argument("--spec", type=Path, required=True, help="the spec as a JSON object")
-    parser.add_argument("--calibration", type=Path, help=".npz or .npy")
-    parser.add_argument("--evaluation", type=Path, help=".npz or .npy, with labels for top-1")
-    parser.add_argument("--out", type=Path, required=True, help="the folder for the artifacts")
-    parser.add_argument("--name", help="the model's name in the report")
-    return parser
+def _load_libraries() -> None:
+    """Load scipy while there is room for it.
+
+    Its OpenBLAS asks for memory again and again, for ever, where an address space limit leaves it none; with a thread
+    a core it asks for much, and its special functions use none of them.
+
+    Raises:
+        OSError: there is not enough memory.
+    """
+    mmap.mmap(-1, ROOM).close()
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's own OpenBLAS is loaded and keeps its threads
+    import_module("scipy.special")
 
 
 def _progress(stage: str, done: int, total: int, message: str) -> None:

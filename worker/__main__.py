@@ -45,6 +45,7 @@ def main() -> None:
         )  # fmt: skip
     finally:
         stopped.set()
+        runner.close()
 
 
 if __name__ == "__main__":

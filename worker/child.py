@@ -1,21 +1,24 @@
-"""The child process of a job: in its own folder, with a clean environment, read line by line, killed as a group."""
+"""The child process of a job: in a sandbox and a folder of its own, read line by line, killed as a group."""
 
 import contextlib
+import json
 import os
 import re
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from jobs.errors import WorkerCrashed, WorkerFailure, WorkerOutOfMemory, WorkerTimeout
+from jobs.errors import WorkerCrashed, WorkerFailure, WorkerOutOfDisk, WorkerOutOfMemory, WorkerTimeout
 from worker.protocol import Line, read_line
+from worker.workspaces import bytes_written
 
 TICK_S = 0.5
 ENDS_WITHIN_S = 5.0
@@ -26,37 +29,43 @@ _OUT_OF_MEMORY = re.compile(
     rb"|pthread_create failed|Memory allocation (still )?failed"
 )
 """How Python, NumPy, C++ and the loader say that RLIMIT_AS is reached."""
+_OUT_OF_DISK = re.compile(rb"No space left on device|File too large|Disk quota exceeded")
+SANDBOX = (sys.executable, "-P", "-m", "worker.sandbox")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a job may take: bytes of address space (and of one file), seconds by the clock, threads."""
+    """What a job may take: bytes of address space, seconds by the clock, threads, bytes of files that it writes."""
 
     memory: int
     timeout_s: float
     threads: int
+    disk: int
 
 
 class Child:
-    """`command` under limits; iterate it for the events it writes, None at least each half second."""
+    """`command` under limits in a folder that is removed with it; give it its job, then iterate it for the events
+    it writes, None at least each half second."""
 
     def __init__(self, command: Sequence[str], folder: Path, limits: Limits) -> None:
-        self._limits = limits
+        self.folder, self._limits = folder, limits
         self._deadline = time.monotonic() + limits.timeout_s
         self._errors = (folder / "stderr.log").open("w+b")
-        cpu_s = int(limits.timeout_s * (os.cpu_count() or 1)) + 1
-        given = [str(number) for number in (limits.memory, cpu_s, limits.memory)]
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "worker.sandbox", *given, "--", *command],
-            cwd=folder, env=_environment(folder, limits.threads), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=self._errors, start_new_session=True,
+            sandboxed(command, folder, limits), cwd=folder, env=_environment(folder, limits.threads),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True,
         )  # fmt: skip
+        assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._output = self._process.stdout
+        self._input, self._output = self._process.stdin, self._process.stdout
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
 
     def __enter__(self) -> Self:
         return self
@@ -64,16 +73,35 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._kill()
-        self._output.close()
-        self._errors.close()
+        self.close()
+
+    def begin(self, job: Mapping[str, Any]) -> None:
+        """Tell it what to do; its time counts from here."""
+        self._deadline = time.monotonic() + self._limits.timeout_s
+        with contextlib.suppress(BrokenPipeError):  # it has ended: `failure` tells why
+            self._input.write(json.dumps(job).encode() + b"\n")
+            self._input.close()
+
+    def kill(self) -> None:
+        """Kill the whole group: what the child has started itself, too."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def close(self) -> None:
+        """Kill it and remove its folder."""
+        self.kill()
+        for pipe in (self._input, self._output, self._errors):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def __iter__(self) -> Iterator[Line | None]:
         pending = b""
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
             while True:
-                self._check_time()
+                self._check()
                 if not selector.select(TICK_S):
                     if self._process.poll() is not None:  # a grandchild holds the pipe open
                         return
@@ -96,6 +124,8 @@ class Child:
         if _OUT_OF_MEMORY.search(self.stderr()):
             limit = self._limits.memory
             return WorkerOutOfMemory(f"the job's process needs more than the {limit} bytes it may have")
+        if _OUT_OF_DISK.search(self.stderr()):
+            return self._too_much_disk()
         if code == -signal.SIGXCPU:
             return WorkerTimeout(f"the job used more than {self._limits.timeout_s:g} s of processor time a core")
         return WorkerCrashed(
@@ -108,15 +138,22 @@ class Child:
         self._errors.seek(max(size - CHUNK, 0))
         return self._errors.read(CHUNK)
 
-    def _check_time(self) -> None:
+    def _check(self) -> None:
         if time.monotonic() > self._deadline:
             raise WorkerTimeout(f"the job ran for more than {self._limits.timeout_s:g} s and was stopped")
+        if bytes_written(self.folder, self.pid) > self._limits.disk:
+            raise self._too_much_disk()
 
-    def _kill(self) -> None:
-        """Kill the whole group: what the child has started itself, too."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+    def _too_much_disk(self) -> WorkerOutOfDisk:
+        return WorkerOutOfDisk(
+            f"the job's files need more space than there is, or than the {self._limits.disk} bytes they may have"
+        )
+
+
+def sandboxed(command: Sequence[str], folder: Path, limits: Limits) -> list[str]:
+    """The command that becomes `command` after it has given up what a job does not need."""
+    cpu_s = int(limits.timeout_s * (os.cpu_count() or 1)) + 1
+    return [*SANDBOX, str(folder), *map(str, (limits.memory, cpu_s, limits.disk)), "--", *command]
 
 
 def _environment(folder: Path, threads: int) -> dict[str, str]:
@@ -126,8 +163,8 @@ def _environment(folder: Path, threads: int) -> dict[str, str]:
     return {
         **kept,
         **dict.fromkeys(pools, str(threads)),
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
+        "HOME": str(folder / "tmp"),
+        "TMPDIR": str(folder / "tmp"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

@@ -2,12 +2,9 @@
 
 import contextlib
 import hashlib
-import json
 import os
 import secrets
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,7 @@ from quant.errors import QuantdError
 from worker.child import Child, Limits
 from worker.lease import Cancelled, Lease, Lost
 from worker.protocol import Done, Refused, Told
+from worker.warm import Warm
 
 log = structlog.get_logger()
 
@@ -45,8 +43,8 @@ class Runner:
 
     def __init__(self, settings: Settings, command: tuple[str, ...] = QUANT, concurrency: int = 1) -> None:
         threads = max(len(os.sched_getaffinity(0)) // concurrency, 1)
-        self._limits = Limits(settings.job_memory_bytes, settings.job_timeout_s, threads)
-        self._command = command
+        memory = settings.job_memory_bytes
+        self._children = Warm(command, Limits(memory, settings.job_timeout_s, threads, disk=memory))
         self._records, self._blobs = Records(settings.redis_url), Blobs(settings.store_url)
 
     def run(self, job_id: str) -> None:
@@ -65,6 +63,9 @@ class Runner:
         if self._records.finish(job.id, owner, status, fields):
             bound.info("job ended", status=status, error=fields.get("error"))
 
+    def close(self) -> None:
+        self._children.close()
+
     def requeue_stale(self) -> list[str]:
         return self._records.requeue_stale()
 
@@ -80,50 +81,45 @@ class Runner:
             return Status.FAILED, {"error": problem_of(error).model_dump()}
 
     def _run(self, job: Job, owner: str, lease: Lease) -> tuple[Status, dict[str, Any]]:
-        folder = Path(tempfile.mkdtemp(prefix="qd-job-"))
-        try:
-            command = self._fetch(job, folder, lease)
-            end = self._watch(job, owner, command, folder, lease)
+        with self._children.take() as child:
+            child.begin(self._fetch(job, child.folder, lease))
+            end = self._watch(job, owner, child, lease)
+            child.kill()  # what is looked at from here on changes no more
             if isinstance(end, Refused):
                 return Status.FAILED, {"error": end.problem.model_dump()}
-            artifacts = self._store(job, folder / "out", lease)
-            progress = Progress(fraction=1.0, done=len(artifacts), total=len(artifacts), message="").model_dump()
-            return Status.SUCCEEDED, {**end.model_dump(exclude={"event"}), "progress": progress, "artifacts": artifacts}
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            artifacts = self._store(job, child.folder / "out", lease)
+        progress = Progress(fraction=1.0, done=len(artifacts), total=len(artifacts), message="").model_dump()
+        return Status.SUCCEEDED, {**end.model_dump(exclude={"event"}), "progress": progress, "artifacts": artifacts}
 
-    def _fetch(self, job: Job, folder: Path, lease: Lease) -> list[str]:
-        """Put the job's inputs into its folder; the command that works on them."""
+    def _fetch(self, job: Job, folder: Path, lease: Lease) -> dict[str, Any]:
+        """Put the job's inputs into its folder; what its process is told of them."""
         model = self._records.upload("model", job.model)
         self._copy(model, folder / "model", lease)
-        (folder / "spec.json").write_text(json.dumps(job.spec))
-        name = model.filename or model.id
-        command = [*self._command, "model", "--spec", "spec.json", "--out", "out", f"--name={name}"]
+        told = {"model": "model", "name": model.filename or model.id, "spec": job.spec, "out": "out"}
         for role, upload_id in (("calibration", job.calibration), ("evaluation", job.evaluation)):
             if upload_id is not None:
                 self._copy(self._records.upload("dataset", upload_id), folder / role, lease)
-                command += [f"--{role}", role]
-        return command
+                told[role] = role
+        return told
 
     def _copy(self, upload: Upload, path: Path, lease: Lease) -> None:
         if self._blobs.fetch(upload.key, path, lease.check) != upload.sha256:
             raise DigestMismatch(f"{upload.id!r} is no longer what was uploaded; upload it again")
 
-    def _watch(self, job: Job, owner: str, command: list[str], folder: Path, lease: Lease) -> Done | Refused:
+    def _watch(self, job: Job, owner: str, child: Child, lease: Lease) -> Done | Refused:
         """Relay the child's progress until its last line, which is returned."""
         told = 0.0
         stage: Stage | None = None
-        with Child(command, folder, self._limits) as child:
-            for line in child:
-                lease.check()
-                if isinstance(line, Done | Refused):
-                    return line
-                if isinstance(line, Told) and (line.stage != stage or time.monotonic() - told > PROGRESS_EVERY_S):
-                    stage, told = line.stage, time.monotonic()
-                    self._relay(job, owner, line)
-            failure = child.failure()
-            log.error("child ended", job=job.id, detail=failure.detail, stderr=child.stderr().decode(errors="replace"))
-            raise failure
+        for line in child:
+            lease.check()
+            if isinstance(line, Done | Refused):
+                return line
+            if isinstance(line, Told) and (line.stage != stage or time.monotonic() - told > PROGRESS_EVERY_S):
+                stage, told = line.stage, time.monotonic()
+                self._relay(job, owner, line)
+        failure = child.failure()
+        log.error("child ended", job=job.id, detail=failure.detail, stderr=child.stderr().decode(errors="replace"))
+        raise failure
 
     def _relay(self, job: Job, owner: str, line: Told) -> None:
         with contextlib.suppress(redis.RedisError):  # as a lease that is not renewed: the job goes on

@@ -1,32 +1,147 @@
-"""Give up what a job does not need, then become it: `python -m worker.sandbox MEMORY CPU FILE_SIZE -- COMMAND...`.
+"""Give up what a job does not need, then become it: `python -m worker.sandbox FOLDER MEMORY CPU FILE_SIZE -- COMMAND`.
 
-Limits are in bytes and seconds. Run in the process that will be the job: limits that hold for all of its
-children, no new privileges, and death with the worker.
+Limits are in bytes and seconds. The command may read its FOLDER and the code that it is made of, and write to
+`out` and `tmp` below FOLDER; it reaches no network, starts no process, signals none and gains no privileges. What of
+this the kernel grants is told to it in QUANTD_SANDBOX; without a command it is printed.
 """
 
+import argparse
 import ctypes
 import os
 import resource
 import signal
 import sys
+from errno import ENOSYS, EPERM
+from importlib.util import find_spec
+from pathlib import Path
 
+from py_landlock import AccessFs, Landlock, LandlockDisabledError, LandlockNotAvailableError
+
+try:
+    import pyseccomp
+except RuntimeError:  # the system has no libseccomp
+    pyseccomp = None
+
+ENVIRONMENT = "QUANTD_SANDBOX"
+THREADS, FILES = 1024, 512
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+_CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_THREAD = 0x08000000, 0x10000000, 0x40000000, 0x00010000
+_CAPABILITY_VERSION_3 = 0x20080522
+_SYSTEM = (
+    "/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/proc/self", "/proc/cpuinfo", "/proc/meminfo",
+    "/proc/stat", "/proc/sys/vm/overcommit_memory", "/sys/devices/system", "/dev/urandom",
+)  # fmt: skip
+"""What the C library, NumPy, ONNX Runtime and torch read beside their own files."""
+_DENIED = (
+    # network; memory and queues that no limit counts
+    "socket", "socketpair", "shmget", "semget", "msgget", "mq_open", "memfd_create", "memfd_secret",
+    # other processes
+    "fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "tkill",
+    "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "setsid", "setpgid",
+    "setpriority", "ioprio_set",
+    # the machine, and the parts of the kernel that are attacked most
+    "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsmount",
+    "mknod", "mknodat", "name_to_handle_at", "open_by_handle_at", "bpf", "perf_event_open", "userfaultfd", "keyctl",
+    "add_key", "request_key", "io_uring_setup", "io_uring_enter", "io_uring_register", "personality", "reboot",
+    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "swapon", "swapoff", "acct",
+    "quotactl", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "syslog", "sethostname",
+    "setdomainname", "fanotify_init", "lookup_dcookie", "ioperm", "iopl", "modify_ldt", "vhangup", "setuid", "setgid",
+    "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "capset",
+)  # fmt: skip
 
 
 def main() -> None:
-    memory, cpu, file_size = (int(argument) for argument in sys.argv[1:4])
-    command = sys.argv[5:]
+    parser = argparse.ArgumentParser(prog="python -m worker.sandbox")
+    parser.add_argument("folder", type=Path)
+    for limit in ("memory", "cpu", "file_size"):
+        parser.add_argument(limit, type=int)
+    parser.add_argument("command", nargs="*")
+    given = parser.parse_args()
+    reached = enter(given.folder, given.memory, given.cpu, given.file_size)
+    if not given.command:
+        sys.stdout.write(" ".join(reached))
+        return
+    os.environ[ENVIRONMENT] = " ".join(reached)
+    os.execv(given.command[0], given.command)
+
+
+def enter(folder: Path, memory: int, cpu: int, file_size: int) -> list[str]:
+    """Give all of it up, for good; what was reached, by name."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    reached = ["no_new_privileges", *_leave_network(libc), *_restrict_files(folder)]
+    _drop_capabilities(libc)
+    reached += _restrict_calls()
     for limit, value in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, cpu),
         (resource.RLIMIT_FSIZE, file_size),
+        (resource.RLIMIT_NPROC, THREADS),
+        (resource.RLIMIT_NOFILE, FILES),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
-    os.execv(command[0], command)
+    return [*reached, "resource_limits"]
+
+
+def _leave_network(libc: ctypes.CDLL) -> list[str]:
+    """Into a network of its own, without an interface that is up; unprivileged, by a user namespace."""
+    own = _CLONE_NEWNET | _CLONE_NEWIPC
+    return ["network_namespace"] if libc.unshare(own) == 0 or libc.unshare(own | _CLONE_NEWUSER) == 0 else []
+
+
+def _restrict_files(folder: Path) -> list[str]:
+    """Read the folder and the code, write to `out` and `tmp`; no links are made, nothing else is opened."""
+    read = AccessFs.READ_FILE | AccessFs.READ_DIR
+    write = AccessFs.WRITE_FILE | AccessFs.TRUNCATE | AccessFs.MAKE_REG | AccessFs.MAKE_DIR
+    remove = AccessFs.REMOVE_FILE | AccessFs.REMOVE_DIR
+    rules = Landlock(strict=False)
+    try:
+        version = int(rules.abi_version)
+        rules.add_path_rule(folder, access=read)
+        rules.add_path_rule(folder / "out", folder / "tmp", access=read | write | remove)
+        for path in _code():
+            of_folders = AccessFs.READ_DIR if path.is_dir() else AccessFs(0)
+            rules.add_path_rule(path, access=AccessFs.READ_FILE | AccessFs.EXECUTE | of_folders)
+        rules.add_path_rule("/dev/null", access=AccessFs.READ_FILE | AccessFs.WRITE_FILE)
+        rules.apply()
+    except (LandlockNotAvailableError, LandlockDisabledError):
+        return []
+    return [f"landlock_{version}"]
+
+
+def _code() -> list[Path]:
+    """Where the interpreter, the libraries and the quantizer lie; not what else is in a checkout."""
+    paths = {*_SYSTEM, sys.prefix, sys.base_prefix, os.path.realpath(sys.executable)}
+    package = find_spec("quant")
+    paths.update(package.submodule_search_locations or [] if package else [])
+    return [Path(path) for path in sorted(paths) if os.path.exists(path)]
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> None:
+    """A worker that runs as root makes children that are root by name alone."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    libc.capset(header, (ctypes.c_uint32 * 6)())
+
+
+def _restrict_calls() -> list[str]:
+    """A filter of system calls, where there is libseccomp and the kernel has filters."""
+    if pyseccomp is None:
+        return []
+    calls, argument = pyseccomp.SyscallFilter(pyseccomp.ALLOW), pyseccomp.Arg
+    refused = pyseccomp.ERRNO(EPERM)
+    for name in _DENIED:
+        calls.add_rule(refused, name)
+    calls.add_rule(refused, "clone", argument(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0))
+    calls.add_rule(pyseccomp.ERRNO(ENOSYS), "clone3")  # its flags lie in memory; the C library then takes clone
+    for name, mine in (("kill", os.getpid()), ("tgkill", os.getpid()), ("prlimit64", 0)):
+        calls.add_rule(refused, name, argument(0, pyseccomp.NE, mine))
+    try:
+        calls.load()
+    except OSError:
+        return []
+    return ["seccomp"]
 
 
 if __name__ == "__main__":

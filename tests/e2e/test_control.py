@@ -44,13 +44,12 @@ def status(client, job):
 
 
 def child_of(pid, within_s=10):
-    """The process of the job that a worker is at, as soon as it is the quantizer (and no longer on its way there)."""
+    """The process of the job that a worker is at, as soon as it has its model (others wait for theirs)."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         for child in children(pid):
-            with contextlib.suppress(OSError):  # it is gone again
-                if Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")[2:4] == [b"-m", b"quant"]:
-                    return child
+            if Path(f"/proc/{child}/cwd/model").exists():
+                return child
         time.sleep(0.002)
     raise TimeoutError("the worker started no child")
 
@@ -108,6 +107,7 @@ def test_a_killed_child_fails_its_job_alone(own, client, ids):
     [
         ({"QUANTD_JOB_TIMEOUT_S": "0.2"}, "worker.timeout", "0.2 s"),
         ({"QUANTD_JOB_MEMORY_BYTES": str(150 << 20)}, "worker.out_of_memory", f"{150 << 20} bytes"),
+        ({"QUANTD_JOB_MEMORY_BYTES": str(300 << 20)}, "worker.out_of_memory", f"{300 << 20} bytes"),
     ],
 )
 def test_a_job_over_its_limits_fails_with_the_limit(tmp_path, examples, settings, code, detail):

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from jobs.errors import WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
+from jobs.errors import WorkerCrashed, WorkerOutOfDisk, WorkerOutOfMemory, WorkerTimeout
 from worker.child import Child, Limits
 from worker.protocol import Told
 
 MEMORY = 2 << 30
 
 
-def child(tmp_path, code, memory=MEMORY, timeout_s=20):
-    return Child([sys.executable, "-c", code], tmp_path, Limits(memory, timeout_s, threads=2))
+def child(folder, code, memory=MEMORY, timeout_s=20):
+    return Child([sys.executable, "-c", code], folder, Limits(memory, timeout_s, threads=2, disk=memory))
 
 
 def says(message):
@@ -25,67 +25,76 @@ def says(message):
     return f"import json; print(json.dumps({event}), flush=True)"
 
 
-def ended(tmp_path, code, **limits):
-    with child(tmp_path, code, **limits) as running:
+def ended(folder, code, **limits):
+    with child(folder, code, **limits) as running:
         events = [event for event in running if event is not None]
         return events, running.failure()
 
 
-def test_events_come_in_order_and_other_lines_do_not_count(tmp_path):
+def test_events_come_in_order_and_other_lines_do_not_count(folder):
     lines = ["noise", "[1]", '{"event": "magic"}', '{"event": "done"}', "x" * 3_000_000]
-    (tmp_path / "noise").write_text("\n".join(lines))
+    (folder / "noise").write_text("\n".join(lines))
     noise = "print(open('noise').read())"
-    events, _ = ended(tmp_path, f"{says(1)}; {noise}; {says(2)}")
+    events, _ = ended(folder, f"{says(1)}; {noise}; {says(2)}")
     assert [(type(event), event.message, event.progress.fraction) for event in events] == [
         (Told, "1", 0.5),
         (Told, "2", 0.5),
     ]
 
 
-def test_a_child_that_closes_its_output_and_goes_on_is_stopped(tmp_path, monkeypatch):
+def test_a_child_that_closes_its_output_and_goes_on_is_stopped(folder, monkeypatch):
     monkeypatch.setattr("worker.child.ENDS_WITHIN_S", 0.3)
-    _, failure = ended(tmp_path, "import os, time; os.close(1); time.sleep(60)")
+    _, failure = ended(folder, "import os, time; os.close(1); time.sleep(60)")
     assert isinstance(failure, WorkerCrashed)
     assert "closed its output" in failure.detail
 
 
-def test_a_grandchild_that_holds_the_output_does_not_hold_the_job(tmp_path):
+@pytest.fixture
+def _no_seccomp(monkeypatch):
+    """As on a system without libseccomp: there a child can start others."""
+    code = "from worker import sandbox; sandbox.pyseccomp = None; sandbox.main()"
+    monkeypatch.setattr("worker.child.SANDBOX", (sys.executable, "-c", code))
+
+
+@pytest.mark.usefixtures("_no_seccomp")
+def test_a_grandchild_that_holds_the_output_does_not_hold_the_job(folder):
     sleeper = "import subprocess, sys, os; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
     started = time.monotonic()
-    _, failure = ended(tmp_path, f"{sleeper}; os._exit(3)")
+    _, failure = ended(folder, f"{sleeper}; os._exit(3)")
     assert "status 3" in failure.detail
     assert time.monotonic() - started < 5
 
 
-def test_a_child_that_ends_without_a_word_has_crashed(tmp_path):
-    _, failure = ended(tmp_path, "import os; os._exit(7)")
+def test_a_child_that_ends_without_a_word_has_crashed(folder):
+    _, failure = ended(folder, "import os; os._exit(7)")
     assert isinstance(failure, WorkerCrashed)
     assert "status 7" in failure.detail
 
 
-def test_a_killed_child_has_crashed_by_its_signal(tmp_path):
-    _, failure = ended(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+def test_a_killed_child_has_crashed_by_its_signal(folder):
+    _, failure = ended(folder, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert isinstance(failure, WorkerCrashed)
     assert "SIGKILL" in failure.detail
 
 
-def test_more_memory_than_allowed_is_out_of_memory(tmp_path):
-    _, failure = ended(tmp_path, "b = bytearray(1 << 30)", memory=512 << 20)
+def test_more_memory_than_allowed_is_out_of_memory(folder):
+    _, failure = ended(folder, "b = bytearray(1 << 30)", memory=512 << 20)
     assert isinstance(failure, WorkerOutOfMemory)
 
 
-def test_a_child_over_its_time_is_stopped(tmp_path):
+def test_a_child_over_its_time_is_stopped(folder):
     with (
         pytest.raises(WorkerTimeout, match=r"more than 0\.5 s"),
-        child(tmp_path, "while True: pass", timeout_s=0.5) as running,
+        child(folder, "while True: pass", timeout_s=0.5) as running,
     ):
         list(running)
     assert not alive(running.pid)
 
 
-def test_what_the_child_started_is_killed_with_it(tmp_path):
+@pytest.mark.usefixtures("_no_seccomp")
+def test_what_the_child_started_is_killed_with_it(folder):
     start = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    with child(tmp_path, f"{start}; {says('p.pid')}; time.sleep(60)") as running:
+    with child(folder, f"{start}; {says('p.pid')}; time.sleep(60)") as running:
         grandchild = int(next(event for event in running if event is not None).message)
         assert alive(grandchild)
     deadline = time.monotonic() + 5
@@ -94,25 +103,42 @@ def test_what_the_child_started_is_killed_with_it(tmp_path):
     assert not alive(grandchild)
 
 
-def test_the_environment_holds_nothing_of_the_workers(tmp_path, monkeypatch):
+def test_the_environment_holds_nothing_of_the_workers(folder, monkeypatch):
     monkeypatch.setenv("QUANTD_REDIS_URL", "redis://:secret@host")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    ((event,), _) = ended(tmp_path, "import os; " + says("json.dumps(dict(os.environ))"))
+    ((event,), _) = ended(folder, "import os; " + says("json.dumps(dict(os.environ))"))
     environment = json.loads(event.message)
     assert "secret" not in event.message
-    assert environment["HOME"] == environment["TMPDIR"] == str(tmp_path)
+    assert environment["HOME"] == environment["TMPDIR"] == str(folder / "tmp")
     assert environment["OMP_NUM_THREADS"] == environment["OPENBLAS_NUM_THREADS"] == "2"
 
 
-def test_the_child_works_in_its_own_folder_and_can_gain_no_privileges(tmp_path):
+def test_the_child_works_in_its_own_folder_and_can_gain_no_privileges(folder):
     code = "import os; status = open('/proc/self/status').read(); "
-    ((event,), _) = ended(tmp_path, code + says(r"(os.getcwd(), 'NoNewPrivs:\t1' in status)"))
-    assert event.message == str((str(tmp_path), True))
+    ((event,), _) = ended(folder, code + says(r"(os.getcwd(), 'NoNewPrivs:\t1' in status)"))
+    assert event.message == str((str(folder), True))
 
 
-def test_a_file_cannot_grow_beyond_the_limit(tmp_path):
-    _, failure = ended(tmp_path, "f = open('big', 'wb'); f.truncate(3 << 30)")
-    assert isinstance(failure, WorkerCrashed)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('out/big', 'wb').truncate(3 << 30)",
+        "[open(f'tmp/{n}', 'wb').write(b'x' * (1 << 20)) for n in range(40)]; time.sleep(60)",
+        "f = [tempfile.TemporaryFile() for _ in range(40)]; [g.write(b'x' * (1 << 20)) for g in f]; time.sleep(60)",
+    ],
+    ids=["one_file", "many_files", "removed_files"],
+)
+def test_more_space_on_disk_than_allowed_is_out_of_disk(folder, code):
+    small = Limits(memory=MEMORY, timeout_s=20, threads=2, disk=32 << 20)
+    with Child([sys.executable, "-c", f"import tempfile, time; {code}"], folder, small) as running:
+        try:
+            list(running)
+            failure = running.failure()
+        except WorkerOutOfDisk as error:
+            failure = error
+    assert isinstance(failure, WorkerOutOfDisk)
+    assert str(32 << 20) in failure.detail
+    assert not alive(running.pid)
 
 
 def alive(pid):

@@ -14,7 +14,7 @@ from jobs.settings import Settings
 from jobs.valkey import Valkey
 from worker.runner import ARTIFACTS, Runner
 
-MAKES_ALL = f"import os; os.makedirs('out'); [open(f'out/{{n}}', 'w').write(n) for n in {list(ARTIFACTS)}]; "
+MAKES_ALL = f"[open(f'out/{{n}}', 'w').write(n) for n in {list(ARTIFACTS)}]; "
 SUMMARY = {
     "bytes_before": 100, "bytes_after": 30, "size_ratio": 0.3, "layers": 1, "quantized_layers": 1, "seconds": 0.5,
     **dict.fromkeys(
@@ -61,7 +61,9 @@ def queued(records, model):
 
 
 def run(settings, job_id, code):
-    Runner(settings, (sys.executable, "-c", code)).run(job_id)
+    runner = Runner(settings, (sys.executable, "-c", f"import sys; job = sys.stdin.readline()\n{code}"))
+    runner.run(job_id)
+    runner.close()
 
 
 def test_a_job_that_is_done_keeps_its_artifacts_by_their_digests(service):
