@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
+from quant import loops
 from quant.calibration import ActivationRange
 from quant.errors import NothingToQuantize
 from quant.export.qdq import BIAS_LIMIT
@@ -47,11 +48,16 @@ def quantize_layers(
     if not work:
         left = "".join(f"; {s.name!r} stays in float: {s.reason}" for s in skipped[:3])
         raise NothingToQuantize(f"no Conv, ConvTranspose, Gemm or MatMul with a constant float32 weight{left}")
+    compiled = loops.pay(sum(_rows(*one) for one in work), sum(layer.weight.size for layer, _ in work))
     quantized = []
     for done, (layer, section) in enumerate(work):
         progress(done, len(work), layer.name)
-        quantized.append(_quantize(layer, section))
+        quantized.append(_quantize(layer, section, compiled))
     return quantized, skipped
+
+
+def _rows(layer: Layer, section: Weights) -> int:
+    return layer.weight.shape[layer.axis] if section.granularity == "channel" else 1
 
 
 def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> QuantizedLayer:
@@ -74,8 +80,8 @@ def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> Qua
     return replace(done, quantized=quantize_weight(done.fitted, done.spec, clip), notes=(*done.notes, note))
 
 
-def _quantize(layer: Layer, section: Weights) -> QuantizedLayer:
+def _quantize(layer: Layer, section: Weights, compiled: bool) -> QuantizedLayer:
     begun = time.perf_counter()
-    fitted = fit_weight(layer.weight, layer.axis, section)
+    fitted = fit_weight(layer.weight, layer.axis, section, compiled)
     quantized = quantize_weight(fitted, section, clip_bound(fitted, section))
     return QuantizedLayer(layer, section, fitted, quantized, time.perf_counter() - begun)

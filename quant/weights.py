@@ -54,14 +54,14 @@ class QuantizedWeight:
     error: WeightError
 
 
-def fit_weight(weight: NDArray[np.float32], axis: int, spec: Weights) -> FittedWeight:
-    """Fit the spec's families to the weight, per tensor or per channel along `axis`.
+def fit_weight(weight: NDArray[np.float32], axis: int, spec: Weights, compiled: bool = False) -> FittedWeight:
+    """Fit the spec's families to the weight, per tensor or per channel along `axis`; by compiled loops if asked to.
 
     Raises:
         NonFiniteWeight: the weight holds NaN or infinity.
     """
     granularity: Granularity = PerChannel(axis) if spec.granularity == "channel" else PerTensor()
-    statistics = summarise(granularity.rows(weight))
+    statistics = summarise(granularity.rows(weight), compiled)
     return FittedWeight(weight, granularity, statistics, select(statistics, spec.distributions, spec.selection))
 
 
