@@ -12,13 +12,13 @@ import statistics as stats
 import time
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
-from quant import statistics
 from quant.clipping.mae import Mae
 from quant.clipping.mse import Mse
 from quant.selection import select
@@ -49,9 +49,9 @@ def resnet(blocks: tuple[int, ...], bottleneck: bool) -> list[Weights]:
     return [(random.standard_t(5, size=shape) * 0.05).astype(np.float32) for shape in shapes]
 
 
-def fit_all(layers: list[Weights], bits: int) -> None:
+def fit_all(layers: list[Weights], bits: int, compiled: bool = True) -> None:
     for rows in layers:
-        summary = summarise(rows)
+        summary = summarise(rows, compiled)
         fit = select(summary, FAMILIES, "aic")
         Mae().bound(summary, fit, bits)
         Mse().bound(summary, fit, bits)
@@ -96,11 +96,10 @@ def measure(name: str, layers: list[Weights], runs: int) -> list[dict[str, Any]]
         shaped = [layer.reshape(1, -1) for layer in layers] if per_layer else layers
         row: dict[str, Any] = {"weights": name, "granularity": "layer" if per_layer else "channel"}
         row["channels"] = sum(len(layer) for layer in shaped)
-        statistics.KERNEL_PAYS = 1 << 62
-        row["numpy_pass_to_sum"] = timed(lambda shaped=shaped: [summarise(layer) for layer in shaped], runs) / floor
-        statistics.KERNEL_PAYS = 0
-        summarise(shaped[0])
-        row["compiled_pass_to_sum"] = timed(lambda shaped=shaped: [summarise(layer) for layer in shaped], runs) / floor
+        fit_all(shaped[:1], 4)  # loads the loops
+        for path, compiled in (("numpy", False), ("compiled", True)):
+            one_pass = partial(summarise, compiled=compiled)
+            row[f"{path}_pass_to_sum"] = timed(lambda f=one_pass, shaped=shaped: [f(x) for x in shaped], runs) / floor
         for bits in (4, 8):
             row[f"seconds_{bits}_bits"] = timed(lambda shaped=shaped, bits=bits: fit_all(shaped, bits), runs)
         row["scipy_seconds"] = scipy_seconds(layers, per_layer)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from quant import loops
 from quant.distributions.fitted import Fitted, Rows, join
 
 
@@ -58,6 +59,19 @@ class Fit:
     def partial_moments(self, x: Rows) -> Rows:
         """P(X > x), E[X; X > x] and E[X^2; X > x], stacked: (3, *x.shape)."""
         return self._each(lambda fitted, rows: np.stack(fitted.partial_moments(x[rows])), (3, *x.shape), axis=1)
+
+    def loop_arguments(self) -> tuple[NDArray[np.int64], Rows, Rows, Rows] | None:
+        """What compiled loops need: each row's family by its number there, location, scale and shape, each (R,).
+
+        None where a family was chosen that they do not know.
+        """
+        code, location, scale, shape = np.zeros(self.chosen.shape, np.int64), *np.ones((3, len(self.chosen)))
+        for rows, fitted in self.groups():
+            if fitted.family not in loops.FAMILIES:
+                return None
+            code[rows] = loops.FAMILIES.index(fitted.family)
+            location[rows], scale[rows], shape[rows] = fitted.location, fitted.scale, fitted.shape_for(fitted.scale)
+        return code, location, scale, shape
 
     def describe(self, row: int) -> dict[str, object]:
         """The chosen family's parameters and figures of one row, for the report."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import onnx_ir as ir
 
+from quant import loops
 from quant.calibration import ActivationRange
 from quant.errors import NothingToQuantize
 from quant.export.forms import Form, becomes_matmul_nbits, form_of
@@ -57,11 +58,18 @@ def quantize_layers(
     if not work:
         left = "".join(f"; {s.name!r} stays in float: {s.reason}" for s in skipped[:3])
         raise NothingToQuantize(f"no {', '.join(LAYER_OPERATORS)} with a constant float32 weight{left}")
+    compiled = loops.pay(sum(_rows(*one) for one in work), sum(layer.weight.size for layer, _ in work))
     quantized = []
     for done, (layer, section) in enumerate(work):
         progress(done, len(work), layer.name)
-        quantized.append(_quantize(layer, section, spec))
+        quantized.append(_quantize(layer, section, spec, compiled))
     return quantized, skipped
+
+
+def _rows(layer: Layer, section: Weights) -> int:
+    if section.granularity == "block":
+        return layer.weight.size // section.block_size
+    return layer.weight.shape[layer.axis] if section.granularity == "channel" else 1
 
 
 def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> QuantizedLayer:
@@ -86,11 +94,12 @@ def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> Qua
     return replace(done, quantized=quantize_weight(done.fitted, done.spec, clip), notes=(*done.notes, note))
 
 
-def _quantize(layer: Layer, section: Weights, spec: Spec) -> QuantizedLayer:
+def _quantize(layer: Layer, section: Weights, spec: Spec, compiled: bool) -> QuantizedLayer:
     begun = time.perf_counter()
     section, notes = _possible(layer, section, spec)
     form = form_of(layer, section, spec)
-    fitted = fit_weight(layer.weight, granularity_of(layer.axis, layer.reduced_axis or 0, section), section)
+    granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
+    fitted = fit_weight(layer.weight, granularity, section, compiled)
     quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=form is Form.INTEGER)
     if spec.activations is not None and layer.float_only is not None:
         notes.append(f"computed in float with quantized weights: {layer.float_only}")

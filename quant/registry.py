@@ -31,10 +31,11 @@ from quant.ranges.percentile import PercentileRange
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a family's class is, and what it is in one line."""
+    """Where a family's class is, what it is in one line, and whether it has a shape, which few weights cannot carry."""
 
     target: str
     description: str
+    shaped: bool = False
 
     def load(self) -> Any:
         return resolve_name(self.target)
@@ -43,9 +44,13 @@ class Entry:
 DISTRIBUTIONS = {
     "gaussian": Entry("quant.distributions.gaussian:Gaussian", "Normal; mean and standard deviation."),
     "laplace": Entry("quant.distributions.laplace:Laplace", "Laplace; median and mean absolute deviation."),
-    "student_t": Entry("quant.distributions.student_t:StudentT", "Student's t; location, scale, degrees of freedom."),
+    "student_t": Entry(
+        "quant.distributions.student_t:StudentT", "Student's t; location, scale, degrees of freedom.", shaped=True
+    ),
     "generalized_gaussian": Entry(
-        "quant.distributions.generalized_gaussian:GeneralizedGaussian", "Exponential power; location, scale, exponent."
+        "quant.distributions.generalized_gaussian:GeneralizedGaussian",
+        "Exponential power; location, scale, exponent.",
+        shaped=True,
     ),
 }
 

@@ -7,10 +7,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from quant import loops
+from quant.distributions.compiled import ks_distances, log_likelihoods
 from quant.distributions.fitted import Fitted, Rows
 from quant.fit import Candidate, Fit, concatenate
 from quant.registry import DISTRIBUTIONS
-from quant.statistics import SHORT_ROW, RowStatistics, binned
+from quant.statistics import RowStatistics, binned
 
 Criterion = Literal["aic", "bic", "ks"]
 MIN_SHAPE_SAMPLE = 64
@@ -26,17 +28,17 @@ def select(statistics: RowStatistics, families: Sequence[str], criterion: Criter
     are taken a few hundred at a time: what the fits iterate over then stays in the processor's cache.
     """
     rows = np.arange(len(statistics.count))
-    parts = np.array_split(rows, max(-(-len(rows) // ROWS_AT_ONCE), 1))
+    parts = np.array_split(rows, 1 if statistics.compiled else max(-(-len(rows) // ROWS_AT_ONCE), 1))
     fit = concatenate([_select(statistics.take(part), families, criterion) for part in parts])
-    return replace(fit, notes=_notes(statistics, any(one.fitted.shape is not None for one in fit.candidates)))
+    return replace(fit, notes=_notes(statistics, any(DISTRIBUTIONS[name].shaped for name in families)))
 
 
 def _select(statistics: RowStatistics, families: Sequence[str], criterion: Criterion) -> Fit:
     short = statistics.nonzero < MIN_SHAPE_SAMPLE
-    fitted = [DISTRIBUTIONS[name].load()().fit(statistics) for name in families]
-    shapeless = any(one.shape is None for one in fitted)
+    shapeless = any(not DISTRIBUTIONS[name].shaped for name in families)
     candidates = tuple(
-        _candidate(one, statistics, barred=short & (one.shape is not None and shapeless)) for one in fitted
+        _candidate(name, statistics, short if DISTRIBUTIONS[name].shaped and shapeless else np.zeros_like(short))
+        for name in families
     )
     if criterion == "ks":
         candidates = tuple(_with_ks(one, statistics, np.isfinite(one.aic)) for one in candidates)
@@ -47,15 +49,11 @@ def _select(statistics: RowStatistics, families: Sequence[str], criterion: Crite
 
 
 def ks_interval(fitted: Fitted, statistics: RowStatistics) -> tuple[Rows, Rows]:
-    """Lower and upper bound (R,) of sup |F_n - F| from the bins: they differ by at most the largest bin's mass.
-
-    Long rows are compared at every second edge, which is where the time of a fit would go.
-    """
+    """Lower and upper bound (R,) of sup |F_n - F| from the bins: they differ by at most the largest bin's mass."""
     _, upper, counts = binned(statistics)
-    step = 1 if int(statistics.nonzero.max(initial=0)) < SHORT_ROW else 2
     total = np.maximum(statistics.nonzero, 1)[:, None]
-    empirical = counts.cumsum(axis=1)[:, step - 1 :: step] / total
-    model = fitted.cdf(np.broadcast_to(upper[step - 1 :: step], empirical.shape))
+    empirical = counts.cumsum(axis=1) / total
+    model = fitted.cdf(np.broadcast_to(upper, empirical.shape))
     lower = np.where(statistics.nonzero > 0, np.abs(empirical - model).max(axis=1), 0.0)
     return lower, lower + np.diff(empirical, axis=1, prepend=0).max(axis=1)
 
@@ -70,21 +68,45 @@ def ks_distance(fitted: Fitted, rows: Rows) -> Rows:
     return distance
 
 
-def _candidate(fitted: Fitted, statistics: RowStatistics, barred: NDArray[np.bool_]) -> Candidate:
-    points, _, counts = binned(statistics)
+def _candidate(name: str, statistics: RowStatistics, barred: NDArray[np.bool_]) -> Candidate:
+    """The family's fit and figures, without the distance; NaN and infinite for the rows that it is barred from."""
+    kept = ~barred
+    kept[0] |= barred.all()  # so that the family is in every table
+    likelihood, aic, bic = np.full((3, len(barred)), np.inf)
+    some = statistics.take(kept) if barred.any() else statistics
+    fitted = DISTRIBUTIONS[name].load()().fit(some)
+    likelihood[kept] = _log_likelihood(fitted, some)
+    aic[kept] = 2 * fitted.parameters - 2 * likelihood[kept]
+    bic[kept] = fitted.parameters * np.log(np.maximum(some.nonzero, 1)) - 2 * likelihood[kept]
+    aic[barred], bic[barred] = np.inf, np.inf
+    return Candidate(fitted.spread(kept), likelihood, np.full_like(aic, np.inf), aic, bic)
+
+
+def _log_likelihood(fitted: Fitted, statistics: RowStatistics) -> Rows:
+    """Of the non-zero weights (R,), in nats: where they are many, taken at the middle of their bins."""
+    if statistics.compiled and fitted.family in loops.FAMILIES:
+        return log_likelihoods(fitted, statistics)
+    if statistics.few:
+        points, counts = statistics.rows.astype(np.float64), (statistics.rows != 0).astype(np.float64)
+    else:
+        points, _, counts = binned(statistics)
     log_density = np.log(np.maximum(fitted.pdf(np.broadcast_to(points, counts.shape)), _LEAST))
-    likelihood = np.einsum("rk,rk->r", counts, log_density)
-    aic = 2 * fitted.parameters - 2 * likelihood
-    bic = fitted.parameters * np.log(np.maximum(statistics.nonzero, 1)) - 2 * likelihood
-    unknown = np.full_like(likelihood, np.inf)
-    return Candidate(fitted, likelihood, unknown, np.where(barred, np.inf, aic), np.where(barred, np.inf, bic))
+    likelihood: Rows = np.einsum("rk,rk->r", counts, log_density)
+    return likelihood
 
 
 def _with_ks(candidate: Candidate, statistics: RowStatistics, rows: NDArray[np.bool_]) -> Candidate:
     """The candidate with its distance, the lower end of the interval, where `rows` say so; infinite elsewhere."""
     distance = candidate.ks.copy()
-    distance[rows] = ks_interval(candidate.fitted.take(rows), statistics.take(rows))[0]
+    if rows.any():
+        distance[rows] = _distance(candidate.fitted.take(rows), statistics.take(rows))
     return replace(candidate, ks=distance)
+
+
+def _distance(fitted: Fitted, statistics: RowStatistics) -> Rows:
+    if statistics.compiled and fitted.family in loops.FAMILIES:
+        return ks_distances(fitted, statistics)
+    return ks_interval(fitted, statistics)[0]
 
 
 def _notes(statistics: RowStatistics, shapes: bool) -> tuple[str, ...]:

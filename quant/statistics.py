@@ -1,12 +1,12 @@
 """The sufficient statistic of a weight: exact moments and a histogram whose bins are the float's own leading bits."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pkgutil import resolve_name
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quant import loops
 from quant.errors import NonFiniteWeight
 
 MANTISSA_BITS = 4
@@ -15,8 +15,7 @@ OCTAVES = 32
 BINS = OCTAVES << MANTISSA_BITS
 _SHIFT = 23 - MANTISSA_BITS
 TILE = 1 << 18
-KERNEL, KERNEL_PAYS = "quant.kernel:reduce_rows", 1 << 24
-"""The compiled pass takes half a second to load, which NumPy needs for some fifty million weights."""
+FEW_WEIGHTS = 192
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class RowStatistics:
 
     `counts` (R, 2, BINS) counts the non-zero weights, negative ones first, by the bin of |w|; bin k of both halves
     holds `edges[k] <= |w| < edges[k + 1]`, and the lowest bin everything smaller. `rows` are the weights themselves,
-    not a copy, for the few rules that measure on them.
+    not a copy, for the few rules that measure on them. `compiled` is whether to work on them with compiled loops.
     """
 
     rows: NDArray[np.float32]
@@ -36,8 +35,9 @@ class RowStatistics:
     sum: NDArray[np.float64]
     sum_abs: NDArray[np.float64]
     sum_sq: NDArray[np.float64]
-    counts: NDArray[np.int64]
+    counts: NDArray[np.int32 | np.int64]
     edges: NDArray[np.float64]
+    compiled: bool = False
 
     @property
     def max_abs(self) -> NDArray[np.float64]:
@@ -45,15 +45,31 @@ class RowStatistics:
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "RowStatistics":
         """The same for some of the rows."""
-        parts = {name: value[rows] for name, value in vars(self).items() if name != "edges"}
-        return RowStatistics(**parts, edges=self.edges)
+        parts = {name: value[rows] for name, value in vars(self).items() if name not in ("edges", "compiled")}
+        return replace(self, **parts)
+
+    @property
+    def few(self) -> bool:
+        """Whether rows are so short that the weights are better points than bins are, and no more of them."""
+        return bool(self.rows.shape[1] <= FEW_WEIGHTS)
+
+    @property
+    def unit(self) -> NDArray[np.float64]:
+        """The largest |w| (R,), 1 for a row of zeros."""
+        return np.where(self.max_abs > 0, self.max_abs, 1.0)
+
+    @property
+    def degenerate(self) -> NDArray[np.bool_]:
+        """Rows (R,) of one value, or of zeros."""
+        degenerate: NDArray[np.bool_] = (self.minimum == self.maximum) | (self.nonzero == 0)
+        return degenerate
 
     @property
     def nonzero(self) -> NDArray[np.int64]:
         return self.count - self.zeros
 
 
-def summarise(rows: NDArray[np.float32]) -> RowStatistics:
+def summarise(rows: NDArray[np.float32], compiled: bool = False) -> RowStatistics:
     """Reduce float32 rows (R, n); sums are taken in double precision.
 
     Raises:
@@ -65,10 +81,8 @@ def summarise(rows: NDArray[np.float32]) -> RowStatistics:
         row = int(broken.argmax())
         raise NonFiniteWeight(f"row {row} of the weight holds NaN or infinity; accepted: finite weights")
     base, edges = _bins(np.maximum(-minimum, maximum).max())
-    reduce_all = resolve_name(KERNEL) if rows.size >= KERNEL_PAYS else reduce_rows
-    counts, sums = np.zeros((len(rows), 2 * BINS), np.int64), np.zeros((3, len(rows)))
     rows = np.ascontiguousarray(rows)
-    reduce_all(rows, rows.view(np.uint32), _SHIFT, base, counts, sums)
+    counts, sums = (_reduce_compiled if compiled else _reduce)(rows, _places(base))
     return RowStatistics(
         rows=rows,
         count=np.full(len(rows), rows.shape[1], np.int64),
@@ -80,34 +94,52 @@ def summarise(rows: NDArray[np.float32]) -> RowStatistics:
         sum_sq=sums[2],
         counts=counts.reshape(len(rows), 2, BINS),
         edges=edges,
+        compiled=compiled,
     )
 
 
-def reduce_rows(
-    rows: NDArray[np.float32],
-    bits: NDArray[np.uint32],
-    shift: int,
-    base: int,
-    counts: NDArray[np.int64],
-    sums: NDArray[np.float64],
-) -> None:
-    """What `quant.kernel.reduce_rows` does, in NumPy: tile by tile, small enough for the processor's cache."""
-    codes = np.arange(1 << (32 - shift), dtype=np.int64)  # sign, exponent and top of the mantissa
+def _places(base: int) -> NDArray[np.uint16]:
+    """Where each code, sign, exponent and top of the mantissa, is counted: negative weights first."""
+    codes = np.arange(1 << (32 - _SHIFT))
     half = len(codes) // 2
-    places = np.clip(codes % half - base, 0, BINS - 1) + np.where(codes < half, BINS, 0)
+    return (np.clip(codes % half - base, 0, BINS - 1) + np.where(codes < half, BINS, 0)).astype(np.uint16)
+
+
+def _reduce_compiled(
+    rows: NDArray[np.float32], places: NDArray[np.uint16]
+) -> tuple[NDArray[np.int32 | np.int64], NDArray[np.float64]]:
+    """What `_reduce` does, with a compiled loop; long rows in tiles, so that threads can share them."""
+    number, length = rows.shape
+    width = TILE if length >= 2 * TILE else max(length, 1)
+    per_row = -(-length // width)
+    tiles = number * max(per_row, 1)
+    counts, sums = np.empty((tiles, 2 * BINS), np.int32), np.empty((3, tiles))
+    bits = rows.view(np.uint32)
+    loops.run("histogram:reduce_rows", tiles, rows, bits, width, per_row, np.uint32(_SHIFT), places, counts, sums)
+    if per_row > 1:
+        counts = counts.reshape(number, per_row, -1).sum(axis=1)
+        sums = sums.reshape(3, number, per_row).sum(axis=2)
+    return counts, sums
+
+
+def _reduce(rows: NDArray[np.float32], places: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Counts (R, 2 BINS) of the non-zero weights and sums (3, R), tile by tile, small enough for the cache."""
+    counts, sums = np.zeros((len(rows), 2 * BINS), np.int64), np.zeros((3, len(rows)))
+    bits, codes = rows.view(np.uint32), len(places)
     for part, columns in _tiles(rows.shape):
         wide = rows[part, columns].astype(np.float64)
         sums[0, part] += wide.sum(axis=1)
         sums[2, part] += np.einsum("rn,rn->r", wide, wide)
         sums[1, part] += np.abs(wide, out=wide).sum(axis=1)
-        leading = bits[part, columns] >> shift
+        leading = bits[part, columns] >> _SHIFT
         number = len(leading)
-        leading += (np.arange(number, dtype=np.uint32) * len(codes))[:, None]
-        found = np.bincount(leading.ravel(), minlength=number * len(codes)).reshape(number, len(codes))
+        leading += (np.arange(number, dtype=np.uint32) * codes)[:, None]
+        found = np.bincount(leading.ravel(), minlength=number * codes).reshape(number, codes)
         found[:, 0] -= (bits[part, columns] == 0).sum(axis=1)
-        found[:, half] -= (bits[part, columns] == 1 << 31).sum(axis=1)
+        found[:, codes // 2] -= (bits[part, columns] == 1 << 31).sum(axis=1)
         for code in np.flatnonzero(found.any(axis=0)):  # a few hundred at most
             counts[part, places[code]] += found[:, code]
+    return counts, sums
 
 
 def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
@@ -168,12 +200,29 @@ ERROR_OCTAVES = 8
 
 
 def fit_sample(statistics: RowStatistics) -> Sample:
-    """The points that the fits iterate over: 8 an octave, 16 where rows are so short that a bin's place counts.
+    """The points that the fits iterate over: the weights themselves where they are few, else bins.
 
-    Fits from 8 bins an octave lose at most 3.5e-5 nats a sample against the weights themselves for n >= 576.
+    8 bins an octave, from which fits lose at most 3.5e-5 nats a sample against the weights themselves for n >= 576; 16
+    where rows are so short that a bin's place counts.
     """
-    short = int(statistics.nonzero.max(initial=0)) < SHORT_ROW
-    return compress(statistics, FIT_OCTAVES, 16 if short else 8)
+    if statistics.few:
+        return _few_weights(statistics)
+    return compress(statistics, FIT_OCTAVES, bins_an_octave(statistics))
+
+
+def bins_an_octave(statistics: RowStatistics) -> int:
+    return 16 if statistics.rows.shape[1] < SHORT_ROW else 8
+
+
+def _few_weights(statistics: RowStatistics) -> Sample:
+    """The non-zero weights; the places of zeros repeat the largest weight with a share of 0."""
+    unit = statistics.unit
+    points = statistics.rows / unit[:, None]
+    points = np.where(statistics.rows == 0, np.inf, points)
+    points.sort(axis=1)
+    used = np.isfinite(points)
+    shares = used / np.maximum(statistics.nonzero, 1)[:, None]
+    return _stand_in(statistics, np.where(used, points, (statistics.maximum / unit)[:, None]), shares)
 
 
 def compress(statistics: RowStatistics, octaves: int, an_octave: int) -> Sample:
@@ -183,19 +232,24 @@ def compress(statistics: RowStatistics, octaves: int, an_octave: int) -> Sample:
     counts = statistics.counts.reshape(*statistics.counts.shape[:2], bins, merged).sum(axis=3)
     middle = (statistics.edges[:-1:merged] + statistics.edges[merged::merged]) / 2
     width = octaves * an_octave
-    columns = np.maximum(_top_bin(counts.sum(axis=1))[:, None] - np.arange(width)[::-1], 0)
-    window = np.take_along_axis(counts, columns[:, None], axis=2).astype(np.float64)
+    columns = _top_bin(counts.sum(axis=1))[:, None] - np.arange(width)[::-1]
+    window = np.take_along_axis(counts, np.maximum(columns, 0)[:, None], axis=2).astype(np.float64)
+    window *= (columns >= 0)[:, None]
     window[:, :, 0] += counts.sum(axis=2) - window.sum(axis=2)
-    unit = np.where(statistics.max_abs > 0, statistics.max_abs, 1.0)
-    points = middle[columns] / unit[:, None]
+    points = middle[np.maximum(columns, 0)] / statistics.unit[:, None]
     points = np.concatenate([-points[:, ::-1], points], axis=1)
     shares = np.concatenate([window[:, 0, ::-1], window[:, 1]], axis=1)
-    degenerate = (statistics.minimum == statistics.maximum) | (statistics.nonzero == 0)
-    stand_in = np.zeros(2 * width)
-    stand_in[[0, -1]] = 0.5
-    shares = np.where(degenerate[:, None], stand_in, shares / np.maximum(statistics.nonzero, 1)[:, None])
-    points[degenerate] = np.linspace(-1, 1, 2 * width)
-    return Sample(points, shares, unit)
+    return _stand_in(statistics, points, shares / np.maximum(statistics.nonzero, 1)[:, None])
+
+
+def _stand_in(statistics: RowStatistics, points: NDArray[np.float64], shares: NDArray[np.float64]) -> Sample:
+    """The sample, with -1 and 1 in place of rows that have no two different non-zero weights."""
+    degenerate, width = statistics.degenerate, points.shape[1]
+    shares[degenerate] = 0
+    shares[degenerate, 0] += 0.5
+    shares[degenerate, -1] += 0.5
+    points[degenerate] = np.linspace(-1, 1, width)
+    return Sample(points, shares, statistics.unit)
 
 
 def _top_bin(counts: NDArray[np.int64]) -> NDArray[np.intp]:

@@ -78,13 +78,15 @@ def granularity_of(axis: int, reduced: int, spec: Weights) -> Granularity:
     return PerChannel(axis) if spec.granularity == "channel" else PerBlock(reduced, spec.block_size)
 
 
-def fit_weight(weight: NDArray[np.float32], granularity: Granularity, spec: Weights) -> FittedWeight:
-    """Fit the spec's families to each row of the weight.
+def fit_weight(
+    weight: NDArray[np.float32], granularity: Granularity, spec: Weights, compiled: bool = False
+) -> FittedWeight:
+    """Fit the spec's families to each row of the weight; by compiled loops if asked to.
 
     Raises:
         NonFiniteWeight: the weight holds NaN or infinity.
     """
-    statistics = summarise(granularity.rows(weight))
+    statistics = summarise(granularity.rows(weight), compiled)
     return FittedWeight(weight, granularity, statistics, select(statistics, spec.distributions, spec.selection))
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from quant import loops
 from quant.clipping.base import ClipRuleBase
 from quant.clipping.root import Rows, increasing_root
 from quant.fit import Fit
@@ -23,6 +24,10 @@ class Mae(ClipRuleBase):
         T((L+1/2)D) = 0: the derivative of the exact expected error. Newton starts at P(|X| > LD) = 1/(4L).
         """
         steps = 2 ** (bits - 1) - 1
+        if statistics.compiled and (arguments := fit.loop_arguments()) is not None:
+            bounds = np.empty(len(statistics.count))
+            loops.run("bounds:mae_bounds", len(bounds), steps, *arguments, statistics.max_abs, bounds)
+            return bounds
         levels = np.arange(1, steps + 1, dtype=np.float64)
         halves = np.arange(0.5, steps + 0.5)
 
@@ -35,11 +40,6 @@ class Mae(ClipRuleBase):
             return value, bend.sum(axis=1) - (2 * halves**2 * some.density(column * halves)).sum(axis=1)
 
         start = fit.bound(1 / (4 * steps)) / steps
-        high = np.minimum(start * 4, _above_zero(statistics) / steps)
+        high = np.minimum(start * 4, statistics.unit / steps)
         bound: Rows = steps * increasing_root(slope, np.minimum(start, high) / 8, high, start)
         return np.minimum(bound, statistics.max_abs)
-
-
-def _above_zero(statistics: RowStatistics) -> Rows:
-    """The largest |w| (R,), 1 for a row of zeros."""
-    return np.where(statistics.max_abs > 0, statistics.max_abs, 1.0)

@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from quant import loops
 from quant.clipping.base import ClipRuleBase
 from quant.clipping.root import Rows, increasing_root
 from quant.fit import Fit
@@ -24,6 +25,10 @@ class Mse(ClipRuleBase):
         levels tied to a common step).
         """
         steps = 2 ** (bits - 1) - 1
+        if statistics.compiled and (arguments := fit.loop_arguments()) is not None:
+            bounds = np.empty(len(statistics.count))
+            loops.run("bounds:mse_bounds", len(bounds), steps, *arguments, statistics.max_abs, bounds)
+            return bounds
         halves = np.arange(0.5, steps + 0.5)
 
         def slope(step: Rows, rows: NDArray[np.intp]) -> tuple[Rows, Rows]:
@@ -34,7 +39,7 @@ class Mse(ClipRuleBase):
 
         start = fit.bound(1 / (4 * steps)) / steps
         largest = statistics.max_abs
-        high = np.where(largest > 0, largest, 1.0) / steps
+        high = statistics.unit / steps
         root = increasing_root(slope, np.minimum(start, high) / 8, high, 1.25 * start)
         finite = np.isfinite(fit.partial_moments(np.zeros_like(start))[2])
         return np.where(finite, np.minimum(steps * root, largest), largest)

@@ -52,6 +52,17 @@ class Fitted(ABC):
         shape = None if self.shape is None else self.shape[rows]
         return replace(self, location=self.location[rows], scale=self.scale[rows], shape=shape)
 
+    def spread(self, rows: NDArray[np.bool_]) -> Self:
+        """The same as the fit of some of R rows, those of the mask (R,): NaN for the others."""
+
+        def among(values: Rows) -> Rows:
+            all_rows = np.full(len(rows), np.nan)
+            all_rows[rows] = values
+            return all_rows
+
+        shape = None if self.shape is None else among(self.shape)
+        return replace(self, location=among(self.location), scale=among(self.scale), shape=shape)
+
     def pdf(self, x: Rows) -> Rows:
         t, _, scale, shape = self._standardise(x)
         return self.unit_pdf(np.abs(t), shape) / scale

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy import special
 
+from quant.distributions.compiled import fit_rows
 from quant.distributions.fitted import Fitted, Rows
 from quant.distributions.newton import ascend
 from quant.statistics import RowStatistics, Sample, fit_sample
@@ -60,6 +61,8 @@ class StudentT(BaseModel):
 
     def fit(self, statistics: RowStatistics) -> Fitted:
         """Damped Newton on (location, log scale, log nu), all rows at once, on the binned sample."""
+        if statistics.compiled:
+            return FittedStudentT(*fit_rows("student_t", statistics))
         sample = fit_sample(statistics)
         spread = np.sqrt(np.maximum(sample.mean(sample.points**2) - sample.mean(sample.points) ** 2, MIN_SCALE**2))
         absolute = np.maximum(sample.mean(np.abs(sample.points)), MIN_SCALE)

@@ -53,7 +53,7 @@ def test_capabilities_tell_what_a_spec_may_say(http):
     told = http.get("/v1/capabilities").json()
     assert {rule["name"] for rule in told["clipping"]} >= {"minmax", "mae", "mse"}
     assert {family["name"] for family in told["distributions"]} >= {"gaussian", "laplace"}
-    assert set(told["presets"]) == {"int8", "int8-weights", "int4", "int4-weights"}
+    assert set(told["presets"]) == {"int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary"}
     assert "properties" in told["spec_schema"]
     assert min(told["limits"].values()) > 0
     assert told["versions"]["onnxruntime"] == metadata.version("onnxruntime")

@@ -1,0 +1,162 @@
+"""The maximum-likelihood fits of the families row by row, the log-likelihood and the Kolmogorov-Smirnov distance."""
+
+import math
+
+import numpy as np
+
+from quant.kernel.compile import Array, compiled, inner
+from quant.kernel.families import GENERALIZED_GAUSSIAN, LAPLACE, STUDENT_T, Row, cdf, prepared
+from quant.kernel.generalized_gaussian import central_points, fit_generalized_gaussian
+from quant.kernel.sample import drop_empty, highest_bin, quantile, read_sample, spread_about
+from quant.kernel.student_t import fit_student_t
+
+LEAST = math.log(1e-300)
+CENTRES = 64
+STRIDE = 16
+"""How many edges lie between two at which the distance is always measured."""
+
+
+@compiled
+def fit_rows(
+    first: int,
+    last: int,
+    code: int,
+    rows: Array,
+    exact: bool,
+    counts: Array,
+    edges: Array,
+    unit: Array,
+    degenerate: Array,
+    width: int,
+    merged: int,
+    location: Array,
+    scale: Array,
+    shape: Array,
+) -> None:
+    """Fit the family to each row: fill location, scale and shape (R,), in the weight's unit."""
+    size = max(2 * width, rows.shape[1] if exact else 0, 2)
+    points, shares, logs, centres = np.empty(size), np.empty(size), np.empty(size), np.empty(CENTRES)
+    for r in range(first, last):
+        number = read_sample(rows[r], exact, counts[r], edges, unit[r], degenerate[r], width, merged, points, shares)
+        median = quantile(points, shares, number, 0.5)
+        count = central_points(points, shares, number, exact, centres) if code == GENERALIZED_GAUSSIAN else 0
+        number = drop_empty(points, shares, number)
+        if code == LAPLACE:
+            location[r], scale[r] = median, max(spread_about(points, shares, number, median)[0], 1e-12)
+        elif code == STUDENT_T:
+            location[r], scale[r], shape[r] = fit_student_t(points, shares, number, median)
+        else:
+            location[r], scale[r], shape[r] = fit_generalized_gaussian(
+                points, shares, number, median, centres[:count], logs
+            )
+        location[r] *= unit[r]
+        scale[r] *= unit[r]
+
+
+@inner
+def _log_density(row: Row, t: float) -> float:
+    """Up to the scale."""
+    code, shape, factor = row[0], row[3], row[4]
+    if code == STUDENT_T:
+        return factor - (shape + 1) / 2 * math.log1p(t * t / shape)
+    if code == GENERALIZED_GAUSSIAN:
+        return factor - t**shape
+    if code == LAPLACE:
+        return -t - math.log(2.0)
+    return -t * t / 2 - math.log(2 * math.pi) / 2
+
+
+@compiled
+def log_likelihoods(
+    first: int,
+    last: int,
+    code: int,
+    location: Array,
+    scale: Array,
+    shape: Array,
+    rows: Array,
+    exact: bool,
+    counts: Array,
+    edges: Array,
+    likelihood: Array,
+) -> None:
+    """Fill the log-likelihood (R,) of the non-zero weights, or of their bins' midpoints where not `exact`."""
+    for r in range(first, last):
+        row = prepared(code, location[r], scale[r], shape[r])
+        log_scale, total = math.log(scale[r]), 0.0
+        if exact:
+            for weight in rows[r]:
+                if weight != 0:
+                    total += max(_log_density(row, abs(weight - location[r]) / scale[r]) - log_scale, LEAST)
+        else:
+            for column in range(counts.shape[2]):
+                middle = (edges[column] + edges[column + 1]) / 2
+                for side in range(2):
+                    count = counts[r, side, column]
+                    if count:
+                        t = abs((middle if side else -middle) - location[r]) / scale[r]
+                        total += count * max(_log_density(row, t) - log_scale, LEAST)
+        likelihood[r] = total
+
+
+@compiled
+def ks_distances(
+    first: int,
+    last: int,
+    code: int,
+    location: Array,
+    scale: Array,
+    shape: Array,
+    counts: Array,
+    edges: Array,
+    distance: Array,
+) -> None:
+    """Fill the largest gap (R,) at a bin's edge between the share of the weights below it and the family's."""
+    size = 2 * counts.shape[2] + 1
+    x, below, open_edges = np.empty(size), np.empty(size), np.empty((size, 2), np.int64)
+    for r in range(first, last):
+        row = prepared(code, location[r], scale[r], shape[r])
+        number = _shares_below(counts[r], edges, x, below)
+        distance[r] = _largest_gap(row, x, below, number, open_edges) if number else 0.0
+
+
+@inner
+def _shares_below(counts: Array, edges: Array, x: Array, below: Array) -> int:
+    """Fill the edges, ascending, and the share of the weights below each; return how many there are."""
+    bins, total = highest_bin(counts) + 1, 0
+    x[0], below[0] = -edges[bins], 0.0
+    for at in range(2 * bins):
+        column = bins - 1 - at if at < bins else at - bins
+        total += counts[0 if at < bins else 1, column]
+        x[at + 1], below[at + 1] = (-edges[column] if at < bins else edges[column + 1]), total
+    for at in range(2 * bins + 1):
+        below[at] /= max(total, 1)
+    return 2 * bins + 1 if total else 0
+
+
+@inner
+def _largest_gap(row: Row, x: Array, below: Array, number: int, open_edges: Array) -> float:
+    """Between two edges no gap is larger than from the share below one to the family's below the other: where that
+    is no more than a gap that was found, nothing between them is looked at."""
+    model = np.empty(number)
+    largest, kept = 0.0, 0
+    for at in range(0, number + STRIDE - 1, STRIDE):
+        here = min(at, number - 1)
+        model[here] = cdf(row, x[here])
+        largest = max(largest, abs(below[here] - model[here]))
+        if here:
+            open_edges[kept, 0], open_edges[kept, 1] = (here - 1) // STRIDE * STRIDE, here
+            kept += 1
+    while kept:
+        kept -= 1
+        low, high = open_edges[kept]
+        within = max(below[high - 1] - model[low], model[high] - below[low + 1])
+        if high - low < 2 or within <= largest:
+            continue
+        middle = (low + high) // 2
+        model[middle] = cdf(row, x[middle])
+        largest = max(largest, abs(below[middle] - model[middle]))
+        open_edges[kept, 0], open_edges[kept, 1] = low, middle
+        open_edges[kept + 1, 0], open_edges[kept + 1, 1] = middle, high
+        kept += 2
+    return largest

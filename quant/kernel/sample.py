@@ -1,0 +1,110 @@
+"""A row's non-zero weights as few points with their shares, as `quant.statistics` has them for many rows."""
+
+from quant.kernel.compile import Array, inner
+
+Parameters = tuple[float, float, float]
+"""Location, scale and shape."""
+
+
+@inner
+def read_sample(
+    weights: Array,
+    exact: bool,
+    counts: Array,
+    edges: Array,
+    unit: float,
+    degenerate: bool,
+    width: int,
+    merged: int,
+    points: Array,
+    shares: Array,
+) -> int:
+    """Fill points, ascending, in units of `unit`, and shares, which add up to 1; return how many there are.
+
+    They are the weights themselves where `exact`, else the highest `width` bins that are used, of `merged` bins of
+    the histogram (2, BINS) each.
+    """
+    if degenerate:
+        points[0], points[1] = -1.0, 1.0
+        shares[0], shares[1] = 0.5, 0.5
+        return 2
+    if exact:
+        return _read_weights(weights, unit, points, shares)
+    return _read_bins(counts, edges, unit, width, merged, points, shares)
+
+
+@inner
+def _read_weights(weights: Array, unit: float, points: Array, shares: Array) -> int:
+    number = 0
+    for weight in weights:
+        if weight != 0:
+            points[number] = weight / unit
+            number += 1
+    points[:number].sort()
+    shares[:number] = 1 / number
+    return number
+
+
+@inner
+def _read_bins(counts: Array, edges: Array, unit: float, width: int, merged: int, points: Array, shares: Array) -> int:
+    top = highest_bin(counts) // merged
+    lowest = max(top - width + 1, 0)
+    number = top - lowest + 1
+    shares[: 2 * number] = 0
+    total = 0
+    for side in range(2):
+        for column in range((top + 1) * merged):
+            place = max(column // merged - lowest, 0)
+            shares[number + place if side else number - 1 - place] += counts[side, column]
+            total += counts[side, column]
+    for place in range(number):
+        column = (lowest + place) * merged
+        points[number + place] = (edges[column] + edges[column + merged]) / 2 / unit
+        points[number - 1 - place] = -points[number + place]
+    shares[: 2 * number] /= total
+    return 2 * number
+
+
+@inner
+def highest_bin(counts: Array) -> int:
+    """The highest bin of counts (2, BINS) that holds a weight; the last where none does."""
+    for column in range(counts.shape[1] - 1, -1, -1):
+        if counts[0, column] + counts[1, column]:
+            return column
+    return counts.shape[1] - 1
+
+
+@inner
+def quantile(points: Array, shares: Array, number: int, share: float) -> float:
+    """Where this share of the weights lies below, interpolated between the points beside it."""
+    reached, at = 0.0, 0
+    for at in range(number):
+        reached += shares[at]
+        if reached >= share * (1 - 1e-12):
+            break
+    inside = max(shares[at], 1e-300)
+    below = (points[max(at - 1, 0)] + points[at]) / 2
+    above = (points[min(at + 1, number - 1)] + points[at]) / 2
+    return below + (above - below) * (share - reached + inside) / inside
+
+
+@inner
+def drop_empty(points: Array, shares: Array, number: int) -> int:
+    """Leave out the points without a share; return how many are left."""
+    kept = 0
+    for at in range(number):
+        if shares[at] > 0:
+            points[kept], shares[kept] = points[at], shares[at]
+            kept += 1
+    return kept
+
+
+@inner
+def spread_about(points: Array, shares: Array, number: int, location: float) -> tuple[float, float]:
+    """The means of |x - location| and (x - location)^2."""
+    absolute, square = 0.0, 0.0
+    for at in range(number):
+        deviation = points[at] - location
+        absolute += shares[at] * abs(deviation)
+        square += shares[at] * deviation * deviation
+    return absolute, square
