@@ -5,8 +5,11 @@ QuantdError
 │   ├── UnreadableModel       model.unreadable
 │   ├── UnsupportedFormat     model.unsupported_format
 │   ├── MissingExternalData   model.missing_external_data
+│   ├── UnsafeModel           model.unsafe
 │   ├── UnsupportedOpset      model.unsupported_opset
 │   ├── UnsupportedOperator   model.unsupported_operator
+│   ├── UnsupportedTorchScript model.unsupported_torchscript
+│   ├── StatefulModule        model.stateful
 │   ├── NothingToQuantize     model.nothing_to_quantize
 │   └── NonFiniteWeight       model.non_finite_weight
 ├── DatasetError          dataset.invalid
@@ -14,7 +17,8 @@ QuantdError
 │   ├── InputMismatch         dataset.input_mismatch
 │   └── NonFiniteData         dataset.non_finite
 ├── SpecError             spec.invalid
-│   └── DataRequired          spec.data_required
+│   ├── DataRequired          spec.data_required
+│   └── InputShapesRequired   spec.input_shapes_required
 └── ExportError           export.invalid
 """
 
@@ -66,6 +70,11 @@ class MissingExternalData(ModelError):
     title = "The model's external data is missing"
 
 
+class UnsafeModel(ModelError):
+    code = "model.unsafe"
+    title = "The file reaches for more than a model needs"
+
+
 class UnsupportedOpset(ModelError):
     code = "model.unsupported_opset"
     title = "The model's opset is not supported"
@@ -74,6 +83,16 @@ class UnsupportedOpset(ModelError):
 class UnsupportedOperator(ModelError):
     code = "model.unsupported_operator"
     title = "The model uses an operator that is not supported"
+
+
+class UnsupportedTorchScript(ModelError):
+    code = "model.unsupported_torchscript"
+    title = "The TorchScript module cannot become an ONNX model"
+
+
+class StatefulModule(ModelError):
+    code = "model.stateful"
+    title = "The module keeps state between calls"
 
 
 class NothingToQuantize(ModelError):
@@ -114,6 +133,11 @@ class SpecError(QuantdError):
 class DataRequired(SpecError):
     code = "spec.data_required"
     title = "The spec asks for data that was not given"
+
+
+class InputShapesRequired(SpecError):
+    code = "spec.input_shapes_required"
+    title = "The shapes of the module's inputs are not known"
 
 
 class ExportError(QuantdError):
