@@ -2,8 +2,10 @@
 
 import hashlib
 import io
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,14 +32,24 @@ class Stored:
     head: bytes
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A blob in a list."""
+
+    key: str
+    modified: datetime
+
+
 class Blobs:
     """One object store, by URL: `file:///folder` or `s3://bucket/prefix` (credentials from the environment)."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self._store: Any
+        self._root: Path | None = None
         if parts.scheme == "file":
-            self._store = LocalStore(url2pathname(parts.path), mkdir=True)
+            self._root = Path(url2pathname(parts.path))
+            self._store = LocalStore(self._root, mkdir=True)
         else:
             self._store = from_url(url)
 
@@ -62,6 +74,17 @@ class Blobs:
     def put(self, key: str, data: bytes) -> None:
         """Write a small document, over an older one of this key."""
         obstore.put(self._store, key, data)
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy a blob within the store.
+
+        Raises:
+            NotFound: there is none.
+        """
+        try:
+            obstore.copy(self._store, source, target)
+        except FileNotFoundError:
+            raise NotFound(f"the object store has no {source!r}") from None
 
     def write_file(self, key: str, path: Path) -> None:
         obstore.put(self._store, key, path)
@@ -114,7 +137,25 @@ class Blobs:
 
     def keys(self, prefix: str) -> list[str]:
         """Every key below a prefix."""
-        return [entry["path"] for page in obstore.list(self._store, prefix=prefix) for entry in page]
+        return [entry.key for entry in self.entries(prefix)]
+
+    def entries(self, prefix: str) -> Iterator[Entry]:
+        """Every blob below a prefix."""
+        for page in obstore.list(self._store, prefix=prefix or None):
+            yield from (Entry(found["path"], found["last_modified"]) for found in page)
+
+    def sweep(self, before: datetime) -> int:
+        """Remove what puts that were killed have left, if older; how many there were.
+
+        A local folder hides them from lists (`name#1`); an S3 store removes them by its own lifecycle rule.
+        """
+        if self._root is None:
+            return 0
+        left = [path for path in self._root.rglob("*#*") if re.search(r"#\d+$", path.name) and path.is_file()]
+        old = [path for path in left if path.stat().st_mtime < before.timestamp()]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
 
 
 class _Reader(io.RawIOBase):

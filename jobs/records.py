@@ -22,6 +22,7 @@ from jobs.names import (
     UNARCHIVED,
     USAGE_BYTES,
     USED,
+    WEBHOOKS,
     Kind,
     digests_key,
     events_key,
@@ -54,6 +55,7 @@ class Records:
         self._delete_job = self._redis.register_script(scripts.script(scripts.DELETE_JOB))
         self._add_upload = self._redis.register_script(scripts.script(scripts.ADD_UPLOAD))
         self._delete_upload = self._redis.register_script(scripts.script(scripts.DELETE_UPLOAD))
+        self._claim_webhooks = self._redis.register_script(scripts.script(scripts.CLAIM_WEBHOOKS))
 
     def ping(self) -> None:
         self._redis.ping()
@@ -77,7 +79,7 @@ class Records:
         document = {
             "id": job.id, "index": index_key(job.tenant, "job"), "state": _state(job.status), "final": job.final,
             "tags": _tags(job), "api_key": job.api_key, "open_jobs": open_jobs, "bytes": _bytes(job),
-            "idempotency": f"{fingerprint} {job.id}", "restored": restored, "expire": KEPT_S,
+            "idempotency": f"{fingerprint} {job_key(job.id)}", "restored": restored, "expire": KEPT_S,
             "now": _seconds(job.finished_at or job.created_at),
         }  # fmt: skip
         names = [job_key(job.id), events_key(job.id), idempotency_key(job.tenant, key) if key else ""]
@@ -95,8 +97,8 @@ class Records:
         if known == "quota":
             raise TooManyJobs(f"{first} jobs of this API key have not ended; wait for one, or cancel one")
         if known not in ("known", fingerprint):
-            raise IdempotencyMismatch(f"idempotency key {key!r} was used for another body; use a new key")
-        return self.job(first, job.tenant)
+            raise _mismatch(key)
+        return self.job(first.split(":")[-1], job.tenant)
 
     def job(self, job_id: str, tenant: str | None = None) -> Job:
         """The job; with `tenant`, only if it is that tenant's.
@@ -185,6 +187,19 @@ class Records:
     def archived(self, job_id: str) -> None:
         self._redis.srem(UNARCHIVED, job_id)
 
+    def claim_webhooks(self, lease_s: float, count: int = 100) -> list[tuple[str, int]]:
+        """Job ids whose callers are to be told now, and how often that will have been tried; for a while they are
+        nobody else's."""
+        document = {"now": time.time(), "lease": lease_s, "count": count}
+        return [(str(job_id), int(attempt)) for job_id, attempt in self._claim_webhooks(args=[_json(document)])]
+
+    def webhook_later(self, job_id: str, seconds: float) -> None:
+        """Try again so many seconds from now."""
+        self._redis.zadd(WEBHOOKS, {job_id: time.time() + seconds}, xx=True)
+
+    def drop_webhook(self, job_id: str) -> None:
+        self._redis.zrem(WEBHOOKS, job_id)
+
     def stored_bytes(self, api_key: str) -> int:
         """How much is stored for an API key: uploads and artifacts."""
         return int(cast(str | None, self._redis.hget(USAGE_BYTES, api_key)) or 0)
@@ -197,25 +212,34 @@ class Records:
 
     # Models and datasets
 
-    def add_upload(self, kind: Kind, upload: Upload, limit: int | None = None) -> tuple[Upload, bool]:
+    def add_upload(
+        self, kind: Kind, upload: Upload, limit: int | None = None, idempotency: str = ""
+    ) -> tuple[Upload, bool]:
         """Store a new upload; where the tenant has the same bytes already, that one and False.
 
+        The same idempotency key and bytes give what they gave the first time, and True.
+
         Raises:
+            IdempotencyMismatch: the key was used for something else.
             StorageFull: its API key would have more than `limit` bytes stored.
         """
         document = {
             "id": upload.id, "sha256": upload.sha256, "size": upload.size, "api_key": upload.api_key, "limit": limit,
-            "now": _seconds(upload.created_at), "prefix": upload_key(kind, ""),
+            "now": _seconds(upload.created_at), "prefix": upload_key(kind, ""), "expire": KEPT_S,
+            "fingerprint": f"{kind}:{upload.sha256}",
         }  # fmt: skip
-        known = self._add_upload(keys=_places(kind, upload), args=[_json(document), upload.model_dump_json()])
-        if known is None:
+        places = [*_places(kind, upload), idempotency_key(upload.tenant, idempotency) if idempotency else ""]
+        answer = self._add_upload(keys=places, args=[_json(document), upload.model_dump_json()])
+        if answer is None:
             return upload, True
-        word, _, stored = str(known).partition(" ")
+        word, *rest = str(answer).split(" ")
         if word == "quota":
             raise StorageFull(
-                f"{stored} of the {limit} bytes of this API key are taken, {upload.size} came; delete something"
+                f"{rest[0]} of the {limit} bytes of this API key are taken, {upload.size} came; delete something"
             )
-        return self.upload(kind, word, upload.tenant), False
+        if word == "earlier" and rest[0] != document["fingerprint"]:
+            raise _mismatch(idempotency)
+        return self.upload(kind, rest[-1].split(":")[-1], upload.tenant), word == "earlier"
 
     def upload(self, kind: Kind, upload_id: str, tenant: str | None = None) -> Upload:
         """The model or dataset.
@@ -297,6 +321,10 @@ class Records:
         if owner is not None:
             parts += ["owner", owner, "lease", str(time.time() + LEASE_S)]
         return str(self._change(keys=[job_key(job_id), events_key(job_id)], args=[_json(document), *parts]))
+
+
+def _mismatch(key: str) -> IdempotencyMismatch:
+    return IdempotencyMismatch(f"idempotency key {key!r} was used for another body; use a new key")
 
 
 def _job(fields: Mapping[str, str]) -> Job:

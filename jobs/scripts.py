@@ -45,7 +45,7 @@ CREATE = """
 local job, events, idempotency = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('EXISTS', job) == 1 then return 'known ' .. document.id end
 local earlier = idempotency ~= '' and redis.call('GET', idempotency)
-if earlier and redis.call('EXISTS', 'qd:job:' .. string.match(earlier, ' (.*)')) == 1 then return earlier end
+if earlier and redis.call('EXISTS', string.match(earlier, ' (.*)')) == 1 then return earlier end
 for i = 4, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 0 and not document.restored then return 'missing ' .. KEYS[i] end
 end
@@ -102,11 +102,18 @@ return false
 """
 
 ADD_UPLOAD = """
-local upload, digests, ids = KEYS[1], KEYS[2], KEYS[3]
+local upload, digests, ids, idempotency = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local earlier = idempotency ~= '' and redis.call('GET', idempotency)
+if earlier and redis.call('EXISTS', string.match(earlier, ' (.*)')) == 1 then return 'earlier ' .. earlier end
+local function remember(id)
+  local value = document.fingerprint .. ' ' .. document.prefix .. id
+  if idempotency ~= '' then redis.call('SET', idempotency, value, 'EX', document.expire) end
+end
 local known = redis.call('HGET', digests, document.sha256)
 if known then
   redis.call('ZADD', '$used', 'GT', document.now, document.prefix .. known)
-  return known
+  remember(known)
+  return 'known ' .. known
 end
 local stored = tonumber(redis.call('HGET', '$usage_bytes', document.api_key) or '0')
 if document.limit and stored + document.size > document.limit then return 'quota ' .. stored end
@@ -115,6 +122,7 @@ redis.call('HSET', digests, document.sha256, document.id)
 redis.call('ZADD', ids, 0, document.id)
 redis.call('ZADD', '$used', document.now, upload)
 redis.call('HINCRBY', '$usage_bytes', document.api_key, document.size)
+remember(document.id)
 return false
 """
 
@@ -135,6 +143,20 @@ redis.call('ZREM', ids, document.id)
 redis.call('ZREM', '$used', upload)
 redis.call('HINCRBY', '$usage_bytes', document.api_key, -document.size)
 return false
+"""
+
+CLAIM_WEBHOOKS = """
+local claimed = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', '$webhooks', '-inf', document.now, 'LIMIT', 0, document.count)) do
+  local job = 'qd:job:' .. id
+  if redis.call('EXISTS', job) == 1 then
+    redis.call('ZADD', '$webhooks', document.now + document.lease, id)
+    claimed[#claimed + 1] = {id, redis.call('HINCRBY', job, 'webhook_attempts', 1)}
+  else
+    redis.call('ZREM', '$webhooks', id)
+  end
+end
+return claimed
 """
 
 

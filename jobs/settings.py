@@ -27,4 +27,13 @@ class Settings(BaseSettings):
     key_rate: int = Field(default=600, gt=0, description="requests a minute of an API key")
     key_stored_bytes: int = Field(default=100 * 2**30, gt=0, description="bytes that an API key may keep stored")
     key_open_jobs: int = Field(default=1000, gt=0, description="jobs that an API key may have open at a time")
+    retention_days: float = Field(default=30, gt=0, description="`inf` keeps everything")
+    webhook_allow_hosts: str = Field(
+        default="*",
+        description="names and patterns, with commas; only a host named in full may be private or without TLS",
+    )
     log_format: Literal["json", "text"] = "json"
+
+    @property
+    def webhook_hosts(self) -> tuple[str, ...]:
+        return tuple(host.strip().lower() for host in self.webhook_allow_hosts.split(",") if host.strip())

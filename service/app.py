@@ -7,6 +7,7 @@ from fastapi import FastAPI
 
 from jobs.settings import Settings
 from service import artifacts, health, jobs, pages, problems, quantize, uploads
+from service.background import housekeeping
 from service.context import make_context
 from service.edge import Edge
 from service.guard import Guard
@@ -18,7 +19,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.context = make_context(settings or Settings())
-        yield
+        async with housekeeping(app.state.context):
+            yield
         await app.state.context.events.close()
 
     app = FastAPI(

@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, RateLimiter
 
+from jobs.archive import Archive
 from jobs.blobs import Blobs
 from jobs.events import Events
 from jobs.keys import Allowance, Keys
@@ -39,6 +40,7 @@ class Context:
     settings: Settings
     records: Records
     blobs: Blobs
+    archive: Archive
     events: Events
     queue: Celery
     keys: Keys
@@ -56,6 +58,7 @@ def make_context(settings: Settings) -> Context:
         settings,
         Records(settings.redis_url),
         blobs,
+        Archive(blobs),
         Events(settings.redis_url),
         make_queue(settings.redis_url, settings.job_timeout_s),
         Keys(settings.redis_url, blobs),

@@ -1,26 +1,26 @@
 """Jobs: submitted, followed, cancelled, removed."""
 
 import asyncio
-import contextlib
-import hashlib
+import base64
+import binascii
 import json
 import re
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from kombu.exceptions import OperationalError
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 from starlette.concurrency import run_in_threadpool
 
-from jobs.job import Gate, Job, Problem, Progress, Stage, Status, Summary, new_id, now
-from jobs.queue import send
-from quant.spec import require_data, resolve
+from jobs.errors import NotFound
+from jobs.job import Job, Status
 from service.context import Context, Ctx
 from service.documents import plain
 from service.problems import RESPONSES
-from service.uploads import Cursor, Limit
+from service.submission import submit_job
+from service.uploads import Cursor, IdempotencyKey, Limit
+from service.views import JobOut, view
 
 router = APIRouter(prefix="/v1", responses=RESPONSES)
 
@@ -28,12 +28,39 @@ MAX_WAIT_S = 60
 RETRY_AFTER_S = "1"
 _WAIT = re.compile(r"\bwait=(\d{1,4})\b")
 
-IdempotencyKey = Annotated[str | None, Header(max_length=255, description="the same key: the same job, once")]
+CacheControl = Annotated[
+    str | None, Header(description="`no-cache`: do the work, even if it was done before and its result is there")
+]
 Prefer = Annotated[str | None, Header(description="`wait=N`: answer when the job has ended, at most N (60) seconds")]
 
 
+def _secret(text: str) -> str:
+    """A secret as Standard Webhooks write it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        size = len(base64.b64decode(text.removeprefix("whsec_"), validate=True))
+    except binascii.Error:
+        size = 0
+    if not text.startswith("whsec_") or not 24 <= size <= 64:
+        raise ValueError("accepted: whsec_ and 24 to 64 bytes in base64")
+    return text
+
+
+SecretText = Annotated[str, AfterValidator(_secret)]
 TagKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern="^[^:]*$")]
 TagValue = Annotated[str, StringConstraints(max_length=256)]
+
+
+class WebhookIn(BaseModel):
+    """Where the job's end is told (Standard Webhooks); without a secret it is not signed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[str, StringConstraints(max_length=2048)]
+    secret: SecretText | None = None
 
 
 class JobIn(BaseModel):
@@ -46,35 +73,12 @@ class JobIn(BaseModel):
     evaluation: str | None = None
     spec: dict[str, Any] = {}
     tags: dict[TagKey, TagValue] = Field(default={}, max_length=32)
+    webhook: WebhookIn | None = None
 
     @field_validator("spec", "tags", mode="before")
     @classmethod
     def _plain(cls, document: Any) -> Any:
         return plain(document)
-
-
-class JobOut(BaseModel):
-    """A job; `links` says where its parts are."""
-
-    id: str
-    status: Status
-    stage: Stage | None
-    progress: Progress | None
-    model: str
-    calibration: str | None
-    evaluation: str | None
-    spec: dict[str, Any]
-    tags: dict[str, str]
-    created_at: str
-    started_at: str | None
-    finished_at: str | None
-    attempt: int
-    cached: bool
-    verdict: str | None
-    gates: list[Gate]
-    error: Problem | None
-    summary: Summary | None
-    links: dict[str, str]
 
 
 def find_job(job_id: str, context: Ctx) -> Job:
@@ -91,11 +95,16 @@ class JobPage(BaseModel):
 
 
 @router.post("/jobs", status_code=202)
-async def submit_job(
-    body: JobIn, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None, prefer: Prefer = None
+async def post_job(
+    body: JobIn,
+    response: Response,
+    context: Ctx,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+    cache_control: CacheControl = None,
 ) -> JobOut:
     """Submit a job; its record is stored before it is announced to the workers."""
-    return await submit(context, body, response, idempotency_key, prefer)
+    return await submit(context, body, response, idempotency_key, prefer, cache_control)
 
 
 @router.get("/jobs")
@@ -107,27 +116,26 @@ def list_jobs(
     tag: Annotated[str | None, Query(pattern="^[^:]+:.*$", description="key:value")] = None,
 ) -> JobPage:
     jobs, following = context.records.jobs(context.tenant, limit, cursor, status, tag)
-    return JobPage(items=[_view(job) for job in jobs], next_cursor=following)
+    return JobPage(items=[view(job) for job in jobs], next_cursor=following)
 
 
 @router.get("/jobs/{job_id}")
 async def get_job(job: FoundJob, response: Response, context: Ctx, prefer: Prefer = None) -> JobOut:
-    return _view(await _waited(context, job, prefer, response), response)
+    return _answer(await _waited(context, job, prefer, response), response)
 
 
 @router.post("/jobs/{job_id}/cancel", status_code=202)
 def cancel_job(job: FoundJob, response: Response, context: Ctx) -> JobOut:
     """A queued job never starts, a running one stops within 5 s; an ended one stays as it is."""
     context.records.cancel(job)
-    return _view(context.records.job(job.id, context.tenant), response)
+    return _answer(context.records.job(job.id, context.tenant), response)
 
 
 @router.delete("/jobs/{job_id}", status_code=204)
 def delete_job(job: FoundJob, context: Ctx) -> None:
     """Remove the record of an ended job and its artifacts."""
     context.records.delete_job(job)
-    for key in context.blobs.keys(f"{job.tenant}/jobs/{job.id}"):
-        context.blobs.delete(key)
+    context.archive.drop_job(job)
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventSourceResponse)
@@ -137,8 +145,7 @@ async def job_events(
     """`progress` and `state` events from the start, or from behind `Last-Event-ID`, until the final state."""
     async for event in context.events.follow(job.id, last_event_id):
         if event is None:
-            current = await run_in_threadpool(context.records.job, job.id, job.tenant)
-            if current.final:  # its events were seen before, or have expired
+            if await run_in_threadpool(_over, context, job):  # its events were seen before, or have expired
                 return
             continue
         yield ServerSentEvent(id=event.id, event=event.kind, raw_data=event.data)
@@ -146,39 +153,25 @@ async def job_events(
             return
 
 
+def _over(context: Context, job: Job) -> bool:
+    try:
+        return context.records.job(job.id, job.tenant).final
+    except NotFound:  # deleted while it was followed
+        return True
+
+
 async def submit(
-    context: Context, body: JobIn, response: Response, idempotency_key: str | None, prefer: str | None
+    context: Context,
+    body: JobIn,
+    response: Response,
+    idempotency_key: str | None,
+    prefer: str | None,
+    cache_control: str | None,
 ) -> JobOut:
     """Submit the job and answer with it, after its end where the caller prefers to wait."""
-    job = await run_in_threadpool(_submit, context, body, idempotency_key)
-    return _view(await _waited(context, job, prefer, response), response)
-
-
-def check_spec(spec: dict[str, Any], given: Container[str]) -> None:
-    """Refuse a spec that is not valid, or that needs data whose role is not `given`."""
-    require_data(resolve(spec), calibration="calibration" in given, evaluation="evaluation" in given)
-
-
-def _submit(context: Context, body: JobIn, idempotency_key: str | None) -> Job:
-    """Check everything that can be checked without opening the model, store the record, announce it."""
-    records, tenant = context.records, context.tenant
-    datasets = {role: getattr(body, role) for role in ("calibration", "evaluation") if getattr(body, role) is not None}
-    check_spec(body.spec, datasets)
-    records.upload("model", body.model, tenant)
-    for dataset in datasets.values():
-        records.upload("dataset", dataset, tenant)
-    fingerprint = hashlib.sha256(json.dumps(body.model_dump(), sort_keys=True).encode()).hexdigest()
-    caller = context.caller
-    job = Job(
-        id=new_id("job"), tenant=tenant, status=Status.QUEUED, created_at=now(), api_key=caller.key_id,
-        **body.model_dump(),
-    )  # fmt: skip
-    idempotency = (idempotency_key, fingerprint) if idempotency_key else None
-    stored = records.create_job(job, idempotency, caller.allowance.open_jobs)
-    if stored.id == job.id:
-        with contextlib.suppress(OperationalError):  # the job is recorded: a worker finds it standing still
-            send(context.queue, job.id)
-    return stored
+    fresh = "no-cache" in (cache_control or "")
+    job = await run_in_threadpool(submit_job, context, body.model_dump(), idempotency_key, fresh)
+    return _answer(await _waited(context, job, prefer, response), response)
 
 
 async def _waited(context: Context, job: Job, prefer: str | None, response: Response) -> Job:
@@ -198,13 +191,8 @@ async def _waited(context: Context, job: Job, prefer: str | None, response: Resp
     return await run_in_threadpool(context.records.job, job.id, job.tenant)
 
 
-def _view(job: Job, response: Response | None = None) -> JobOut:
-    here = f"/v1/jobs/{job.id}"
-    if response is not None:
-        response.headers["Location"] = here
-        if not job.final:
-            response.headers["Retry-After"] = RETRY_AFTER_S
-    links = {"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"}
-    if job.artifacts:
-        links |= {"report": f"{here}/report", "report_html": f"{here}/report.html", "artifacts": f"{here}/artifacts"}
-    return JobOut.model_validate({**job.model_dump(), "links": links})
+def _answer(job: Job, response: Response) -> JobOut:
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    if not job.final:
+        response.headers["Retry-After"] = RETRY_AFTER_S
+    return view(job)

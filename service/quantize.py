@@ -10,9 +10,11 @@ from jobs.errors import BadRequest
 from jobs.names import Kind
 from service.context import Context, Ctx
 from service.documents import SPEC_BYTES, read_spec
-from service.jobs import IdempotencyKey, JobIn, JobOut, Prefer, check_spec, submit
+from service.jobs import CacheControl, JobIn, Prefer, submit
 from service.problems import RESPONSES
-from service.uploads import clean_name, file_chunks, store_upload
+from service.submission import checked_spec
+from service.uploads import IdempotencyKey, clean_name, file_chunks, store_upload
+from service.views import JobOut
 
 router = APIRouter(prefix="/v1", responses=RESPONSES)
 
@@ -38,7 +40,12 @@ _FORM = {
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
 )
 async def quantize(
-    request: Request, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None, prefer: Prefer = None
+    request: Request,
+    response: Response,
+    context: Ctx,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+    cache_control: CacheControl = None,
 ) -> JobOut:
     """Upload and submit in one call, for scripts."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
@@ -46,9 +53,9 @@ async def quantize(
     async with request.form(max_files=4, max_fields=2, max_part_size=SPEC_BYTES) as form:
         files = _files(form)
         spec = await _spec(form)
-        check_spec(spec, files)
+        checked_spec(spec, files)
         ids = {role: await _store(context, role, file) for role, file in files.items()}
-    return await submit(context, JobIn(spec=spec, **ids), response, idempotency_key, prefer)
+    return await submit(context, JobIn(spec=spec, **ids), response, idempotency_key, prefer, cache_control)
 
 
 def _files(form: FormData) -> dict[str, UploadFile]:
@@ -88,5 +95,5 @@ async def _text(part: UploadFile | str) -> str:
 
 
 async def _store(context: Context, role: str, file: UploadFile) -> str:
-    upload, _ = await store_upload(context, FILES[role], file_chunks(file), clean_name(file.filename), None)
+    upload, _ = await store_upload(context, FILES[role], file_chunks(file), clean_name(file.filename))
     return upload.id

@@ -4,13 +4,13 @@ import re
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from jobs.blobs import CHUNK, Stored
-from jobs.errors import BadRequest, StorageFull
+from jobs.errors import BadRequest
 from jobs.job import Upload, new_id, now
 from jobs.names import Kind
 from quant.errors import UnreadableDataset
@@ -18,10 +18,14 @@ from service.context import Context, Ctx
 from service.digests import sent_sha256
 from service.formats import check_dataset, dataset_arrays, model_format
 from service.problems import RESPONSES
+from service.room import check_room
 
 router = APIRouter(prefix="/v1", responses=RESPONSES)
 
 Limit = Annotated[int, Query(ge=1, le=100, description="how many at most")]
+IdempotencyKey = Annotated[
+    str | None, Header(max_length=255, description="the same key and body: the same answer; another body: 422")
+]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
 BODY = {
     "requestBody": {
@@ -83,9 +87,11 @@ class DatasetPage(BaseModel):
 @router.post(
     "/models", status_code=201, response_model=ModelOut, responses={200: {"model": ModelOut}}, openapi_extra=BODY
 )
-async def upload_model(request: Request, response: Response, context: Ctx) -> Upload:
+async def upload_model(
+    request: Request, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None
+) -> Upload:
     """Store a model; the same bytes again answer 200 with the same id."""
-    return await _upload(request, response, context, "model")
+    return await _upload(request, response, context, "model", idempotency_key)
 
 
 @router.get("/models")
@@ -107,9 +113,11 @@ def delete_model(model_id: str, context: Ctx) -> None:
 @router.post(
     "/datasets", status_code=201, response_model=DatasetOut, responses={200: {"model": DatasetOut}}, openapi_extra=BODY
 )
-async def upload_dataset(request: Request, response: Response, context: Ctx) -> Upload:
+async def upload_dataset(
+    request: Request, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None
+) -> Upload:
     """Store calibration or evaluation data; the same bytes again answer 200 with the same id."""
-    return await _upload(request, response, context, "dataset")
+    return await _upload(request, response, context, "dataset", idempotency_key)
 
 
 @router.get("/datasets")
@@ -129,7 +137,12 @@ def delete_dataset(dataset_id: str, context: Ctx) -> None:
 
 
 async def store_upload(
-    context: Context, kind: Kind, chunks: AsyncIterator[bytes], filename: str | None, sha256: str | None
+    context: Context,
+    kind: Kind,
+    chunks: AsyncIterator[bytes],
+    filename: str | None,
+    sha256: str | None = None,
+    idempotency_key: str | None = None,
 ) -> tuple[Upload, bool]:
     """Stream bytes to the object store and record them; False where the tenant had them already.
 
@@ -138,12 +151,12 @@ async def store_upload(
     """
     settings = context.settings
     limit = settings.max_model_bytes if kind == "model" else settings.max_dataset_bytes
-    await run_in_threadpool(_check_room, context)
+    await run_in_threadpool(check_room, context)
     upload_id = new_id(kind)
     key = f"{context.tenant}/{kind}s/{upload_id}"
     check = model_format if kind == "model" else check_dataset
     stored = await context.blobs.write(key, chunks, check, limit, sha256)
-    return await run_in_threadpool(_record, context, kind, upload_id, key, stored, filename)
+    return await run_in_threadpool(_record, context, kind, upload_id, key, stored, filename, idempotency_key)
 
 
 def clean_name(name: str | None) -> str | None:
@@ -157,24 +170,33 @@ async def file_chunks(file: UploadFile) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def _upload(request: Request, response: Response, context: Context, kind: Kind) -> Upload:
+async def _upload(
+    request: Request, response: Response, context: Context, kind: Kind, idempotency_key: str | None
+) -> Upload:
     sha256 = sent_sha256(request)
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with request.form(max_files=1, max_fields=0) as form:
             file = form.get("file")
             if not isinstance(file, UploadFile):
                 raise BadRequest("the form has no file in the field 'file'; accepted: one file there")
-            name = clean_name(file.filename)
-            upload, created = await store_upload(context, kind, file_chunks(file), name, sha256)
+            chunks, name = file_chunks(file), clean_name(file.filename)
+            upload, created = await store_upload(context, kind, chunks, name, sha256, idempotency_key)
     else:
-        upload, created = await store_upload(context, kind, request.stream(), _sent_name(request), sha256)
+        chunks, name = request.stream(), _sent_name(request)
+        upload, created = await store_upload(context, kind, chunks, name, sha256, idempotency_key)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/{kind}s/{upload.id}"
     return upload
 
 
 def _record(
-    context: Context, kind: Kind, upload_id: str, key: str, stored: Stored, filename: str | None
+    context: Context,
+    kind: Kind,
+    upload_id: str,
+    key: str,
+    stored: Stored,
+    filename: str | None,
+    idempotency_key: str | None,
 ) -> tuple[Upload, bool]:
     try:
         described = _describe(context, kind, key, stored)
@@ -185,25 +207,14 @@ def _record(
         id=upload_id, tenant=context.tenant, key=key, sha256=stored.sha256, size=stored.size,
         filename=filename, created_at=now(), api_key=context.caller.key_id, **described,
     )  # fmt: skip
+    context.archive.put_upload(upload)
+    kept = None
     try:
-        kept, created = context.records.add_upload(kind, upload, context.caller.allowance.stored)
-    except StorageFull:
-        context.blobs.delete(key)
-        raise
-    if not created:
-        context.blobs.delete(key)
+        kept, created = context.records.add_upload(kind, upload, context.caller.allowance.stored, idempotency_key or "")
+    finally:
+        if kept is None or kept.id != upload.id:
+            context.archive.drop_upload(upload)
     return kept, created
-
-
-def _check_room(context: Context) -> None:
-    """Refuse what has no room before it comes; what came is counted when it is recorded.
-
-    Raises:
-        StorageFull: the API key's bytes are all taken.
-    """
-    limit, taken = context.caller.allowance.stored, context.records.stored_bytes(context.caller.key_id)
-    if limit is not None and taken >= limit:
-        raise StorageFull(f"the {limit} bytes of this API key are taken; delete something")
 
 
 def _describe(context: Context, kind: Kind, key: str, stored: Stored) -> dict[str, Any]:
@@ -230,4 +241,4 @@ def _sent_name(request: Request) -> str | None:
 def _delete(context: Context, kind: Kind, upload_id: str) -> None:
     upload = context.records.upload(kind, upload_id, context.tenant)
     context.records.delete_upload(kind, upload)
-    context.blobs.delete(upload.key)
+    context.archive.drop_upload(upload)
