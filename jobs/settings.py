@@ -27,4 +27,5 @@ class Settings(BaseSettings):
     key_rate: int = Field(default=600, gt=0, description="requests a minute of an API key")
     key_stored_bytes: int = Field(default=100 * 2**30, gt=0, description="bytes that an API key may keep stored")
     key_open_jobs: int = Field(default=1000, gt=0, description="jobs that an API key may have open at a time")
+    lease_s: float = Field(default=60, gt=0, description="a worker that is silent for so long loses its job")
     log_format: Literal["json", "text"] = "json"
