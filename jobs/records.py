@@ -48,7 +48,8 @@ class Records:
         redis.RedisError: Redis is away; the caller decides what that means.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, lease_s: float = LEASE_S) -> None:
+        self._lease_s = lease_s
         self._redis = redis.Redis.from_url(url, decode_responses=True, socket_timeout=10, socket_connect_timeout=2)
         self._create = self._redis.register_script(scripts.script(scripts.CREATE))
         self._change = self._redis.register_script(scripts.script(scripts.CHANGE))
@@ -152,7 +153,7 @@ class Records:
             status, queued, lease = cast(
                 list[str | None], self._redis.hmget(job_key(job_id), "status", "queued_at", "lease")
             )
-            since = float(queued or 0) + LEASE_S if status == '"queued"' else float(lease or 0)
+            since = float(queued or 0) + self._lease_s if status == '"queued"' else float(lease or 0)
             if since < deadline:
                 self._apply(job_id, {"from": ["queued", "running"]}, {"queued_at": deadline}, None, None)
                 stale.append(job_id)
@@ -319,7 +320,7 @@ class Records:
             document |= {"event": event, "data": data}
         parts = _parts(fields)
         if owner is not None:
-            parts += ["owner", owner, "lease", str(time.time() + LEASE_S)]
+            parts += ["owner", owner, "lease", str(time.time() + self._lease_s)]
         return str(self._change(keys=[job_key(job_id), events_key(job_id)], args=[_json(document), *parts]))
 
 

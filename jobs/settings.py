@@ -32,6 +32,7 @@ class Settings(BaseSettings):
         default="*",
         description="names and patterns, with commas; only a host named in full may be private or without TLS",
     )
+    lease_s: float = Field(default=60, gt=0, description="a worker that is silent for so long loses its job")
     log_format: Literal["json", "text"] = "json"
 
     @property

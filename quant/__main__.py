@@ -31,19 +31,15 @@ def _run(job: dict[str, Any]) -> int:
     paths = {role: Path(job[role]) for role in ("model", "calibration", "evaluation") if role in job}
     out = Path(job["out"])
     out.mkdir(parents=True, exist_ok=True)
+    isolation = tuple(os.environ.get("QUANTD_SANDBOX", "").split())
     try:
-        outcome = quantize_model(Inputs(name=job["name"], spec=job["spec"], **paths), out, _progress)
+        outcome = quantize_model(
+            Inputs(name=job["name"], spec=job["spec"], isolation=isolation, **paths), out, _progress
+        )
     except QuantdError as error:
         faults = [asdict(fault) for fault in error.errors]
-        _tell(
-            {
-                "event": "error",
-                "code": error.code,
-                "title": error.title,
-                "detail": error.detail,
-                "errors": faults,
-            }
-        )
+        told = {"code": error.code, "title": error.title, "detail": error.detail}
+        _tell({"event": "error", **told, "errors": faults})
         return 1
     _tell({"event": "done", **asdict(outcome)})
     return 0

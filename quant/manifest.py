@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -56,12 +56,15 @@ def canonical_json(document: Any) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def manifest_json(inputs: Mapping[str, Path | None], spec: Spec, artifacts: Mapping[str, bytes]) -> bytes:
-    """Enough to make the same bytes again."""
+def manifest_json(
+    inputs: Mapping[str, Path | None], spec: Spec, artifacts: Mapping[str, bytes], isolation: Sequence[str]
+) -> bytes:
+    """Enough to make the same bytes again; `isolation` names what the process that made them was kept from."""
     document = {
         "quantd": VERSION,
         "versions": {name: metadata.version(name) for name in ("numpy", "scipy", "onnx", "onnx-ir", "onnxruntime")},
         "spec": spec.model_dump(mode="json"),
+        "isolation": list(isolation),
         "inputs": {
             role: {"sha256": sha256_of_file(path), "size": path.stat().st_size}
             for role, path in inputs.items()

@@ -31,13 +31,14 @@ Progress = Callable[[str, int, int, str], None]
 
 @dataclass(frozen=True)
 class Inputs:
-    """The files of one job; `name` is the model's file name as its owner knows it."""
+    """The files of one job; `name` is the model's file name as its owner knows it, `isolation` for the manifest."""
 
     model: Path
     name: str
     spec: Mapping[str, Any]
     calibration: Path | None = None
     evaluation: Path | None = None
+    isolation: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
         "gates.junit.xml": junit_xml(gates),
     }
     roles = {"model": inputs.model, "calibration": inputs.calibration, "evaluation": inputs.evaluation}
-    artifacts["manifest.json"] = manifest_json(roles, spec, artifacts)
+    artifacts["manifest.json"] = manifest_json(roles, spec, artifacts, inputs.isolation)
     for name, data in artifacts.items():
         (out / name).write_bytes(data)
     summary["seconds"] = time.perf_counter() - started

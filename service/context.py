@@ -17,6 +17,7 @@ from jobs.keys import Allowance, Keys
 from jobs.queue import make_queue
 from jobs.records import Records
 from jobs.settings import Settings
+from jobs.workers import Workers
 
 ALLOWED = Allowance()
 """Everything: what a caller may take while authentication is off."""
@@ -43,6 +44,7 @@ class Context:
     archive: Archive
     events: Events
     queue: Celery
+    workers: Workers
     keys: Keys
     rates: RateLimiter
     caller: Caller = NOBODY
@@ -61,6 +63,7 @@ def make_context(settings: Settings) -> Context:
         Archive(blobs),
         Events(settings.redis_url),
         make_queue(settings.redis_url, settings.job_timeout_s),
+        Workers(settings.redis_url),
         Keys(settings.redis_url, blobs),
         FixedWindowRateLimiter(_counters(settings.redis_url)),
     )

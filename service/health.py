@@ -8,6 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
 from jobs.errors import Unavailable
+from jobs.workers import Worker
 from quant.spec import capabilities
 from service.context import Context, Ctx
 from service.problems import RESPONSES
@@ -23,6 +24,12 @@ class Health(BaseModel):
     status: str = "ok"
 
 
+class Readiness(Health):
+    """`workers` are those that are up; with none, jobs wait. Their isolation is what uploaded bytes are kept from."""
+
+    workers: list[Worker]
+
+
 @router.get("/livez")
 def livez() -> Health:
     """The gateway answers; nothing else is looked at."""
@@ -30,7 +37,7 @@ def livez() -> Health:
 
 
 @router.get("/readyz")
-def readyz(request: Request) -> Health:
+def readyz(request: Request) -> Readiness:
     """The record store and the object store answer; a 503 names the part that does not."""
     context: Context = request.app.state.context
     for name, part in (("record store", context.records), ("object store", context.blobs)):
@@ -38,7 +45,7 @@ def readyz(request: Request) -> Health:
             part.ping()
         except Exception as error:  # noqa: BLE001 - whatever a part raises, it is not ready
             raise Unavailable(f"the {name} does not answer: {type(error).__name__}") from None
-    return Health()
+    return Readiness(workers=context.workers.all())
 
 
 @router.get("/metrics", response_class=Response)

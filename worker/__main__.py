@@ -1,6 +1,7 @@
 """`python -m worker`: take jobs from the queue until SIGTERM, which lets the running ones end."""
 
 import argparse
+import contextlib
 import threading
 
 import redis
@@ -10,9 +11,10 @@ from kombu.exceptions import OperationalError
 from jobs.logs import configure_logs
 from jobs.queue import TASK, make_queue, send
 from jobs.settings import Settings
+from jobs.workers import Worker, Workers, worker_name
 from worker.runner import Runner
 
-RECONCILE_EVERY_S = 15.0
+LOOK_AFTER_EVERY_S = 15.0
 
 log = structlog.get_logger()
 
@@ -27,16 +29,21 @@ def main() -> None:
     queue = make_queue(settings.redis_url, settings.job_timeout_s)
     queue.task(name=TASK)(runner.run)
 
-    def reconcile() -> None:
-        while not stopped.wait(RECONCILE_EVERY_S):
+    workers, itself = Workers(settings.redis_url), Worker(name=worker_name(), isolation=runner.isolation)
+    stopped = threading.Event()
+
+    def look_after() -> None:
+        """Say that this worker is up, and send again what stands still."""
+        while not stopped.is_set():
             try:
+                workers.announce(itself)
                 for job_id in runner.requeue_stale():
                     send(queue, job_id)
             except (redis.RedisError, OperationalError) as error:
-                log.warning("stale jobs could not be sent again", error=str(error))
+                log.warning("the records or the queue are away", error=str(error))
+            stopped.wait(min(LOOK_AFTER_EVERY_S, settings.lease_s / 4))
 
-    stopped = threading.Event()
-    threading.Thread(target=reconcile, daemon=True).start()
+    threading.Thread(target=look_after, daemon=True).start()
     try:
         # Threads: each only waits for the child process that does the work.
         queue.worker_main(
@@ -46,6 +53,8 @@ def main() -> None:
     finally:
         stopped.set()
         runner.close()
+        with contextlib.suppress(redis.RedisError):
+            workers.leave(itself)
 
 
 if __name__ == "__main__":

@@ -35,12 +35,16 @@ SANDBOX = (sys.executable, "-P", "-m", "worker.sandbox")
 
 @dataclass(frozen=True)
 class Limits:
-    """What a job may take: bytes of address space, seconds by the clock, threads, bytes of files that it writes."""
+    """What a job may take: bytes of address space, seconds by the clock, threads, bytes of files that it writes.
+
+    `isolation` names what its process must be kept from: it does not start with less.
+    """
 
     memory: int
     timeout_s: float
     threads: int
     disk: int
+    isolation: tuple[str, ...] = ()
 
 
 class Child:
@@ -153,7 +157,8 @@ class Child:
 def sandboxed(command: Sequence[str], folder: Path, limits: Limits) -> list[str]:
     """The command that becomes `command` after it has given up what a job does not need."""
     cpu_s = int(limits.timeout_s * (os.cpu_count() or 1)) + 1
-    return [*SANDBOX, str(folder), *map(str, (limits.memory, cpu_s, limits.disk)), "--", *command]
+    bounds = [str(bound) for bound in (limits.memory, cpu_s, limits.disk)]
+    return [*SANDBOX, str(folder), *bounds, " ".join(limits.isolation), "--", *command]
 
 
 def _environment(folder: Path, threads: int) -> dict[str, str]:

@@ -1,40 +1,39 @@
 """One job from claim to final state: fetch, run the child, relay its progress, store what it made."""
 
 import contextlib
-import hashlib
+import errno
+import functools
 import os
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 import structlog
+from obstore.exceptions import BaseError as StoreError
 
 from jobs.blobs import Blobs
-from jobs.errors import DigestMismatch, WorkerCrashed
+from jobs.errors import DigestMismatch, Unavailable, WorkerCrashed, WorkerOutOfDisk
 from jobs.job import Artifact, Job, Progress, Stage, Status, Upload
 from jobs.problem import problem_of
-from jobs.records import ATTEMPTS, Records
+from jobs.records import ATTEMPTS, Kind, Records
 from jobs.settings import Settings
 from quant.errors import QuantdError
 from worker.child import Child, Limits
 from worker.lease import Cancelled, Lease, Lost
+from worker.made import Made, collect
 from worker.protocol import Done, Refused, Told
 from worker.warm import Warm
 
+Result = TypeVar("Result")
 log = structlog.get_logger()
 
-ARTIFACTS = {
-    "model.onnx": "application/octet-stream",
-    "report.json": "application/json",
-    "report.html": "text/html; charset=utf-8",
-    "gates.junit.xml": "application/xml",
-    "manifest.json": "application/json",
-}
-"""What a job makes: nothing else that lies in its folder is ever published."""
 PROGRESS_EVERY_S = 0.2
+PATIENCE_S = 120.0
+"""For so long a job waits for a record store or an object store that is away."""
 QUANT = (sys.executable, "-P", "-m", "quant")
 
 
@@ -45,7 +44,7 @@ class Runner:
         threads = max(len(os.sched_getaffinity(0)) // concurrency, 1)
         memory = settings.job_memory_bytes
         self._children = Warm(command, Limits(memory, settings.job_timeout_s, threads, disk=memory))
-        self._records, self._blobs = Records(settings.redis_url), Blobs(settings.store_url)
+        self._records, self._blobs = Records(settings.redis_url, settings.lease_s), Blobs(settings.store_url)
 
     def run(self, job_id: str) -> None:
         """Run the job if it is to be run; a message that comes twice, or too late, does nothing."""
@@ -60,8 +59,13 @@ class Runner:
         except Lost:
             bound.warning("job lost to another worker")
             return
-        if self._records.finish(job.id, owner, status, fields):
+        if _patiently(lambda: self._records.finish(job.id, owner, status, fields)):
             bound.info("job ended", status=status, error=fields.get("error"))
+
+    @property
+    def isolation(self) -> tuple[str, ...]:
+        """What a job's process is kept from on this machine, by name."""
+        return self._children.isolation
 
     def close(self) -> None:
         self._children.close()
@@ -79,32 +83,44 @@ class Runner:
             return Status.CANCELLED, {}
         except QuantdError as error:
             return Status.FAILED, {"error": problem_of(error).model_dump()}
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            full = WorkerOutOfDisk("the worker's disk has no room for the job's files; try again later")
+            return Status.FAILED, {"error": problem_of(full).model_dump()}
 
     def _run(self, job: Job, owner: str, lease: Lease) -> tuple[Status, dict[str, Any]]:
         with self._children.take() as child:
-            child.begin(self._fetch(job, child.folder, lease))
+            inputs = self._fetch(job, child.folder, lease)
+            name = inputs["model"].filename or job.model
+            child.begin({"name": name, "spec": job.spec, "out": "out", **{role: role for role in inputs}})
             end = self._watch(job, owner, child, lease)
             child.kill()  # what is looked at from here on changes no more
             if isinstance(end, Refused):
                 return Status.FAILED, {"error": end.problem.model_dump()}
-            artifacts = self._store(job, child.folder / "out", lease)
+            digests = {role: upload.sha256 for role, upload in inputs.items()}
+            artifacts = self._store(job, collect(child.folder / "out", digests, self.isolation), lease)
         progress = Progress(fraction=1.0, done=len(artifacts), total=len(artifacts), message="").model_dump()
         return Status.SUCCEEDED, {**end.model_dump(exclude={"event"}), "progress": progress, "artifacts": artifacts}
 
-    def _fetch(self, job: Job, folder: Path, lease: Lease) -> dict[str, Any]:
-        """Put the job's inputs into its folder; what its process is told of them."""
-        model = self._records.upload("model", job.model)
-        self._copy(model, folder / "model", lease)
-        told = {"model": "model", "name": model.filename or model.id, "spec": job.spec, "out": "out"}
-        for role, upload_id in (("calibration", job.calibration), ("evaluation", job.evaluation)):
-            if upload_id is not None:
-                self._copy(self._records.upload("dataset", upload_id), folder / role, lease)
-                told[role] = role
-        return told
+    def _fetch(self, job: Job, folder: Path, lease: Lease) -> dict[str, Upload]:
+        """Put the job's inputs into its folder, each in a file that is called by its role."""
+        roles: dict[str, tuple[Kind, str | None]] = {
+            "model": ("model", job.model),
+            "calibration": ("dataset", job.calibration),
+            "evaluation": ("dataset", job.evaluation),
+        }
+        return {
+            role: self._copy(kind, upload_id, folder / role, lease)
+            for role, (kind, upload_id) in roles.items()
+            if upload_id is not None
+        }
 
-    def _copy(self, upload: Upload, path: Path, lease: Lease) -> None:
-        if self._blobs.fetch(upload.key, path, lease.check) != upload.sha256:
+    def _copy(self, kind: Kind, upload_id: str, path: Path, lease: Lease) -> Upload:
+        upload = _patiently(lambda: self._records.upload(kind, upload_id), lease)
+        if _patiently(lambda: self._blobs.fetch(upload.key, path, lease.check), lease) != upload.sha256:
             raise DigestMismatch(f"{upload.id!r} is no longer what was uploaded; upload it again")
+        return upload
 
     def _watch(self, job: Job, owner: str, child: Child, lease: Lease) -> Done | Refused:
         """Relay the child's progress until its last line, which is returned."""
@@ -125,18 +141,33 @@ class Runner:
         with contextlib.suppress(redis.RedisError):  # as a lease that is not renewed: the job goes on
             self._records.progress(job.id, owner, line.stage, line.progress)
 
-    def _store(self, job: Job, folder: Path, lease: Lease) -> list[dict[str, Any]]:
-        """Store each artifact under its own digest."""
+    def _store(self, job: Job, files: list[Made], lease: Lease) -> list[dict[str, Any]]:
+        """Store each file under its own digest."""
         artifacts = []
-        for name, media_type in ARTIFACTS.items():
+        for made in files:
             lease.check()
-            path = folder / name
-            if not path.is_file() or path.is_symlink():
-                raise WorkerCrashed(f"the job ended without {name}")
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            key = f"{job.tenant}/jobs/{job.id}/{digest}/{name}"
-            self._blobs.write_file(key, path)
-            artifact = Artifact(name=name, size=path.stat().st_size, sha256=digest, media_type=media_type, key=key)
+            key = f"{job.tenant}/jobs/{job.id}/{made.sha256}/{made.name}"
+            _patiently(functools.partial(self._blobs.write_file, key, made.path), lease)
+            artifact = Artifact(name=made.name, size=made.size, sha256=made.sha256, media_type=made.media_type, key=key)
             artifacts.append(artifact.model_dump())
         return artifacts
+
+
+def _patiently(call: Callable[[], Result], lease: Lease | None = None) -> Result:
+    """What `call` gives, as soon as the record store and the object store are there.
+
+    Raises:
+        Unavailable: one of them stayed away.
+        Cancelled, Lost: the job is to stop.
+    """
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return call()
+        except (redis.ConnectionError, redis.TimeoutError, StoreError) as error:
+            log.warning("a part is away", error=str(error))
+        if time.monotonic() > deadline:
+            raise Unavailable("the record store or the object store stayed away; submit the job again")
+        if lease is not None:
+            lease.check()
+        time.sleep(1)

@@ -1,8 +1,11 @@
-"""Give up what a job does not need, then become it: `python -m worker.sandbox FOLDER MEMORY CPU FILE_SIZE -- COMMAND`.
+"""Give up what a job does not need, then become it.
+
+`python -m worker.sandbox FOLDER MEMORY CPU FILE_SIZE PARTS -- COMMAND`.
 
 Limits are in bytes and seconds. The command may read its FOLDER and the code that it is made of, and write to
 `out` and `tmp` below FOLDER; it reaches no network, starts no process, signals none and gains no privileges. What of
-this the kernel grants is told to it in QUANTD_SANDBOX; without a command it is printed.
+this the kernel grants is told to it in QUANTD_SANDBOX, and without a command printed; it does not start where one of
+the PARTS is missing.
 """
 
 import argparse
@@ -55,9 +58,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     for limit in ("memory", "cpu", "file_size"):
         parser.add_argument(limit, type=int)
+    parser.add_argument("parts", type=str.split)
     parser.add_argument("command", nargs="*")
     given = parser.parse_args()
     reached = enter(given.folder, given.memory, given.cpu, given.file_size)
+    if missing := set(given.parts) - set(reached):
+        sys.exit(f"the job is not kept from what it should be: {', '.join(sorted(missing))} cannot be had")
     if not given.command:
         sys.stdout.write(" ".join(reached))
         return

@@ -1,19 +1,25 @@
 """A child that waits, with its imports done, for the next job: a fresh process a job, and none waits for its start."""
 
+import dataclasses
 import subprocess
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from worker.child import Child, Limits, sandboxed
 from worker.workspaces import Workspaces
 
 
 class Warm:
-    """Children of one command: the next is started when one is taken."""
+    """Children of one command: the next is started when one is taken.
+
+    `isolation` names what they are kept from on this machine.
+    """
 
     def __init__(self, command: Sequence[str], limits: Limits) -> None:
-        self._command, self._limits = command, limits
         self._workspaces = Workspaces()
+        self.isolation = _isolation(self._workspaces.new(), limits)
+        self._command, self._limits = command, dataclasses.replace(limits, isolation=self.isolation)
         self._lock = threading.Lock()
         self._next = self._start()
 
@@ -26,15 +32,16 @@ class Warm:
         taken.close()  # killed while it waited, by whoever was short of memory
         return self._start()
 
-    def isolation(self) -> tuple[str, ...]:
-        """What the children are kept from on this machine, by name."""
-        command = sandboxed((), self._workspaces.new(), self._limits)
-        told = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
-        return tuple(told.decode().split())
-
     def close(self) -> None:
         self._next.close()
         self._workspaces.close()
 
     def _start(self) -> Child:
         return Child(self._command, self._workspaces.new(), self._limits)
+
+
+def _isolation(folder: Path, limits: Limits) -> tuple[str, ...]:
+    told = subprocess.run(
+        sandboxed((), folder, limits), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True
+    ).stdout
+    return tuple(told.decode().split())

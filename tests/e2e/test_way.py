@@ -66,6 +66,13 @@ def test_the_manifest_names_every_input_and_artifact(http, job, examples):
     assert manifest["spec"]["weights"]["bits"] == 4
 
 
+def test_the_manifest_and_readyz_tell_what_the_jobs_process_was_kept_from(http, job):
+    manifest = artifact(http, job, "manifest.json").json()
+    (worker,) = http.get("/readyz").json()["workers"]
+    assert worker["isolation"] == manifest["isolation"]
+    assert {"no_new_privileges", "resource_limits", "seccomp"} <= set(manifest["isolation"])
+
+
 def test_the_report_tells_of_every_layer(http, job):
     report = http.get(job["links"]["report"]).json()
     assert report["summary"]["seconds"] == job["summary"]["seconds"]

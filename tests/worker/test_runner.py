@@ -1,5 +1,6 @@
 """A job ends exactly once, however its process and its message behave."""
 
+import hashlib
 import json
 import sys
 import threading
@@ -12,23 +13,10 @@ from jobs.job import Job, Progress, Stage, Status, Upload, new_id, now
 from jobs.records import ATTEMPTS, Records
 from jobs.settings import Settings
 from jobs.valkey import Valkey
-from worker.runner import ARTIFACTS, Runner
+from tests.worker.stand_in import DONE, MAKES_ALL, READS, last_line
+from worker.made import ARTIFACTS
+from worker.runner import Runner
 
-MAKES_ALL = f"[open(f'out/{{n}}', 'w').write(n) for n in {list(ARTIFACTS)}]; "
-SUMMARY = {
-    "bytes_before": 100, "bytes_after": 30, "size_ratio": 0.3, "layers": 1, "quantized_layers": 1, "seconds": 0.5,
-    **dict.fromkeys(
-        ("weight_sqnr_db", "output_sqnr_db", "output_cosine", "top1_agreement", "top1_float", "top1_quantized")
-    ),
-}  # fmt: skip
-
-
-def last_line(**changes):
-    line = {"event": "done", "summary": SUMMARY, "verdict": None, "gates": [], "timings": {"conv1": 0.1}, **changes}
-    return f"print({json.dumps(json.dumps(line))})"
-
-
-DONE = last_line()
 PROGRESS = Progress(fraction=0.5, done=1, total=2, message="conv1")
 
 
@@ -61,7 +49,7 @@ def queued(records, model):
 
 
 def run(settings, job_id, code):
-    runner = Runner(settings, (sys.executable, "-c", f"import sys; job = sys.stdin.readline()\n{code}"))
+    runner = Runner(settings, (sys.executable, "-c", READS + code))
     runner.run(job_id)
     runner.close()
 
@@ -72,7 +60,10 @@ def test_a_job_that_is_done_keeps_its_artifacts_by_their_digests(service):
     run(settings, job_id, MAKES_ALL + DONE)
     job = records.job(job_id)
     assert job.status == Status.SUCCEEDED, job.error
-    assert [blobs.read(artifact.key) for artifact in job.artifacts] == [name.encode() for name in ARTIFACTS]
+    assert [artifact.name for artifact in job.artifacts] == list(ARTIFACTS)
+    for artifact in job.artifacts:
+        assert hashlib.sha256(blobs.read(artifact.key)).hexdigest() == artifact.sha256
+    assert blobs.read(job.artifacts[0].key) == b"model.onnx"
     assert all(artifact.sha256 in artifact.key for artifact in job.artifacts)
 
 
@@ -158,9 +149,9 @@ def test_bytes_that_changed_in_the_store_are_not_used(service, tmp_path):
     assert records.job(job_id).error.code == "request.digest_mismatch"
 
 
-def test_a_job_that_lost_its_worker_is_tried_three_times_and_then_fails(service, monkeypatch):
+def test_a_job_that_lost_its_worker_is_tried_three_times_and_then_fails(service):
     settings, records, _, model = service
-    monkeypatch.setattr("jobs.records.LEASE_S", -1.0)  # every lease has expired already
+    records = Records(settings.redis_url, lease_s=-1.0)  # every lease has expired already
     job_id = queued(records, model)
     for attempt in range(1, ATTEMPTS + 1):
         assert records.claim(job_id, f"lost{attempt}").attempt == attempt
@@ -171,12 +162,10 @@ def test_a_job_that_lost_its_worker_is_tried_three_times_and_then_fails(service,
     assert job_id not in records.requeue_stale()
 
 
-def test_a_result_of_a_worker_that_lost_the_job_is_thrown_away(service, monkeypatch):
-    _, records, _, model = service
+def test_a_result_of_a_worker_that_lost_the_job_is_thrown_away(service):
+    settings, records, _, model = service
     job_id = queued(records, model)
-    monkeypatch.setattr("jobs.records.LEASE_S", -1.0)
-    records.claim(job_id, "stale")
-    monkeypatch.undo()
+    Records(settings.redis_url, lease_s=-1.0).claim(job_id, "stale")
     records.claim(job_id, "owner")
     assert not records.finish(job_id, "stale", Status.SUCCEEDED, {})
     assert records.progress(job_id, "stale", Stage.FITTING, PROGRESS) == "lost"

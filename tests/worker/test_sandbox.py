@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 
 import pytest
 
@@ -48,9 +49,12 @@ def without(monkeypatch, *parts):
 
 @pytest.fixture
 def level():
-    warm = Warm((sys.executable, "-c", ""), LIMITS)
-    yield warm.isolation
-    warm.close()
+    def reached():
+        warm = Warm((sys.executable, "-c", ""), LIMITS)
+        warm.close()
+        return warm.isolation
+
+    return reached
 
 
 def test_the_level_that_is_reached_is_told(level):
@@ -63,6 +67,15 @@ def test_the_level_that_is_reached_is_told(level):
 def test_the_level_without_a_part_is_told(level, monkeypatch):
     without(monkeypatch, "seccomp", "landlock", "network_namespace")
     assert level() == ("no_new_privileges", "resource_limits")
+
+
+def test_nothing_starts_with_less_than_it_must_be_kept_from(folder, monkeypatch):
+    without(monkeypatch, "seccomp")
+    limits = replace(LIMITS, isolation=("landlock_7", "seccomp"))
+    with Child([sys.executable, "-c", "open('out/ran', 'w')"], folder, limits) as child:
+        list(child)
+        assert not (folder / "out" / "ran").exists()
+        assert b"seccomp cannot be had" in child.stderr()
 
 
 @pytest.mark.parametrize("missing", [(), ("seccomp",), ("network_namespace",)])
@@ -150,6 +163,6 @@ def test_it_holds_for_a_worker_without_privileges():
         for path in (folder, f"{folder}/out", f"{folder}/tmp"):
             os.makedirs(path, exist_ok=True)
             os.chown(path, 65534, 65534)
-        bounds = [folder, str(2 << 30), "20", str(1 << 30)]
+        bounds = [folder, str(2 << 30), "20", str(1 << 30), ""]
         ran = subprocess.run([sys.executable, "-c", code, *bounds], capture_output=True, text=True)
     assert {"network_namespace", "seccomp"} <= set(ran.stdout.split()), ran.stderr
