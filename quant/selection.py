@@ -30,7 +30,8 @@ def select(statistics: RowStatistics, families: Sequence[str], criterion: Criter
     rows = np.arange(len(statistics.count))
     parts = np.array_split(rows, 1 if statistics.compiled else max(-(-len(rows) // ROWS_AT_ONCE), 1))
     fit = concatenate([_select(statistics.take(part), families, criterion) for part in parts])
-    return replace(fit, notes=_notes(statistics, any(DISTRIBUTIONS[name].shaped for name in families)))
+    notes = _notes(statistics, any(DISTRIBUTIONS[name].shaped for name in families))
+    return replace(fit, notes=notes, compiled=statistics.compiled)
 
 
 def _select(statistics: RowStatistics, families: Sequence[str], criterion: Criterion) -> Fit:

@@ -286,9 +286,9 @@ def folded_shares(statistics: RowStatistics) -> tuple[NDArray[np.float64], NDArr
     """
     counts = statistics.counts.sum(axis=1)
     width = ERROR_OCTAVES << MANTISSA_BITS
-    columns = np.maximum(_top_bin(counts)[:, None] - np.arange(width)[::-1], 0)
-    shares = np.take_along_axis(counts, columns, axis=1).astype(np.float64)
+    columns = _top_bin(counts)[:, None] - np.arange(width)[::-1]
+    shares = np.take_along_axis(counts, np.maximum(columns, 0), axis=1).astype(np.float64) * (columns >= 0)
     shares[:, 0] += counts.sum(axis=1) - shares.sum(axis=1)
-    edges = np.concatenate([statistics.edges[columns], statistics.max_abs[:, None]], axis=1)
+    edges = np.concatenate([statistics.edges[np.maximum(columns, 0)], statistics.max_abs[:, None]], axis=1)
     edges[:, 0] = 0
     return edges, shares / np.maximum(statistics.nonzero, 1)[:, None]
