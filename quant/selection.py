@@ -55,7 +55,8 @@ def ks_interval(fitted: Fitted, statistics: RowStatistics) -> tuple[Rows, Rows]:
     total = np.maximum(statistics.nonzero, 1)[:, None]
     empirical = counts.cumsum(axis=1) / total
     model = fitted.cdf(np.broadcast_to(upper, empirical.shape))
-    lower = np.where(statistics.nonzero > 0, np.abs(empirical - model).max(axis=1), 0.0)
+    gap = np.maximum(np.abs(empirical - model).max(axis=1), fitted.cdf(np.full(len(model), -upper[-1])))
+    lower = np.where(statistics.nonzero > 0, gap, 0.0)
     return lower, lower + np.diff(empirical, axis=1, prepend=0).max(axis=1)
 
 
