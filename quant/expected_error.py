@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from quant import loops
 from quant.distributions.fitted import Rows
 from quant.fit import Fit
 from quant.grids.codebook import AnyCodebook
@@ -14,6 +15,10 @@ def expected_error(fit: Fit, codebook: AnyCodebook) -> tuple[Rows, Rows]:
     Cells and split at the level: Max (1960), eq. 1, with the error's absolute value or square.
     """
     levels, edges = codebook.levels, codebook.edges
+    if (arguments := fit.loop_arguments()) is not None:
+        mae, mse = np.empty((2, len(levels)))
+        loops.run("expected:expected_errors", len(levels), *arguments, levels, edges, mae, mse)
+        return mae, mse
     outer = np.full((len(levels), 1), np.inf)
     lower, upper = np.hstack([-outer, edges]), np.hstack([edges, outer])
     below, at, above = (fit.partial_moments(x) for x in (lower, levels, upper))

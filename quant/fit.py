@@ -26,11 +26,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Fit:
-    """R rows, each with its chosen candidate; the methods of `Fitted` delegate row by row."""
+    """R rows, each with its chosen candidate; the methods of `Fitted` delegate row by row.
+
+    `compiled` is whether to work on them with compiled loops.
+    """
 
     candidates: tuple[Candidate, ...]
     chosen: NDArray[np.intp]
     notes: tuple[str, ...] = field(default=())
+    compiled: bool = False
 
     @property
     def family(self) -> tuple[str, ...]:
@@ -63,8 +67,10 @@ class Fit:
     def loop_arguments(self) -> tuple[NDArray[np.int64], Rows, Rows, Rows] | None:
         """What compiled loops need: each row's family by its number there, location, scale and shape, each (R,).
 
-        None where a family was chosen that they do not know.
+        None where they are not to be used, or a family was chosen that they do not know.
         """
+        if not self.compiled:
+            return None
         code, location, scale, shape = np.zeros(self.chosen.shape, np.int64), *np.ones((3, len(self.chosen)))
         for rows, fitted in self.groups():
             if fitted.family not in loops.FAMILIES:

@@ -30,7 +30,8 @@ def select(statistics: RowStatistics, families: Sequence[str], criterion: Criter
     rows = np.arange(len(statistics.count))
     parts = np.array_split(rows, 1 if statistics.compiled else max(-(-len(rows) // ROWS_AT_ONCE), 1))
     fit = concatenate([_select(statistics.take(part), families, criterion) for part in parts])
-    return replace(fit, notes=_notes(statistics, any(DISTRIBUTIONS[name].shaped for name in families)))
+    notes = _notes(statistics, any(DISTRIBUTIONS[name].shaped for name in families))
+    return replace(fit, notes=notes, compiled=statistics.compiled)
 
 
 def _select(statistics: RowStatistics, families: Sequence[str], criterion: Criterion) -> Fit:
@@ -54,7 +55,8 @@ def ks_interval(fitted: Fitted, statistics: RowStatistics) -> tuple[Rows, Rows]:
     total = np.maximum(statistics.nonzero, 1)[:, None]
     empirical = counts.cumsum(axis=1) / total
     model = fitted.cdf(np.broadcast_to(upper, empirical.shape))
-    lower = np.where(statistics.nonzero > 0, np.abs(empirical - model).max(axis=1), 0.0)
+    gap = np.maximum(np.abs(empirical - model).max(axis=1), fitted.cdf(np.full(len(model), -upper[-1])))
+    lower = np.where(statistics.nonzero > 0, gap, 0.0)
     return lower, lower + np.diff(empirical, axis=1, prepend=0).max(axis=1)
 
 

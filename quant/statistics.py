@@ -244,11 +244,11 @@ def compress(statistics: RowStatistics, octaves: int, an_octave: int) -> Sample:
 
 def _stand_in(statistics: RowStatistics, points: NDArray[np.float64], shares: NDArray[np.float64]) -> Sample:
     """The sample, with -1 and 1 in place of rows that have no two different non-zero weights."""
-    degenerate, width = statistics.degenerate, points.shape[1]
+    degenerate, half = statistics.degenerate, points.shape[1] // 2
+    points[degenerate] = np.where(np.arange(points.shape[1]) < half, -1, 1)
     shares[degenerate] = 0
-    shares[degenerate, 0] += 0.5
-    shares[degenerate, -1] += 0.5
-    points[degenerate] = np.linspace(-1, 1, width)
+    shares[degenerate, half - 1] += 0.5
+    shares[degenerate, half] += 0.5
     return Sample(points, shares, statistics.unit)
 
 
@@ -286,9 +286,10 @@ def folded_shares(statistics: RowStatistics) -> tuple[NDArray[np.float64], NDArr
     """
     counts = statistics.counts.sum(axis=1)
     width = ERROR_OCTAVES << MANTISSA_BITS
-    columns = np.maximum(_top_bin(counts)[:, None] - np.arange(width)[::-1], 0)
-    shares = np.take_along_axis(counts, columns, axis=1).astype(np.float64)
+    columns = _top_bin(counts)[:, None] - np.arange(width)[::-1]
+    shares = np.take_along_axis(counts, np.maximum(columns, 0), axis=1).astype(np.float64) * (columns >= 0)
     shares[:, 0] += counts.sum(axis=1) - shares.sum(axis=1)
-    edges = np.concatenate([statistics.edges[columns], statistics.max_abs[:, None]], axis=1)
+    edges = np.where(columns > 0, statistics.edges[np.maximum(columns, 0)], 0)
     edges[:, 0] = 0
+    edges = np.concatenate([edges, statistics.max_abs[:, None]], axis=1)
     return edges, shares / np.maximum(statistics.nonzero, 1)[:, None]

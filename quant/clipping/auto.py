@@ -21,6 +21,6 @@ class Auto(ClipRuleBase):
     def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:
         """The bound (R,) in the weight's unit; 0 for a row of zeros. The error is measured on the weights."""
         bounds = [rule.bound(statistics, fit, bits) for rule in (MinMax(), Mse(), EmpiricalMse())]
-        errors = [measured_error(statistics.rows, bound, bits)[1] for bound in bounds]
+        errors = [measured_error(statistics, bound, bits)[1] for bound in bounds]
         best: NDArray[np.float64] = np.choose(np.argmin(errors, axis=0), bounds)
         return best

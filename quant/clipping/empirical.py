@@ -1,14 +1,14 @@
 """The bound of least error on the weights themselves, by search."""
 
-from abc import abstractmethod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quant import loops
 from quant.clipping.base import ClipRuleBase
 from quant.fit import Fit
-from quant.statistics import RowStatistics, folded_shares
+from quant.statistics import ERROR_OCTAVES, MANTISSA_BITS, RowStatistics, folded_shares
 
 COARSE = np.geomspace(0.08, 1.0, 20)
 """Ratios of the bound to the largest |w| that are tried first: the error has several local minima."""
@@ -19,15 +19,18 @@ Rows = NDArray[np.float64]
 
 
 class EmpiricalRule(ClipRuleBase):
-    """Search on the histogram: a grid of bounds, then finer ones about the best."""
+    """Search on the weights, or on their histogram: a grid of bounds, then finer ones about the best.
 
-    @abstractmethod
-    def error(self, mae: Rows, mse: Rows) -> Rows:
-        """Which of the two errors counts."""
+    `absolute` is whether the mean absolute error counts, or the squared one.
+    """
+
+    absolute: ClassVar[bool]
 
     def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> Rows:
         """The bound (R,) in the weight's unit; 0 for a row of zeros."""
         largest = statistics.max_abs
+        if statistics.compiled:
+            return self._compiled(statistics, bits)
         ratios = np.broadcast_to(COARSE, (len(largest), COARSE.size))
         spacing = np.log(COARSE[1] / COARSE[0])
         for _ in range(REFINEMENTS):
@@ -36,36 +39,49 @@ class EmpiricalRule(ClipRuleBase):
             spacing *= FINE[1] - FINE[0]
         if statistics.rows.shape[1] < SHORT_ROW:  # where a bin's width matters, the weights decide
             tried = np.concatenate([ratios, np.ones((len(largest), 1))], axis=1)
-            errors = [self.error(*measured_error(statistics.rows, ratio * largest, bits)) for ratio in tried.T]
-            return np.take_along_axis(tried, np.argmin(errors, axis=0)[:, None], axis=1)[:, 0] * largest
+            return self._best(statistics, tried, bits, measured=True) * largest
         return self._best(statistics, ratios, bits) * largest
 
-    def _best(self, statistics: RowStatistics, ratios: Rows, bits: int) -> Rows:
-        error = self.error(*histogram_error(statistics, ratios * statistics.max_abs[:, None], bits))
+    def _best(self, statistics: RowStatistics, ratios: Rows, bits: int, measured: bool = False) -> Rows:
+        bounds = ratios * statistics.max_abs[:, None]
+        if measured or statistics.few:
+            errors = np.stack([measured_error(statistics, bound, bits) for bound in bounds.T], axis=2)
+        else:
+            errors = np.stack(histogram_error(statistics, bounds, bits))
+        error = errors[0 if self.absolute else 1]
         return np.take_along_axis(ratios, error.argmin(axis=1)[:, None], axis=1)[:, 0]
+
+    def _compiled(self, statistics: RowStatistics, bits: int) -> Rows:
+        bounds = np.empty(len(statistics.count))
+        loops.run(
+            "empirical:empirical_bounds", len(bounds), self.absolute, 2 ** (bits - 1) - 1, statistics.rows,
+            statistics.few, statistics.rows.shape[1] < SHORT_ROW, statistics.counts, statistics.edges,
+            ERROR_OCTAVES << MANTISSA_BITS, statistics.max_abs, COARSE, FINE, REFINEMENTS, bounds,
+        )  # fmt: skip
+        return bounds
 
 
 class EmpiricalMae(EmpiricalRule):
     """The bound of least mean absolute error on the weights themselves."""
 
     name: Literal["empirical_mae"] = "empirical_mae"
-
-    def error(self, mae: Rows, mse: Rows) -> Rows:
-        return mae
+    absolute = True
 
 
 class EmpiricalMse(EmpiricalRule):
     """The bound of least mean squared error on the weights themselves."""
 
     name: Literal["empirical_mse"] = "empirical_mse"
-
-    def error(self, mae: Rows, mse: Rows) -> Rows:
-        return mse
+    absolute = False
 
 
-def measured_error(rows: NDArray[np.float32], clip: Rows, bits: int) -> tuple[Rows, Rows]:
-    """MAE and MSE (R,) of the uniform quantizer at bounds (R,) on the weights (R, n) themselves."""
-    qmax = 2 ** (bits - 1) - 1
+def measured_error(statistics: RowStatistics, clip: Rows, bits: int) -> tuple[Rows, Rows]:
+    """MAE and MSE (R,) of the uniform quantizer at bounds (R,) on the weights themselves."""
+    qmax, rows = 2 ** (bits - 1) - 1, statistics.rows
+    if statistics.compiled:
+        mae, mse = np.empty((2, len(clip)))
+        loops.run("empirical:measured_errors", len(clip), rows, clip, qmax, mae, mse)
+        return mae, mse
     step = np.maximum(clip / qmax, np.finfo(np.float32).tiny).astype(np.float32)[:, None]
     error = np.abs(np.clip(np.rint(rows / step), -qmax, qmax) * step - rows)
     return error.mean(axis=1, dtype=np.float64), np.einsum("rn,rn->r", error, error, dtype=np.float64) / rows.shape[1]

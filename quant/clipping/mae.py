@@ -24,7 +24,7 @@ class Mae(ClipRuleBase):
         T((L+1/2)D) = 0: the derivative of the exact expected error. Newton starts at P(|X| > LD) = 1/(4L).
         """
         steps = 2 ** (bits - 1) - 1
-        if statistics.compiled and (arguments := fit.loop_arguments()) is not None:
+        if (arguments := fit.loop_arguments()) is not None:
             bounds = np.empty(len(statistics.count))
             loops.run("bounds:mae_bounds", len(bounds), steps, *arguments, statistics.max_abs, bounds)
             return bounds

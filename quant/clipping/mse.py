@@ -25,7 +25,7 @@ class Mse(ClipRuleBase):
         levels tied to a common step).
         """
         steps = 2 ** (bits - 1) - 1
-        if statistics.compiled and (arguments := fit.loop_arguments()) is not None:
+        if (arguments := fit.loop_arguments()) is not None:
             bounds = np.empty(len(statistics.count))
             loops.run("bounds:mse_bounds", len(bounds), steps, *arguments, statistics.max_abs, bounds)
             return bounds

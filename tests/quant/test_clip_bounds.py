@@ -170,7 +170,7 @@ def test_auto_is_no_worse_than_any_of_its_candidates():
         statistics, fit = fitted(np.concatenate([sample("laplace", 10, n), sample("gaussian", 10, n)]))
         for bits in (4, 8):
             errors = {
-                rule.name: measured_error(statistics.rows, rule.bound(statistics, fit, bits), bits)[1] for rule in RULES
+                rule.name: measured_error(statistics, rule.bound(statistics, fit, bits), bits)[1] for rule in RULES
             }
             for name in ("minmax", "mse", "empirical_mse"):
                 assert (errors["auto"] <= errors[name]).all()

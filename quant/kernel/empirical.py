@@ -1,0 +1,115 @@
+"""Errors of the uniform quantizer on the weights themselves and the bound where they are least, row by row."""
+
+import math
+
+import numpy as np
+
+from quant.kernel.compile import Array, compiled, inner, reordered
+from quant.kernel.sample import highest_bin
+
+
+@compiled
+def measured_errors(first: int, last: int, rows: Array, clip: Array, qmax: int, mae: Array, mse: Array) -> None:
+    """Fill MAE and MSE (R,) of levels -qmax .. qmax at bounds (R,) on the weights (R, n)."""
+    for r in range(first, last):
+        mae[r], mse[r] = _measured(rows[r], clip[r], qmax)
+
+
+@compiled
+def empirical_bounds(
+    first: int,
+    last: int,
+    absolute: bool,
+    qmax: int,
+    rows: Array,
+    few: bool,
+    short: bool,
+    counts: Array,
+    edges: Array,
+    width: int,
+    largest: Array,
+    coarse: Array,
+    fine: Array,
+    refinements: int,
+    bounds: Array,
+) -> None:
+    """Fill the bounds (R,) of least error: the best of `coarse` ratios to the largest |w|, then of finer ones about it.
+
+    The error is that of the weights where they are `few`, else of the `width` highest bins; the weights of `short`
+    rows decide at last, and 1 is tried as well.
+    """
+    cells, work = np.empty((2, width + 1)), np.empty((2, width + 1))
+    tried = np.empty(coarse.size + fine.size + 1)
+    for r in range(first, last):
+        number = 0 if few or largest[r] <= 0 else _read_density(counts[r], edges, largest[r], width, cells)
+        best, spacing = 1.0, math.log(coarse[1] / coarse[0])
+        for turn in range(refinements + 1):
+            count = coarse.size if turn == 0 else fine.size
+            for at in range(count):
+                tried[at] = coarse[at] if turn == 0 else min(best * math.exp(spacing * fine[at]), 1.0)
+            spacing *= 1.0 if turn == 0 else fine[1] - fine[0]
+            measured = few or (short and turn == refinements)
+            if short and turn == refinements:
+                tried[count] = 1.0
+                count += 1
+            least = math.inf
+            for at in range(count):
+                bound = max(tried[at] * largest[r], 1e-300)
+                found = _measured(rows[r], bound, qmax) if measured else _binned(cells, number, bound, qmax, work)
+                error = found[0] if absolute else found[1]
+                if error < least:
+                    least, best = error, tried[at]
+        bounds[r] = best * largest[r]
+
+
+@reordered
+def _measured(weights: Array, bound: float, qmax: int) -> tuple[float, float]:
+    """MAE and MSE on the weights, in the arithmetic of the quantizer's own."""
+    step = np.float32(max(bound / qmax, 1.1754943508222875e-38))
+    limit = np.float32(qmax)
+    absolute, square = 0.0, 0.0
+    for at in range(weights.size):
+        code = min(max(np.rint(weights[at] / step), -limit), limit)
+        error = np.float64(abs(code * step - weights[at]))
+        absolute += error
+        square += error * error
+    return absolute / weights.size, square / weights.size
+
+
+@inner
+def _read_density(counts: Array, edges: Array, largest: float, width: int, cells: Array) -> int:
+    """Fill cells[0] with edges (M + 1,) from 0 to the largest |w| and cells[1] with densities (M,); return M."""
+    top = highest_bin(counts)
+    lowest, total = max(top - width + 1, 0), 0
+    number = top - lowest + 1
+    cells[1, :number] = 0
+    for column in range(top + 1):
+        both = counts[0, column] + counts[1, column]
+        total += both
+        cells[1, max(column - lowest, 0)] += both
+    for place in range(number):
+        cells[0, place] = edges[lowest + place] if place else 0.0
+    cells[0, number] = largest
+    for place in range(number):
+        across = cells[0, place + 1] - cells[0, place]
+        cells[1, place] = cells[1, place] / total / across if across > 0 else 0.0
+    return number
+
+
+@reordered
+def _binned(cells: Array, number: int, bound: float, qmax: int, work: Array) -> tuple[float, float]:
+    """MAE and MSE of weights that are evenly spread in each cell, from the integrals of the error between its edges."""
+    step = bound / qmax
+    limits, density, absolutes, squares = cells[0], cells[1], work[0], work[1]
+    for at in range(number + 1):
+        within = min(limits[at], bound)
+        beyond = max(limits[at] - bound, 0.0)
+        levels = np.rint(within / step)
+        offset = within - levels * step  # from the nearest level: -step/2 .. step/2
+        absolutes[at] = levels * step * step / 4 + offset * abs(offset) / 2 + beyond * beyond / 2
+        squares[at] = levels * step * step * step / 12 + offset * offset * offset / 3 + beyond * beyond * beyond / 3
+    absolute, square = 0.0, 0.0
+    for at in range(number):
+        absolute += density[at] * (absolutes[at + 1] - absolutes[at])
+        square += density[at] * (squares[at + 1] - squares[at])
+    return absolute, square

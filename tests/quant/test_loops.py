@@ -1,0 +1,114 @@
+"""The compiled loops give what the NumPy code gives, whatever the threads."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from quant import loops
+from quant.clipping.auto import Auto
+from quant.clipping.empirical import EmpiricalMae, EmpiricalMse, measured_error
+from quant.clipping.mae import Mae
+from quant.clipping.mse import Mse
+from quant.distributions.compiled import ks_distances
+from quant.expected_error import expected_error
+from quant.grids.uniform import Uniform
+from quant.kernel import compile as compilation
+from quant.kernel.families import GAUSSIAN, GENERALIZED_GAUSSIAN, LAPLACE, STUDENT_T
+from quant.registry import DISTRIBUTIONS
+from quant.selection import ks_interval, select
+from quant.statistics import summarise
+
+SOURCES = (
+    stats.norm(),
+    stats.laplace(),
+    stats.t(4),
+    stats.t(1.6),
+    stats.gennorm(0.7),
+    stats.gennorm(1.5),
+    stats.gennorm(5),
+)
+LENGTHS = (9, 100, 300, 1500)
+
+
+def weights(n):
+    """Rows of every source off their centre, one of zeros, one constant, one nearly all zeros, one very small."""
+    drawn = [source.rvs((8, n), random_state=n) * 0.05 + 0.004 for source in SOURCES]
+    rows = np.concatenate([*drawn, np.zeros((1, n)), np.full((1, n), 0.5), np.zeros((1, n)), 1e-5 * drawn[0][:1]])
+    rows[-2, :2] = [1, -0.5]
+    return rows.astype(np.float32)
+
+
+def fitted(n, compiled, families=tuple(DISTRIBUTIONS), criterion="aic"):
+    statistics = summarise(weights(n), compiled)
+    return statistics, select(statistics, families, criterion)
+
+
+def test_the_loops_number_the_families_as_the_registry_names_them():
+    assert tuple(DISTRIBUTIONS) == loops.FAMILIES
+    assert (GAUSSIAN, LAPLACE, STUDENT_T, GENERALIZED_GAUSSIAN) == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_fits_are_as_likely_as_those_of_numpy(n):
+    (statistics, plain), (_, compiled) = fitted(n, False), fitted(n, True)
+    for ours, theirs in zip(compiled.candidates, plain.candidates, strict=True):
+        np.testing.assert_array_equal(np.isfinite(ours.aic), np.isfinite(theirs.aic))
+        known = np.isfinite(theirs.aic)
+        gain = (ours.log_likelihood[known] - theirs.log_likelihood[known]) / np.maximum(statistics.nonzero[known], 1)
+        assert (gain > -2e-4).all(), ours.fitted.family
+        assert not np.isnan(ours.log_likelihood[known]).any()
+    assert np.mean(plain.chosen == compiled.chosen) > 0.95
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+def test_the_distance_is_that_of_numpy(n):
+    statistics, fit = fitted(n, True)
+    for candidate in fit.candidates:
+        known = np.isfinite(candidate.aic)
+        some, fitted_to_some = statistics.take(known), candidate.fitted.take(known)
+        exact = ks_interval(fitted_to_some, some)[0]
+        np.testing.assert_allclose(ks_distances(fitted_to_some, some), exact, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_bounds_and_expected_errors_of_a_fit_are_those_of_numpy(n, bits):
+    statistics, compiled = fitted(n, True)
+    plain = replace(compiled, compiled=False)
+    for rule in (Mae(), Mse()):
+        bound = rule.bound(statistics, compiled, bits)
+        np.testing.assert_allclose(bound, rule.bound(statistics, plain, bits), rtol=1e-7, err_msg=rule.name)
+        book = Uniform().build(statistics, compiled, bound, bits)
+        for ours, theirs in zip(expected_error(compiled, book), expected_error(plain, book), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-12 * statistics.max_abs.max())
+
+
+@pytest.mark.parametrize("n", LENGTHS)
+@pytest.mark.parametrize("bits", [4, 8])
+def test_searched_bounds_are_as_good_as_those_of_numpy(n, bits):
+    (plain, plain_fit), (compiled, compiled_fit) = fitted(n, False), fitted(n, True)
+    for rule, index in ((EmpiricalMae(), 0), (EmpiricalMse(), 1), (Auto(), 1)):
+        bounds = rule.bound(compiled, compiled_fit, bits), rule.bound(plain, plain_fit, bits)
+        ours, theirs = (measured_error(plain, bound, bits)[index] for bound in bounds)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4 if rule.name != "auto" else 0.02, err_msg=rule.name)
+        np.testing.assert_allclose(measured_error(compiled, bounds[0], bits)[index], ours, rtol=1e-5)
+
+
+def test_results_are_the_same_bytes_whatever_the_threads(monkeypatch):
+    results = []
+    for threads, least in ((2, 4), (1, 1 << 20)):
+        monkeypatch.setattr(compilation, "THREADS", threads)
+        monkeypatch.setattr(compilation, "LEAST_ROWS", least)
+        statistics, fit = fitted(300, True)
+        bound = Auto().bound(statistics, fit, 8)
+        results.append([statistics.counts, statistics.sum, fit.candidates[2].fitted.shape, bound])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_loops_pay_for_large_models_only():
+    assert not loops.pay(rows=698, weights=270_000)
+    assert loops.pay(rows=9208, weights=2_600_000)
+    assert loops.pay(rows=21, weights=100_000_000)
