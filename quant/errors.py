@@ -5,6 +5,7 @@ QuantdError
 │   ├── UnreadableModel       model.unreadable
 │   ├── UnsupportedFormat     model.unsupported_format
 │   ├── MissingExternalData   model.missing_external_data
+│   ├── UnsafeModel           model.unsafe
 │   ├── UnsupportedOpset      model.unsupported_opset
 │   ├── UnsupportedOperator   model.unsupported_operator
 │   ├── NothingToQuantize     model.nothing_to_quantize
@@ -64,6 +65,11 @@ class UnsupportedFormat(ModelError):
 class MissingExternalData(ModelError):
     code = "model.missing_external_data"
     title = "The model's external data is missing"
+
+
+class UnsafeModel(ModelError):
+    code = "model.unsafe"
+    title = "The file reaches for more than a model needs"
 
 
 class UnsupportedOpset(ModelError):

@@ -26,7 +26,12 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def stamp(model: ir.Model, spec: Spec, source: bytes) -> bytes:
+def sha256_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stamp(model: ir.Model, spec: Spec, upload: Path) -> bytes:
     """The model as bytes, with the `quantd.*` keys that tell where it came from; equal input gives equal bytes."""
     opset = model.opset_imports[""]
     model.ir_version = max(
@@ -37,7 +42,7 @@ def stamp(model: ir.Model, spec: Spec, source: bytes) -> bytes:
         {
             "quantd.version": VERSION,
             "quantd.spec_sha256": sha256_of(canonical_json(spec.model_dump(mode="json"))),
-            "quantd.source_sha256": sha256_of(source),
+            "quantd.source_sha256": sha256_of_file(upload),
         }
     )
     proto = ir.to_proto(model)
@@ -58,8 +63,9 @@ def manifest_json(inputs: Mapping[str, Path | None], spec: Spec, artifacts: Mapp
         "versions": {name: metadata.version(name) for name in ("numpy", "scipy", "onnx", "onnx-ir", "onnxruntime")},
         "spec": spec.model_dump(mode="json"),
         "inputs": {
-            role: {"sha256": sha256_of(data), "size": len(data)}
-            for role, data in ((role, path.read_bytes()) for role, path in inputs.items() if path is not None)
+            role: {"sha256": sha256_of_file(path), "size": path.stat().st_size}
+            for role, path in inputs.items()
+            if path is not None
         },
         "artifacts": [
             {

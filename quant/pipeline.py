@@ -1,5 +1,6 @@
 """The way of a job: load -> normalise -> fit and quantize -> calibrate -> export -> evaluate -> report."""
 
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from quant.graph.inventory import Skipped
 from quant.graph.load import load
 from quant.graph.normalise import normalise
 from quant.graph.placement import place
+from quant.graph.source import float_onnx, onnx_bytes
 from quant.layers import QuantizedLayer, fit_bias, quantize_layers
 from quant.manifest import manifest_json, stamp
 from quant.metrics import sqnr_db
@@ -54,13 +56,19 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress) -> Outcome:
     Raises:
         QuantdError: anything a caller can act on; see `quant.errors`.
     """
+    with tempfile.TemporaryDirectory() as scratch:  # external data is mapped from there to the end
+        return _quantize(inputs, out, Path(scratch), progress)
+
+
+def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> Outcome:
     started = time.perf_counter()
     spec = resolve(inputs.spec)
     require_data(spec, calibration=inputs.calibration is not None, evaluation=inputs.evaluation is not None)
 
     progress("loading", 0, 1, inputs.name)
-    source = inputs.model.read_bytes()
+    source = float_onnx(inputs.model, scratch)
     model = load(source)
+    bytes_before = onnx_bytes(source, model)
     calibration = read_dataset(inputs.calibration, model) if inputs.calibration else None
     evaluation = read_dataset(inputs.evaluation, model) if inputs.evaluation else None
     reference = Session(source)
@@ -80,7 +88,7 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress) -> Outcome:
     progress("exporting", 0, 1, "model.onnx")
     weights = [ExportedWeight(done.layer, done.quantized, done.form) for done in layers]
     export_qdq(model, weights, ranges, spec.export.opset)
-    exported = stamp(model, spec, source)
+    exported = stamp(model, spec, inputs.model)
     quantized = Session(exported, "the quantized model", ExportError)
     figures = UNMEASURED
     if evaluation is not None:
@@ -90,7 +98,7 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress) -> Outcome:
 
     progress("storing", 0, 1, "report.json")
     entries = [layer_report(done, spec.export.opset) for done in layers]
-    summary = _summary(source, exported, layers, skipped, figures)
+    summary = _summary(bytes_before, exported, layers, skipped, figures)
     gates = check_gates(spec.gates, summary, entries)
     warnings = _warnings(exported)
     report = model_report(summary, entries, skipped, _used(calibration, evaluation), warnings, spec)
@@ -117,7 +125,7 @@ def _samples(progress: Progress, stage: str) -> Callable[[int, int], None]:
 
 
 def _summary(
-    source: bytes,
+    bytes_before: int,
     exported: bytes,
     layers: Sequence[QuantizedLayer],
     skipped: Sequence[Skipped],
@@ -129,9 +137,9 @@ def _summary(
     signal = sum(float((done.layer.weight.astype("float64") ** 2).sum()) for done in layers)
     noise = sum(error.mse * size for error, size in zip(errors, parameters, strict=True))
     return {
-        "bytes_before": len(source),
+        "bytes_before": bytes_before,
         "bytes_after": len(exported),
-        "size_ratio": len(exported) / len(source),
+        "size_ratio": len(exported) / bytes_before,
         "layers": len(layers) + len(skipped),
         "quantized_layers": len(layers),
         "weight_sqnr_db": sqnr_db(signal, noise),

@@ -19,13 +19,13 @@ ort.set_default_logger_severity(4)  # a session's failure is raised and reported
 
 
 class Session:
-    """A model loaded on the CPU; `failure` is what is raised where ONNX Runtime cannot load or run it.
+    """A model loaded on the CPU, from bytes or a path; `failure` is raised where ONNX Runtime cannot load or run it.
 
     Raises:
         QuantdError: of the kind `failure`; ONNX Runtime's own reason is in the detail.
     """
 
-    def __init__(self, model: bytes, what: str = "the model", failure: type[QuantdError] = ModelError) -> None:
+    def __init__(self, model: bytes | Path, what: str = "the model", failure: type[QuantdError] = ModelError) -> None:
         try:
             self._session = ort.InferenceSession(model, _options(), providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - its exceptions share no base below Exception

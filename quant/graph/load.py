@@ -1,63 +1,65 @@
 """Reading an uploaded ONNX file into onnx-ir, with the refusals that a caller can act on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
-from quant.errors import (
-    MissingExternalData,
-    UnreadableModel,
-    UnsupportedFormat,
-    UnsupportedOperator,
-    UnsupportedOpset,
-)
+from quant.errors import UnreadableModel, UnsupportedFormat, UnsupportedOperator, UnsupportedOpset
+from quant.graph.external import check_external
 
 MIN_OPSET, MAX_OPSET = 7, 26
+MAX_IR = 13
+"""The last that ONNX Runtime 1.31 loads."""
 KNOWN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
-_ARCHIVES = {
-    b"PK\x03\x04": "a zip archive (TorchScript, or ONNX with external data)",
-    b"\x1f\x8b": "a gzip archive",
-}
+_ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive"}
 
 
-def load(data: bytes) -> ir.Model:
-    """The model in the bytes of one ONNX file whose weights lie in the file itself.
+def load(source: bytes | Path) -> ir.Model:
+    """The model of one ONNX file, from its bytes or from its path; external data beside a path is mapped, not read.
 
     Raises:
-        UnsupportedFormat: the bytes are an archive, not an ONNX file.
-        UnreadableModel: the bytes are no ONNX model, or a truncated one.
-        MissingExternalData: a weight points to another file.
-        UnsupportedOpset: the opset is missing or outside 7 to 26.
+        UnsupportedFormat: an archive, not an ONNX file (see `quant.graph.source`).
+        UnreadableModel: no ONNX model, a truncated one, or one whose external data is cut short.
+        MissingExternalData: a weight lies in a file that is not there.
+        UnsafeModel: a weight lies in a file outside the model's folder.
+        UnsupportedOpset: the opset is missing or outside 7 to 26, or the IR is newer than 13.
         UnsupportedOperator: an operator is of a domain that ONNX Runtime's wheel does not have.
     """
+    data = source if isinstance(source, bytes) else source.read_bytes()
     for magic, kind in _ARCHIVES.items():
         if data.startswith(magic):
-            raise UnsupportedFormat(f"the file is {kind}; accepted: one ONNX file with its weights inside")
+            raise UnsupportedFormat(f"the file is {kind}; accepted: one ONNX file")
     try:
         proto = onnx.load_model_from_string(data)
     except DecodeError:
         raise UnreadableModel("the file is not ONNX, or was cut short; accepted: a complete .onnx file") from None
-    _check(proto)
-    return ir.from_proto(proto)
+    folder = None if isinstance(source, bytes) else source.parent
+    _check(proto, folder)
+    model = ir.from_proto(proto)
+    if folder is not None:
+        for graph in (model.graph, *(function.graph for function in model.functions.values())):
+            ir.external_data.set_base_dir(graph, folder)
+    return model
 
 
-def _check(proto: onnx.ModelProto) -> None:
+def _check(proto: onnx.ModelProto, folder: Path | None) -> None:
     if not proto.graph.node:
         raise UnreadableModel("the file holds no graph with nodes; accepted: a complete .onnx file")
-    external = next((tensor for tensor in _tensors(proto.graph) if tensor.external_data), None)
-    if external is not None:
-        location = next((entry.value for entry in external.external_data if entry.key == "location"), "?")
-        raise MissingExternalData(
-            f"weight {external.name!r} lies in another file, {location!r}, that was not uploaded; "
-            "accepted: one ONNX file with its weights inside"
-        )
+    if proto.ir_version > MAX_IR:
+        raise UnsupportedOpset(f"the model is of IR version {proto.ir_version}; accepted: up to {MAX_IR}")
     opset = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 0)
     if not MIN_OPSET <= opset <= MAX_OPSET:
         raise UnsupportedOpset(f"the model is of opset {opset}; accepted: {MIN_OPSET} to {MAX_OPSET}")
+    nodes = [*_nodes(proto.graph.node), *(node for function in proto.functions for node in _nodes(function.node))]
+    sparse = (tensor.values for tensor in proto.graph.sparse_initializer)
+    for tensor in (*proto.graph.initializer, *sparse, *_tensors(nodes)):
+        if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
+            check_external(tensor, folder)
     local = {(function.domain, function.name) for function in proto.functions}
-    for node in _nodes(proto.graph):
+    for node in nodes:
         if node.domain not in KNOWN_DOMAINS and (node.domain, node.op_type) not in local:
             raise UnsupportedOperator(
                 f"node {node.name!r} is {node.domain}::{node.op_type}, a custom operator; "
@@ -65,18 +67,19 @@ def _check(proto: onnx.ModelProto) -> None:
             )
 
 
-def _nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    for node in graph.node:
+def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """These and all in the bodies that they hold."""
+    for node in nodes:
         yield node
         for attribute in node.attribute:
             for body in (attribute.g, *attribute.graphs):
-                yield from _nodes(body)
+                yield from _nodes(body.node)
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for node in graph.node:
+def _tensors(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    """The tensors in attributes, and the initializers of bodies."""
+    for node in nodes:
         for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
+            yield from (attribute.t, *attribute.tensors, attribute.sparse_tensor.values)
             for body in (attribute.g, *attribute.graphs):
-                yield from _tensors(body)
+                yield from body.initializer

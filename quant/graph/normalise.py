@@ -42,11 +42,14 @@ def _at_opset(model: ir.Model, opset: int) -> ir.Model:
     if model.opset_imports.get("", 0) >= opset:
         return model
     try:
-        converted = version_converter.convert_version(ir.to_proto(model), opset)
+        converted = ir.from_proto(version_converter.convert_version(ir.to_proto(model), opset))
     except (RuntimeError, onnx.checker.ValidationError) as error:
         first = str(error).strip().split("\n")[0][:300]
         raise UnsupportedOpset(f"the model cannot be brought to opset {opset}: {first}") from None
-    return ir.from_proto(converted)
+    for name, value in model.graph.initializers.items():
+        if name in converted.graph.initializers:  # external data knows its folder
+            converted.graph.initializers[name].const_value = value.const_value
+    return converted
 
 
 def _fold_constant_layout(graph: ir.Graph, node: ir.Node) -> None:

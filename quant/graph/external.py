@@ -1,0 +1,44 @@
+"""External data of an ONNX file: every reference is checked before anything follows it."""
+
+import os
+from pathlib import Path, PurePosixPath
+
+import onnx
+
+from quant.errors import MissingExternalData, UnreadableModel, UnsafeModel
+
+_KEYS = frozenset({"location", "offset", "length", "checksum", "basepath"})
+
+
+def check_external(tensor: onnx.TensorProto, folder: Path | None) -> None:
+    """Check one tensor whose data lies in another file; `folder` is the model's own, None for a model in memory.
+
+    Raises:
+        UnsafeModel: the file lies outside the folder, or is a link.
+        MissingExternalData: it is not there.
+        UnreadableModel: the reference is damaged, or the file too short.
+    """
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location, what = entries.get("location", ""), f"weight {tensor.name!r}"
+    if not location or set(entries) - _KEYS or len(entries) != len(tensor.external_data):
+        raise UnreadableModel(f"{what} has a reference to external data that names no file, or has unknown keys")
+    path = PurePosixPath(location)
+    if path.is_absolute() or ".." in path.parts or any(sign in location for sign in "\\\0:"):
+        raise UnsafeModel(f"{what} lies in {location[:200]!r}, outside the model's folder; accepted: files beside it")
+    if folder is None or not os.path.lexists(found := folder / path):
+        raise MissingExternalData(
+            f"{what} lies in another file, {location[:200]!r}, that was not uploaded; "
+            "accepted: one ONNX file with its weights inside, or a zip or tar of the model with its external data"
+        )
+    if found.resolve() != folder.resolve() / path or not found.is_file():
+        raise UnsafeModel(f"{what} lies in {location[:200]!r}, a link or folder; accepted: regular files")
+    _check_extent(found, entries, what)
+
+
+def _check_extent(file: Path, entries: dict[str, str], what: str) -> None:
+    offset, length = entries.get("offset", "0"), entries.get("length", "0")
+    if not all(number.isascii() and number.isdigit() and len(number) < 19 for number in (offset, length)):
+        raise UnreadableModel(f"{what} has the offset {offset[:50]!r} and length {length[:50]!r}; accepted: integers")
+    size = file.stat().st_size
+    if int(offset) + int(length) > size:
+        raise UnreadableModel(f"{what} lies at {offset} + {length} of {file.name!r}, which has {size} bytes")
