@@ -2,7 +2,6 @@
 
 import gzip
 import io
-import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from quant.errors import QuantdError, UnreadableModel, UnsafeModel
 
 MAX_MEMBERS = 10_000
 MAX_NAME = 1_000
+CHUNK = 1 << 20
 MAX_RATIO, ALWAYS_ALLOWED = 20, 1 << 28
 """What an archive may unpack to: 20 times its own size (weights hardly compress), or 256 MiB where that is more."""
 ACCEPTED = "a zip or tar with one .onnx file and its external data beside it"
@@ -114,7 +114,7 @@ class _Target:
         where = self.folder / path
         where.parent.mkdir(parents=True, exist_ok=True)
         with where.open("xb") as out:
-            while chunk := source.read(min(shutil.COPY_BUFSIZE, self._left + 1)):
+            while chunk := source.read(min(CHUNK, self._left + 1)):
                 self._left -= len(chunk)
                 check_size(self.limit - self._left, self.limit)
                 out.write(chunk)
