@@ -8,6 +8,8 @@ QuantdError
 │   ├── UnsafeModel           model.unsafe
 │   ├── UnsupportedOpset      model.unsupported_opset
 │   ├── UnsupportedOperator   model.unsupported_operator
+│   ├── UnsupportedTorchScript model.unsupported_torchscript
+│   ├── StatefulModule        model.stateful
 │   ├── NothingToQuantize     model.nothing_to_quantize
 │   └── NonFiniteWeight       model.non_finite_weight
 ├── DatasetError          dataset.invalid
@@ -15,7 +17,8 @@ QuantdError
 │   ├── InputMismatch         dataset.input_mismatch
 │   └── NonFiniteData         dataset.non_finite
 ├── SpecError             spec.invalid
-│   └── DataRequired          spec.data_required
+│   ├── DataRequired          spec.data_required
+│   └── InputShapesRequired   spec.input_shapes_required
 └── ExportError           export.invalid
 """
 
@@ -82,6 +85,16 @@ class UnsupportedOperator(ModelError):
     title = "The model uses an operator that is not supported"
 
 
+class UnsupportedTorchScript(ModelError):
+    code = "model.unsupported_torchscript"
+    title = "The TorchScript module cannot become an ONNX model"
+
+
+class StatefulModule(ModelError):
+    code = "model.stateful"
+    title = "The module keeps state between calls"
+
+
 class NothingToQuantize(ModelError):
     code = "model.nothing_to_quantize"
     title = "The model has no layer to quantize"
@@ -120,6 +133,11 @@ class SpecError(QuantdError):
 class DataRequired(SpecError):
     code = "spec.data_required"
     title = "The spec asks for data that was not given"
+
+
+class InputShapesRequired(SpecError):
+    code = "spec.input_shapes_required"
+    title = "The shapes of the module's inputs are not known"
 
 
 class ExportError(QuantdError):

@@ -66,7 +66,7 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
     require_data(spec, calibration=inputs.calibration is not None, evaluation=inputs.evaluation is not None)
 
     progress("loading", 0, 1, inputs.name)
-    source = float_onnx(inputs.model, scratch)
+    source = float_onnx(inputs.model, scratch, spec.torchscript.inputs)
     model = load(source)
     bytes_before = onnx_bytes(source, model)
     calibration = read_dataset(inputs.calibration, model) if inputs.calibration else None

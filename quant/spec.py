@@ -127,6 +127,27 @@ class Export(_Part):
     profile: Literal["ort-cpu", "generic"] = "ort-cpu"
 
 
+class ModuleInput(_Part):
+    """One tensor that a TorchScript module takes: `name` in the ONNX model, a letter in `shape` is a dynamic axis."""
+
+    name: str = Field(pattern=r"^[A-Za-z_]\w*$", max_length=100)
+    shape: tuple[Annotated[int, Field(gt=0)] | Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$", max_length=100)], ...]
+    dtype: Literal["float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"] = "float32"
+
+
+class TorchScript(_Part):
+    """The inputs of a TorchScript module in the order of its arguments; a trace carries its own."""
+
+    inputs: tuple[ModuleInput, ...] = ()
+
+    @field_validator("inputs")
+    @classmethod
+    def _names_of_their_own(cls, inputs: tuple[ModuleInput, ...]) -> tuple[ModuleInput, ...]:
+        if len({given.name for given in inputs}) < len(inputs):
+            raise ValueError("two inputs have the same name; give each its own")
+        return inputs
+
+
 class Gates(_Part):
     """What the quantized model must reach; points are percentage points, agreement and ratio are fractions."""
 
@@ -149,6 +170,7 @@ class Spec(_Part):
     layers: tuple[LayerRule, ...] = ()
     export: Export = Export()
     gates: Gates = Gates()
+    torchscript: TorchScript = TorchScript()
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")

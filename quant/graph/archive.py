@@ -28,7 +28,7 @@ def unpack(archive: Path, folder: Path) -> Path:
     """
     limit = max(MAX_RATIO * archive.stat().st_size, ALWAYS_ALLOWED)
     target = _Target(folder, limit)
-    with readable(archive.name):
+    with readable(ACCEPTED):
         with archive.open("rb") as file:
             is_zip = file.read(4) == b"PK\x03\x04"
         (_unzip if is_zip else _untar)(archive, target)
@@ -36,7 +36,7 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def readable(what: str) -> Iterator[None]:
+def readable(accepted: str) -> Iterator[None]:
     """For hostile bytes zipfile, tarfile and their codecs raise what they like: all of it is UnreadableModel."""
     try:
         yield
@@ -44,7 +44,7 @@ def readable(what: str) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - see above
         reason = str(error).split("\n")[0][:200] or type(error).__name__
-        raise UnreadableModel(f"the archive cannot be read ({reason}); accepted: {ACCEPTED}") from None
+        raise UnreadableModel(f"the archive cannot be read ({reason}); accepted: {accepted}") from None
 
 
 def check_members(archive: ZipFile, limit: int) -> list[ZipInfo]:

@@ -1,25 +1,37 @@
-"""The float model of a job as one ONNX file, whatever was uploaded: ONNX as it is, or a zip or tar of it."""
+"""The float model of a job as one ONNX file, whatever was uploaded: ONNX, a zip or tar of it, or TorchScript."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from zipfile import ZipFile
 
 import onnx_ir as ir
 
-from quant.graph.archive import unpack
+from quant.graph.archive import ACCEPTED, readable, unpack
+from quant.graph.torchscript import export_onnx
+from quant.graph.torchscript_archive import is_torchscript
+from quant.spec import ModuleInput
 
 _TAR_MAGIC = slice(257, 262)
 
 
-def float_onnx(upload: Path, folder: Path) -> Path:
+def float_onnx(upload: Path, folder: Path, module_inputs: Sequence[ModuleInput] = ()) -> Path:
     """The path of the float model's ONNX file, its external data beside it; what has to be made goes into `folder`.
 
-    The float reference runs this file, and `quant.graph.load.load` reads it.
+    The float reference runs this file, and `quant.graph.load.load` reads it. `module_inputs` are what a TorchScript
+    module takes, where its file does not say.
 
     Raises:
-        ModelError: the upload is an archive that cannot be believed; see `quant.graph.archive`.
+        ModelError: an archive that cannot be believed (`quant.graph.archive`), or a TorchScript module that cannot
+            become ONNX (`quant.graph.torchscript`).
+        SpecError: the shapes of a TorchScript module's inputs are missing, or too many.
     """
     with upload.open("rb") as file:
         head = file.read(512)
-    if head.startswith((b"PK\x03\x04", b"\x1f\x8b")) or head[_TAR_MAGIC] == b"ustar":
+    if head.startswith(b"PK\x03\x04"):
+        with readable(ACCEPTED), ZipFile(upload) as archive:
+            names = archive.namelist()
+        return export_onnx(upload, folder, module_inputs) if is_torchscript(names) else unpack(upload, folder)
+    if head.startswith(b"\x1f\x8b") or head[_TAR_MAGIC] == b"ustar":
         return unpack(upload, folder)
     return upload
 
