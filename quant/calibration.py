@@ -41,7 +41,7 @@ def calibrate(
     Raises:
         ModelError: the model does not run on the data, or a tensor became NaN or infinite.
     """
-    session = Session(_with_outputs(model, names), "the float model")
+    session = Session(with_outputs(model, names), "the float model")
     lower, upper = np.zeros(len(names)), np.zeros(len(names))
     done = 0
     for feeds in dataset.batches():
@@ -56,7 +56,8 @@ def calibrate(
     return {name: ActivationRange(float(a), float(b)) for name, a, b in zip(names, lower, upper, strict=True)}
 
 
-def _with_outputs(model: ir.Model, names: Sequence[str]) -> bytes:
+def with_outputs(model: ir.Model, names: Sequence[str]) -> bytes:
+    """The model as bytes, with the named tensors as outputs too."""
     proto = ir.to_proto(model)
     present = {output.name for output in proto.graph.output}
     for name in names:

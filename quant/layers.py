@@ -1,19 +1,31 @@
 """Every layer of a model quantized by its own section of the spec."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
 from quant.calibration import ActivationRange
+from quant.clipping.auto import Auto
+from quant.clipping.output_error import least_output_error
 from quant.errors import NothingToQuantize
 from quant.export.qdq import BIAS_LIMIT
 from quant.graph.constants import constant
 from quant.graph.inventory import Layer, Skipped, inventory
+from quant.grids.codebook import UniformCodebook
+from quant.rounding.layer import LayerProblem
+from quant.second_moments import MAX_INPUTS, SecondMoments
 from quant.spec import Spec, Weights
-from quant.weights import FittedWeight, QuantizedWeight, clip_bound, fit_weight, quantize_weight
+from quant.weights import (
+    FittedWeight,
+    QuantizedWeight,
+    clip_bound,
+    encode_weight,
+    fit_weight,
+    quantize_weight,
+)
 
 
 @dataclass(frozen=True)
@@ -28,10 +40,8 @@ class QuantizedLayer:
     notes: tuple[str, ...] = ()
 
 
-def quantize_layers(
-    model: ir.Model, spec: Spec, progress: Callable[[int, int, str], None]
-) -> tuple[list[QuantizedLayer], list[Skipped]]:
-    """Fit and quantize every layer that the spec does not skip.
+def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weights]], list[Skipped]]:
+    """Every layer that the spec does not skip with its own section, and what stays in float.
 
     Raises:
         NothingToQuantize: no layer is left.
@@ -47,11 +57,25 @@ def quantize_layers(
     if not work:
         left = "".join(f"; {s.name!r} stays in float: {s.reason}" for s in skipped[:3])
         raise NothingToQuantize(f"no Conv, ConvTranspose, Gemm or MatMul with a constant float32 weight{left}")
+    return work, skipped
+
+
+def needs_moments(section: Weights) -> bool:
+    """Whether the section's bounds or rounding look at the layer's input, where there is data."""
+    return isinstance(section.clipping, Auto) or section.rounding.needs_data
+
+
+def quantize_layers(
+    work: Sequence[tuple[Layer, Weights]],
+    moments: Mapping[str, SecondMoments],
+    progress: Callable[[int, int, str], None],
+) -> list[QuantizedLayer]:
+    """Fit and quantize every layer by its section, by the output error where its input's moments are known."""
     quantized = []
     for done, (layer, section) in enumerate(work):
         progress(done, len(work), layer.name)
-        quantized.append(_quantize(layer, section))
-    return quantized, skipped
+        quantized.append(_quantize(layer, section, moments.get(layer.name)))
+    return quantized
 
 
 def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> QuantizedLayer:
@@ -69,13 +93,41 @@ def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> Qua
     narrow = needed > scale.reshape(-1)
     if not narrow.any():
         return done
-    clip = np.where(narrow, needed * (2 ** (done.spec.bits - 1) - 1), done.quantized.clip)
+    qmax = 2 ** (done.spec.bits - 1) - 1
+    granularity, codes = done.fitted.granularity, done.quantized.codes
+    kept = UniformCodebook(scale.reshape(-1), qmax).decode(granularity.rows(codes))
+    values = np.where(narrow[:, None], granularity.rows(done.fitted.weight), kept)
+    codebook = UniformCodebook(np.where(narrow, needed, scale.reshape(-1)).astype(np.float32), qmax)
+    clip = np.where(narrow, needed * qmax, done.quantized.clip)
     note = f"the scale of {int(narrow.sum())} rows was widened so that their bias fits int32"
-    return replace(done, quantized=quantize_weight(done.fitted, done.spec, clip), notes=(*done.notes, note))
+    quantized = encode_weight(done.fitted, done.spec, clip, codebook, values)
+    return replace(done, quantized=quantized, notes=(*done.notes, note))
 
 
-def _quantize(layer: Layer, section: Weights) -> QuantizedLayer:
+def _quantize(layer: Layer, section: Weights, moments: SecondMoments | None) -> QuantizedLayer:
     begun = time.perf_counter()
     fitted = fit_weight(layer.weight, layer.axis, section)
-    quantized = quantize_weight(fitted, section, clip_bound(fitted, section))
+    if moments is None or not needs_moments(section):
+        quantized = quantize_weight(fitted, section, clip_bound(fitted, section))
+        notes: tuple[str, ...] = ()
+        if section.rounding.needs_data:
+            notes = (f"rounded to nearest: {section.rounding.name} needs a matrix of at most {MAX_INPUTS} inputs",)
+        return QuantizedLayer(layer, section, fitted, quantized, time.perf_counter() - begun, notes)
+    quantized = _quantize_for_output(layer, section, fitted, moments)
     return QuantizedLayer(layer, section, fitted, quantized, time.perf_counter() - begun)
+
+
+def _quantize_for_output(
+    layer: Layer, section: Weights, fitted: FittedWeight, moments: SecondMoments
+) -> QuantizedWeight:
+    """Bound, rounding and scale by the error at the layer's output; the codes are kept when the scale is refitted."""
+    problem = LayerProblem.of(layer, fitted.granularity, moments.square)
+    if isinstance(section.clipping, Auto):
+        clip = least_output_error(problem, fitted, section.grid, section.rounding, section.bits)
+    else:
+        clip = clip_bound(fitted, section)
+    codebook = section.grid.build(fitted.statistics, fitted.fit, clip, section.bits)
+    values = problem.round(section.rounding, codebook)
+    gain = problem.gain(values)
+    rows = problem.restore(values) * gain[:, None].astype(np.float32)
+    return encode_weight(fitted, section, clip * gain, codebook.scaled(gain), rows)

@@ -22,6 +22,8 @@ from quant.grids.kmeans import KMeans
 from quant.grids.lloyd_max import LloydMax
 from quant.grids.ternary import TernaryMquant, TernaryOptimal, TernaryTquant, TernaryTwn
 from quant.grids.uniform import Uniform
+from quant.rounding.error_feedback import ErrorFeedback
+from quant.rounding.nearest import Nearest
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ Grid = (
     | TernaryTwn
     | TernaryOptimal
 )  # fmt: skip
+Rounding = Nearest | ErrorFeedback
 
 
 def named(value: Any) -> Any:
@@ -73,6 +76,7 @@ def named(value: Any) -> Any:
 
 ClipRuleField = Annotated[ClipRule, Field(discriminator="name"), BeforeValidator(named)]
 GridField = Annotated[Grid, Field(discriminator="name"), BeforeValidator(named)]
+RoundingField = Annotated[Rounding, Field(discriminator="name"), BeforeValidator(named)]
 
 
 def describe_plugins(classes: Iterable[type[BaseModel]]) -> list[dict[str, Any]]:
@@ -93,6 +97,10 @@ def describe_clip_rules() -> list[dict[str, Any]]:
 
 def describe_grids() -> list[dict[str, Any]]:
     return describe_plugins(get_args(Grid))
+
+
+def describe_roundings() -> list[dict[str, Any]]:
+    return describe_plugins(get_args(Rounding))
 
 
 def describe_distributions() -> list[dict[str, Any]]:

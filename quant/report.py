@@ -31,6 +31,7 @@ def layer_report(done: QuantizedLayer) -> dict[str, Any]:
         "granularity": spec.granularity,
         "grid": spec.grid.name,
         "clipping": spec.clipping.name,
+        "rounding": spec.rounding.name,
         "distribution": dict(sorted(Counter(fitted.fit.family).items())),
         "fits": _fits(fitted, per_channel=spec.granularity == "channel"),
         "candidates": fitted.fit.candidates_summary(),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from quant.expected_error import expected_error
 from quant.fit import Fit
 from quant.granularity import Granularity, PerChannel, PerTensor
-from quant.grids.codebook import UniformCodebook
+from quant.grids.codebook import Codebook, UniformCodebook
 from quant.metrics import sqnr_db
 from quant.selection import select
 from quant.spec import Weights
@@ -71,12 +71,23 @@ def clip_bound(fitted: FittedWeight, spec: Weights) -> NDArray[np.float64]:
 
 
 def quantize_weight(fitted: FittedWeight, spec: Weights, clip: NDArray[np.float64]) -> QuantizedWeight:
-    """Round the weight to the spec's grid between -clip and clip (R,), and measure what was lost."""
+    """Round the weight to the nearest levels of the spec's grid between -clip and clip (R,); measure what was lost."""
     codebook = spec.grid.build(fitted.statistics, fitted.fit, clip, spec.bits)
+    return encode_weight(fitted, spec, clip, codebook, fitted.granularity.rows(fitted.weight))
+
+
+def encode_weight(
+    fitted: FittedWeight,
+    spec: Weights,
+    clip: NDArray[np.float64],
+    codebook: Codebook | UniformCodebook,
+    values: NDArray[np.float32],
+) -> QuantizedWeight:
+    """The weight as the levels nearest to `values` (R, n), which need not be its own; measure what was lost."""
     assert isinstance(codebook, UniformCodebook), "the spec admits uniform grids only"
     granularity = fitted.granularity
     rows = granularity.rows(fitted.weight)
-    codes = codebook.encode(rows)
+    codes = codebook.encode(values)
     difference = codebook.decode(codes).astype(np.float64) - rows
     mae_expected, mse_expected = expected_error(fitted.fit, codebook)
     error = _error(fitted, rows, difference, clip, _mean_finite(mae_expected), _mean_finite(mse_expected))

@@ -20,6 +20,14 @@ class Codebook:
         """The codebook in which every weight goes to the nearest level."""
         return cls(levels, (levels[:, 1:] + levels[:, :-1]) / 2)
 
+    def take(self, rows: NDArray[np.intp]) -> "Codebook":
+        """The codebook of the rows that `rows` names, each as often as it is named."""
+        return Codebook(self.levels[rows], self.edges[rows])
+
+    def scaled(self, factor: Rows) -> "Codebook":
+        """Every level of a row times its factor (R,), which is above zero."""
+        return Codebook(self.levels * factor[:, None], self.edges * factor[:, None])
+
     def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
         """The codes (R, n) of weights (R, n)."""
         codes = np.zeros(rows.shape, np.uint8)
@@ -49,6 +57,14 @@ class UniformCodebook:
         """(R, 2 qmax): a weight between two edges gets the level between them."""
         levels = self.levels
         return (levels[:, 1:] + levels[:, :-1]) / 2
+
+    def take(self, rows: NDArray[np.intp]) -> "UniformCodebook":
+        """The codebook of the rows that `rows` names, each as often as it is named."""
+        return UniformCodebook(self.scale[rows], self.qmax)
+
+    def scaled(self, factor: Rows) -> "UniformCodebook":
+        """Every level of a row times its factor (R,), which is above zero."""
+        return UniformCodebook((self.scale * factor).astype(np.float32), self.qmax)
 
     def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
         """The codes (R, n), -qmax .. qmax, of weights (R, n)."""
