@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from quant.expected_error import expected_error
 from quant.fit import Fit
 from quant.granularity import Granularity, PerBlock, PerChannel, PerTensor
-from quant.grids.codebook import Codebook
+from quant.grids.codebook import AnyCodebook, Codebook
 from quant.metrics import sqnr_db
 from quant.selection import select
 from quant.spec import Weights
@@ -95,30 +95,45 @@ def clip_bound(fitted: FittedWeight, spec: Weights) -> NDArray[np.float64]:
     return spec.clipping.bound(fitted.statistics, fitted.fit, spec.bits)
 
 
+def build_codebook(fitted: FittedWeight, spec: Weights, clip: NDArray[np.float64], *, integer: bool) -> AnyCodebook:
+    """The spec's grid between -clip and clip (R,), on 8-bit levels where the weight is to run on `integer` kernels."""
+    codebook = spec.grid.build(fitted.statistics, fitted.fit, clip, spec.bits)
+    return codebook.snapped() if isinstance(codebook, Codebook) and integer else codebook
+
+
 def quantize_weight(
     fitted: FittedWeight, spec: Weights, clip: NDArray[np.float64], *, integer: bool = True
 ) -> QuantizedWeight:
-    """Round the weight to the spec's grid between -clip and clip (R,), and measure what was lost.
+    """Round the weight to the nearest levels of the spec's grid between -clip and clip (R,); measure what was lost."""
+    codebook = build_codebook(fitted, spec, clip, integer=integer)
+    return encode_weight(fitted, spec, clip, codebook, fitted.statistics.rows)
 
-    A codebook is moved to 8-bit levels where the weight is to run on `integer` kernels.
-    """
-    codebook = spec.grid.build(fitted.statistics, fitted.fit, clip, spec.bits)
-    levels = None
-    if isinstance(codebook, Codebook):
-        snapped, scale = codebook.snapped()
-        codebook = snapped if integer else codebook
-        levels = codebook.levels.astype(np.float32)
-    else:
-        scale = codebook.scale
-    rows = fitted.statistics.rows
-    codes = codebook.encode(rows)
+
+def encode_weight(
+    fitted: FittedWeight,
+    spec: Weights,
+    clip: NDArray[np.float64],
+    codebook: AnyCodebook,
+    values: NDArray[np.float32],
+) -> QuantizedWeight:
+    """The weight as the levels nearest to `values` (R, n), which need not be its own; measure what was lost."""
+    codes = codebook.encode(values)
     error = _error(fitted, codebook.decode(codes), clip, expected_error(fitted.fit, codebook))
     shape, granularity = fitted.weight.shape, fitted.granularity
+    levels = codebook.levels.astype(np.float32) if isinstance(codebook, Codebook) else None
+    scale = _scale(codebook)
     if isinstance(granularity, PerTensor):
         scale = scale.reshape(())
     elif isinstance(granularity, PerBlock):
         scale = granularity.restore_scale(scale, shape)
     return QuantizedWeight(granularity.restore(codes, shape), scale, spec.bits, granularity, clip, error, levels)
+
+
+def _scale(codebook: AnyCodebook) -> NDArray[np.float32]:
+    """The unit (R,) of the codes, or of the levels; 1 for a codebook that is left in float."""
+    if not isinstance(codebook, Codebook):
+        return codebook.scale
+    return np.ones(len(codebook.levels), np.float32) if codebook.step is None else codebook.step
 
 
 def _mean_finite(values: NDArray[np.float64]) -> float:

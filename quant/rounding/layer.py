@@ -1,0 +1,65 @@
+"""One layer's weight as a rounding problem: the matrix, which scale each weight has, and what an error costs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quant.granularity import Granularity
+from quant.graph.inventory import Layer
+from quant.grids.codebook import AnyCodebook
+from quant.products import from_weight_matrix, weight_matrix
+from quant.rounding.base import Column, RoundingBase
+from quant.second_moments import output_error
+
+
+@dataclass(frozen=True)
+class LayerProblem:
+    """Weights (G, O, K), the row of the codebook that each belongs to, and the moments (G, K, K) of its inputs."""
+
+    layer: Layer
+    granularity: Granularity
+    matrix: NDArray[np.float64]
+    rows: NDArray[np.intp]
+    hessian: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, layer: Layer, granularity: Granularity, hessian: NDArray[np.float64]) -> "LayerProblem":
+        """Requires: a layer that has moments."""
+        matrix = weight_matrix(layer, layer.weight)
+        number = granularity.rows(np.zeros(layer.weight.shape, np.intp))
+        number += np.arange(len(number))[:, None]
+        rows = weight_matrix(layer, granularity.restore(number, layer.weight.shape))
+        assert matrix is not None, "a layer without a matrix has no moments"
+        assert rows is not None, "its weight has one"
+        return cls(layer, granularity, matrix.astype(np.float64), rows, hessian)
+
+    def round(self, rounding: RoundingBase, codebook: AnyCodebook) -> NDArray[np.float64]:
+        """Values on the codebook's grid (G, O, K)."""
+
+        def to_grid(values: Column, k: int) -> Column:
+            book = codebook.take(self.rows[:, :, k].reshape(-1))
+            flat = values.reshape(-1, 1).astype(np.float32)
+            return book.decode(book.encode(flat)).astype(np.float64).reshape(values.shape)
+
+        return rounding.round(self.matrix, self.hessian, to_grid)
+
+    def error(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The mean squared output error of each row of the codebook (R,): the sum over the outputs that share it."""
+        per_output = output_error(values - self.matrix, self.hessian)
+        total = np.zeros(int(self.rows.max()) + 1)
+        np.add.at(total, self.rows[:, :, 0], per_output)
+        return total
+
+    def gain(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The factor (R,) of each row's scale that makes its output error least: w H v / v H v, about 1."""
+        weighted = values @ self.hessian
+        product = np.zeros((2, int(self.rows.max()) + 1))
+        for total, other in zip(product, (self.matrix, values), strict=True):
+            np.add.at(total, self.rows[:, :, 0], np.einsum("gok,gok->go", weighted, other))
+        usable = (product > 0).all(axis=0)
+        return np.where(usable, product[0] / np.where(usable, product[1], 1), 1.0)
+
+    def restore(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Values (G, O, K) as rows (R, n) of the codebook."""
+        return self.granularity.rows(from_weight_matrix(self.layer, values).astype(np.float32))
