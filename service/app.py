@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from jobs.settings import Settings
+from jobs.tracing import flush_traces
 from service import artifacts, health, jobs, pages, problems, quantize, uploads
 from service.background import housekeeping
 from service.context import make_context
@@ -22,6 +24,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with housekeeping(app.state.context):
             yield
         await app.state.context.events.close()
+        await run_in_threadpool(flush_traces)
 
     app = FastAPI(
         title="quantd",
@@ -29,6 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Post-training quantization of neural networks.",
         lifespan=lifespan,
         separate_input_output_schemas=False,
+        telemetry={"operation_spans": False, "metrics": False, "logs": False},
     )
     for module in (uploads, jobs, quantize, artifacts, health, pages):
         app.include_router(module.router)

@@ -48,6 +48,7 @@ class Context:
     keys: Keys
     rates: RateLimiter
     caller: Caller = NOBODY
+    request_id: str = ""
 
     @property
     def tenant(self) -> str:
@@ -82,7 +83,8 @@ KEY_SCHEME = HTTPBearer(
 def get_context(request: Request, _: Annotated[object, Security(KEY_SCHEME)]) -> Context:
     """The application's parts and the request's own caller, whom the guard has let in."""
     context: Context = request.app.state.context
-    return replace(context, caller=request.scope["state"]["caller"])
+    state = request.scope["state"]
+    return replace(context, caller=state["caller"], request_id=state["request_id"])
 
 
 Ctx = Annotated[Context, Depends(get_context)]
