@@ -16,6 +16,7 @@ from jobs.events import Events
 from jobs.keys import Allowance, Keys
 from jobs.queue import make_queue
 from jobs.records import Records
+from jobs.sessions import Sessions
 from jobs.settings import Settings
 from jobs.workers import Workers
 
@@ -47,6 +48,7 @@ class Context:
     workers: Workers
     keys: Keys
     rates: RateLimiter
+    sessions: Sessions
     caller: Caller = NOBODY
     request_id: str = ""
 
@@ -67,6 +69,7 @@ def make_context(settings: Settings) -> Context:
         Workers(settings.redis_url),
         Keys(settings.redis_url, blobs),
         FixedWindowRateLimiter(_counters(settings.redis_url)),
+        Sessions(settings.redis_url),
     )
 
 

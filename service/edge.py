@@ -101,7 +101,8 @@ def body_limit(path: str, settings: Settings) -> int:
     """How many bytes a request to this path may have."""
     model, dataset = settings.max_model_bytes, settings.max_dataset_bytes
     files = {"/v1/models": model, "/v1/datasets": dataset, "/v1/quantize": model + 2 * dataset}
-    return files.get(path, 0) + DOCUMENT_BYTES
+    part = max(model, dataset) if path.startswith("/v1/uploads/") else 0
+    return files.get(path, part) + DOCUMENT_BYTES
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
