@@ -19,7 +19,7 @@ COPY worker worker
 COPY service service
 COPY client client
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/quantd/bin/pip install --constraint constraints.txt .
+    /opt/quantd/bin/pip install --constraint constraints.txt '.[telemetry]'
 
 FROM python:${PYTHON}
 RUN useradd --system --uid 10001 --home-dir /var/lib/quantd --create-home quantd

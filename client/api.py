@@ -27,9 +27,14 @@ class Client:
     """
 
     def __init__(self, url: str, key: str | None = None) -> None:
+        if key and not (key.isascii() and key.isprintable()):
+            raise Unreachable("the API key has characters that no key has; set QUANTD_API_KEY to qd_...")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._url = url
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(30, read=WAIT_S + 30))
+        try:
+            self._http = httpx.Client(base_url=url, headers=headers, timeout=httpx.Timeout(30, read=WAIT_S + 30))
+        except (httpx.InvalidURL, ValueError) as error:
+            raise Unreachable(f"{url!r} is no address ({error}); set QUANTD_URL to http://host:port") from None
 
     def __enter__(self) -> Self:
         return self
@@ -79,7 +84,7 @@ class Client:
                         kind = line.removeprefix("event:").strip()
                     elif line.startswith("data:") and kind == "progress":
                         yield json.loads(line.removeprefix("data:"))
-        except httpx.TransportError:
+        except (httpx.TransportError, httpx.InvalidURL):
             return  # the record tells how the job ends
 
     def wait(self, job_id: str) -> Document:
@@ -104,25 +109,33 @@ class Client:
         """Write one artifact to a file, whole or not at all.
 
         Raises:
-            ClientError: the bytes are not those of the digest.
+            ClientError: the job has none of this name, or the bytes that came are not those that it made.
         """
+        items = self._json("GET", f"/v1/jobs/{job_id}/artifacts")["items"]
+        expected = next((item["sha256"] for item in items if item["name"] == name), None)
+        if expected is None:
+            raise ClientError(f"job {job_id} has no {name}; it has {', '.join(item['name'] for item in items)}")
         part = path.with_name(path.name + ".part")
-        digest = hashlib.sha256()
         try:
-            with self._http.stream("GET", f"/v1/jobs/{job_id}/artifacts/{name}", follow_redirects=True) as response:
-                self._check(response)
-                with part.open("wb") as file:
-                    for chunk in response.iter_bytes(CHUNK):
-                        digest.update(chunk)
-                        file.write(chunk)
-            expected = response.headers.get("Repr-Digest")
-            if expected is not None and expected != _digest_header(digest.digest()):
-                raise ClientError(f"{name} arrived with another digest than {expected}; download it again")
+            found = self._fetch(f"/v1/jobs/{job_id}/artifacts/{name}", part)
+            if found != expected:
+                raise ClientError(f"{name} arrived with the sha-256 {found}, not {expected}; download it again")
             part.replace(path)
         except httpx.TransportError as error:
             raise self._unreachable(error) from None
         finally:
             part.unlink(missing_ok=True)
+
+    def _fetch(self, url: str, part: Path) -> str:
+        """Write what a GET answers to a file, from the store itself where it is sent there; the sha-256 of it."""
+        digest = hashlib.sha256()
+        with self._http.stream("GET", url, follow_redirects=True) as response:
+            self._check(response)
+            with part.open("wb") as file:
+                for chunk in response.iter_bytes(CHUNK):
+                    digest.update(chunk)
+                    file.write(chunk)
+        return digest.hexdigest()
 
     def _upload(self, path: str, file: Path) -> Document:
         try:
@@ -141,7 +154,7 @@ class Client:
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **options)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from None
         self._check(response)
         return response
@@ -156,7 +169,7 @@ class Client:
             detail = f"{response.request.method} {response.request.url.path} answered {response.status_code}"
         raise Unreachable(detail) if response.status_code == 503 else ClientError(detail)
 
-    def _unreachable(self, error: httpx.TransportError) -> Unreachable:
+    def _unreachable(self, error: Exception) -> Unreachable:
         return Unreachable(f"no service answers at {self._url} ({error}); start one with `quantd up` or set QUANTD_URL")
 
 

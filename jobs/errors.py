@@ -10,6 +10,7 @@ QuantdError
     ├── Forbidden             auth.scope
     ├── RateLimited           rate.limited
     ├── TooManyJobs           quota.open_jobs
+    ├── TooManyUploads        quota.open_uploads
     ├── StorageFull           quota.stored_bytes
     ├── NotFound              not_found
     ├── MethodNotAllowed      method_not_allowed
@@ -17,6 +18,7 @@ QuantdError
     ├── TooLarge              request.too_large
     ├── DigestMismatch        request.digest_mismatch
     ├── BadRequest            request.invalid
+    ├── UnsupportedVersion    request.unsupported_version
     ├── IdempotencyMismatch   request.idempotency_mismatch
     ├── RangeNotSatisfiable   request.range_not_satisfiable
     ├── Unavailable           service.unavailable
@@ -64,6 +66,11 @@ class TooManyJobs(ServiceError):
     title = "Too many jobs are open"
 
 
+class TooManyUploads(ServiceError):
+    code = "quota.open_uploads"
+    title = "Too many uploads are in progress"
+
+
 class StorageFull(ServiceError):
     code = "quota.stored_bytes"
     title = "The API key's storage is full"
@@ -97,6 +104,11 @@ class DigestMismatch(ServiceError):
 class BadRequest(ServiceError):
     code = "request.invalid"
     title = "The request is not valid"
+
+
+class UnsupportedVersion(ServiceError):
+    code = "request.unsupported_version"
+    title = "The protocol's version is another"
 
 
 class IdempotencyMismatch(ServiceError):

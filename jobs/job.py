@@ -139,6 +139,7 @@ class Job(Model):
     timings: dict[str, float] = {}
     api_key: str = ""
     request_id: str = ""
+    traceparent: str = ""
     work: str = ""
     webhook: Webhook | None = None
 

@@ -33,6 +33,8 @@ class Settings(BaseSettings):
         description="names and patterns, with commas; only a host named in full may be private or without TLS",
     )
     lease_s: float = Field(default=60, gt=0, description="a worker that is silent for so long loses its job")
+    otel_exporter_otlp_endpoint: str | None = Field(default=None, description="where traces go, as http://host:4318")
+    worker_metrics: str | None = Field(default=None, pattern=r"^\S+:\d+$", description="host:port, for Prometheus")
     log_format: Literal["json", "text"] = "json"
 
     @property

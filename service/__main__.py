@@ -8,6 +8,7 @@ import uvicorn
 
 from jobs.logs import configure_logs
 from jobs.settings import Settings
+from jobs.tracing import configure_traces
 from service.app import create_app
 
 
@@ -22,6 +23,7 @@ def main() -> int:
         sys.stderr.write(refusal + "\n")
         return 3
     configure_logs(settings.log_format)
+    configure_traces("quantd-gateway", settings.otel_exporter_otlp_endpoint)
     uvicorn.run(
         create_app(settings), host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5
     )

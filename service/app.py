@@ -4,9 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from jobs.settings import Settings
-from service import artifacts, health, jobs, pages, problems, quantize, uploads
+from jobs.tracing import flush_traces
+from service import artifacts, health, jobs, pages, problems, quantize, resumable, uploads
 from service.background import housekeeping
 from service.context import make_context
 from service.edge import Edge
@@ -22,6 +24,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with housekeeping(app.state.context):
             yield
         await app.state.context.events.close()
+        await run_in_threadpool(flush_traces)
 
     app = FastAPI(
         title="quantd",
@@ -29,8 +32,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description="Post-training quantization of neural networks.",
         lifespan=lifespan,
         separate_input_output_schemas=False,
+        telemetry={"operation_spans": False, "metrics": False, "logs": False},
     )
-    for module in (uploads, jobs, quantize, artifacts, health, pages):
+    for module in (uploads, resumable, jobs, quantize, artifacts, health, pages):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(Guard)

@@ -16,6 +16,7 @@ from jobs.events import Events
 from jobs.keys import Allowance, Keys
 from jobs.queue import make_queue
 from jobs.records import Records
+from jobs.sessions import Sessions
 from jobs.settings import Settings
 from jobs.workers import Workers
 
@@ -47,7 +48,9 @@ class Context:
     workers: Workers
     keys: Keys
     rates: RateLimiter
+    sessions: Sessions
     caller: Caller = NOBODY
+    request_id: str = ""
 
     @property
     def tenant(self) -> str:
@@ -66,6 +69,7 @@ def make_context(settings: Settings) -> Context:
         Workers(settings.redis_url),
         Keys(settings.redis_url, blobs),
         FixedWindowRateLimiter(_counters(settings.redis_url)),
+        Sessions(settings.redis_url),
     )
 
 
@@ -82,7 +86,8 @@ KEY_SCHEME = HTTPBearer(
 def get_context(request: Request, _: Annotated[object, Security(KEY_SCHEME)]) -> Context:
     """The application's parts and the request's own caller, whom the guard has let in."""
     context: Context = request.app.state.context
-    return replace(context, caller=request.scope["state"]["caller"])
+    state = request.scope["state"]
+    return replace(context, caller=state["caller"], request_id=state["request_id"])
 
 
 Ctx = Annotated[Context, Depends(get_context)]

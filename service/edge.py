@@ -1,21 +1,24 @@
 """What every request passes through: its id, the size of its body, its count, and the answer where nobody has one."""
 
 import re
+import time
 import uuid
+from dataclasses import dataclass
 
 import structlog
 from fastapi import HTTPException
-from prometheus_client import Counter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.problem import make_problem
 from jobs.settings import Settings
+from service.metrics import RECEIVED, REQUESTS, SECONDS, SENT
 from service.problems import respond
 
 DOCUMENT_BYTES = 1 << 20
 """The largest JSON body, and what a form may have around its files."""
-REQUESTS = Counter("quantd_requests", "Requests answered.", ["method", "route", "status"])
+QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+"""Asked for every few seconds by machines: counted, and not told of in the log."""
 _REQUEST_ID = re.compile(r"^[\w.:-]{1,128}$")
 
 log = structlog.get_logger()
@@ -31,32 +34,75 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, status = _request_id(scope), 0
+        seen = _Seen(scope, _request_id(scope), time.monotonic())
+        scope.setdefault("state", {})["request_id"] = seen.request_id
+        with structlog.contextvars.bound_contextvars(request=seen.request_id):
+            try:
+                await self._answered(scope, _limited(scope, seen.receiving(receive)), seen.sending(send), seen)
+            finally:
+                seen.tell()
 
-        async def answer(message: Message) -> None:
-            nonlocal status
+    async def _answered(self, scope: Scope, receive: Receive, send: Send, seen: "_Seen") -> None:
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:
+            log.error("unexpected", path=scope["path"], exc_info=error)
+            if seen.status:
+                raise  # too late for an answer: the connection is cut
+            await _unexpected()(scope, receive, send)
+
+
+@dataclass
+class _Seen:
+    """One request on its way: what comes and goes is counted, and told at its end."""
+
+    scope: Scope
+    request_id: str
+    began: float
+    status: int = 0
+    received: int = 0
+    sent: int = 0
+
+    def receiving(self, receive: Receive) -> Receive:
+        async def take() -> Message:
+            message = await receive()
+            self.received += len(message.get("body", b""))
+            return message
+
+        return take
+
+    def sending(self, send: Send) -> Send:
+        async def give(message: Message) -> None:
             if message["type"] == "http.response.start":
-                status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                self.status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = self.request_id
+            self.sent += len(message.get("body", b""))
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request=request_id):
-            try:
-                await self._app(scope, _limited(scope, receive), answer)
-            except Exception as error:
-                log.error("unexpected", path=scope["path"], exc_info=error)
-                if status:
-                    raise  # too late for an answer: the connection is cut
-                await _unexpected()(scope, receive, answer)
-        route = getattr(scope.get("route"), "path", "none")
-        REQUESTS.labels(scope["method"], route, status).inc()
+        return give
+
+    def tell(self) -> None:
+        """To the metrics and the log; FastAPI itself tells the trace."""
+        method, seconds = self.scope["method"], time.monotonic() - self.began
+        route = getattr(self.scope.get("route"), "path", "none")
+        REQUESTS.labels(method, route, self.status).inc()
+        SECONDS.labels(method, route).observe(seconds)
+        RECEIVED.labels(route).inc(self.received)
+        SENT.labels(route).inc(self.sent)
+        caller = self.scope["state"].get("caller")
+        if route not in QUIET:
+            log.info(
+                "request", method=method, route=route, status=self.status, seconds=round(seconds, 4),
+                tenant=caller.tenant if caller else None, key=caller.key_id if caller else None,
+            )  # fmt: skip
 
 
 def body_limit(path: str, settings: Settings) -> int:
     """How many bytes a request to this path may have."""
     model, dataset = settings.max_model_bytes, settings.max_dataset_bytes
     files = {"/v1/models": model, "/v1/datasets": dataset, "/v1/quantize": model + 2 * dataset}
-    return files.get(path, 0) + DOCUMENT_BYTES
+    part = max(model, dataset) if path.startswith("/v1/uploads/") else 0
+    return files.get(path, part) + DOCUMENT_BYTES
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:

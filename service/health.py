@@ -11,6 +11,7 @@ from jobs.errors import Unavailable
 from jobs.workers import Worker
 from quant.spec import capabilities
 from service.context import Context, Ctx
+from service.metrics import queue_registry
 from service.problems import RESPONSES
 
 LIMITS = {"max_model_bytes", "max_dataset_bytes", "job_timeout_s", "job_memory_bytes"}
@@ -49,8 +50,10 @@ def readyz(request: Request) -> Readiness:
 
 
 @router.get("/metrics", response_class=Response)
-def metrics(_: Ctx) -> Response:
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+def metrics(context: Ctx) -> Response:
+    """Prometheus' text: what this gateway counted, and the queue as it is now."""
+    counted = generate_latest() + generate_latest(queue_registry(context.records))
+    return Response(counted, media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/v1/capabilities")

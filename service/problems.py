@@ -28,7 +28,12 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 """Documented on every endpoint."""
 _HTTP_ERRORS: dict[int, type[QuantdError]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
 
-_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "5"}, 503: {"Retry-After": "2"}}
+_HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    412: {"Tus-Version": "1.0.0"},
+    429: {"Retry-After": "5"},
+    503: {"Retry-After": "2"},
+}
 
 
 def respond(problem: Problem) -> Response:

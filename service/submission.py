@@ -6,18 +6,22 @@ import json
 from collections.abc import Container, Mapping
 from typing import Any
 
+import structlog
 from kombu.exceptions import OperationalError
 
 from jobs.archive import folder
 from jobs.errors import BadRequest, NotFound
 from jobs.job import Artifact, Job, Status, Upload, new_id, now
 from jobs.queue import send
+from jobs.tracing import current_traceparent
 from jobs.work import work_digest
 from quant.errors import FieldError
 from quant.spec import Spec, require_data, resolve
 from service.context import Context
 from service.room import check_room
 from service.webhooks import Refused, check_url
+
+log = structlog.get_logger()
 
 COPIED = ("gates", "verdict", "summary", "timings")
 """What a job that uses a result takes over, beside copies of its artifacts."""
@@ -51,7 +55,7 @@ def submit_job(context: Context, asked: Mapping[str, Any], idempotency_key: str 
     caller = context.caller
     job = Job(
         id=new_id("job"), tenant=caller.tenant, status=Status.QUEUED, created_at=now(), api_key=caller.key_id,
-        work=work, **asked,
+        request_id=context.request_id, traceparent=current_traceparent(), work=work, **asked,
     )  # fmt: skip
     job = job if fresh else _from_result(context, job)
     context.archive.put_job(job)
@@ -61,6 +65,7 @@ def submit_job(context: Context, asked: Mapping[str, Any], idempotency_key: str 
     finally:
         if stored is None or stored.id != job.id:
             context.archive.drop_job(job)
+    log.info("job submitted", job=stored.id, tenant=job.tenant, cached=stored.cached, again=stored.id != job.id)
     if stored.status == Status.QUEUED and stored.id == job.id:
         with contextlib.suppress(OperationalError):  # the job is recorded: a worker finds it standing still
             send(context.queue, job.id)

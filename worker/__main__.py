@@ -11,7 +11,9 @@ from kombu.exceptions import OperationalError
 from jobs.logs import configure_logs
 from jobs.queue import TASK, make_queue, send
 from jobs.settings import Settings
+from jobs.tracing import configure_traces
 from jobs.workers import Worker, Workers, worker_name
+from worker.metrics import serve_metrics
 from worker.runner import Runner
 
 LOOK_AFTER_EVERY_S = 15.0
@@ -25,6 +27,8 @@ def main() -> None:
     concurrency = parser.parse_args().concurrency
     settings = Settings()
     configure_logs(settings.log_format)
+    configure_traces("quantd-worker", settings.otel_exporter_otlp_endpoint)
+    serve_metrics(settings.worker_metrics)
     runner = Runner(settings, concurrency=concurrency)
     queue = make_queue(settings.redis_url, settings.job_timeout_s)
     queue.task(name=TASK)(runner.run)

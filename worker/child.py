@@ -67,6 +67,15 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
+    def peak_memory(self) -> int:
+        """The most bytes that it has had resident; 0 where it has ended."""
+        try:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+        except FileNotFoundError:
+            return 0
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
+        return 1024 * int(found.group(1)) if found else 0
+
     @property
     def alive(self) -> bool:
         return self._process.poll() is None

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import redis
 import structlog
 from obstore.exceptions import BaseError as StoreError
+from opentelemetry import trace
 
 from jobs.blobs import Blobs
 from jobs.errors import DigestMismatch, Unavailable, WorkerCrashed, WorkerOutOfDisk
@@ -21,15 +22,18 @@ from jobs.job import Artifact, Job, Progress, Stage, Status, Upload
 from jobs.problem import problem_of
 from jobs.records import ATTEMPTS, Kind, Records
 from jobs.settings import Settings
+from jobs.tracing import context_of
 from quant.errors import QuantdError
 from worker.child import Child, Limits
 from worker.lease import Cancelled, Lease, Lost
 from worker.made import Made, collect
+from worker.metrics import CHILD_MEMORY, Stages, count_end
 from worker.protocol import Done, Refused, Told
 from worker.warm import Warm
 
 Result = TypeVar("Result")
 log = structlog.get_logger()
+_tracer = trace.get_tracer("quantd.worker")
 
 PROGRESS_EVERY_S = 0.2
 PATIENCE_S = 120.0
@@ -52,15 +56,17 @@ class Runner:
         job = self._records.claim(job_id, owner)
         if job is None:
             return
-        bound = log.bind(job=job.id, tenant=job.tenant, attempt=job.attempt)
+        bound = log.bind(job=job.id, tenant=job.tenant, attempt=job.attempt, request=job.request_id)
         bound.info("job started")
         try:
-            status, fields = self._outcome(job, owner)
+            with _tracer.start_as_current_span("job", context_of(job.traceparent), attributes={"job": job.id}):
+                status, fields = self._outcome(job, owner)
         except Lost:
             bound.warning("job lost to another worker")
             return
         if _patiently(lambda: self._records.finish(job.id, owner, status, fields)):
             bound.info("job ended", status=status, error=fields.get("error"))
+            count_end(status, fields.get("error"))
 
     @property
     def isolation(self) -> tuple[str, ...]:
@@ -90,14 +96,17 @@ class Runner:
             return Status.FAILED, {"error": problem_of(full).model_dump()}
 
     def _run(self, job: Job, owner: str, lease: Lease) -> tuple[Status, dict[str, Any]]:
-        with self._children.take() as child:
+        with self._children.take() as child, Stages() as stages:
+            stages.enter(Stage.LOADING)
             inputs = self._fetch(job, child.folder, lease)
             name = inputs["model"].filename or job.model
             child.begin({"name": name, "spec": job.spec, "out": "out", **{role: role for role in inputs}})
-            end = self._watch(job, owner, child, lease)
+            end = self._watch(job, owner, child, lease, stages)
+            CHILD_MEMORY.observe(child.peak_memory())
             child.kill()  # what is looked at from here on changes no more
             if isinstance(end, Refused):
                 return Status.FAILED, {"error": end.problem.model_dump()}
+            stages.enter(Stage.STORING)
             digests = {role: upload.sha256 for role, upload in inputs.items()}
             artifacts = self._store(job, collect(child.folder / "out", digests, self.isolation), lease)
         progress = Progress(fraction=1.0, done=len(artifacts), total=len(artifacts), message="").model_dump()
@@ -122,7 +131,7 @@ class Runner:
             raise DigestMismatch(f"{upload.id!r} is no longer what was uploaded; upload it again")
         return upload
 
-    def _watch(self, job: Job, owner: str, child: Child, lease: Lease) -> Done | Refused:
+    def _watch(self, job: Job, owner: str, child: Child, lease: Lease, stages: Stages) -> Done | Refused:
         """Relay the child's progress until its last line, which is returned."""
         told = 0.0
         stage: Stage | None = None
@@ -130,6 +139,8 @@ class Runner:
             lease.check()
             if isinstance(line, Done | Refused):
                 return line
+            if isinstance(line, Told):
+                stages.enter(line.stage)
             if isinstance(line, Told) and (line.stage != stage or time.monotonic() - told > PROGRESS_EVERY_S):
                 stage, told = line.stage, time.monotonic()
                 self._relay(job, owner, line)

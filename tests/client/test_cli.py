@@ -98,6 +98,22 @@ def test_no_service_is_exit_4(quantd):
     assert "quantd up" in done.stderr
 
 
+BAD_URLS = ("http://[", "http://127.0.0.1:x", "ftp://127.0.0.1", "x", "http://a b/", "://", "http://\x01")
+BAD_KEYS = ("qd_\n", "schlüssel", "a\x7fb", "\udcff", "qd_\r\nX-Other: 1")
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [*({"QUANTD_URL": url} for url in BAD_URLS), *({"QUANTD_API_KEY": key} for key in BAD_KEYS)],
+    ids=repr,
+)
+@pytest.mark.parametrize("command", [["jobs", "list"], ["jobs", "watch", "job_1"], ["report", "job_1"]])
+def test_an_address_or_key_that_cannot_be_is_exit_4_in_one_line(quantd, environment, command):
+    done = quantd(*command, **environment)
+    assert (done.returncode, len(done.stderr.splitlines())) == (4, 1), done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_spec_file_is_yaml(quantd, digits, tmp_path):
     spec = tmp_path / "spec.yaml"
     spec.write_text("preset: int4\nweights: {clipping: mse}\nlayers:\n  - {match: {op: Gemm}, weights: {bits: 8}}\n")

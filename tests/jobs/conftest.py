@@ -1,7 +1,12 @@
-"""A real Valkey for the tests of what is kept in it."""
+"""A real Valkey and a local store for the tests of what is kept in them, and what is put there."""
 
 import pytest
+import redis
 
+from jobs.archive import Archive
+from jobs.blobs import Blobs
+from jobs.job import Job, Status, Upload, new_id, now
+from jobs.records import Records
 from jobs.valkey import Valkey
 
 
@@ -10,3 +15,66 @@ def valkey(tmp_path_factory):
     server = Valkey(tmp_path_factory.mktemp("valkey"))
     yield server
     server.stop()
+
+
+@pytest.fixture
+def records(valkey):
+    """An empty index: no test sees another's records."""
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+    return Records(valkey.url)
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    return Blobs((tmp_path / "store").as_uri())
+
+
+@pytest.fixture
+def archive(blobs):
+    return Archive(blobs)
+
+
+@pytest.fixture
+def store(records, blobs, archive):
+    """What the gateway does with an upload: its bytes, its document, its record."""
+
+    def put(kind="model", tenant="default", data=b"bytes", **fields):
+        upload_id = new_id(kind)
+        upload = Upload(
+            id=upload_id, tenant=tenant, key=f"{tenant}/{kind}s/{upload_id}", sha256=f"{hash(data):064x}",
+            size=len(data), filename=None, format="onnx", **{"created_at": now(), **fields},
+        )  # fmt: skip
+        blobs.put(upload.key, data)
+        archive.put_upload(upload)
+        return records.add_upload(kind, upload)[0]
+
+    return put
+
+
+@pytest.fixture
+def submit(records, archive):
+    """What the gateway does with a job: its document, its record."""
+
+    def put(model, **fields):
+        fields = {"created_at": now(), "spec": {}, **fields}
+        job = Job(id=new_id("job"), tenant=model.tenant, status=Status.QUEUED, model=model.id, **fields)
+        archive.put_job(job)
+        return records.create_job(job)
+
+    return put
+
+
+@pytest.fixture
+def finish(records, blobs):
+    """What a worker does with a job: its artifact, its end."""
+
+    def end(job, status=Status.SUCCEEDED):
+        key = f"{job.tenant}/jobs/{job.id}/aa/model.onnx"
+        blobs.put(key, b"artifact")
+        artifact = {"name": "model.onnx", "size": 8, "sha256": "aa", "media_type": "", "key": key}
+        assert records.claim(job.id, "owner")
+        assert records.finish(job.id, "owner", status, {"artifacts": [artifact]})
+        return records.job(job.id)
+
+    return end

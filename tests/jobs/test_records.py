@@ -16,14 +16,6 @@ from jobs.records import Records
 from jobs.valkey import Valkey
 
 
-@pytest.fixture
-def records(valkey):
-    """An empty index: no test sees another's records."""
-    with redis.Redis.from_url(valkey.url) as client:
-        client.flushall()
-    return Records(valkey.url)
-
-
 def add(records, kind="model", sha256="a" * 64, tenant="default", limit=None, **fields):
     upload_id = new_id(kind)
     upload = Upload(

@@ -1,0 +1,65 @@
+"""A download that is not what the job made is not kept, whoever changed it."""
+
+import hashlib
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from client.api import Client
+from client.errors import ClientError, Unreachable
+
+DATA = b"the model" * 1000
+
+
+class Service(BaseHTTPRequestHandler):
+    """A service (or something between it and us) that answers with what `sent` has."""
+
+    sent = DATA
+    length = len(DATA)
+
+    def do_GET(self):
+        digest = hashlib.sha256(DATA).hexdigest()
+        listed = json.dumps({"items": [{"name": "model.onnx", "sha256": digest}]}).encode()
+        body, length = (listed, len(listed)) if self.path.endswith("/artifacts") else (self.sent, self.length)
+        self.send_response(200)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def client():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Client(f"http://127.0.0.1:{server.server_address[1]}") as client:
+            yield client
+        server.shutdown()
+
+
+def test_what_arrives_whole_is_written(client, tmp_path):
+    client.download("job", "model.onnx", tmp_path / "m.onnx")
+    assert (tmp_path / "m.onnx").read_bytes() == DATA
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "length", "error"),
+    [(DATA[:-1] + b"x", len(DATA), ClientError), (DATA[:-1], len(DATA) - 1, ClientError), (b"", 9, Unreachable)],
+)
+def test_what_does_not_is_not(client, tmp_path, monkeypatch, sent, length, error):
+    monkeypatch.setattr(Service, "sent", sent)
+    monkeypatch.setattr(Service, "length", length)
+    (tmp_path / "m.onnx").write_bytes(b"before")
+    with pytest.raises(error):
+        client.download("job", "model.onnx", tmp_path / "m.onnx")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
+
+
+def test_a_name_that_the_job_has_not_made_is_told(client, tmp_path):
+    with pytest.raises(ClientError, match=r"it has model\.onnx"):
+        client.download("job", "other", tmp_path / "o")

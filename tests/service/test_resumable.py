@@ -1,0 +1,185 @@
+"""An upload goes on where it broke off, by tus 1.0, and ends as what one request would have made."""
+
+import base64
+import contextlib
+import hashlib
+import secrets
+import socket
+import time
+
+import httpx
+import pytest
+from tusclient.client import TusClient
+
+TUS = {"Tus-Resumable": "1.0.0"}
+PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
+
+
+@pytest.fixture
+def data(examples):
+    """A model that nobody has uploaded."""
+    note = secrets.token_hex(8).encode()
+    return (examples / "digits.onnx").read_bytes() + b"\x32" + bytes([len(note)]) + note
+
+
+def metadata(**values):
+    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in values.items())
+
+
+def begin(http, length, **values):
+    headers = {**TUS, "Upload-Length": str(length), "Upload-Metadata": metadata(**({"kind": "model"} | values))}
+    return http.post("/v1/uploads", headers=headers)
+
+
+def append(http, url, offset, content):
+    return http.patch(url, content=content, headers={**PATCH, "Upload-Offset": str(offset)})
+
+
+def offset(http, url):
+    response = http.head(url, headers=TUS)
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    return int(response.headers["upload-offset"])
+
+
+def parts(stack, url):
+    """What the store holds of an upload in progress."""
+    return [path for path in stack.folder.glob(f"store/*/uploads/{url.split('/')[-1]}/*") if path.is_file()]
+
+
+def test_another_client_of_the_protocol_uploads_a_model(stack, http, data, tmp_path):
+    (tmp_path / "m.onnx").write_bytes(data)
+    uploader = TusClient(f"{stack.url}/v1/uploads").uploader(
+        str(tmp_path / "m.onnx"), chunk_size=100_000, metadata={"kind": "model", "filename": "m.onnx"}
+    )
+    uploader.upload()
+    made = http.get(http.head(uploader.url, headers=TUS).headers["content-location"]).json()
+    assert (made["sha256"], made["filename"]) == (hashlib.sha256(data).hexdigest(), "m.onnx")
+    assert parts(stack, uploader.url) == []
+
+
+def test_a_dataset_in_parts_is_described(http, examples):
+    data = (examples / "digits_calibration.npz").read_bytes()
+    url = begin(http, len(data), kind="dataset").headers["location"]
+    assert append(http, url, 0, data[:5000]).headers["upload-offset"] == "5000"
+    done = append(http, url, 5000, data[5000:])
+    assert done.status_code == 204
+    assert http.get(done.headers["content-location"]).json()["arrays"]
+
+
+def test_what_came_before_the_connection_broke_is_kept(stack, http, data):
+    url = begin(http, len(data)).headers["location"]
+    address = httpx.URL(stack.url)
+    with socket.create_connection((address.host, address.port)) as connection:
+        head = "".join(f"{name}: {value}\r\n" for name, value in PATCH.items())
+        connection.sendall(
+            f"PATCH {url} HTTP/1.1\r\nHost: x\r\n{head}Upload-Offset: 0\r\nContent-Length: {len(data)}\r\n\r\n".encode()
+        )
+        connection.sendall(data[:70_000])
+        time.sleep(0.5)
+    deadline = time.monotonic() + 10
+    while offset(http, url) == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    there = offset(http, url)
+    assert 0 < there <= 70_000
+    done = append(http, url, there, data[there:])
+    assert http.get(done.headers["content-location"]).json()["sha256"] == hashlib.sha256(data).hexdigest()
+
+
+def test_a_part_that_does_not_follow_is_refused(http, data):
+    url = begin(http, len(data)).headers["location"]
+    append(http, url, 0, data[:1000])
+    for wrong in (0, 999, 1001, len(data)):
+        refused = append(http, url, wrong, b"x")
+        assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    assert offset(http, url) == 1000
+
+
+def test_more_than_was_announced_is_refused_and_changes_nothing(stack, http, data):
+    url = begin(http, 1000).headers["location"]
+    assert append(http, url, 0, data[:1001]).status_code == 413
+    assert offset(http, url) == 0
+    assert append(http, url, 0, data[:1000]).status_code in (204, 422)
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "options", "code"),
+    [
+        ("model", b"no model at all", {}, "model.unsupported_format"),
+        ("model", b"", {}, "model.empty"),
+        ("dataset", b"PK\x03\x04 cut", {}, "dataset.unreadable"),
+        ("model", None, {"sha256": "0" * 64}, "request.digest_mismatch"),
+    ],
+)
+def test_what_one_request_would_refuse_is_refused_at_the_end_and_not_kept(
+    stack, http, data, kind, content, options, code
+):
+    content = data if content is None else content
+    url = begin(http, len(content), kind=kind, **options).headers["location"]
+    assert append(http, url, 0, content).json()["code"] == code
+    assert http.head(url, headers=TUS).status_code == 404
+    assert parts(stack, url) == []
+
+
+def test_the_last_answer_can_be_asked_for_again(http, data):
+    url = begin(http, len(data)).headers["location"]
+    done = append(http, url, 0, data)
+    again = append(http, url, len(data), b"")
+    assert done.headers["content-location"] == again.headers["content-location"]
+    assert http.head(url, headers=TUS).headers["content-location"] == done.headers["content-location"]
+
+
+def test_an_upload_that_is_given_up_leaves_nothing(stack, http, data):
+    url = begin(http, len(data)).headers["location"]
+    append(http, url, 0, data[:1000])
+    assert len(parts(stack, url)) == 1
+    ended = http.delete(url, headers=TUS)
+    assert (ended.status_code, ended.headers["tus-resumable"]) == (204, "1.0.0")
+    assert http.head(url, headers=TUS).status_code == 404
+    assert parts(stack, url) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Tus-Resumable": "0.2.2"}, 412),
+        ({"Tus-Resumable": ""}, 412),
+        ({"Upload-Length": "-1"}, 400),
+        ({"Upload-Length": "x"}, 400),
+        ({"Upload-Length": str(2**50)}, 413),
+        ({"Upload-Metadata": "kind %%%"}, 400),
+        ({"Upload-Metadata": metadata(kind="secret")}, 400),
+        ({"Upload-Metadata": metadata(kind="model", other="x")}, 400),
+        ({"Upload-Metadata": metadata(kind="model", sha256="x")}, 400),
+        ({"Upload-Metadata": metadata(filename="x")}, 400),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_begun_is_a_problem(http, headers, status):
+    good = {**TUS, "Upload-Length": "9", "Upload-Metadata": metadata(kind="model")}
+    refused = http.post("/v1/uploads", headers=good | headers)
+    assert (refused.status_code, refused.headers["content-type"]) == (status, "application/problem+json")
+    if status == 412:
+        assert refused.headers["tus-version"] == "1.0.0"
+
+
+def test_the_protocol_is_announced(http):
+    told = http.options("/v1/uploads").headers
+    assert told["tus-version"] == "1.0.0"
+    assert set(told["tus-extension"].split(",")) == {"creation", "expiration", "termination"}
+    assert int(told["tus-max-size"]) > 2**30
+
+
+def test_only_so_many_are_in_progress_at_a_time(http):
+    begun = []
+    with contextlib.ExitStack() as undo:
+        while len(begun) < 40:
+            response = begin(http, 100)
+            if response.status_code != 201:
+                break
+            begun.append(response.headers["location"])
+            undo.callback(http.delete, begun[-1], headers=TUS)
+        assert (response.status_code, response.json()["code"]) == (429, "quota.open_uploads")
+    response = begin(http, 100)
+    assert response.status_code == 201
+    http.delete(response.headers["location"], headers=TUS)
