@@ -139,9 +139,12 @@ class Records:
         return self._apply(job_id, change, changed, "state", _state(status)) in ("ok", "cancel")
 
     def cancel(self, job: Job) -> None:
-        """Cancel a queued job at once; ask the worker of a running one to stop. Nothing happens to an ended one."""
-        fields = {"status": Status.CANCELLED, "finished_at": now()}
-        change = {"from": ["queued"], "final": True, "bytes": 0}
+        """Cancel a queued job at once, and one that lost its worker; ask the worker of a running one to stop.
+
+        Nothing happens to an ended one.
+        """
+        fields = {"status": Status.CANCELLED, "finished_at": now(), "stage": None}
+        change = {"from": ["queued"], "expired_before": time.time(), "final": True, "bytes": 0}
         if self._apply(job.id, change, fields, "state", _state(Status.CANCELLED)) == "running":
             self._apply(job.id, {"from": ["running"]}, {"cancel": 1}, None, None)
 

@@ -22,26 +22,40 @@ ROOM = 192 << 20
 
 
 def main() -> int:
+    tell = _Teller()
     _load_libraries()
     line = sys.stdin.readline()
-    return _run(json.loads(line)) if line else 0
+    return _run(json.loads(line), tell) if line else 0
 
 
-def _run(job: dict[str, Any]) -> int:
+class _Teller:
+    """The events, as lines; what libraries print themselves, from C++ too, goes to standard error from here on."""
+
+    def __init__(self) -> None:
+        self._lines = os.fdopen(os.dup(1), "w")
+        os.dup2(2, 1)
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        self._lines.write(json.dumps({"event": event, **fields}) + "\n")
+        self._lines.flush()
+
+    def progress(self, stage: str, done: int, total: int, message: str) -> None:
+        self("progress", stage=stage, done=done, total=total, message=message)
+
+
+def _run(job: dict[str, Any], tell: _Teller) -> int:
     paths = {role: Path(job[role]) for role in ("model", "calibration", "evaluation") if role in job}
     out = Path(job["out"])
     out.mkdir(parents=True, exist_ok=True)
     isolation = tuple(os.environ.get("QUANTD_SANDBOX", "").split())
+    inputs = Inputs(name=job["name"], spec=job["spec"], isolation=isolation, **paths)
     try:
-        outcome = quantize_model(
-            Inputs(name=job["name"], spec=job["spec"], isolation=isolation, **paths), out, _progress
-        )
+        outcome = quantize_model(inputs, out, tell.progress)
     except QuantdError as error:
         faults = [asdict(fault) for fault in error.errors]
-        told = {"code": error.code, "title": error.title, "detail": error.detail}
-        _tell({"event": "error", **told, "errors": faults})
+        tell("error", code=error.code, title=error.title, detail=error.detail, errors=faults)
         return 1
-    _tell({"event": "done", **asdict(outcome)})
+    tell("done", **asdict(outcome))
     return 0
 
 
@@ -57,15 +71,6 @@ def _load_libraries() -> None:
     mmap.mmap(-1, ROOM).close()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's own OpenBLAS is loaded and keeps its threads
     import_module("scipy.special")
-
-
-def _progress(stage: str, done: int, total: int, message: str) -> None:
-    _tell({"event": "progress", "stage": stage, "done": done, "total": total, "message": message})
-
-
-def _tell(event: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(event) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import io
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import EDQUOT, EFBIG, ENOSPC
 from pathlib import Path, PurePosixPath
 from typing import IO
 from zipfile import ZipFile, ZipInfo
@@ -37,12 +38,17 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 @contextmanager
 def readable(accepted: str) -> Iterator[None]:
-    """For hostile bytes zipfile, tarfile and their codecs raise what they like: all of it is UnreadableModel."""
+    """For hostile bytes zipfile, tarfile and their codecs raise what they like: all of it is UnreadableModel.
+
+    But it is not the archive's fault where memory or the disk is full.
+    """
     try:
         yield
-    except QuantdError:
+    except (QuantdError, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001 - see above
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT, EFBIG):
+            raise
         reason = str(error).split("\n")[0][:200] or type(error).__name__
         raise UnreadableModel(f"the archive cannot be read ({reason}); accepted: {accepted}") from None
 

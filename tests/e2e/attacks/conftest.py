@@ -1,0 +1,92 @@
+"""A job's process as the worker starts it, given what a stranger may send, beside a file that it must not see."""
+
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+from jobs.errors import WorkerFailure
+from tests.e2e.attacks.models import SECRET
+from worker.child import Child, Limits
+from worker.protocol import Done, Refused
+from worker.runner import QUANT
+from worker.warm import Warm
+
+LIMITS = Limits(memory=2 << 30, timeout_s=30, threads=2, disk=64 << 20)
+SPEC = {"preset": "int8-weights"}
+
+
+@dataclass(frozen=True)
+class End:
+    """What became of a job: its problem's code (None if it succeeded) and detail, and all bytes that it wrote."""
+
+    code: str | None
+    detail: str
+    written: bytes
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """A file of the machine that no upload may bring out or change."""
+    path = tmp_path / "secret"
+    path.write_bytes(SECRET)
+    yield path
+    assert path.read_bytes() == SECRET
+    assert [entry.name for entry in tmp_path.iterdir() if entry != path] == []
+
+
+@pytest.fixture(scope="package")
+def children():
+    warm = Warm(QUANT, LIMITS)
+    yield warm
+    warm.close()
+
+
+@pytest.fixture
+def run_job(children, secret):
+    """Run a job on these bytes."""
+
+    def run(model: bytes, calibration: bytes | None = None, spec=None) -> End:
+        with children.take() as child:
+            given = {"model": model, **({"calibration": calibration} if calibration else {})}
+            for role, data in given.items():
+                (child.folder / role).write_bytes(data)
+            told = {"name": "m", "spec": spec or SPEC, "out": "out", **{role: role for role in given}}
+            child.begin(told)
+            code, detail = _end(child)
+            child.kill()
+            files = [path for top in ("out", "tmp") for path in (child.folder / top).rglob("*") if path.is_file()]
+            written = b"".join(path.read_bytes() for path in files) + child.stderr() + detail.encode()
+        assert SECRET not in written
+        return End(code, detail, written)
+
+    return run
+
+
+@pytest.fixture
+def run_code(children, secret):
+    """Run code where a job would run, past everything that looks at uploads; what it printed."""
+
+    def run(code: str, **files: bytes) -> str:
+        child = Child((sys.executable, "-c", code), children._workspaces.new(), children._limits)
+        with child:
+            for name, data in files.items():
+                (child.folder / name).write_bytes(data)
+            child.begin({})
+            child._process.wait(60)
+            return child._output.read().decode() + child.stderr().decode()
+
+    return run
+
+
+def _end(child: Child) -> tuple[str | None, str]:
+    try:
+        for line in child:
+            if isinstance(line, Refused):
+                return line.code, line.detail
+            if isinstance(line, Done):
+                return None, ""
+        failure: WorkerFailure = child.failure()
+    except WorkerFailure as error:
+        failure = error
+    return failure.code, failure.detail

@@ -1,0 +1,27 @@
+"""A service for the faults, one for all of them: each test leaves every process of it up."""
+
+import pytest
+
+from tests.e2e.faults.cluster import Cluster
+
+SPEC = {"preset": "int8-weights"}
+
+
+@pytest.fixture(scope="package")
+def _cluster(tmp_path_factory):
+    with Cluster(tmp_path_factory.mktemp("cluster"), lease_s="2") as running:
+        yield running
+
+
+@pytest.fixture(scope="package")
+def model(_cluster, examples):
+    return _cluster.upload("model", examples / "digits.onnx")
+
+
+@pytest.fixture
+def cluster(_cluster):
+    """The service with everything up, also after a test that failed half way."""
+    down = [name for name in _cluster.names if name not in _cluster.processes]
+    _cluster.start(*down)
+    _cluster.wait_ready()
+    return _cluster

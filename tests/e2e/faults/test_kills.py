@@ -1,0 +1,177 @@
+"""What was accepted ends, and ends once, whichever process is killed on the way."""
+
+import os
+import signal
+import time
+
+import httpx
+import pytest
+
+from tests.e2e.faults.cluster import assert_sound, until
+from tests.e2e.faults.conftest import SPEC
+
+
+def test_the_gateway_is_killed_while_a_job_runs(cluster, model):
+    job = cluster.submit(model=model, spec=SPEC)
+    held = cluster.hold()
+    cluster.kill("gateway")
+    os.kill(held, signal.SIGCONT)
+    cluster.start("gateway")
+    cluster.wait_ready()
+    assert_sound(cluster, cluster.ended(job))
+
+
+def test_the_worker_is_killed_while_a_job_runs(cluster, model):
+    job = cluster.submit(model=model, spec=SPEC)
+    held = cluster.hold()
+    cluster.kill("worker1")
+    until(lambda: not os.path.exists(f"/proc/{held}/cwd/model"), "the job's process to end with its worker")
+    cluster.start("worker1")
+    assert_sound(cluster, cluster.ended(job), attempts=2)
+
+
+def test_the_record_store_is_killed_while_a_job_runs(cluster, model):
+    job = cluster.submit(model=model, spec=SPEC)
+    held = cluster.hold()
+    cluster.kill("valkey")
+    os.kill(held, signal.SIGCONT)
+    until(lambda: not os.path.exists(f"/proc/{held}/cwd/model"), "the job's process to end without it")
+    cluster.start("valkey")
+    cluster.wait_ready()
+    ended = cluster.ended(job)
+    assert_sound(cluster, ended, attempts=ended["attempt"])
+    assert ended["attempt"] <= 2  # the lease is short here: it may have run out
+
+
+def test_everything_is_killed_with_a_job_running_and_one_waiting(cluster, model):
+    running = cluster.submit(model=model, spec=SPEC)
+    cluster.hold()
+    waiting = cluster.submit(model=model, spec=SPEC)
+    cluster.kill(*cluster.names)
+    cluster.start(*cluster.names)
+    cluster.wait_ready()
+    assert_sound(cluster, cluster.ended(waiting))
+    assert_sound(cluster, cluster.ended(running), attempts=2)
+
+
+def test_a_job_that_takes_its_worker_along_each_time_fails(cluster, model):
+    job = cluster.submit(model=model, spec=SPEC)
+    for attempt in (1, 2, 3):
+        until(lambda attempt=attempt: cluster.job(job)["attempt"] == attempt, f"attempt {attempt}")
+        cluster.hold()
+        cluster.kill("worker1")
+        cluster.start("worker1")
+    ended = cluster.ended(job)
+    assert (ended["status"], ended["error"]["code"]) == ("failed", "worker.crashed")
+    assert "3 times" in ended["error"]["detail"]
+    assert cluster.states(job)[-1:] + cluster.states(job)[:1] == ["failed", "queued"]
+    assert_sound(cluster, cluster.ended(cluster.submit(model=model, spec=SPEC)))
+
+
+def test_a_message_that_was_lost_is_sent_again(cluster, model):
+    cluster.kill("worker1")
+    job = cluster.submit(model=model, spec=SPEC)
+    assert cluster.redis().delete("celery") == 1
+    cluster.start("worker1")
+    assert_sound(cluster, cluster.ended(job))
+
+
+# Cancel
+
+
+def test_a_waiting_job_is_cancelled_with_no_worker_up(cluster, model):
+    cluster.kill("worker1")
+    job = cluster.submit(model=model, spec=SPEC)
+    assert cluster.http.post(job["links"]["cancel"]).json()["status"] == "cancelled"
+    cluster.start("worker1")
+    assert cluster.ended(cluster.submit(model=model, spec=SPEC))["status"] == "succeeded"
+    assert cluster.states(job) == ["queued", "cancelled"]
+
+
+def test_a_job_whose_worker_is_gone_is_cancelled_with_no_worker_up(cluster, model):
+    job = cluster.submit(model=model, spec=SPEC)
+    cluster.hold()
+    cluster.kill("worker1")
+    time.sleep(2.1)  # its lease
+    assert cluster.http.post(job["links"]["cancel"]).json()["status"] == "cancelled"
+    assert cluster.states(job) == ["queued", "running", "cancelled"]
+
+
+def test_a_job_cancelled_just_after_its_worker_was_killed_is_not_run_again(cluster, model):
+    job = cluster.submit(model=model, spec=SPEC)
+    cluster.hold()
+    cluster.kill("worker1")
+    cluster.http.post(job["links"]["cancel"])
+    cluster.start("worker1")
+    assert cluster.ended(job)["status"] == "cancelled"
+    assert cluster.states(job)[-1] == "cancelled"
+
+
+# Stops in order
+
+
+def test_sigterm_lets_the_running_job_end_and_leaves_the_waiting_one(cluster, model):
+    running = cluster.submit(model=model, spec=SPEC)
+    held = cluster.hold()
+    waiting = cluster.submit(model=model, spec=SPEC)
+    workers = cluster.http.get("/readyz").json()["workers"]
+    cluster.processes["worker1"].send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    os.kill(held, signal.SIGCONT)
+    assert cluster.terminate("worker1") == 0
+    assert_sound(cluster, cluster.job(running))
+    assert cluster.job(waiting)["status"] == "queued"
+    assert len(cluster.http.get("/readyz").json()["workers"]) == len(workers) - 1
+    cluster.start("worker1")
+    assert_sound(cluster, cluster.ended(waiting))
+
+
+def test_sigterm_lets_the_gateway_answer_what_it_has_begun(cluster, examples):
+    data = (examples / "digits.onnx").read_bytes()
+
+    def slowly():
+        yield data[:1000]
+        cluster.processes["gateway"].send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        yield data[1000:]
+
+    assert cluster.http.post("/v1/models", content=slowly()).status_code in (200, 201)
+    assert cluster.terminate("gateway") in (0, -signal.SIGTERM)  # uvicorn raises the signal again after its end
+
+
+# Parts that are away
+
+
+def test_while_the_record_store_is_away_the_gateway_says_when_to_come_again(cluster, model):
+    cluster.kill("valkey")
+    for method, path in (("GET", "/readyz"), ("GET", "/v1/jobs"), ("POST", "/v1/jobs")):
+        response = cluster.http.request(method, path, json={"model": model, "spec": SPEC} if method == "POST" else None)
+        assert (response.status_code, response.json()["code"]) == (503, "service.unavailable")
+        assert int(response.headers["retry-after"]) > 0
+    assert cluster.http.get("/livez").status_code == 200
+    cluster.start("valkey")
+    cluster.wait_ready()
+    assert_sound(cluster, cluster.ended(cluster.submit(model=model, spec=SPEC)))
+
+
+def test_a_watcher_of_events_is_told_of_the_end_after_the_gateway_was_killed(cluster, model):
+    job = cluster.submit(model=model, spec=SPEC)
+    held = cluster.hold()
+    seen = []
+
+    def watch():
+        with cluster.http.stream("GET", f"/v1/jobs/{job['id']}/events") as stream:
+            for line in stream.iter_lines():
+                if line.startswith("id: "):
+                    seen.append(line.removeprefix("id: "))
+                    if "gateway" in cluster.processes:
+                        cluster.kill("gateway")
+
+    with pytest.raises(httpx.TransportError):
+        watch()
+    os.kill(held, signal.SIGCONT)
+    cluster.start("gateway")
+    cluster.wait_ready()
+    rest = cluster.http.get(f"/v1/jobs/{job['id']}/events", headers={"Last-Event-ID": seen[-1]}).text
+    assert '"succeeded"' in rest
+    assert not any(f"id: {known}\n" in rest for known in seen)
