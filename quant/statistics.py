@@ -81,7 +81,7 @@ def summarise(rows: NDArray[np.float32], compiled: bool = False) -> RowStatistic
         row = int(broken.argmax())
         raise NonFiniteWeight(f"row {row} of the weight holds NaN or infinity; accepted: finite weights")
     base, edges = _bins(np.maximum(-minimum, maximum).max())
-    rows = np.ascontiguousarray(rows)
+    rows = np.require(rows, requirements=["C", "A", "W"])  # one type of array for the compiled loops
     counts, sums = (_reduce_compiled if compiled else _reduce)(rows, _places(base))
     return RowStatistics(
         rows=rows,
@@ -117,7 +117,7 @@ def _reduce_compiled(
     bits = rows.view(np.uint32)
     loops.run("histogram:reduce_rows", tiles, rows, bits, width, per_row, np.uint32(_SHIFT), places, counts, sums)
     if per_row > 1:
-        counts = counts.reshape(number, per_row, -1).sum(axis=1)
+        counts = counts.reshape(number, per_row, -1).sum(axis=1, dtype=np.int32 if length < 1 << 31 else np.int64)
         sums = sums.reshape(3, number, per_row).sum(axis=2)
     return counts, sums
 
@@ -177,10 +177,13 @@ class Sample:
         mean: NDArray[np.float64] = np.einsum("rm,rm->r", self.shares, values)
         return mean
 
+    def point(self, share: float) -> NDArray[np.float64]:
+        """The point (R,) that this share of each row's weights reaches to."""
+        return self.points[np.arange(len(self.points)), self._reaches(share)[1]]
+
     def quantile(self, share: float) -> NDArray[np.float64]:
         """Where this share of each row's weights lies below (R,), interpolated between the points beside it."""
-        reached = self.shares.cumsum(axis=1)
-        at = (reached >= share * (1 - 1e-12)).argmax(axis=1)
+        reached, at = self._reaches(share)
         rows = np.arange(len(at))
         inside = np.maximum(self.shares[rows, at], 1e-300)
         below = (self.points[rows, np.maximum(at - 1, 0)] + self.points[rows, at]) / 2
@@ -188,12 +191,17 @@ class Sample:
         quantile: NDArray[np.float64] = below + (above - below) * (share - reached[rows, at] + inside) / inside
         return quantile
 
+    def _reaches(self, share: float) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """The shares up to each point (R, M), and the first point (R,) that they reach `share` at."""
+        reached = self.shares.cumsum(axis=1)
+        return reached, (reached >= share * (1 - 1e-12)).argmax(axis=1)
+
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Sample":
         return Sample(self.points[rows], self.shares[rows], self.unit[rows])
 
 
-FIT_OCTAVES = 12
-"""What is smaller than 2^-12 of its row's largest weight is one point to a fit."""
+FIT_OCTAVES = 16
+"""What is smaller than 2^-16 of its row's largest weight is one point to a fit."""
 SHORT_ROW = 512
 ERROR_OCTAVES = 8
 """What is smaller than 2^-8 of its row's largest weight adds to an error as if evenly spread below that."""
