@@ -12,8 +12,8 @@ from quant.kernel.student_t import fit_student_t
 
 LEAST = math.log(1e-300)
 CENTRES = 64
-STRIDE = 16
-"""How many edges lie between two at which the distance is always measured."""
+ANCHORS_APART = 0.04
+"""The share of the weights between two edges at which the distance is always measured."""
 
 
 @compiled
@@ -139,14 +139,16 @@ def _largest_gap(row: Row, x: Array, below: Array, number: int, open_edges: Arra
     """Between two edges no gap is larger than from the share below one to the family's below the other: where that
     is no more than a gap that was found, nothing between them is looked at."""
     model = np.empty(number)
-    largest, kept = 0.0, 0
-    for at in range(0, number + STRIDE - 1, STRIDE):
-        here = min(at, number - 1)
+    largest, kept, before = 0.0, 0, 0
+    for here in range(number):
+        if 0 < here < number - 1 and below[here] - below[before] < ANCHORS_APART:
+            continue
         model[here] = cdf(row, x[here])
         largest = max(largest, abs(below[here] - model[here]))
         if here:
-            open_edges[kept, 0], open_edges[kept, 1] = (here - 1) // STRIDE * STRIDE, here
+            open_edges[kept, 0], open_edges[kept, 1] = before, here
             kept += 1
+        before = here
     while kept:
         kept -= 1
         low, high = open_edges[kept]
