@@ -82,11 +82,11 @@ def summarise(rows: NDArray[np.float32], compiled: bool = False) -> RowStatistic
         raise NonFiniteWeight(f"row {row} of the weight holds NaN or infinity; accepted: finite weights")
     base, edges = _bins(np.maximum(-minimum, maximum).max())
     rows = np.require(rows, requirements=["C", "A", "W"])  # one type of array for the compiled loops
-    counts, sums = (_reduce_compiled if compiled else _reduce)(rows, _places(base))
+    counts, zeros, sums = (_reduce_compiled if compiled else _reduce)(rows, _places(base))
     return RowStatistics(
         rows=rows,
         count=np.full(len(rows), rows.shape[1], np.int64),
-        zeros=rows.shape[1] - counts.sum(axis=1),
+        zeros=zeros,
         minimum=minimum.astype(np.float64),
         maximum=maximum.astype(np.float64),
         sum=sums[0],
@@ -107,23 +107,27 @@ def _places(base: int) -> NDArray[np.uint16]:
 
 def _reduce_compiled(
     rows: NDArray[np.float32], places: NDArray[np.uint16]
-) -> tuple[NDArray[np.int32 | np.int64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int32 | np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """What `_reduce` does, with a compiled loop; long rows in tiles, so that threads can share them."""
     number, length = rows.shape
     width = TILE if length >= 2 * TILE else max(length, 1)
     per_row = -(-length // width)
     tiles = number * max(per_row, 1)
-    counts, sums = np.empty((tiles, 2 * BINS), np.int32), np.empty((3, tiles))
-    bits = rows.view(np.uint32)
-    loops.run("histogram:reduce_rows", tiles, rows, bits, width, per_row, np.uint32(_SHIFT), places, counts, sums)
+    counts, zeros, sums = np.empty((tiles, 2 * BINS), np.int32), np.empty(tiles, np.int64), np.empty((3, tiles))
+    loops.run(
+        "histogram:reduce_rows", tiles, rows, rows.view(np.uint32), width, per_row, np.uint32(_SHIFT), places, counts,
+        zeros, sums,
+    )  # fmt: skip
     if per_row > 1:
         counts = counts.reshape(number, per_row, -1).sum(axis=1, dtype=np.int32 if length < 1 << 31 else np.int64)
-        sums = sums.reshape(3, number, per_row).sum(axis=2)
-    return counts, sums
+        zeros, sums = zeros.reshape(number, per_row).sum(axis=1), sums.reshape(3, number, per_row).sum(axis=2)
+    return counts, zeros, sums
 
 
-def _reduce(rows: NDArray[np.float32], places: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Counts (R, 2 BINS) of the non-zero weights and sums (3, R), tile by tile, small enough for the cache."""
+def _reduce(
+    rows: NDArray[np.float32], places: NDArray[np.uint16]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Counts (R, 2 BINS) of the non-zero weights, zeros (R,) and sums (3, R), tile by tile, small enough for the cache."""
     counts, sums = np.zeros((len(rows), 2 * BINS), np.int64), np.zeros((3, len(rows)))
     bits, codes = rows.view(np.uint32), len(places)
     for part, columns in _tiles(rows.shape):
@@ -139,7 +143,7 @@ def _reduce(rows: NDArray[np.float32], places: NDArray[np.uint16]) -> tuple[NDAr
         found[:, codes // 2] -= (bits[part, columns] == 1 << 31).sum(axis=1)
         for code in np.flatnonzero(found.any(axis=0)):  # a few hundred at most
             counts[part, places[code]] += found[:, code]
-    return counts, sums
+    return counts, rows.shape[1] - counts.sum(axis=1), sums
 
 
 def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
