@@ -81,12 +81,12 @@ def summarise(rows: NDArray[np.float32], compiled: bool = False) -> RowStatistic
         row = int(broken.argmax())
         raise NonFiniteWeight(f"row {row} of the weight holds NaN or infinity; accepted: finite weights")
     base, edges = _bins(np.maximum(-minimum, maximum).max())
-    rows = np.ascontiguousarray(rows)
-    counts, sums = (_reduce_compiled if compiled else _reduce)(rows, _places(base))
+    rows = np.require(rows, requirements=["C", "A", "W"])  # one type of array for the compiled loops
+    counts, zeros, sums = (_reduce_compiled if compiled else _reduce)(rows, _places(base))
     return RowStatistics(
         rows=rows,
         count=np.full(len(rows), rows.shape[1], np.int64),
-        zeros=rows.shape[1] - counts.sum(axis=1),
+        zeros=zeros,
         minimum=minimum.astype(np.float64),
         maximum=maximum.astype(np.float64),
         sum=sums[0],
@@ -107,23 +107,27 @@ def _places(base: int) -> NDArray[np.uint16]:
 
 def _reduce_compiled(
     rows: NDArray[np.float32], places: NDArray[np.uint16]
-) -> tuple[NDArray[np.int32 | np.int64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int32 | np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """What `_reduce` does, with a compiled loop; long rows in tiles, so that threads can share them."""
     number, length = rows.shape
     width = TILE if length >= 2 * TILE else max(length, 1)
     per_row = -(-length // width)
     tiles = number * max(per_row, 1)
-    counts, sums = np.empty((tiles, 2 * BINS), np.int32), np.empty((3, tiles))
-    bits = rows.view(np.uint32)
-    loops.run("histogram:reduce_rows", tiles, rows, bits, width, per_row, np.uint32(_SHIFT), places, counts, sums)
+    counts, zeros, sums = np.empty((tiles, 2 * BINS), np.int32), np.empty(tiles, np.int64), np.empty((3, tiles))
+    loops.run(
+        "histogram:reduce_rows", tiles, rows, rows.view(np.uint32), width, per_row, np.uint32(_SHIFT), places, counts,
+        zeros, sums,
+    )  # fmt: skip
     if per_row > 1:
-        counts = counts.reshape(number, per_row, -1).sum(axis=1)
-        sums = sums.reshape(3, number, per_row).sum(axis=2)
-    return counts, sums
+        counts = counts.reshape(number, per_row, -1).sum(axis=1, dtype=np.int32 if length < 1 << 31 else np.int64)
+        zeros, sums = zeros.reshape(number, per_row).sum(axis=1), sums.reshape(3, number, per_row).sum(axis=2)
+    return counts, zeros, sums
 
 
-def _reduce(rows: NDArray[np.float32], places: NDArray[np.uint16]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Counts (R, 2 BINS) of the non-zero weights and sums (3, R), tile by tile, small enough for the cache."""
+def _reduce(
+    rows: NDArray[np.float32], places: NDArray[np.uint16]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Counts (R, 2 BINS) of the non-zero weights, zeros (R,) and sums (3, R), tile by tile, small enough for the cache."""
     counts, sums = np.zeros((len(rows), 2 * BINS), np.int64), np.zeros((3, len(rows)))
     bits, codes = rows.view(np.uint32), len(places)
     for part, columns in _tiles(rows.shape):
@@ -139,7 +143,7 @@ def _reduce(rows: NDArray[np.float32], places: NDArray[np.uint16]) -> tuple[NDAr
         found[:, codes // 2] -= (bits[part, columns] == 1 << 31).sum(axis=1)
         for code in np.flatnonzero(found.any(axis=0)):  # a few hundred at most
             counts[part, places[code]] += found[:, code]
-    return counts, sums
+    return counts, rows.shape[1] - counts.sum(axis=1), sums
 
 
 def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
@@ -177,10 +181,13 @@ class Sample:
         mean: NDArray[np.float64] = np.einsum("rm,rm->r", self.shares, values)
         return mean
 
+    def point(self, share: float) -> NDArray[np.float64]:
+        """The point (R,) that this share of each row's weights reaches to."""
+        return self.points[np.arange(len(self.points)), self._reaches(share)[1]]
+
     def quantile(self, share: float) -> NDArray[np.float64]:
         """Where this share of each row's weights lies below (R,), interpolated between the points beside it."""
-        reached = self.shares.cumsum(axis=1)
-        at = (reached >= share * (1 - 1e-12)).argmax(axis=1)
+        reached, at = self._reaches(share)
         rows = np.arange(len(at))
         inside = np.maximum(self.shares[rows, at], 1e-300)
         below = (self.points[rows, np.maximum(at - 1, 0)] + self.points[rows, at]) / 2
@@ -188,12 +195,17 @@ class Sample:
         quantile: NDArray[np.float64] = below + (above - below) * (share - reached[rows, at] + inside) / inside
         return quantile
 
+    def _reaches(self, share: float) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """The shares up to each point (R, M), and the first point (R,) that they reach `share` at."""
+        reached = self.shares.cumsum(axis=1)
+        return reached, (reached >= share * (1 - 1e-12)).argmax(axis=1)
+
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "Sample":
         return Sample(self.points[rows], self.shares[rows], self.unit[rows])
 
 
-FIT_OCTAVES = 12
-"""What is smaller than 2^-12 of its row's largest weight is one point to a fit."""
+FIT_OCTAVES = 16
+"""What is smaller than 2^-16 of its row's largest weight is one point to a fit."""
 SHORT_ROW = 512
 ERROR_OCTAVES = 8
 """What is smaller than 2^-8 of its row's largest weight adds to an error as if evenly spread below that."""

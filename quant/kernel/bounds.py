@@ -6,7 +6,7 @@ from quant.kernel.compile import Array, compiled, inner
 from quant.kernel.families import Row, density, prepared, quantile_of_magnitude, tail, tail_and_moment, unit_variance
 
 ITERATIONS, APPROACHES = 60, 3
-QUADRATIC = 2e-5
+QUADRATIC = 5e-5
 """A Newton step so short, relatively, leaves an error of its square."""
 
 

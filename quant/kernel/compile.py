@@ -1,29 +1,21 @@
 """How the loops are compiled, and how they are spread over threads."""
 
-import platform
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
-import llvmlite.binding as llvm
 import numba
 from numba.core import config
 from numpy.typing import NDArray
+
+from quant.kernel import cache
 
 SLICES_A_THREAD = 4
 LEAST_ROWS = 16
 
 
-def _target() -> str:
-    """A processor that every machine of the kind can stand in for: code cached on one machine then runs on another."""
-    if platform.machine() != "x86_64":
-        return "generic"
-    features = llvm.get_host_cpu_features()
-    return "x86-64-v3" if all(features.get(name) for name in ("avx2", "fma", "bmi2")) else "x86-64"
-
-
-vars(config).update(CPU_NAME=_target(), CPU_FEATURES="")
+cache.use()
 THREADS: int = vars(config)["NUMBA_NUM_THREADS"]
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 """For what Python calls: kept in the cache."""
@@ -34,7 +26,7 @@ reordered = numba.njit(nogil=True, error_model="numpy", fastmath={"reassoc", "ns
 Array = NDArray[Any]
 
 
-@cache
+@lru_cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(THREADS)
 

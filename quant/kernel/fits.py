@@ -5,15 +5,15 @@ import math
 import numpy as np
 
 from quant.kernel.compile import Array, compiled, inner
-from quant.kernel.families import GENERALIZED_GAUSSIAN, LAPLACE, STUDENT_T, Row, cdf, prepared
+from quant.kernel.families import GENERALIZED_GAUSSIAN, LAPLACE, STUDENT_T, Row, cdf, pdf, prepared
 from quant.kernel.generalized_gaussian import central_points, fit_generalized_gaussian
 from quant.kernel.sample import drop_empty, highest_bin, quantile, read_sample, spread_about
 from quant.kernel.student_t import fit_student_t
 
 LEAST = math.log(1e-300)
 CENTRES = 64
-STRIDE = 16
-"""How many edges lie between two at which the distance is always measured."""
+ANCHORS_APART = 0.04
+"""The share of the weights between two edges at which the distance is always measured."""
 
 
 @compiled
@@ -136,17 +136,50 @@ def _shares_below(counts: Array, edges: Array, x: Array, below: Array) -> int:
 
 @inner
 def _largest_gap(row: Row, x: Array, below: Array, number: int, open_edges: Array) -> float:
+    """Measured at edges a few percent of the weights apart, then between them where more could be found."""
+    model = np.empty(number)
+    largest, kept, before = 0.0, 0, 0
+    for here in range(number):
+        if here in (0, number - 1) or below[here] - below[before] >= ANCHORS_APART:
+            model[here] = cdf(row, x[here])
+            largest = max(largest, abs(below[here] - model[here]))
+            open_edges[kept, 0], open_edges[kept, 1] = before, here
+            kept += here > 0
+            before = here
+    for low, high in open_edges[:kept]:
+        if x[low] < row[1] < x[high]:
+            largest = _largest_by_halves(row, x, below, model, low, high, open_edges[kept:], largest)
+        elif high > low + 1:
+            largest = _largest_beside(row, x, below, model, low, high, largest)
+    return largest
+
+
+@inner
+def _largest_beside(row: Row, x: Array, below: Array, model: Array, low: int, high: int, largest: float) -> float:
+    """On one side of the centre the family's distribution lies between its chord and its tangents.
+
+    All densities here fall away from the location: above it the distribution is concave, below it convex.
+    """
+    chord = (model[high] - model[low]) / (x[high] - x[low])
+    rises, bends = pdf(row, x[low]), pdf(row, x[high])
+    concave = x[low] >= row[1]
+    for at in range(low + 1, high):
+        by_chord = model[low] + chord * (x[at] - x[low])
+        first, second = model[low] + rises * (x[at] - x[low]), model[high] - bends * (x[high] - x[at])
+        least, most = (by_chord, min(first, second)) if concave else (max(first, second), by_chord)
+        if max(below[at] - least, most - below[at]) > largest:
+            largest = max(largest, abs(below[at] - cdf(row, x[at])))
+    return largest
+
+
+@inner
+def _largest_by_halves(
+    row: Row, x: Array, below: Array, model: Array, low: int, high: int, open_edges: Array, largest: float
+) -> float:
     """Between two edges no gap is larger than from the share below one to the family's below the other: where that
     is no more than a gap that was found, nothing between them is looked at."""
-    model = np.empty(number)
-    largest, kept = 0.0, 0
-    for at in range(0, number + STRIDE - 1, STRIDE):
-        here = min(at, number - 1)
-        model[here] = cdf(row, x[here])
-        largest = max(largest, abs(below[here] - model[here]))
-        if here:
-            open_edges[kept, 0], open_edges[kept, 1] = (here - 1) // STRIDE * STRIDE, here
-            kept += 1
+    kept = 1
+    open_edges[0, 0], open_edges[0, 1] = low, high
     while kept:
         kept -= 1
         low, high = open_edges[kept]

@@ -75,13 +75,20 @@ def highest_bin(counts: Array) -> int:
 
 
 @inner
-def quantile(points: Array, shares: Array, number: int, share: float) -> float:
-    """Where this share of the weights lies below, interpolated between the points beside it."""
+def reaches(shares: Array, number: int, share: float) -> tuple[int, float]:
+    """The first point at which the shares add up to this one, and to what they do there."""
     reached, at = 0.0, 0
     for at in range(number):
         reached += shares[at]
         if reached >= share * (1 - 1e-12):
             break
+    return at, reached
+
+
+@inner
+def quantile(points: Array, shares: Array, number: int, share: float) -> float:
+    """Where this share of the weights lies below, interpolated between the points beside it."""
+    at, reached = reaches(shares, number, share)
     inside = max(shares[at], 1e-300)
     below = (points[max(at - 1, 0)] + points[at]) / 2
     above = (points[min(at + 1, number - 1)] + points[at]) / 2

