@@ -76,7 +76,8 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
     reference = Session(source)
 
     progress("normalising", 0, 1, inputs.name)
-    model = normalise(model, spec.export.opset)
+    given = calibration or evaluation
+    model = normalise(model, spec.export.opset, next(given.batches()) if given else None)
     work, skipped = choose_layers(model, spec)
     moments: dict[str, SecondMoments] = {}
     if calibration is not None:

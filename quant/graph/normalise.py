@@ -5,25 +5,26 @@ behind a layer is folded into it; a constant Gemm factor is 1; every node has a 
 """
 
 import numpy as np
-import onnx
 import onnx_ir as ir
-from onnx import version_converter
 from onnx_ir.passes import common as passes
 
-from quant.errors import UnsupportedOpset
 from quant.graph.batchnorm import fold_batchnorm
 from quant.graph.constants import add_initializer, constant
+from quant.graph.convert import at_opset
+from quant.runtime import Feeds
 
 OPSET = 21
 
 
-def normalise(model: ir.Model, opset: int = OPSET) -> ir.Model:
+def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) -> ir.Model:
     """A model that computes the same outputs in the form above, at `opset` (21 or later) unless it is of a later one.
+
+    `sample` is one batch that the model takes; where it is given, outputs before and after are compared for it.
 
     Raises:
         UnsupportedOpset: the model cannot be brought to that opset.
     """
-    model = _at_opset(model, opset)
+    model = at_opset(model, opset, sample)
     passes.RemoveInitializersFromInputsPass()(model)
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     for node in list(model.graph):
@@ -36,20 +37,6 @@ def normalise(model: ir.Model, opset: int = OPSET) -> ir.Model:
     passes.TopologicalSortPass()(model)
     _name_nodes(model.graph)
     return model
-
-
-def _at_opset(model: ir.Model, opset: int) -> ir.Model:
-    if model.opset_imports.get("", 0) >= opset:
-        return model
-    try:
-        converted = ir.from_proto(version_converter.convert_version(ir.to_proto(model), opset))
-    except (RuntimeError, onnx.checker.ValidationError) as error:
-        first = str(error).strip().split("\n")[0][:300]
-        raise UnsupportedOpset(f"the model cannot be brought to opset {opset}: {first}") from None
-    for name, value in model.graph.initializers.items():
-        if name in converted.graph.initializers:  # external data knows its folder
-            converted.graph.initializers[name].const_value = value.const_value
-    return converted
 
 
 def _fold_constant_layout(graph: ir.Graph, node: ir.Node) -> None:
