@@ -1,7 +1,8 @@
 """Bringing a model to the form that the rest of quant works on.
 
-Ensures: opset 21 or later; constants are initializers; initializers are not graph inputs; BatchNormalization
-behind a layer is folded into it; a constant Gemm factor is 1; every node has a name of its own.
+Ensures: opset 21 or later; FP32 inside; no local functions; constants are initializers, also behind what only
+rearranges them; initializers are not graph inputs; BatchNormalization behind a layer is folded into it; a constant
+Gemm factor is 1; every node has a name of its own. All of it in the bodies of If, Loop and Scan, too.
 """
 
 import numpy as np
@@ -11,6 +12,9 @@ from onnx_ir.passes import common as passes
 from quant.graph.batchnorm import fold_batchnorm
 from quant.graph.constants import add_initializer, constant
 from quant.graph.convert import at_opset
+from quant.graph.float32 import to_float32
+from quant.graph.fold import fold_constants
+from quant.graph.inline import inline_functions
 from quant.runtime import Feeds
 
 OPSET = 21
@@ -23,38 +27,23 @@ def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) 
 
     Raises:
         UnsupportedOpset: the model cannot be brought to that opset.
+        UnsupportedOperator: a local function is of another opset than the model, or calls itself.
     """
+    inline_functions(model)
+    to_float32(model)
     model = at_opset(model, opset, sample)
     passes.RemoveInitializersFromInputsPass()(model)
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    for node in list(model.graph):
-        if node.op_type in ("Identity", "Reshape", "Transpose"):
-            _fold_constant_layout(model.graph, node)
-        elif node.op_type == "Gemm":
-            _fold_gemm_factors(model.graph, node)
-    fold_batchnorm(model.graph)
+    for graph in (model.graph, *model.graph.subgraphs()):
+        fold_constants(graph, model.opset_imports[""])
+        for node in graph:
+            if node.op_type == "Gemm" and node.domain == "":
+                _fold_gemm_factors(graph, node)
+        fold_batchnorm(graph)
     passes.RemoveUnusedNodesPass()(model)
     passes.TopologicalSortPass()(model)
     _name_nodes(model.graph)
     return model
-
-
-def _fold_constant_layout(graph: ir.Graph, node: ir.Node) -> None:
-    """A weight behind an Identity, Reshape or Transpose becomes a weight of its own."""
-    data = constant(node.inputs[0])
-    if data is None:
-        return
-    if node.op_type == "Identity":
-        folded = data
-    elif node.op_type == "Transpose":
-        folded = np.ascontiguousarray(np.transpose(data, node.attributes.get_ints("perm")))
-    else:
-        shape = constant(node.inputs[1])
-        if shape is None or 0 in shape:
-            return
-        folded = data.reshape([int(size) for size in shape])
-    value = add_initializer(graph, f"{node.outputs[0].name}_constant", folded)
-    node.outputs[0].replace_all_uses_with(value)
 
 
 def _fold_gemm_factors(graph: ir.Graph, node: ir.Node) -> None:
@@ -71,8 +60,9 @@ def _fold_gemm_factors(graph: ir.Graph, node: ir.Node) -> None:
 
 
 def _name_nodes(graph: ir.Graph) -> None:
+    """A name for every node, those in bodies too, and each its own."""
     taken: set[str] = set()
-    for index, node in enumerate(graph):
+    for index, node in enumerate(ir.traversal.RecursiveGraphIterator(graph)):
         base = node.name or f"{node.op_type}_{index}"
         name, number = base, 1
         while name in taken:
