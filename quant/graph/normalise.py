@@ -1,8 +1,8 @@
 """Bringing a model to the form that the rest of quant works on.
 
-Ensures: opset 21 or later; FP32 inside; no local functions; constants are initializers, also behind what only
-rearranges them; initializers are not graph inputs; BatchNormalization behind a layer is folded into it; a constant
-Gemm factor is 1; every node has a name of its own. All of it in the bodies of If, Loop and Scan, too.
+Ensures: opset 21 or later; FP32 inside; no local functions; constants are initializers, and so is what is computed
+from them alone; initializers are not graph inputs, and all are used; BatchNormalization behind a layer is folded into
+it; a constant Gemm factor is 1; every node has a name of its own. All of it in the bodies of If, Loop and Scan, too.
 """
 
 import numpy as np
@@ -34,13 +34,15 @@ def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) 
     model = at_opset(model, opset, sample)
     passes.RemoveInitializersFromInputsPass()(model)
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    fold_constants(model)
     for graph in (model.graph, *model.graph.subgraphs()):
-        fold_constants(graph, model.opset_imports[""])
         for node in graph:
             if node.op_type == "Gemm" and node.domain == "":
                 _fold_gemm_factors(graph, node)
         fold_batchnorm(graph)
     passes.RemoveUnusedNodesPass()(model)
+    for graph in model.graph.subgraphs():
+        _remove_unused_initializers(graph)
     passes.TopologicalSortPass()(model)
     _name_nodes(model.graph)
     return model
@@ -57,6 +59,12 @@ def _fold_gemm_factors(graph: ir.Graph, node: ir.Node) -> None:
         scaled = (array.astype(np.float64) * factor).astype(array.dtype)
         node.replace_input_with(index, add_initializer(graph, f"{value.name}_{name}", scaled))
         node.attributes.add(ir.AttrFloat32(name, 1.0))
+
+
+def _remove_unused_initializers(body: ir.Graph) -> None:
+    for name, value in list(body.initializers.items()):
+        if not value.uses() and not value.is_graph_output():
+            del body.initializers[name]
 
 
 def _name_nodes(graph: ir.Graph) -> None:

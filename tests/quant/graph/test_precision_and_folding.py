@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from quant.errors import UnsupportedOperator
+from quant.graph.fold import fold_constants
 from quant.graph.inventory import inventory
 from quant.graph.load import load
 from quant.graph.normalise import normalise
@@ -98,6 +99,39 @@ def test_a_weight_that_two_nodes_share_is_a_layer_of_each():
     assert [layer.weight_name for layer in layers_of(data)] == ["w", "t_constant", "w"]
     x = {"x": normal(3, 6)}
     np.testing.assert_allclose(run(data, x)[0], run(normalise(load(data)), x)[0], rtol=1e-4, atol=1e-4)
+
+
+def test_a_normalised_weight_is_computed_once():
+    """Weight normalisation: w = g * v / |v|, each output its own length."""
+    nodes = [
+        helper.make_node("ReduceL2", ["v"], ["n"], axes=[1], keepdims=1),
+        helper.make_node("Div", ["v", "n"], ["u"]),
+        helper.make_node("Mul", ["g", "u"], ["w"]),
+        helper.make_node("Gemm", ["x", "w"], ["y"], transB=1),
+    ]
+    v, g = normal(5, 6), normal(5, 1)
+    (layer,) = layers_of(model_of(nodes, [tensor("v", v), tensor("g", g)]))
+    np.testing.assert_allclose(layer.weight, g * v / np.linalg.norm(v, axis=1, keepdims=True), rtol=1e-5)
+
+
+def test_what_explodes_when_it_is_folded_stays(tmp_path):
+    """Thirty doublings of one float: 4 GB in a file of 2 kB."""
+    nodes = [helper.make_node("Concat", [f"v{n}"] * 2, [f"v{n + 1}"], axis=0) for n in range(30)]
+    nodes += [helper.make_node("ReduceMax", ["v30"], ["m"], keepdims=0), helper.make_node("Add", ["x", "m"], ["y"])]
+    model = load(model_of(nodes, [tensor("v0", normal(1))], opset=21))
+    fold_constants(model)
+    assert sum(node.op_type == "Concat" for node in model.graph) >= 29
+
+
+def test_an_integer_division_by_zero_is_not_computed():
+    zero, one = (numpy_helper.from_array(np.array([n], np.int64), name) for n, name in ((0, "zero"), (1, "one")))
+    nodes = [
+        helper.make_node("Div", ["one", "zero"], ["d"]),
+        helper.make_node("Reshape", ["x", "d"], ["y"]),
+    ]
+    model = load(model_of(nodes, [zero, one], opset=21))
+    fold_constants(model)
+    assert [node.op_type for node in model.graph] == ["Div", "Reshape"]
 
 
 # Bodies and functions
@@ -261,6 +295,16 @@ def test_halves_go_the_whole_way(tmp_path, half, preset):
     outcome = quantize_model(inputs, tmp_path / "out", lambda *_: None)
     assert outcome.summary["quantized_layers"] == 2
     assert outcome.summary["output_sqnr_db"] > (25 if preset == "int8" else 10)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("name", "count"), [("silero_vad", 20), ("silero_vad_half", 10), ("ppocrv3_det", 74)])
+def test_every_layer_of_a_real_model_is_found(data, name, count):
+    model = normalise(load(data / "coverage" / f"{name}.onnx"))
+    layers, skipped = inventory(model)
+    assert (len(layers), skipped) == (count, [])
+    graphs = (model.graph, *model.graph.subgraphs())
+    assert all(value.uses() for graph in graphs for value in graph.initializers.values())
 
 
 @pytest.mark.data
