@@ -14,10 +14,9 @@ from quant.evaluation import UNMEASURED, Figures, evaluate
 from quant.export.qdq import ExportedWeight, export_qdq
 from quant.gates import GateResult, Verdict, check_gates, junit_xml, verdict
 from quant.graph.inventory import Skipped
-from quant.graph.load import load
 from quant.graph.normalise import normalise
 from quant.graph.placement import place
-from quant.graph.source import float_onnx, onnx_bytes
+from quant.graph.source import open_model
 from quant.layers import QuantizedLayer, choose_layers, fit_bias, needs_moments, quantize_layers
 from quant.manifest import manifest_json, stamp
 from quant.metrics import sqnr_db
@@ -68,15 +67,15 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
     require_data(spec, calibration=inputs.calibration is not None, evaluation=inputs.evaluation is not None)
 
     progress("loading", 0, 1, inputs.name)
-    source = float_onnx(inputs.model, scratch, spec.torchscript.inputs)
-    model = load(source)
-    bytes_before = onnx_bytes(source, model)
+    source = open_model(inputs.model, scratch, spec.torchscript.inputs)
+    model = source.model
     calibration = read_dataset(inputs.calibration, model) if inputs.calibration else None
     evaluation = read_dataset(inputs.evaluation, model) if inputs.evaluation else None
-    reference = Session(source)
+    reference = Session(source.reference)
 
     progress("normalising", 0, 1, inputs.name)
-    model = normalise(model, spec.export.opset)
+    given = calibration or evaluation
+    model = normalise(model, spec.export.opset, next(given.batches()) if given else None)
     work, skipped = choose_layers(model, spec)
     moments: dict[str, SecondMoments] = {}
     if calibration is not None:
@@ -105,7 +104,7 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
 
     progress("storing", 0, 1, "report.json")
     entries = [layer_report(done, spec.export.opset) for done in layers]
-    summary = _summary(bytes_before, exported, layers, skipped, figures)
+    summary = _summary(source.size, exported, layers, skipped, figures)
     gates = check_gates(spec.gates, summary, entries)
     warnings = _warnings(exported)
     report = model_report(summary, entries, skipped, _used(calibration, evaluation), warnings, spec)

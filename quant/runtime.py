@@ -21,13 +21,25 @@ ort.set_default_logger_severity(4)  # a session's failure is raised and reported
 class Session:
     """A model loaded on the CPU, from bytes or a path; `failure` is raised where ONNX Runtime cannot load or run it.
 
+    `weights` are initializers by name that the model says to lie elsewhere.
+
     Raises:
         QuantdError: of the kind `failure`; ONNX Runtime's own reason is in the detail.
     """
 
-    def __init__(self, model: bytes | Path, what: str = "the model", failure: type[QuantdError] = ModelError) -> None:
+    def __init__(
+        self,
+        model: bytes | Path,
+        what: str = "the model",
+        failure: type[QuantdError] = ModelError,
+        weights: Mapping[str, NDArray[np.generic]] | None = None,
+    ) -> None:
+        options = _options()
+        if weights:
+            self._weights = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+            options.add_external_initializers(list(weights), self._weights)
         try:
-            self._session = ort.InferenceSession(model, _options(), providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - its exceptions share no base below Exception
             raise failure(f"ONNX Runtime {VERSION} cannot load {what}: {_reason(error)}") from None
         self._what, self._failure = what, failure

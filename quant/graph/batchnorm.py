@@ -27,6 +27,7 @@ def _fold(graph: ir.Graph, norm: ir.Node) -> None:
     if (
         source is None
         or layer is None
+        or layer.graph is not graph
         or layer.op_type not in _FOLDABLE
         or len(source.uses()) != 1
         or source.is_graph_output()

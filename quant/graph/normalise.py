@@ -1,73 +1,51 @@
 """Bringing a model to the form that the rest of quant works on.
 
-Ensures: opset 21 or later; constants are initializers; initializers are not graph inputs; BatchNormalization
-behind a layer is folded into it; a constant Gemm factor is 1; every node has a name of its own.
+Ensures: opset 21 or later; FP32 inside; no local functions; constants are initializers, and so is what is computed
+from them alone; initializers are not graph inputs, and all are used; BatchNormalization behind a layer is folded into
+it; a constant Gemm factor is 1; every node has a name of its own. All of it in the bodies of If, Loop and Scan, too.
 """
 
 import numpy as np
-import onnx
 import onnx_ir as ir
-from onnx import version_converter
 from onnx_ir.passes import common as passes
 
-from quant.errors import UnsupportedOpset
 from quant.graph.batchnorm import fold_batchnorm
 from quant.graph.constants import add_initializer, constant
+from quant.graph.convert import at_opset
+from quant.graph.float32 import to_float32
+from quant.graph.fold import fold_constants
+from quant.graph.inline import inline_functions
+from quant.runtime import Feeds
 
 OPSET = 21
 
 
-def normalise(model: ir.Model, opset: int = OPSET) -> ir.Model:
+def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) -> ir.Model:
     """A model that computes the same outputs in the form above, at `opset` (21 or later) unless it is of a later one.
+
+    `sample` is one batch that the model takes; where it is given, outputs before and after are compared for it.
 
     Raises:
         UnsupportedOpset: the model cannot be brought to that opset.
+        UnsupportedOperator: a local function is of another opset than the model, or calls itself.
     """
-    model = _at_opset(model, opset)
+    inline_functions(model)
+    to_float32(model)
+    model = at_opset(model, opset, sample)
     passes.RemoveInitializersFromInputsPass()(model)
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    for node in list(model.graph):
-        if node.op_type in ("Identity", "Reshape", "Transpose"):
-            _fold_constant_layout(model.graph, node)
-        elif node.op_type == "Gemm":
-            _fold_gemm_factors(model.graph, node)
-    fold_batchnorm(model.graph)
+    fold_constants(model)
+    for graph in (model.graph, *model.graph.subgraphs()):
+        for node in graph:
+            if node.op_type == "Gemm" and node.domain == "":
+                _fold_gemm_factors(graph, node)
+        fold_batchnorm(graph)
     passes.RemoveUnusedNodesPass()(model)
+    for graph in model.graph.subgraphs():
+        _remove_unused_initializers(graph)
     passes.TopologicalSortPass()(model)
     _name_nodes(model.graph)
     return model
-
-
-def _at_opset(model: ir.Model, opset: int) -> ir.Model:
-    if model.opset_imports.get("", 0) >= opset:
-        return model
-    try:
-        converted = ir.from_proto(version_converter.convert_version(ir.to_proto(model), opset))
-    except (RuntimeError, onnx.checker.ValidationError) as error:
-        first = str(error).strip().split("\n")[0][:300]
-        raise UnsupportedOpset(f"the model cannot be brought to opset {opset}: {first}") from None
-    for name, value in model.graph.initializers.items():
-        if name in converted.graph.initializers:  # external data knows its folder
-            converted.graph.initializers[name].const_value = value.const_value
-    return converted
-
-
-def _fold_constant_layout(graph: ir.Graph, node: ir.Node) -> None:
-    """A weight behind an Identity, Reshape or Transpose becomes a weight of its own."""
-    data = constant(node.inputs[0])
-    if data is None:
-        return
-    if node.op_type == "Identity":
-        folded = data
-    elif node.op_type == "Transpose":
-        folded = np.ascontiguousarray(np.transpose(data, node.attributes.get_ints("perm")))
-    else:
-        shape = constant(node.inputs[1])
-        if shape is None or 0 in shape:
-            return
-        folded = data.reshape([int(size) for size in shape])
-    value = add_initializer(graph, f"{node.outputs[0].name}_constant", folded)
-    node.outputs[0].replace_all_uses_with(value)
 
 
 def _fold_gemm_factors(graph: ir.Graph, node: ir.Node) -> None:
@@ -83,9 +61,16 @@ def _fold_gemm_factors(graph: ir.Graph, node: ir.Node) -> None:
         node.attributes.add(ir.AttrFloat32(name, 1.0))
 
 
+def _remove_unused_initializers(body: ir.Graph) -> None:
+    for name, value in list(body.initializers.items()):
+        if not value.uses() and not value.is_graph_output():
+            del body.initializers[name]
+
+
 def _name_nodes(graph: ir.Graph) -> None:
+    """A name for every node, those in bodies too, and each its own."""
     taken: set[str] = set()
-    for index, node in enumerate(graph):
+    for index, node in enumerate(ir.traversal.RecursiveGraphIterator(graph)):
         base = node.name or f"{node.op_type}_{index}"
         name, number = base, 1
         while name in taken:

@@ -1,12 +1,16 @@
 """The float model of a job as one ONNX file, whatever was uploaded: ONNX, a zip or tar of it, or TorchScript."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
 
 import onnx_ir as ir
 
 from quant.graph.archive import ACCEPTED, readable, unpack
+from quant.graph.float32 import has_bfloat16, to_float32
+from quant.graph.inline import inline_functions
+from quant.graph.load import load
 from quant.graph.torchscript import export_onnx
 from quant.graph.torchscript_archive import is_torchscript
 from quant.spec import ModuleInput
@@ -14,10 +18,39 @@ from quant.spec import ModuleInput
 _TAR_MAGIC = slice(257, 262)
 
 
+@dataclass(frozen=True)
+class FloatModel:
+    """`model` to be quantized, `reference` the ONNX file that computes the same in ONNX Runtime, `size` in bytes.
+
+    The size is that of the ONNX file as it was given, with the weights that lie beside it.
+    """
+
+    model: ir.Model
+    reference: Path
+    size: int
+
+
+def open_model(upload: Path, folder: Path, module_inputs: Sequence[ModuleInput] = ()) -> FloatModel:
+    """The float model of an upload; `folder` is for what has to be made, and is needed as long as the model is.
+
+    Raises:
+        ModelError, SpecError: see `float_onnx` and `quant.graph.load.load`.
+    """
+    source = float_onnx(upload, folder, module_inputs)
+    model = load(source)
+    size = onnx_bytes(source, model)
+    if has_bfloat16(model):  # ONNX Runtime has no such kernels: the reference computes in FP32, too
+        inline_functions(model)
+        to_float32(model)
+        source = folder / "float32.onnx"
+        ir.save(model, source)
+    return FloatModel(model, source, size)
+
+
 def float_onnx(upload: Path, folder: Path, module_inputs: Sequence[ModuleInput] = ()) -> Path:
     """The path of the float model's ONNX file, its external data beside it; what has to be made goes into `folder`.
 
-    The float reference runs this file, and `quant.graph.load.load` reads it. `module_inputs` are what a TorchScript
+    `module_inputs` are what a TorchScript
     module takes, where its file does not say.
 
     Raises:

@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant.errors import QuantdError, StatefulModule, UnreadableModel, UnsupportedTorchScript
+from quant.graph.compare import difference
 from quant.graph.module_call import Call, describe, given_call, missing_inputs, traced_call
 from quant.graph.torchscript_archive import vet
 from quant.runtime import Session
 from quant.spec import ModuleInput
 
 OPSET = 21
-TOLERANCE = {"float16": 2e-2, "float32": 1e-3, "float64": 1e-3}
-"""By which share of an output's largest magnitude the exported model may differ from the module."""
 BATCHES = (1, 8)
 """The batches at which a dynamic batch axis is tried."""
 _ENDS = {"uint8": 256}
@@ -173,7 +172,7 @@ def _export_checked(module: Any, call: Call, sizes: dict[str, int], target: Path
         _export(module, call, _tensors(call.fixed(sizes)), flat, _moving_axes(runs, call), target)
         session = Session(target, "the exported module", UnsupportedTorchScript)
         for run in runs:
-            fault = _difference(run.outputs, session.run(run.feeds))
+            fault = difference(run.outputs, session.run(run.feeds))
             if fault is not None:
                 return f"the exported model computes something else than the module for {run.shapes}: {fault}"
     except QuantdError as error:
@@ -291,19 +290,6 @@ def _flatten(value: Any) -> Iterator[Any]:
             yield from _flatten(part)
     elif value is not None:
         yield value
-
-
-def _difference(expected: list[NDArray[Any]], actual: list[NDArray[Any]]) -> str | None:
-    if len(expected) != len(actual):
-        return f"{len(actual)} outputs instead of {len(expected)}"
-    for number, (a, b) in enumerate(zip(expected, actual, strict=True)):
-        if a.shape != b.shape:
-            return f"output {number} has the shape {list(b.shape)} instead of {list(a.shape)}"
-        scale = float(np.abs(a[np.isfinite(a)]).max(initial=0)) if a.dtype.kind == "f" else 0.0
-        bound = TOLERANCE.get(str(a.dtype), 0.0) * scale
-        if not np.allclose(a, b, rtol=0, atol=bound, equal_nan=a.dtype.kind == "f"):
-            return f"output {number} differs by {float(np.nanmax(np.abs(a.astype(float) - b.astype(float)))):.3g}"
-    return None
 
 
 def _reason(error: Exception) -> str:

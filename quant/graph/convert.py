@@ -1,0 +1,130 @@
+"""Bringing a model to a later opset: by onnx's converter, believed only where the outputs stay the same.
+
+Requires: no local functions. Ensures: the model's outputs on the sample, or on inputs made for it, are those that it
+gave before. onnx's converter takes what Upsample and Resize computed before opset 11 for what Resize computes after
+it; the attributes that say so are set here.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx import version_converter
+
+from quant.errors import ModelError, UnsupportedOpset
+from quant.graph.compare import difference
+from quant.graph.generated import generated_feeds
+from quant.runtime import Feeds, Session
+
+LARGE = 1024
+"""Elements from which a weight is kept out of what the converter reads; it looks into small constants alone."""
+RESIZE_11 = 11
+"""The first opset whose Resize says how it maps coordinates; before, it was this way and no other."""
+_BEFORE_RESIZE_11 = (
+    {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "ceil"},  # where it shrinks
+)
+Arrays = Mapping[str, NDArray[np.generic]]
+
+
+def at_opset(model: ir.Model, opset: int, sample: Feeds | None = None) -> ir.Model:
+    """The model at `opset`, or the model itself where it is of that one or a later.
+
+    Raises:
+        UnsupportedOpset: onnx cannot convert it, or what it makes computes something else.
+        ModelError: ONNX Runtime cannot load the model as it is.
+    """
+    if model.opset_imports.get("", 0) >= opset:
+        return model
+    before, weights = _without_weights(model)
+    feeds, expected = _run_before(model, before, weights, sample)
+    fault: str | None = None
+    for attributes in _repairs(model):
+        converted = _convert(before, opset)
+        for node in ir.traversal.RecursiveGraphIterator(converted.graph):
+            if node.op_type == "Resize":
+                node.attributes.update({name: ir.AttrString(name, value) for name, value in attributes.items()})
+        after = ir.to_proto(converted)
+        fault = None if feeds is None else _fault(after, weights, feeds, expected)
+        if fault is None:
+            _give_weights_back(converted, model)
+            return converted
+    raise UnsupportedOpset(f"the model of opset {model.opset_imports.get('')} cannot be brought to {opset}: "
+                           f"onnx's converter changes what it computes ({fault}); "
+                           f"accepted: a model exported at opset {opset}")  # fmt: skip
+
+
+def _repairs(model: ir.Model) -> tuple[dict[str, str], ...]:
+    old = model.opset_imports.get("", 0) < RESIZE_11
+    resizes = (node.op_type in ("Upsample", "Resize") for node in ir.traversal.RecursiveGraphIterator(model.graph))
+    return _BEFORE_RESIZE_11 if old and any(resizes) else ({},)
+
+
+def _convert(before: onnx.ModelProto, opset: int) -> ir.Model:
+    try:
+        return ir.from_proto(version_converter.convert_version(before, opset))
+    except (RuntimeError, onnx.checker.ValidationError) as error:
+        first = str(error).strip().split("\n")[0][:300]
+        raise UnsupportedOpset(f"the model cannot be brought to opset {opset}: {first}") from None
+
+
+def _large(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
+    for value in model.graph.initializers.values():
+        tensor = value.const_value
+        if tensor is not None and tensor.size > LARGE and tensor.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16):
+            yield value, tensor
+
+
+def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, Arrays]:
+    """The model's graph, its large weights marked as lying elsewhere, and these weights by name."""
+    large = list(_large(model))
+    for value, tensor in large:
+        value.const_value = ir.ExternalTensor(
+            "weights",
+            0,
+            tensor.nbytes,
+            tensor.dtype,
+            shape=ir.Shape(tensor.shape.numpy()),
+            name=str(value.name),
+            base_dir="",
+        )
+    try:
+        proto = ir.to_proto(model)
+    finally:
+        for value, tensor in large:
+            value.const_value = tensor
+    return proto, {str(value.name): tensor.numpy() for value, tensor in large}
+
+
+def _give_weights_back(converted: ir.Model, model: ir.Model) -> None:
+    for value in converted.graph.initializers.values():
+        if isinstance(value.const_value, ir.ExternalTensor):
+            value.const_value = model.graph.initializers[value.const_value.name].const_value
+
+
+def _run_before(
+    model: ir.Model, before: onnx.ModelProto, weights: Arrays, sample: Feeds | None
+) -> tuple[Feeds | None, list[NDArray[np.generic]]]:
+    """Inputs that the model takes, and its outputs for them; None where none that were made for it fit."""
+    session = Session(before.SerializeToString(), weights=weights)
+    if sample is not None:
+        return sample, session.run(sample)
+    for feeds in generated_feeds(model):
+        try:
+            return feeds, session.run(feeds)
+        except ModelError:
+            continue  # sizes that do not fit each other
+    return None, []
+
+
+def _fault(
+    after: onnx.ModelProto, weights: Arrays, feeds: Feeds, expected: Sequence[NDArray[np.generic]]
+) -> str | None:
+    try:
+        return difference(
+            expected, Session(after.SerializeToString(), "the converted model", weights=weights).run(feeds)
+        )
+    except ModelError as error:
+        return error.detail
