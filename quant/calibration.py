@@ -73,7 +73,7 @@ def calibrate(
     """
     if not names:
         return {}
-    session = Session(_with_outputs(model, names), "the float model")
+    session = Session(with_outputs(model, names), "the float model")
     rule = activations.clipping
     observers = {name: _Observer(rule.evidence) for name in names}
     done = 0
@@ -128,7 +128,8 @@ class _Observer:
         return Observed(extremes.batches, statistics=statistics, fit=select(statistics, tuple(DISTRIBUTIONS), "aic"))
 
 
-def _with_outputs(model: ir.Model, names: Sequence[str]) -> bytes:
+def with_outputs(model: ir.Model, names: Sequence[str]) -> bytes:
+    """The model as bytes, with the named tensors as outputs too."""
     proto = ir.to_proto(model)
     present = {output.name for output in proto.graph.output}
     for name in names:

@@ -1,7 +1,7 @@
 """Every layer of a model quantized by its own section of the spec."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,17 +9,23 @@ import onnx_ir as ir
 
 from quant import loops
 from quant.calibration import ActivationRange
+from quant.clipping.auto import Auto
+from quant.clipping.output_error import least_output_error
 from quant.errors import NothingToQuantize
 from quant.export.forms import Form, becomes_matmul_nbits, form_of
 from quant.export.qdq import BIAS_LIMIT
 from quant.graph.constants import constant
 from quant.graph.inventory import LAYER_OPERATORS, Layer, Skipped, inventory
+from quant.grids.codebook import Codebook, UniformCodebook
 from quant.grids.uniform import Uniform
+from quant.rounding.layer import LayerProblem
+from quant.second_moments import MAX_INPUTS, SecondMoments
 from quant.spec import Spec, Weights
 from quant.weights import (
     FittedWeight,
     QuantizedWeight,
     clip_bound,
+    encode_weight,
     fit_weight,
     granularity_of,
     quantize_weight,
@@ -39,10 +45,8 @@ class QuantizedLayer:
     notes: tuple[str, ...] = ()
 
 
-def quantize_layers(
-    model: ir.Model, spec: Spec, progress: Callable[[int, int, str], None]
-) -> tuple[list[QuantizedLayer], list[Skipped]]:
-    """Fit and quantize every layer that the spec does not skip.
+def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weights]], list[Skipped]]:
+    """Every layer that the spec does not skip with its own section, and what stays in float.
 
     Raises:
         NothingToQuantize: no layer is left.
@@ -58,12 +62,27 @@ def quantize_layers(
     if not work:
         left = "".join(f"; {s.name!r} stays in float: {s.reason}" for s in skipped[:3])
         raise NothingToQuantize(f"no {', '.join(LAYER_OPERATORS)} with a constant float32 weight{left}")
+    return work, skipped
+
+
+def needs_moments(section: Weights) -> bool:
+    """Whether the section's bounds or rounding look at the layer's input, where there is data."""
+    return isinstance(section.clipping, Auto) or section.rounding.needs_data
+
+
+def quantize_layers(
+    work: Sequence[tuple[Layer, Weights]],
+    moments: Mapping[str, SecondMoments],
+    spec: Spec,
+    progress: Callable[[int, int, str], None],
+) -> list[QuantizedLayer]:
+    """Fit and quantize every layer by its section, by the output error where its input's moments are known."""
     compiled = loops.pay(sum(_rows(*one) for one in work), sum(layer.weight.size for layer, _ in work))
     quantized = []
     for done, (layer, section) in enumerate(work):
         progress(done, len(work), layer.name)
-        quantized.append(_quantize(layer, section, spec, compiled))
-    return quantized, skipped
+        quantized.append(_quantize(layer, section, moments.get(layer.name), spec, compiled))
+    return quantized
 
 
 def _rows(layer: Layer, section: Weights) -> int:
@@ -89,21 +108,52 @@ def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> Qua
         return done
     if not isinstance(done.spec.grid, Uniform):
         return replace(done, notes=(*done.notes, f"the bias of {int(narrow.sum())} rows is clipped to fit int32"))
-    clip = np.where(narrow, needed * (2 ** (done.spec.bits - 1) - 1), done.quantized.clip)
+    qmax = 2 ** (done.spec.bits - 1) - 1
+    codebook = UniformCodebook(scale.reshape(-1), qmax)
+    kept = codebook.decode(done.fitted.granularity.rows(done.quantized.codes))
+    values = np.where(narrow[:, None], done.fitted.statistics.rows, kept)
+    widened = UniformCodebook(np.where(narrow, needed, codebook.scale).astype(np.float32), qmax)
+    clip = np.where(narrow, needed * qmax, done.quantized.clip)
     note = f"the scale of {int(narrow.sum())} rows was widened so that their bias fits int32"
-    return replace(done, quantized=quantize_weight(done.fitted, done.spec, clip), notes=(*done.notes, note))
+    quantized = encode_weight(done.fitted, done.spec, clip, widened, values)
+    return replace(done, quantized=quantized, notes=(*done.notes, note))
 
 
-def _quantize(layer: Layer, section: Weights, spec: Spec, compiled: bool) -> QuantizedLayer:
+def _quantize(
+    layer: Layer, section: Weights, moments: SecondMoments | None, spec: Spec, compiled: bool
+) -> QuantizedLayer:
     begun = time.perf_counter()
     section, notes = _possible(layer, section, spec)
     form = form_of(layer, section, spec)
     granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
     fitted = fit_weight(layer.weight, granularity, section, compiled)
-    quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=form is Form.INTEGER)
+    if moments is not None and needs_moments(section):
+        quantized = _quantize_for_output(layer, section, fitted, moments, integer=form is Form.INTEGER)
+    else:
+        quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=form is Form.INTEGER)
+        if section.rounding.needs_data:
+            notes.append(f"rounded to nearest: {section.rounding.name} is for matrices of at most {MAX_INPUTS} inputs")
     if spec.activations is not None and layer.float_only is not None:
         notes.append(f"computed in float with quantized weights: {layer.float_only}")
     return QuantizedLayer(layer, section, form, fitted, quantized, time.perf_counter() - begun, tuple(notes))
+
+
+def _quantize_for_output(
+    layer: Layer, section: Weights, fitted: FittedWeight, moments: SecondMoments, *, integer: bool
+) -> QuantizedWeight:
+    """Bound, rounding and scale by the error at the layer's output; the codes are kept when the scale is refitted."""
+    problem = LayerProblem.of(layer, fitted.granularity, moments.square)
+    if isinstance(section.clipping, Auto):
+        clip, codebook = least_output_error(problem, fitted, section.grid, section.rounding, section.bits)
+    else:
+        clip = clip_bound(fitted, section)
+        codebook = section.grid.build(fitted.statistics, fitted.fit, clip, section.bits)
+    if isinstance(codebook, Codebook) and integer:
+        codebook, _ = codebook.snapped()
+    values = problem.round(section.rounding, codebook)
+    gain = problem.gain(values)
+    rows = problem.restore(values) * gain[:, None].astype(np.float32)
+    return encode_weight(fitted, section, clip * gain, codebook.scaled(gain), rows, integer=integer)
 
 
 def _possible(layer: Layer, section: Weights, spec: Spec) -> tuple[Weights, list[str]]:

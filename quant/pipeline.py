@@ -18,11 +18,12 @@ from quant.graph.load import load
 from quant.graph.normalise import normalise
 from quant.graph.placement import place
 from quant.graph.source import float_onnx, onnx_bytes
-from quant.layers import QuantizedLayer, fit_bias, quantize_layers
+from quant.layers import QuantizedLayer, choose_layers, fit_bias, needs_moments, quantize_layers
 from quant.manifest import manifest_json, stamp
 from quant.metrics import sqnr_db
 from quant.report import layer_report, model_report, report_html, report_json
 from quant.runtime import Session, optimised_operators
+from quant.second_moments import SecondMoments, measure_second_moments
 from quant.spec import require_data, resolve
 
 Progress = Callable[[str, int, int, str], None]
@@ -76,7 +77,12 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
 
     progress("normalising", 0, 1, inputs.name)
     model = normalise(model, spec.export.opset)
-    layers, skipped = quantize_layers(model, spec, _within(progress, "fitting"))
+    work, skipped = choose_layers(model, spec)
+    moments: dict[str, SecondMoments] = {}
+    if calibration is not None:
+        looking = [layer for layer, section in work if needs_moments(section)]
+        moments = measure_second_moments(model, looking, calibration, _samples(progress, "calibrating"))
+    layers = quantize_layers(work, moments, spec, _within(progress, "fitting"))
     ranges: dict[str, ActivationRange] = {}
     if spec.activations is not None and calibration is not None:
         placement = place(model.graph, [done.layer for done in layers if done.layer.float_only is None])

@@ -27,6 +27,8 @@ from quant.ranges.entropy import EntropyRange
 from quant.ranges.minmax import MinMaxRange
 from quant.ranges.mse import MseRange
 from quant.ranges.percentile import PercentileRange
+from quant.rounding.error_feedback import ErrorFeedback
+from quant.rounding.nearest import Nearest
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ RangeRule = (
     | EntropyRange
     | AnalyticRange
 )  # fmt: skip
+Rounding = Nearest | ErrorFeedback
 
 
 def named(value: Any) -> Any:
@@ -90,6 +93,7 @@ def named(value: Any) -> Any:
 
 ClipRuleField = Annotated[ClipRule, Field(discriminator="name"), BeforeValidator(named)]
 GridField = Annotated[Grid, Field(discriminator="name"), BeforeValidator(named)]
+RoundingField = Annotated[Rounding, Field(discriminator="name"), BeforeValidator(named)]
 RangeRuleField = Annotated[RangeRule, Field(discriminator="name"), BeforeValidator(named)]
 
 
@@ -111,6 +115,10 @@ def describe_clip_rules() -> list[dict[str, Any]]:
 
 def describe_grids() -> list[dict[str, Any]]:
     return describe_plugins(get_args(Grid))
+
+
+def describe_roundings() -> list[dict[str, Any]]:
+    return describe_plugins(get_args(Rounding))
 
 
 def describe_range_rules() -> list[dict[str, Any]]:

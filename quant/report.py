@@ -33,6 +33,7 @@ def layer_report(done: QuantizedLayer, opset: int) -> dict[str, Any]:
         "block_size": quantized.block or None,
         "grid": spec.grid.name,
         "clipping": spec.clipping.name,
+        "rounding": spec.rounding.name,
         "distribution": dict(sorted(Counter(fitted.fit.family).items())),
         "fits": _fits(fitted, per_channel=spec.granularity == "channel"),
         "candidates": fitted.fit.candidates_summary(),

@@ -14,7 +14,8 @@ from quant.clipping.auto import Auto
 from quant.errors import DataRequired, FieldError, SpecError
 from quant.grids.uniform import Uniform
 from quant.ranges.minmax import MinMaxRange
-from quant.registry import ClipRuleField, GridField, RangeRuleField
+from quant.registry import ClipRuleField, GridField, RangeRuleField, RoundingField
+from quant.rounding.nearest import Nearest
 
 PRESETS: dict[str, dict[str, Any]] = {
     "int8": {"weights": {"bits": 8}, "activations": {"bits": 8}},
@@ -42,7 +43,7 @@ class Weights(_Part):
     clipping: ClipRuleField = Auto()
     distributions: tuple[str, ...] = Field(default=tuple(registry.DISTRIBUTIONS), min_length=1)
     selection: Literal["aic", "bic", "ks"] = "aic"
-    rounding: Literal["nearest"] = "nearest"
+    rounding: RoundingField = Nearest()
 
     @field_validator("distributions")
     @classmethod
@@ -84,6 +85,7 @@ class WeightsOverride(_Part):
     block_size: Literal[16, 32, 64, 128] | None = None
     grid: GridField | None = None
     clipping: ClipRuleField | None = None
+    rounding: RoundingField | None = None
 
     def apply(self, weights: Weights) -> Weights:
         """The weights section with this part replaced.
@@ -215,12 +217,20 @@ def require_data(spec: Spec, *, calibration: bool, evaluation: bool) -> None:
     """Check that the data which the spec needs is given.
 
     Raises:
-        DataRequired: activations without calibration data, or a gate without the data that it is measured on.
+        DataRequired: activations or a rounding without calibration data, or a gate without what it is measured on.
     """
     faults = []
     if spec.activations is not None and not calibration:
         faults.append(FieldError("/activations", "needs calibration data; give a calibration dataset or "
                                                  "choose activations: null (or a *-weights preset)"))  # fmt: skip
+    if not calibration:
+        sections: dict[str, RoundingField | None] = {"/weights": spec.weights.rounding}
+        sections |= {f"/layers/{i}/weights": rule.weights.rounding for i, rule in enumerate(spec.layers)}
+        faults += [
+            FieldError(f"{section}/rounding", f"{rounding.name} needs calibration data; without it choose nearest")
+            for section, rounding in sections.items()
+            if rounding is not None and rounding.needs_data
+        ]
     if not evaluation:
         faults += [
             FieldError(f"/gates/{name}", "is measured on evaluation data; give an evaluation dataset")
@@ -244,6 +254,7 @@ def capabilities() -> dict[str, Any]:
         "granularities": ["tensor", "channel", "block"],
         "grids": registry.describe_grids(),
         "clipping": registry.describe_clip_rules(),
+        "roundings": registry.describe_roundings(),
         "activation_clipping": registry.describe_range_rules(),
         "distributions": registry.describe_distributions(),
         "presets": PRESETS,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from quant.expected_error import expected_error
 from quant.fit import Fit
 from quant.granularity import Granularity, PerBlock, PerChannel, PerTensor
-from quant.grids.codebook import Codebook
+from quant.grids.codebook import AnyCodebook, Codebook
 from quant.metrics import sqnr_db
 from quant.selection import select
 from quant.spec import Weights
@@ -98,11 +98,24 @@ def clip_bound(fitted: FittedWeight, spec: Weights) -> NDArray[np.float64]:
 def quantize_weight(
     fitted: FittedWeight, spec: Weights, clip: NDArray[np.float64], *, integer: bool = True
 ) -> QuantizedWeight:
-    """Round the weight to the spec's grid between -clip and clip (R,), and measure what was lost.
+    """Round the weight to the nearest levels of the spec's grid between -clip and clip (R,); measure what was lost.
 
     A codebook is moved to 8-bit levels where the weight is to run on `integer` kernels.
     """
     codebook = spec.grid.build(fitted.statistics, fitted.fit, clip, spec.bits)
+    return encode_weight(fitted, spec, clip, codebook, fitted.statistics.rows, integer=integer)
+
+
+def encode_weight(
+    fitted: FittedWeight,
+    spec: Weights,
+    clip: NDArray[np.float64],
+    codebook: AnyCodebook,
+    values: NDArray[np.float32],
+    *,
+    integer: bool = True,
+) -> QuantizedWeight:
+    """The weight as the levels nearest to `values` (R, n), which need not be its own; measure what was lost."""
     levels = None
     if isinstance(codebook, Codebook):
         snapped, scale = codebook.snapped()
@@ -110,8 +123,7 @@ def quantize_weight(
         levels = codebook.levels.astype(np.float32)
     else:
         scale = codebook.scale
-    rows = fitted.statistics.rows
-    codes = codebook.encode(rows)
+    codes = codebook.encode(values)
     error = _error(fitted, codebook.decode(codes), clip, expected_error(fitted.fit, codebook))
     shape, granularity = fitted.weight.shape, fitted.granularity
     if isinstance(granularity, PerTensor):

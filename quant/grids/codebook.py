@@ -20,6 +20,14 @@ class Codebook:
         """The codebook in which every weight goes to the nearest level."""
         return cls(levels, (levels[:, 1:] + levels[:, :-1]) / 2)
 
+    def take(self, rows: NDArray[np.intp]) -> "Codebook":
+        """The codebook of the rows that `rows` names, each as often as it is named."""
+        return Codebook(self.levels[rows], self.edges[rows])
+
+    def scaled(self, factor: Rows) -> "Codebook":
+        """Every level of a row times its factor (R,), which is above zero."""
+        return Codebook(self.levels * factor[:, None], self.edges * factor[:, None])
+
     def snapped(self) -> "tuple[Codebook, NDArray[np.float32]]":
         """The codebook with its levels moved to the nearest of 255 equal steps, and the step (R,).
 
@@ -48,6 +56,14 @@ class TernaryCodebook:
     scale: NDArray[np.float32]
     threshold: Rows
 
+    def take(self, rows: NDArray[np.intp]) -> "TernaryCodebook":
+        """The codebook of the rows that `rows` names, each as often as it is named."""
+        return TernaryCodebook(self.scale[rows], self.threshold[rows])
+
+    def scaled(self, factor: Rows) -> "TernaryCodebook":
+        """Every level of a row times its factor (R,), which is above zero."""
+        return TernaryCodebook((self.scale * factor).astype(np.float32), self.threshold * factor)
+
     @property
     def levels(self) -> Rows:
         """(R, 3), ascending."""
@@ -75,6 +91,14 @@ class UniformCodebook:
 
     scale: NDArray[np.float32]
     qmax: int
+
+    def take(self, rows: NDArray[np.intp]) -> "UniformCodebook":
+        """The codebook of the rows that `rows` names, each as often as it is named."""
+        return UniformCodebook(self.scale[rows], self.qmax)
+
+    def scaled(self, factor: Rows) -> "UniformCodebook":
+        """Every level of a row times its factor (R,), which is above zero."""
+        return UniformCodebook((self.scale * factor).astype(np.float32), self.qmax)
 
     @property
     def levels(self) -> Rows:

@@ -1,0 +1,77 @@
+"""Weights are rounded one input after the other, and those still to come make up for the errors made."""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from quant.rounding.base import RoundingBase, ToGrid
+
+BLOCK = 64
+"""Inputs whose errors are gathered before they are passed on to the rest in one product."""
+
+
+class ErrorFeedback(RoundingBase):
+    """Each input's rounding error is compensated by the weights still to round; needs calibration data."""
+
+    name: Literal["error_feedback"] = "error_feedback"
+    needs_data: ClassVar[bool] = True
+    sweeps: int = Field(default=1, ge=0, le=100, description="how often every choice is made anew, the others given")
+    damping: float = Field(default=0.01, gt=0, le=1, description="added to the moments' diagonal, relative to its mean")
+
+    def round(self, matrix: NDArray[np.float64], hessian: NDArray[np.float64], to_grid: ToGrid) -> NDArray[np.float64]:
+        """Values (G, O, K) of nearly the least (W - V) H (W - V)^T (Frantar et al., 2022: GPTQ, blocked, in the order
+        of falling input energy; Hassibi and Stork, 1993, for the compensation).
+
+        With U^T U = H^-1, U upper triangular, the error e of input k moves a later weight j by -e U_kj / U_kk.
+        """
+        diagonal = np.diagonal(hessian, axis1=1, axis2=2)
+        order = np.argsort(-diagonal.sum(axis=0), kind="stable")
+        factor = _factor(hessian[:, order][:, :, order], self.damping)
+        left, values = matrix[:, :, order], np.empty_like(matrix)
+        for start in range(0, len(order), BLOCK):
+            block = slice(start, min(start + BLOCK, len(order)))
+            errors = np.empty_like(left[:, :, block])
+            for k in range(block.start, block.stop):
+                now = left[:, :, k]
+                values[:, :, order[k]] = to_grid(now, int(order[k]))
+                error = (now - values[:, :, order[k]]) / factor[:, k, k, None]
+                left[:, :, k : block.stop] -= error[:, :, None] * factor[:, None, k, k : block.stop]
+                errors[:, :, k - start] = error
+            left[:, :, block.stop :] -= errors @ factor[:, block, block.stop :]
+        for _ in range(self.sweeps):
+            _refine(matrix, hessian, order, values, to_grid)
+        return values
+
+
+def _refine(
+    matrix: NDArray[np.float64],
+    hessian: NDArray[np.float64],
+    order: NDArray[np.intp],
+    values: NDArray[np.float64],
+    to_grid: ToGrid,
+) -> None:
+    """Choose each input's values anew, the others given: coordinate descent, which never raises the error."""
+    slope = (matrix - values) @ hessian
+    diagonal = np.diagonal(hessian, axis1=1, axis2=2)
+    for k in order:
+        energy = diagonal[:, None, k]
+        best = values[:, :, k] + slope[:, :, k] / np.where(energy > 0, energy, np.inf)
+        chosen = np.where(energy > 0, to_grid(best, int(k)), values[:, :, k])
+        change = chosen - values[:, :, k]
+        moved = np.flatnonzero(change.any(axis=0))
+        slope[:, moved] -= change[:, moved, None] * hessian[:, None, k]
+        values[:, :, k] = chosen
+
+
+def _factor(hessian: NDArray[np.float64], damping: float) -> NDArray[np.float64]:
+    """The upper triangular U (G, K, K) with U^T U = (H + d I)^-1; an input that is always zero stays by itself.
+
+    H = R R^T with R upper triangular, which is Cholesky from the last input to the first, gives U = R^-1.
+    """
+    diagonal = np.diagonal(hessian, axis1=1, axis2=2)
+    lift = damping * diagonal.mean(axis=1, keepdims=True) + np.where(diagonal > 0, 0.0, 1.0)
+    damped = hessian + lift[:, :, None] * np.eye(hessian.shape[1])
+    lower = np.linalg.cholesky(damped[:, ::-1, ::-1])
+    return np.linalg.inv(lower)[:, ::-1, ::-1]
