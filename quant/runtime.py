@@ -25,9 +25,19 @@ class Session:
         QuantdError: of the kind `failure`; ONNX Runtime's own reason is in the detail.
     """
 
-    def __init__(self, model: bytes | Path, what: str = "the model", failure: type[QuantdError] = ModelError) -> None:
+    def __init__(
+        self,
+        model: bytes | Path,
+        what: str = "the model",
+        failure: type[QuantdError] = ModelError,
+        *,
+        fold_weights: bool = False,
+    ) -> None:
+        options = _options()
+        if fold_weights:
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
-            self._session = ort.InferenceSession(model, _options(), providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - its exceptions share no base below Exception
             raise failure(f"ONNX Runtime {VERSION} cannot load {what}: {_reason(error)}") from None
         self._what, self._failure = what, failure
