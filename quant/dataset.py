@@ -1,7 +1,7 @@
 """A calibration or evaluation set: arrays for the model's inputs, in batches, with labels where they are given."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,21 +32,37 @@ class Images:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples for every input of one model; `batch` is the model's own where it is fixed, else 8."""
+    """Samples for every input of one model; `batch` is the model's own where it is fixed, else 8.
+
+    `part` are the numbers of the batches that are used, all of them where it is None.
+    """
 
     inputs: Mapping[str, NDArray[np.generic] | Images]
     labels: NDArray[np.int64] | None
     samples: int
     batch: int
+    part: tuple[int, ...] | None = None
 
     @property
     def used(self) -> int:
         """How many samples are used: a model of fixed batch cannot take an incomplete last one."""
-        return self.samples - (self.samples % self.batch if self.batch != BATCH else 0)
+        return sum(window.stop - window.start for window in self._windows())
+
+    def split(self, every: int) -> tuple["Dataset", "Dataset"]:
+        """The set without every n-th batch, and these batches; twice the whole set where it has fewer than n."""
+        numbers = range(len(self._windows()))
+        held = tuple(number for number in numbers if number % every == every - 1)
+        if not held:
+            return self, self
+        return replace(self, part=tuple(n for n in numbers if n not in held)), replace(self, part=held)
+
+    def _windows(self) -> list[slice]:
+        end = self.samples - (self.samples % self.batch if self.batch != BATCH else 0)
+        windows = [slice(start, min(start + self.batch, end)) for start in range(0, end, self.batch)]
+        return windows if self.part is None else [windows[number] for number in self.part]
 
     def batches(self) -> Iterator[dict[str, NDArray[np.generic]]]:
-        for start in range(0, self.used, self.batch):
-            window = slice(start, min(start + self.batch, self.used))
+        for window in self._windows():
             yield {
                 name: source.batch(window) if isinstance(source, Images) else source[window]
                 for name, source in self.inputs.items()

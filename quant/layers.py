@@ -14,10 +14,9 @@ from quant.clipping.output_error import least_output_error
 from quant.errors import NothingToQuantize
 from quant.export.forms import Form, becomes_matmul_nbits, form_of
 from quant.export.qdq import BIAS_LIMIT
-from quant.granularity import PerBlock
 from quant.graph.constants import constant
 from quant.graph.inventory import LAYER_OPERATORS, Layer, Skipped, inventory
-from quant.grids.codebook import UniformCodebook
+from quant.grids.codebook import Codebook, UniformCodebook
 from quant.grids.uniform import Uniform
 from quant.rounding.layer import LayerProblem
 from quant.second_moments import MAX_INPUTS, SecondMoments
@@ -25,7 +24,6 @@ from quant.spec import Spec, Weights
 from quant.weights import (
     FittedWeight,
     QuantizedWeight,
-    build_codebook,
     clip_bound,
     encode_weight,
     fit_weight,
@@ -74,8 +72,8 @@ def needs_moments(section: Weights) -> bool:
 
 def quantize_layers(
     work: Sequence[tuple[Layer, Weights]],
-    spec: Spec,
     moments: Mapping[str, SecondMoments],
+    spec: Spec,
     progress: Callable[[int, int, str], None],
 ) -> list[QuantizedLayer]:
     """Fit and quantize every layer by its section, by the output error where its input's moments are known."""
@@ -83,7 +81,7 @@ def quantize_layers(
     quantized = []
     for done, (layer, section) in enumerate(work):
         progress(done, len(work), layer.name)
-        quantized.append(_quantize(layer, section, spec, moments.get(layer.name), compiled))
+        quantized.append(_quantize(layer, section, moments.get(layer.name), spec, compiled))
     return quantized
 
 
@@ -111,18 +109,18 @@ def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> Qua
     if not isinstance(done.spec.grid, Uniform):
         return replace(done, notes=(*done.notes, f"the bias of {int(narrow.sum())} rows is clipped to fit int32"))
     qmax = 2 ** (done.spec.bits - 1) - 1
-    granularity, codes = done.fitted.granularity, done.quantized.codes
-    kept = UniformCodebook(scale.reshape(-1), qmax).decode(granularity.rows(codes))
-    values = np.where(narrow[:, None], granularity.rows(done.fitted.weight), kept)
-    codebook = UniformCodebook(np.where(narrow, needed, scale.reshape(-1)).astype(np.float32), qmax)
+    codebook = UniformCodebook(scale.reshape(-1), qmax)
+    kept = codebook.decode(done.fitted.granularity.rows(done.quantized.codes))
+    values = np.where(narrow[:, None], done.fitted.statistics.rows, kept)
+    widened = UniformCodebook(np.where(narrow, needed, codebook.scale).astype(np.float32), qmax)
     clip = np.where(narrow, needed * qmax, done.quantized.clip)
     note = f"the scale of {int(narrow.sum())} rows was widened so that their bias fits int32"
-    quantized = encode_weight(done.fitted, done.spec, clip, codebook, values)
+    quantized = encode_weight(done.fitted, done.spec, clip, widened, values)
     return replace(done, quantized=quantized, notes=(*done.notes, note))
 
 
 def _quantize(
-    layer: Layer, section: Weights, spec: Spec, moments: SecondMoments | None, compiled: bool
+    layer: Layer, section: Weights, moments: SecondMoments | None, spec: Spec, compiled: bool
 ) -> QuantizedLayer:
     begun = time.perf_counter()
     section, notes = _possible(layer, section, spec)
@@ -134,7 +132,7 @@ def _quantize(
     else:
         quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=form is Form.INTEGER)
         if section.rounding.needs_data:
-            notes.append(f"rounded to nearest: {section.rounding.name} needs a matrix of at most {MAX_INPUTS} inputs")
+            notes.append(f"rounded to nearest: {section.rounding.name} is for matrices of at most {MAX_INPUTS} inputs")
     if spec.activations is not None and layer.float_only is not None:
         notes.append(f"computed in float with quantized weights: {layer.float_only}")
     return QuantizedLayer(layer, section, form, fitted, quantized, time.perf_counter() - begun, tuple(notes))
@@ -143,21 +141,19 @@ def _quantize(
 def _quantize_for_output(
     layer: Layer, section: Weights, fitted: FittedWeight, moments: SecondMoments, *, integer: bool
 ) -> QuantizedWeight:
-    """Bound, rounding and scale by the error at the layer's output; the codes are kept when the scale is refitted.
-
-    Blocks of one output share its error, so that their bounds are chosen, and their scales left, by the weights.
-    """
+    """Bound, rounding and scale by the error at the layer's output; the codes are kept when the scale is refitted."""
     problem = LayerProblem.of(layer, fitted.granularity, moments.square)
-    blocks = isinstance(fitted.granularity, PerBlock)
-    if isinstance(section.clipping, Auto) and not blocks:
-        clip = least_output_error(problem, fitted, section.grid, section.rounding, section.bits)
+    if isinstance(section.clipping, Auto):
+        clip, codebook = least_output_error(problem, fitted, section.grid, section.rounding, section.bits)
     else:
         clip = clip_bound(fitted, section)
-    codebook = build_codebook(fitted, section, clip, integer=integer)
+        codebook = section.grid.build(fitted.statistics, fitted.fit, clip, section.bits)
+    if isinstance(codebook, Codebook) and integer:
+        codebook, _ = codebook.snapped()
     values = problem.round(section.rounding, codebook)
-    gain = np.ones(len(clip)) if blocks else problem.gain(values)
+    gain = problem.gain(values)
     rows = problem.restore(values) * gain[:, None].astype(np.float32)
-    return encode_weight(fitted, section, clip * gain, codebook.scaled(gain), rows)
+    return encode_weight(fitted, section, clip * gain, codebook.scaled(gain), rows, integer=integer)
 
 
 def _possible(layer: Layer, section: Weights, spec: Spec) -> tuple[Weights, list[str]]:

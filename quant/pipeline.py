@@ -11,19 +11,19 @@ from quant.calibration import ActivationRange, calibrate, tie
 from quant.dataset import Dataset, read_dataset
 from quant.errors import ExportError
 from quant.evaluation import UNMEASURED, Figures, evaluate
-from quant.export.qdq import ExportedWeight, export_qdq
 from quant.gates import GateResult, Verdict, check_gates, junit_xml, verdict
 from quant.graph.inventory import Skipped
 from quant.graph.normalise import normalise
 from quant.graph.placement import place
 from quant.graph.source import open_model
-from quant.layers import QuantizedLayer, choose_layers, fit_bias, needs_moments, quantize_layers
+from quant.layers import QuantizedLayer, choose_layers, needs_moments, quantize_layers
 from quant.manifest import manifest_json, stamp
 from quant.metrics import sqnr_db
 from quant.report import layer_report, model_report, report_html, report_json
 from quant.runtime import Session, optimised_operators
 from quant.second_moments import SecondMoments, measure_second_moments
 from quant.spec import require_data, resolve
+from quant.tuning import Setting, Tuned, assemble, tune
 
 Progress = Callable[[str, int, int, str], None]
 """Called with stage, steps done, steps in all, and what is being worked on."""
@@ -80,8 +80,9 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
     moments: dict[str, SecondMoments] = {}
     if calibration is not None:
         looking = [layer for layer, section in work if needs_moments(section)]
-        moments = measure_second_moments(model, looking, calibration, _samples(progress, "calibrating"))
-    layers = quantize_layers(work, spec, moments, _within(progress, "fitting"))
+        fitting = Setting(model, {}, calibration, spec).fitting
+        moments = measure_second_moments(model, looking, fitting, _samples(progress, "calibrating"))
+    layers = quantize_layers(work, moments, spec, _within(progress, "fitting"))
     ranges: dict[str, ActivationRange] = {}
     if spec.activations is not None and calibration is not None:
         placement = place(model.graph, [done.layer for done in layers if done.layer.float_only is None])
@@ -89,12 +90,15 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
             model, placement.observed, calibration, spec.activations, _samples(progress, "calibrating")
         )
         ranges = tie(measured, placement.ties)
-        layers = [fit_bias(layer, ranges) for layer in layers]
+    tuned: Tuned | None = None
+    if calibration is not None:
+        tuned = tune(Setting(model, ranges, calibration, spec), work, layers, moments, _correcting(progress))
+        made, layers = tuned.kept.model, tuned.kept.layers
+    else:
+        made, layers = assemble(model, layers, ranges, {}, spec.export.opset)
 
     progress("exporting", 0, 1, "model.onnx")
-    weights = [ExportedWeight(done.layer, done.quantized, done.form) for done in layers]
-    export_qdq(model, weights, ranges, spec.export.opset)
-    exported = stamp(model, spec, inputs.model)
+    exported = stamp(made, spec, inputs.model)
     quantized = Session(exported, "the quantized model", ExportError)
     figures = UNMEASURED
     if evaluation is not None:
@@ -103,11 +107,11 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
         quantized.run(next(calibration.batches()))
 
     progress("storing", 0, 1, "report.json")
-    entries = [layer_report(done, spec.export.opset) for done in layers]
+    entries = [layer_report(done, spec.export.opset, tuned) for done in layers]
     summary = _summary(source.size, exported, layers, skipped, figures)
     gates = check_gates(spec.gates, summary, entries)
     warnings = _warnings(exported)
-    report = model_report(summary, entries, skipped, _used(calibration, evaluation), warnings, spec)
+    report = model_report(summary, entries, skipped, _used(calibration, evaluation), warnings, spec, tuned)
     artifacts = {
         "model.onnx": exported,
         "report.json": report_json(report),
@@ -128,6 +132,10 @@ def _within(progress: Progress, stage: str) -> Callable[[int, int, str], None]:
 
 def _samples(progress: Progress, stage: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(stage, done, total, f"{done} of {total} samples")
+
+
+def _correcting(progress: Progress) -> Callable[[int, int, str], None]:
+    return lambda done, total, what: progress("correcting", done, total, f"{what}, {done} of {total} samples")
 
 
 def _summary(

@@ -17,13 +17,13 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 def weight_matrix(layer: Layer, array: NDArray[Scalar]) -> NDArray[Scalar] | None:
     """An array of the weight's shape as (G, O, K): O outputs of each of G groups, each a sum over K products.
 
-    None for a weight that is no such matrix (a batch of MatMul weights), or whose input is not at hand.
+    None for a weight that is no such matrix: a batch of MatMul weights, a recurrent layer's, a table.
     """
-    if not layer.has_input:
-        return None
     if layer.op == "Conv":
         groups = _groups(layer.node)
         return array.reshape(groups, array.shape[0] // groups, -1)
+    if layer.op not in ("ConvTranspose", "Gemm", "MatMul"):
+        return None
     if layer.op == "ConvTranspose":
         groups = _groups(layer.node)
         split = array.reshape(groups, array.shape[0] // groups, array.shape[1], -1)

@@ -13,13 +13,14 @@ from quant.gates import GateResult
 from quant.graph.inventory import Skipped
 from quant.layers import QuantizedLayer
 from quant.spec import Spec
+from quant.tuning import Tuned
 from quant.weights import FittedWeight
 
 WORST = 5
 """How many layers `worst_layers` names."""
 
 
-def layer_report(done: QuantizedLayer, opset: int) -> dict[str, Any]:
+def layer_report(done: QuantizedLayer, opset: int, tuned: Tuned | None = None) -> dict[str, Any]:
     """One layer's entry; sizes in bytes, SQNR in dB, errors in the weight's unit."""
     layer, spec, fitted, quantized = done.layer, done.spec, done.fitted, done.quantized
     error = quantized.error
@@ -46,7 +47,7 @@ def layer_report(done: QuantizedLayer, opset: int) -> dict[str, Any]:
             "mae_expected": _finite(error.mae_expected),
             "mse_expected": _finite(error.mse_expected),
         },
-        "output": None,
+        "output": _output(layer.name, tuned),
         "bound": None,
         "bytes_before": int(layer.weight.nbytes),
         "bytes_after": stored_bytes(quantized, done.form, opset),
@@ -62,6 +63,7 @@ def model_report(
     samples: Mapping[str, Any],
     warnings: Sequence[str],
     spec: Spec,
+    tuned: Tuned | None = None,
 ) -> dict[str, Any]:
     """The whole report; it holds no clock, so that equal input gives equal bytes (`seconds` is null)."""
     worst = sorted(layers, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST]
@@ -73,9 +75,37 @@ def model_report(
         "worst_layers": [layer["name"] for layer in worst],
         "skipped": [{"name": s.name, "op": s.op, "reason": s.reason} for s in skipped],
         "warnings": list(warnings),
-        "total_mean_shift": None,
+        "total_mean_shift": _total_mean_shift(tuned),
+        "compared": None if tuned is None else {"kept": tuned.kept.name, "output_sqnr_db": tuned.compared},
         "error_bound": None,
     }
+
+
+def _output(name: str, tuned: Tuned | None) -> dict[str, Any] | None:
+    """The error at one layer's output on held-out samples; shifts are means over channels of |E[quantized - float]|.
+
+    `mean_shift_before` is the layer's own, with the layers before it corrected; null without bias correction.
+    """
+    if tuned is None or name not in tuned.after:
+        return None
+    after = tuned.after[name]
+    before = tuned.kept.before.get(name)
+    return {
+        "mean_shift_before": None if before is None else float(abs(before.shift).mean()),
+        "mean_shift_after": float(abs(after.shift).mean()),
+        "sqnr_db": after.sqnr_db,
+        "cosine": after.cosine,
+    }
+
+
+def _total_mean_shift(tuned: Tuned | None) -> dict[str, float | None] | None:
+    """The layers' mean shifts, added up."""
+    if tuned is None:
+        return None
+    before, after = (
+        sum(float(abs(one.shift).mean()) for one in found.values()) for found in (tuned.kept.before, tuned.after)
+    )
+    return {"before": before if tuned.kept.before else None, "after": after}
 
 
 def report_json(report: Mapping[str, Any]) -> bytes:

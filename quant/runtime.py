@@ -33,11 +33,15 @@ class Session:
         what: str = "the model",
         failure: type[QuantdError] = ModelError,
         weights: Mapping[str, NDArray[np.generic]] | None = None,
+        *,
+        fold_weights: bool = False,
     ) -> None:
         options = _options()
         if weights:
             self._weights = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
             options.add_external_initializers(list(weights), self._weights)
+        if fold_weights:
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - its exceptions share no base below Exception

@@ -42,7 +42,7 @@ def measure_second_moments(
     Raises:
         ModelError: the model does not run on the data.
     """
-    sums = {_key(layer): _Sums.like(layer) for layer in layers if _has_moments(layer)}
+    sums = {_key(layer): _Sums.like(layer) for layer in layers if _has_moments(layer, model.graph)}
     wanted = [layer for layer in layers if _key(layer) in sums]
     if not wanted:
         return {}
@@ -91,7 +91,9 @@ class _Sums:
         return SecondMoments(self.square / self.count, self.mean / self.count)
 
 
-def _has_moments(layer: Layer) -> bool:
+def _has_moments(layer: Layer, graph: ir.Graph) -> bool:
+    if layer.node.graph is not graph:  # what flows in the body of an If, Loop or Scan cannot be read
+        return False
     matrix = weight_matrix(layer, layer.weight)
     return matrix is not None and matrix.shape[2] <= MAX_INPUTS
 

@@ -166,7 +166,7 @@ class Spec(_Part):
     preset: Literal["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary"] = "int8"
     weights: Weights = Weights()
     activations: Activations | None = Activations()
-    bias_correction: Literal["none"] = "none"
+    bias_correction: Literal["auto", "none", "calibrated"] = "auto"
     equalization: Literal["none"] = "none"
     objective: Literal["fixed"] = "fixed"
     layers: tuple[LayerRule, ...] = ()
@@ -223,6 +223,8 @@ def require_data(spec: Spec, *, calibration: bool, evaluation: bool) -> None:
     if spec.activations is not None and not calibration:
         faults.append(FieldError("/activations", "needs calibration data; give a calibration dataset or "
                                                  "choose activations: null (or a *-weights preset)"))  # fmt: skip
+    if spec.bias_correction == "calibrated" and not calibration:
+        faults.append(FieldError("/bias_correction", "calibrated needs calibration data; without it: auto"))
     if not calibration:
         sections: dict[str, RoundingField | None] = {"/weights": spec.weights.rounding}
         sections |= {f"/layers/{i}/weights": rule.weights.rounding for i, rule in enumerate(spec.layers)}
@@ -254,8 +256,8 @@ def capabilities() -> dict[str, Any]:
         "granularities": ["tensor", "channel", "block"],
         "grids": registry.describe_grids(),
         "clipping": registry.describe_clip_rules(),
-        "activation_clipping": registry.describe_range_rules(),
         "roundings": registry.describe_roundings(),
+        "activation_clipping": registry.describe_range_rules(),
         "distributions": registry.describe_distributions(),
         "presets": PRESETS,
         "spec_schema": json_schema(),

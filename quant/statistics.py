@@ -127,7 +127,7 @@ def _reduce_compiled(
 def _reduce(
     rows: NDArray[np.float32], places: NDArray[np.uint16]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Counts (R, 2 BINS) of the non-zero weights, zeros (R,) and sums (3, R), tile by tile, small enough for the cache."""
+    """Counts (R, 2 BINS) of the non-zero weights, zeros (R,) and sums (3, R), by tiles small enough for the cache."""
     counts, sums = np.zeros((len(rows), 2 * BINS), np.int64), np.zeros((3, len(rows)))
     bits, codes = rows.view(np.uint32), len(places)
     for part, columns in _tiles(rows.shape):

@@ -95,18 +95,15 @@ def clip_bound(fitted: FittedWeight, spec: Weights) -> NDArray[np.float64]:
     return spec.clipping.bound(fitted.statistics, fitted.fit, spec.bits)
 
 
-def build_codebook(fitted: FittedWeight, spec: Weights, clip: NDArray[np.float64], *, integer: bool) -> AnyCodebook:
-    """The spec's grid between -clip and clip (R,), on 8-bit levels where the weight is to run on `integer` kernels."""
-    codebook = spec.grid.build(fitted.statistics, fitted.fit, clip, spec.bits)
-    return codebook.snapped() if isinstance(codebook, Codebook) and integer else codebook
-
-
 def quantize_weight(
     fitted: FittedWeight, spec: Weights, clip: NDArray[np.float64], *, integer: bool = True
 ) -> QuantizedWeight:
-    """Round the weight to the nearest levels of the spec's grid between -clip and clip (R,); measure what was lost."""
-    codebook = build_codebook(fitted, spec, clip, integer=integer)
-    return encode_weight(fitted, spec, clip, codebook, fitted.statistics.rows)
+    """Round the weight to the nearest levels of the spec's grid between -clip and clip (R,); measure what was lost.
+
+    A codebook is moved to 8-bit levels where the weight is to run on `integer` kernels.
+    """
+    codebook = spec.grid.build(fitted.statistics, fitted.fit, clip, spec.bits)
+    return encode_weight(fitted, spec, clip, codebook, fitted.statistics.rows, integer=integer)
 
 
 def encode_weight(
@@ -115,25 +112,25 @@ def encode_weight(
     clip: NDArray[np.float64],
     codebook: AnyCodebook,
     values: NDArray[np.float32],
+    *,
+    integer: bool = True,
 ) -> QuantizedWeight:
     """The weight as the levels nearest to `values` (R, n), which need not be its own; measure what was lost."""
+    levels = None
+    if isinstance(codebook, Codebook):
+        snapped, scale = codebook.snapped()
+        codebook = snapped if integer else codebook
+        levels = codebook.levels.astype(np.float32)
+    else:
+        scale = codebook.scale
     codes = codebook.encode(values)
     error = _error(fitted, codebook.decode(codes), clip, expected_error(fitted.fit, codebook))
     shape, granularity = fitted.weight.shape, fitted.granularity
-    levels = codebook.levels.astype(np.float32) if isinstance(codebook, Codebook) else None
-    scale = _scale(codebook)
     if isinstance(granularity, PerTensor):
         scale = scale.reshape(())
     elif isinstance(granularity, PerBlock):
         scale = granularity.restore_scale(scale, shape)
     return QuantizedWeight(granularity.restore(codes, shape), scale, spec.bits, granularity, clip, error, levels)
-
-
-def _scale(codebook: AnyCodebook) -> NDArray[np.float32]:
-    """The unit (R,) of the codes, or of the levels; 1 for a codebook that is left in float."""
-    if not isinstance(codebook, Codebook):
-        return codebook.scale
-    return np.ones(len(codebook.levels), np.float32) if codebook.step is None else codebook.step
 
 
 def _mean_finite(values: NDArray[np.float64]) -> float:

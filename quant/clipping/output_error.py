@@ -1,6 +1,7 @@
 """The bound that costs least at the layer's output, row by row."""
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from quant.clipping.minmax import MinMax
 from quant.clipping.mse import Mse
 from quant.clipping.percentile import Percentile
 from quant.grids.base import GridBase
+from quant.grids.codebook import AnyCodebook
 from quant.rounding.base import RoundingBase
 from quant.rounding.layer import LayerProblem
 from quant.weights import FittedWeight
@@ -18,16 +20,39 @@ from quant.weights import FittedWeight
 RULES: Sequence[ClipRuleBase] = (MinMax(), Mae(), Mse(), Percentile(q=99.9))
 RATIOS = np.arange(0.95, 0.45, -0.05)
 """Shrink factors of the largest |w| that are tried beside the rules."""
+SCALES = np.arange(0.7, 1.25, 0.05)
+"""Factors of all levels, for grids that take no bound."""
 
 
 def least_output_error(
     problem: LayerProblem, fitted: FittedWeight, grid: GridBase, rounding: RoundingBase, bits: int
-) -> NDArray[np.float64]:
-    """The bound (R,) of least dW H dW^T among the rules' and a search, dW being the error after the rounding itself."""
+) -> tuple[NDArray[np.float64], AnyCodebook]:
+    """The bound (R,) of least dW H dW^T among the rules' and a search, and its codebook; dW after the rounding itself.
+
+    Where the grid takes no bound, a factor of its levels is searched.
+    """
     statistics, fit = fitted.statistics, fitted.fit
-    candidates = [rule.bound(statistics, fit, bits) for rule in RULES]
-    candidates += [ratio * statistics.max_abs for ratio in RATIOS]
-    books = [grid.build(statistics, fit, clip, bits) for clip in candidates]
+    largest = statistics.max_abs
+    widest = grid.build(statistics, fit, largest, bits)
+    if np.array_equal(widest.levels, grid.build(statistics, fit, largest / 2, bits).levels):
+        bounds = [largest] * len(SCALES)
+        books = [widest.scaled(np.full(len(largest), factor)) for factor in SCALES]
+    else:
+        bounds = [rule.bound(statistics, fit, bits) for rule in RULES]
+        bounds += [ratio * largest for ratio in RATIOS]
+        books = [grid.build(statistics, fit, bound, bits) for bound in bounds]
     errors = [problem.error(problem.round(rounding, book)) for book in books]
-    best: NDArray[np.float64] = np.choose(np.argmin(errors, axis=0), candidates)
-    return best
+    best = np.argmin(errors, axis=0)
+    rows = np.arange(len(best))
+    return np.stack(bounds)[best, rows], _mixed(books, best)
+
+
+def _mixed(books: Sequence[AnyCodebook], best: NDArray[np.intp]) -> AnyCodebook:
+    """The codebook whose rows come from the one that is best for each."""
+    rows = np.arange(len(best))
+    parts = {
+        field.name: np.stack([getattr(book, field.name) for book in books])[best, rows]
+        for field in fields(books[0])
+        if isinstance(getattr(books[0], field.name), np.ndarray)
+    }
+    return replace(books[0], **parts)  # type: ignore[arg-type]

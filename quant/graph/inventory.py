@@ -19,8 +19,7 @@ class Layer:
 
     `axis` is the weight's output-channel axis; `weight_index` and `input_index` say which operands of the node
     are the weight and the activation. `float_only` is the reason why ONNX Runtime has no integer kernel for it on a
-    CPU, where it has none: such a weight is stored in few bits and computed with in float. A `nested` layer is in the
-    body of an If, Loop or Scan.
+    CPU, where it has none: such a weight is stored in few bits and computed with in float.
     """
 
     name: str
@@ -31,7 +30,6 @@ class Layer:
     weight_index: int
     input_index: int
     float_only: str | None = None
-    nested: bool = False
 
     @property
     def weight_name(self) -> str:
@@ -49,11 +47,6 @@ class Layer:
         if self.op == "Gemm":
             return 1 - self.axis
         return self.weight.ndim - 2 if self.op == "MatMul" and self.weight_index == 1 else None
-
-    @property
-    def has_input(self) -> bool:
-        """Whether the layer's products are with a tensor of the model's own graph, which calibration can look at."""
-        return self.op not in (*RECURRENT, "Gather") and not self.nested
 
     @property
     def graph(self) -> ir.Graph:
@@ -103,7 +96,7 @@ def _layers(node: ir.Node, *, nested: bool) -> Iterator[Layer | Skipped]:
             yield _layer(node, f"{name}/{letter}", index, 0, f"ONNX Runtime runs {op} in float")
     else:
         index = 0 if op == "MatMul" and constant(node.inputs[0]) is not None else 1
-        yield _layer(node, name, index, 1 - index, _why_float(op, index, nested=nested), nested=nested)
+        yield _layer(node, name, index, 1 - index, _why_float(op, index, nested=nested))
 
 
 def _why_float(op: str, weight_index: int, *, nested: bool) -> str | None:
@@ -114,9 +107,7 @@ def _why_float(op: str, weight_index: int, *, nested: bool) -> str | None:
     return "its activations lie in the body of an If, Loop or Scan" if nested else None
 
 
-def _layer(
-    node: ir.Node, name: str, weight_index: int, input_index: int, float_only: str | None, *, nested: bool = False
-) -> Layer | Skipped:
+def _layer(node: ir.Node, name: str, weight_index: int, input_index: int, float_only: str | None) -> Layer | Skipped:
     op, weight = node.op_type, constant(node.inputs[weight_index])
     if weight is None:
         return Skipped(name, op, "its weight is computed at run time")
@@ -127,7 +118,7 @@ def _layer(
     if weight.size == 0:
         return Skipped(name, op, "its weight is empty")
     axis = _channel_axis(node, weight.ndim, weight_index)
-    return Layer(name, op, node, np.asarray(weight, np.float32), axis, weight_index, input_index, float_only, nested)
+    return Layer(name, op, node, np.asarray(weight, np.float32), axis, weight_index, input_index, float_only)
 
 
 def _channel_axis(node: ir.Node, ndim: int, weight_index: int) -> int:

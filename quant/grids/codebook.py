@@ -10,38 +10,32 @@ Rows = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Codebook:
-    """Levels (R, K), ascending, and the edges (R, K - 1) between their cells; codes are 0 .. K - 1.
-
-    Where `step` (R,) float32 is given, the levels are multiples of it, up to 127.
-    """
+    """Levels (R, K), ascending, and the edges (R, K - 1) between their cells; codes are 0 .. K - 1."""
 
     levels: Rows
     edges: Rows
-    step: NDArray[np.float32] | None = None
 
     @classmethod
     def nearest(cls, levels: Rows) -> "Codebook":
         """The codebook in which every weight goes to the nearest level."""
         return cls(levels, (levels[:, 1:] + levels[:, :-1]) / 2)
 
-    def snapped(self) -> "Codebook":
-        """The codebook with its levels moved to the nearest of 255 equal steps.
+    def take(self, rows: NDArray[np.intp]) -> "Codebook":
+        """The codebook of the rows that `rows` names, each as often as it is named."""
+        return Codebook(self.levels[rows], self.edges[rows])
+
+    def scaled(self, factor: Rows) -> "Codebook":
+        """Every level of a row times its factor (R,), which is above zero."""
+        return Codebook(self.levels * factor[:, None], self.edges * factor[:, None])
+
+    def snapped(self) -> "tuple[Codebook, NDArray[np.float32]]":
+        """The codebook with its levels moved to the nearest of 255 equal steps, and the step (R,).
 
         The integer kernels want 8-bit weights: levels of -127 .. 127 steps. The edges stay where they are.
         """
         step = (np.abs(self.levels).max(axis=1) / 127).astype(np.float32)
         step = np.where(step > 0, step, np.float32(1))
-        levels = np.rint(self.levels / step[:, None]) * step.astype(np.float64)[:, None]
-        return Codebook(levels, self.edges, step)
-
-    def take(self, rows: NDArray[np.intp]) -> "Codebook":
-        """The codebook of the rows that `rows` names, each as often as it is named."""
-        return Codebook(self.levels[rows], self.edges[rows], None if self.step is None else self.step[rows])
-
-    def scaled(self, factor: Rows) -> "Codebook":
-        """Every level of a row times its factor (R,), which is above zero."""
-        step = None if self.step is None else (self.step * factor).astype(np.float32)
-        return Codebook(self.levels * factor[:, None], self.edges * factor[:, None], step)
+        return Codebook(np.rint(self.levels / step[:, None]) * step.astype(np.float64)[:, None], self.edges), step
 
     def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
         """The codes (R, n) of weights (R, n)."""
@@ -62,6 +56,14 @@ class TernaryCodebook:
     scale: NDArray[np.float32]
     threshold: Rows
 
+    def take(self, rows: NDArray[np.intp]) -> "TernaryCodebook":
+        """The codebook of the rows that `rows` names, each as often as it is named."""
+        return TernaryCodebook(self.scale[rows], self.threshold[rows])
+
+    def scaled(self, factor: Rows) -> "TernaryCodebook":
+        """Every level of a row times its factor (R,), which is above zero."""
+        return TernaryCodebook((self.scale * factor).astype(np.float32), self.threshold * factor)
+
     @property
     def levels(self) -> Rows:
         """(R, 3), ascending."""
@@ -71,14 +73,6 @@ class TernaryCodebook:
     def edges(self) -> Rows:
         """(R, 2)."""
         return np.stack([-self.threshold, self.threshold], axis=1)
-
-    def take(self, rows: NDArray[np.intp]) -> "TernaryCodebook":
-        """The codebook of the rows that `rows` names, each as often as it is named."""
-        return TernaryCodebook(self.scale[rows], self.threshold[rows])
-
-    def scaled(self, factor: Rows) -> "TernaryCodebook":
-        """Every level of a row times its factor (R,), which is above zero."""
-        return TernaryCodebook((self.scale * factor).astype(np.float32), self.threshold * factor)
 
     def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
         """The codes (R, n), -1, 0 or 1, of weights (R, n)."""
@@ -98,6 +92,14 @@ class UniformCodebook:
     scale: NDArray[np.float32]
     qmax: int
 
+    def take(self, rows: NDArray[np.intp]) -> "UniformCodebook":
+        """The codebook of the rows that `rows` names, each as often as it is named."""
+        return UniformCodebook(self.scale[rows], self.qmax)
+
+    def scaled(self, factor: Rows) -> "UniformCodebook":
+        """Every level of a row times its factor (R,), which is above zero."""
+        return UniformCodebook((self.scale * factor).astype(np.float32), self.qmax)
+
     @property
     def levels(self) -> Rows:
         """(R, 2 qmax + 1), ascending."""
@@ -108,14 +110,6 @@ class UniformCodebook:
         """(R, 2 qmax): a weight between two edges gets the level between them."""
         levels = self.levels
         return (levels[:, 1:] + levels[:, :-1]) / 2
-
-    def take(self, rows: NDArray[np.intp]) -> "UniformCodebook":
-        """The codebook of the rows that `rows` names, each as often as it is named."""
-        return UniformCodebook(self.scale[rows], self.qmax)
-
-    def scaled(self, factor: Rows) -> "UniformCodebook":
-        """Every level of a row times its factor (R,), which is above zero."""
-        return UniformCodebook((self.scale * factor).astype(np.float32), self.qmax)
 
     def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
         """The codes (R, n), -qmax .. qmax, of weights (R, n)."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.granularity import Granularity
+from quant.granularity import Granularity, PerBlock
 from quant.graph.inventory import Layer
 from quant.grids.codebook import AnyCodebook
 from quant.products import from_weight_matrix, weight_matrix
@@ -15,12 +15,16 @@ from quant.second_moments import output_error
 
 @dataclass(frozen=True)
 class LayerProblem:
-    """Weights (G, O, K), the row of the codebook that each belongs to, and the moments (G, K, K) of its inputs."""
+    """Weights (G, O, K), the row of the codebook that each belongs to, and the moments (G, K, K) of its inputs.
+
+    `shares` (2, P) lists each row with each output (flat) that has weights of it.
+    """
 
     layer: Layer
     granularity: Granularity
     matrix: NDArray[np.float64]
     rows: NDArray[np.intp]
+    shares: NDArray[np.intp]
     hessian: NDArray[np.float64]
 
     @classmethod
@@ -32,7 +36,13 @@ class LayerProblem:
         rows = weight_matrix(layer, granularity.restore(number, layer.weight.shape))
         assert matrix is not None, "a layer without a matrix has no moments"
         assert rows is not None, "its weight has one"
-        return cls(layer, granularity, matrix.astype(np.float64), rows, hessian)
+        outputs = np.arange(matrix.shape[0] * matrix.shape[1])
+        if isinstance(granularity, PerBlock):
+            blocks = rows.reshape(len(outputs), -1)[:, :: granularity.size]
+            shares = np.stack([blocks.reshape(-1), outputs.repeat(blocks.shape[1])])
+        else:
+            shares = np.stack([rows[:, :, 0].reshape(-1), outputs])
+        return cls(layer, granularity, matrix.astype(np.float64), rows, shares, hessian)
 
     def round(self, rounding: RoundingBase, codebook: AnyCodebook) -> NDArray[np.float64]:
         """Values on the codebook's grid (G, O, K)."""
@@ -45,20 +55,20 @@ class LayerProblem:
         return rounding.round(self.matrix, self.hessian, to_grid)
 
     def error(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The mean squared output error of each row of the codebook (R,): the sum over the outputs that share it."""
-        per_output = output_error(values - self.matrix, self.hessian)
-        total = np.zeros(int(self.rows.max()) + 1)
-        np.add.at(total, self.rows[:, :, 0], per_output)
-        return total
+        """The mean squared output error of each row of the codebook (R,): the sum over the outputs that it is in."""
+        return self._by_row(output_error(values - self.matrix, self.hessian))
 
     def gain(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The factor (R,) of each row's scale that makes its output error least: w H v / v H v, about 1."""
         weighted = values @ self.hessian
-        product = np.zeros((2, int(self.rows.max()) + 1))
-        for total, other in zip(product, (self.matrix, values), strict=True):
-            np.add.at(total, self.rows[:, :, 0], np.einsum("gok,gok->go", weighted, other))
-        usable = (product > 0).all(axis=0)
-        return np.where(usable, product[0] / np.where(usable, product[1], 1), 1.0)
+        wanted, found = (self._by_row(np.einsum("gok,gok->go", weighted, other)) for other in (self.matrix, values))
+        usable = (wanted > 0) & (found > 0)
+        return np.where(usable, wanted / np.where(usable, found, 1), 1.0)
+
+    def _by_row(self, of_outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        total = np.zeros(int(self.shares[0].max()) + 1)
+        np.add.at(total, self.shares[0], of_outputs.reshape(-1)[self.shares[1]])
+        return total
 
     def restore(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
         """Values (G, O, K) as rows (R, n) of the codebook."""

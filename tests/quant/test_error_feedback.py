@@ -1,6 +1,7 @@
 """Second moments, error feedback and the bounds of least output error."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -104,7 +105,7 @@ def test_error_feedback_costs_less_than_nearest_on_every_grid(inputs, kind):
         codebook = Codebook.nearest(np.sort(RNG.normal(size=(16, 16)), axis=1))
     elif kind == "blocks":
         rows = np.arange(32).reshape(16, 2).repeat(inputs // 2, axis=1)[None]
-        problem = LayerProblem(problem.layer, problem.granularity, problem.matrix, rows, problem.hessian)
+        problem = replace(problem, rows=rows)
         codebook = UniformCodebook(RNG.uniform(0.2, 0.5, 32).astype(np.float32), 7)
     nearest, feedback = (problem.round(rounding, codebook) for rounding in (Nearest(), ErrorFeedback()))
     errors = [output_error(values - problem.matrix, problem.hessian).sum() for values in (nearest, feedback)]
@@ -118,7 +119,7 @@ def test_values_are_on_the_grid_and_independent_inputs_are_rounded_to_nearest():
     codebook = UniformCodebook(np.array([0.1, 0.2, 0.3, 0.4], np.float32), 7)
     steps = problem.round(ErrorFeedback(), codebook)[0] / codebook.scale[:, None]
     np.testing.assert_allclose(steps, np.clip(np.rint(steps), -7, 7), atol=1e-5)
-    diagonal = LayerProblem(problem.layer, problem.granularity, problem.matrix, problem.rows, np.eye(30)[None] * 2)
+    diagonal = replace(problem, hessian=np.eye(30)[None] * 2)
     np.testing.assert_array_equal(diagonal.round(ErrorFeedback(), codebook), diagonal.round(Nearest(), codebook))
 
 
@@ -126,7 +127,7 @@ def test_inputs_that_are_always_zero_are_rounded_to_nearest():
     problem, _ = problem_of(outputs=4, inputs=6)
     hessian = problem.hessian.copy()
     hessian[:, 2] = hessian[:, :, 2] = 0
-    dead = LayerProblem(problem.layer, problem.granularity, problem.matrix, problem.rows, hessian)
+    dead = replace(problem, hessian=hessian)
     codebook = UniformCodebook(np.full(4, 0.3, np.float32), 7)
     values = dead.round(ErrorFeedback(), codebook)
     np.testing.assert_array_equal(values[:, :, 2], dead.round(Nearest(), codebook)[:, :, 2])
@@ -139,7 +140,7 @@ def test_the_chosen_bound_costs_no_more_than_minmax_or_the_best_for_the_weights(
         bounds = [
             fitted.statistics.max_abs,
             Mse().bound(fitted.statistics, fitted.fit, bits),
-            least_output_error(problem, fitted, Uniform(), rounding, bits),
+            least_output_error(problem, fitted, Uniform(), rounding, bits)[0],
         ]
         minmax, mse, best = (
             problem.error(problem.round(rounding, Uniform().build(None, None, bound, bits))) for bound in bounds

@@ -1,0 +1,153 @@
+"""Choosing, on samples held out of the calibration set, between ways to quantize by the whole model's output."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import onnx_ir as ir
+
+from quant.bias_correction import Shifts, add_to_biases
+from quant.calibration import ActivationRange
+from quant.clipping.auto import Auto
+from quant.clipping.minmax import MinMax
+from quant.dataset import Dataset
+from quant.errors import ExportError
+from quant.evaluation import evaluate
+from quant.export.qdq import ExportedWeight, export_qdq
+from quant.graph.inventory import Layer, inventory
+from quant.layers import QuantizedLayer, fit_bias, quantize_layers
+from quant.runtime import Session
+from quant.second_moments import SecondMoments
+from quant.spec import Spec, Weights
+from quant.twin import LayerDifference, channel_axis, compare_layers
+
+HELD_OUT = 4
+"""Every fourth batch of the calibration set is kept for the comparison."""
+
+Samples = Callable[[int, int, str], None]
+"""Called with samples done, samples in all, and what is being tried."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to quantize: the layers, what is added to their biases, the exported model, its output SQNR in dB."""
+
+    name: str
+    layers: list[QuantizedLayer]
+    model: ir.Model
+    before: Mapping[str, LayerDifference]
+    sqnr_db: float
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The candidate that was kept, the SQNR of every one by name, and the kept one's difference at each layer."""
+
+    kept: Candidate
+    compared: dict[str, float]
+    after: Mapping[str, LayerDifference]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every candidate shares: the float model, its activations' ranges, the calibration set and the spec."""
+
+    model: ir.Model
+    ranges: Mapping[str, ActivationRange]
+    calibration: Dataset
+    spec: Spec
+
+    @property
+    def fitting(self) -> Dataset:
+        """What moments and corrections are measured on."""
+        return self.calibration.split(HELD_OUT)[0]
+
+    @property
+    def held_out(self) -> Dataset:
+        """What candidates are compared on."""
+        return replace(self.calibration.split(HELD_OUT)[1], labels=None)
+
+    @property
+    def compared(self) -> list[Layer]:
+        """The layers whose outputs can be compared channel by channel."""
+        layers, _ = inventory(self.model)
+        return [one for one in layers if one.node.graph is self.model.graph and channel_axis(one) is not None]
+
+
+def assemble(
+    model: ir.Model,
+    layers: Sequence[QuantizedLayer],
+    ranges: Mapping[str, ActivationRange],
+    shifts: Shifts,
+    opset: int,
+) -> tuple[ir.Model, list[QuantizedLayer]]:
+    """A quantized copy of the model with the shifts added to its biases, and the layers as they were written."""
+    copy = model.clone()
+    found = {layer.name: layer for layer in inventory(copy)[0]}
+    add_to_biases(list(found.values()), shifts)
+    written = [fit_bias(replace(done, layer=found[done.layer.name]), ranges) for done in layers]
+    export_qdq(copy, [ExportedWeight(done.layer, done.quantized, done.form) for done in written], ranges, opset)
+    kept = [replace(done, layer=old.layer) for done, old in zip(written, layers, strict=True)]
+    return copy, kept
+
+
+def tune(
+    setting: Setting,
+    work: Sequence[tuple[Layer, Weights]],
+    layers: Sequence[QuantizedLayer],
+    moments: Mapping[str, SecondMoments],
+    progress: Samples,
+) -> Tuned:
+    """Quantize with and without bias correction and, where the bounds are left to us, with the bounds of MinMax;
+    keep the one of the greatest output SQNR on held-out samples.
+
+    Raises:
+        ExportError: a quantized model does not run.
+    """
+    ways = {"": list(layers)}
+    if any(isinstance(section.clipping, Auto) for _, section in work):
+        plain = [(layer, _with_minmax(section)) for layer, section in work]
+        ways["minmax"] = quantize_layers(plain, moments, setting.spec, lambda *_: None)
+    candidates = [one for way, chosen in ways.items() for one in _tried(setting, way, chosen, progress)]
+    kept = max(candidates, key=lambda candidate: candidate.sqnr_db)
+    after = _compare(setting, kept.model, setting.held_out, progress, feed_back=False)
+    return Tuned(kept, {candidate.name: candidate.sqnr_db for candidate in candidates}, after)
+
+
+def _tried(setting: Setting, way: str, layers: list[QuantizedLayer], progress: Samples) -> list[Candidate]:
+    """What the spec's bias correction leaves to choose from."""
+    mode = setting.spec.bias_correction
+    name = f"{way or 'own'} bounds"
+    plain = _measured(setting, name, layers, {}, progress)
+    if mode == "none" or not setting.compared:
+        return [plain]
+    before = _compare(setting, plain.model, setting.fitting, progress, feed_back=True)
+    corrected = _measured(setting, f"{name}, biases corrected", layers, before, progress)
+    return [corrected] if mode == "calibrated" else [corrected, plain]
+
+
+def _measured(
+    setting: Setting, name: str, layers: list[QuantizedLayer], before: Mapping[str, LayerDifference], progress: Samples
+) -> Candidate:
+    shifts = {layer: -one.shift for layer, one in before.items()}
+    model, written = assemble(setting.model, layers, setting.ranges, shifts, setting.spec.export.opset)
+    reference = Session(ir.to_proto(setting.model).SerializeToString(), "the float model")
+    session = Session(ir.to_proto(model).SerializeToString(), "the quantized model", ExportError)
+    figures = evaluate(reference, session, setting.held_out, lambda done, total: progress(done, total, name))
+    return Candidate(name, written, model, before, figures["output_sqnr_db"] or 0.0)
+
+
+def _compare(
+    setting: Setting, quantized: ir.Model, samples: Dataset, progress: Samples, *, feed_back: bool
+) -> dict[str, LayerDifference]:
+    return compare_layers(
+        ir.to_proto(setting.model),
+        ir.to_proto(quantized),
+        setting.compared,
+        samples,
+        lambda done, total: progress(done, total, "the outputs of every layer"),
+        feed_back=feed_back,
+    )
+
+
+def _with_minmax(section: Weights) -> Weights:
+    return section.model_copy(update={"clipping": MinMax()}) if isinstance(section.clipping, Auto) else section

@@ -1,0 +1,175 @@
+"""The twin graph, bias correction, and the choice between candidates on held-out samples."""
+
+import json
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from quant.bias_correction import add_to_biases
+from quant.calibration import with_outputs
+from quant.dataset import Dataset
+from quant.errors import DataRequired
+from quant.graph.inventory import inventory
+from quant.graph.load import load
+from quant.graph.normalise import normalise
+from quant.layers import choose_layers, quantize_layers
+from quant.pipeline import Inputs, quantize_model
+from quant.runtime import Session
+from quant.spec import require_data, resolve
+from quant.tuning import assemble
+from quant.twin import compare_layers
+
+SAMPLES = np.abs(np.random.default_rng(5).normal(size=(32, 3, 6, 6))).astype(np.float32)
+
+
+@pytest.fixture
+def model():
+    """Convolutions with and without a bias, a depthwise one, MatMul with and without an Add behind it, a Gemm."""
+    random = np.random.default_rng(0)
+    shapes = {"w1": (4, 3, 3, 3), "b1": (4,), "w2": (4, 1, 3, 3), "w3": (6, 4, 1, 1), "w4": (36, 10), "b4": (10,),
+              "w5": (10, 8), "w6": (60, 5)}  # fmt: skip
+    weights = {name: (random.normal(size=shape) + 0.1).astype(np.float32) for name, shape in shapes.items()}
+    nodes = [
+        helper.make_node("Conv", ["x", "w1", "b1"], ["c1"], "conv1", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c1"], ["r1"]),
+        helper.make_node("Conv", ["r1", "w2"], ["c2"], "conv2", group=4, pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["c2", "w3"], ["c3"], "conv3"),
+        helper.make_node("Reshape", ["c3", "rows"], ["s"]),
+        helper.make_node("MatMul", ["s", "w4"], ["m4"], "matmul4"),
+        helper.make_node("Add", ["b4", "m4"], ["a4"]),
+        helper.make_node("Relu", ["a4"], ["r4"]),
+        helper.make_node("MatMul", ["r4", "w5"], ["m5"], "matmul5"),
+        helper.make_node("Reshape", ["r4", "flat"], ["f"]),
+        helper.make_node("Gemm", ["f", "w6"], ["y"], "gemm6"),
+    ]
+    constants = {**weights, "rows": np.array([-1, 6, 36]), "flat": np.array([-1, 60])}
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 6, 6])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("y", "m5")],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    return normalise(load(made.SerializeToString()))
+
+
+@pytest.fixture
+def quantized(model):
+    """The model with its layers at 4 bits, tensor by tensor: its shifts are large."""
+    spec = resolve({"preset": "int4-weights", "weights": {"clipping": "minmax", "granularity": "tensor"}})
+    work, _ = choose_layers(model, spec)
+    layers = quantize_layers(work, {}, spec, lambda *_: None)
+    return lambda shifts: assemble(model, layers, {}, shifts, 21)[0]
+
+
+def compare(model, other, batch, feed_back):
+    data = Dataset({"x": SAMPLES}, None, len(SAMPLES), batch)
+    layers = inventory(model)[0]
+    return compare_layers(ir.to_proto(model), ir.to_proto(other), layers, data, lambda *_: None, feed_back=feed_back)
+
+
+def outputs(model, layers):
+    """Each layer's output as (values, channels), from a run of the model by itself."""
+    graph_outputs = {node.name: node.outputs[0].name for node in model.graph}
+    names = [graph_outputs[layer.name] for layer in layers]
+    values = Session(with_outputs(model, names), fold_weights=True).run({"x": SAMPLES}, names)
+    return [np.moveaxis(v, 1 if v.ndim == 4 else -1, -1).reshape(-1, v.shape[1 if v.ndim == 4 else -1]) for v in values]
+
+
+@pytest.mark.parametrize("batch", [8, 32])
+def test_without_feedback_it_measures_what_two_separate_runs_show(model, quantized, batch):
+    layers, _ = inventory(model)
+    other = quantized({})
+    found = compare(model, other, batch, feed_back=False)
+    assert list(found) == ["conv1", "conv2", "conv3", "matmul4", "matmul5", "gemm6"]
+    for layer, x, y in zip(layers, outputs(model, layers), outputs(other, layers), strict=True):
+        one = found[layer.name]
+        np.testing.assert_allclose(one.shift, (y - x).mean(0), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(one.left, one.shift, rtol=1e-6)
+        assert one.sqnr_db == pytest.approx(10 * np.log10((x**2).sum() / ((x - y) ** 2).sum()), abs=0.01)
+        assert one.cosine == pytest.approx((x * y).sum() / np.sqrt((x**2).sum() * (y**2).sum()), abs=1e-4)
+
+
+def test_with_feedback_it_corrects_layer_after_layer_as_a_run_for_each_layer_would(model, quantized):
+    layers, _ = inventory(model)
+    expected = outputs(model, layers)
+    shifts = {}
+    for number, layer in enumerate(layers):  # the slow way
+        actual = outputs(quantized(shifts), layers)[number]
+        shifts[layer.name] = (expected[number] - actual).mean(0)
+    found = compare(model, quantized({}), len(SAMPLES), feed_back=True)
+    for name, one in found.items():
+        np.testing.assert_allclose(-one.shift, shifts[name], rtol=1e-2, atol=1e-3)
+        assert np.abs(one.left).max() < 1e-5
+
+
+@pytest.mark.parametrize("batch", [4, 32])
+def test_the_corrected_model_has_almost_no_shift_left(model, quantized, batch):
+    before = compare(model, quantized({}), batch, feed_back=True)
+    corrected = quantized({name: -one.shift for name, one in before.items()})
+    after = compare(model, corrected, 32, feed_back=False)
+    final = {name: (np.abs(compare(model, quantized({}), 32, feed_back=False)[name].shift).mean(),
+                    np.abs(after[name].shift).mean()) for name in ("conv1", "conv2", "conv3", "gemm6")}  # fmt: skip
+    for name, (uncorrected, left) in final.items():
+        assert left < (1e-3 if batch == 32 else 0.3) * uncorrected, name
+    floats, uncorrected, repaired = (
+        Session(ir.to_proto(m).SerializeToString(), fold_weights=True).run({"x": SAMPLES})[0]
+        for m in (model, quantized({}), corrected)
+    )
+    assert np.abs((repaired - floats).mean(0)).max() < 0.2 * np.abs((uncorrected - floats).mean(0)).max()
+
+
+def test_a_shift_reaches_the_output_whatever_form_the_bias_has(model):
+    random = np.random.default_rng(3)
+    for name in ("conv1", "conv2", "matmul4", "matmul5", "gemm6"):
+        copy = model.clone()
+        layer = next(one for one in inventory(copy)[0] if one.name == name)
+        channels = layer.weight.shape[layer.axis]
+        shift = random.normal(size=channels)
+        behind = {"conv1": "c1", "conv2": "c2", "matmul4": "a4", "matmul5": "m5", "gemm6": "y"}[name]
+        add_to_biases([layer], {name: shift})
+        old, new = (Session(with_outputs(m, [behind])).run({"x": SAMPLES}, [behind])[0] for m in (model, copy))
+        shaped = shift.reshape(1, -1, 1, 1) if old.ndim == 4 else shift
+        np.testing.assert_allclose(new, old + shaped, rtol=1e-4, atol=1e-3)
+
+
+def test_every_fourth_batch_is_held_out():
+    data = Dataset({"x": SAMPLES}, None, 30, 8)
+    fitting, held = data.split(4)
+    assert (fitting.used, held.used) == (24, 6)
+    np.testing.assert_array_equal(np.concatenate([b["x"] for b in held.batches()]), SAMPLES[24:30])
+    few = Dataset({"x": SAMPLES}, None, 9, 4)
+    assert few.split(4) == (few, few)
+
+
+def test_calibrated_bias_correction_needs_data():
+    spec = resolve({"preset": "int4-weights", "bias_correction": "calibrated"})
+    with pytest.raises(DataRequired) as caught:
+        require_data(spec, calibration=False, evaluation=False)
+    assert caught.value.errors[0].pointer == "/bias_correction"
+
+
+@pytest.mark.parametrize("preset", ["int4", "int4-weights", "codebook4", "ternary"])
+def test_auto_is_never_worse_than_minmax_and_the_report_says_why(tmp_path, examples, preset):
+    def run(name, spec):
+        out = tmp_path / name
+        out.mkdir()
+        inputs = Inputs(
+            examples / "digits.onnx", "m", {"preset": preset, **spec},
+            examples / "digits_calibration.npz", examples / "digits_evaluation.npz",
+        )  # fmt: skip
+        outcome = quantize_model(inputs, out, lambda *_: None)
+        return outcome.summary["output_sqnr_db"], json.loads((out / "report.json").read_text())
+
+    auto, report = run("auto", {})
+    minmax, _ = run("minmax", {"weights": {"clipping": "minmax"}, "bias_correction": "none"})
+    assert auto > minmax - 0.3  # decided on other samples than these
+    compared = report["compared"]["output_sqnr_db"]
+    assert compared[report["compared"]["kept"]] == max(compared.values())
+    assert len(compared) == 4
+    assert report["total_mean_shift"]["after"] > 0
+    layer = report["layers"][0]["output"]
+    assert layer["sqnr_db"] > 0
+    assert 0 < layer["cosine"] <= 1
