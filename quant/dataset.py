@@ -34,7 +34,8 @@ class Images:
 class Dataset:
     """Samples for every input of one model; `batch` is the model's own where it is fixed, else 8.
 
-    `part` are the numbers of the batches that are used, all of them where it is None.
+    `part` are the numbers of the batches that are used, all of them where it is None. With `whole_feeds` each sample
+    is all that the model takes in one run, its batch axis included.
     """
 
     inputs: Mapping[str, NDArray[np.generic] | Images]
@@ -42,6 +43,7 @@ class Dataset:
     samples: int
     batch: int
     part: tuple[int, ...] | None = None
+    whole_feeds: bool = False
 
     @property
     def used(self) -> int:
@@ -64,9 +66,12 @@ class Dataset:
     def batches(self) -> Iterator[dict[str, NDArray[np.generic]]]:
         for window in self._windows():
             yield {
-                name: source.batch(window) if isinstance(source, Images) else source[window]
+                name: source.batch(window) if isinstance(source, Images) else self._cut(source, window)
                 for name, source in self.inputs.items()
             }
+
+    def _cut(self, array: NDArray[np.generic], window: slice) -> NDArray[np.generic]:
+        return np.asarray(array[window.start]) if self.whole_feeds else array[window]
 
 
 def read_dataset(path: Path, model: ir.Model) -> Dataset:
@@ -80,7 +85,8 @@ def read_dataset(path: Path, model: ir.Model) -> Dataset:
     arrays = _read_arrays(path)
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     arrays = _name_single(arrays, inputs)
-    sources = {str(value.name): _source(value, arrays, inputs) for value in inputs}
+    whole_feeds = _are_whole_feeds(arrays, inputs)
+    sources = {str(value.name): _source(value, arrays, inputs, whole_feeds) for value in inputs}
     unknown = sorted(set(arrays) - set(sources) - set(_EXTRAS))
     if unknown:
         raise InputMismatch(f"array {unknown[0]!r} is no input of the model; its inputs are {_wanted(inputs)}")
@@ -90,11 +96,11 @@ def read_dataset(path: Path, model: ir.Model) -> Dataset:
     if len(set(counts.values())) != 1 or 0 in counts.values():
         raise InputMismatch(f"every array needs the same number of samples, at least one; found {counts}")
     samples = next(iter(counts.values()))
-    batch = _fixed_batch(inputs) or BATCH
+    batch = 1 if whole_feeds else _fixed_batch(inputs) or BATCH
     if samples < batch != BATCH:
         raise InputMismatch(f"the model takes batches of exactly {batch} samples; the dataset has {samples}")
     labels = arrays["labels"].astype(np.int64).reshape(samples) if "labels" in arrays else None
-    return Dataset(sources, labels, samples, batch)
+    return Dataset(sources, labels, samples, batch, whole_feeds=whole_feeds)
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -127,7 +133,7 @@ def _name_single(arrays: dict[str, NDArray[np.generic]], inputs: list[ir.Value])
 
 
 def _source(
-    value: ir.Value, arrays: Mapping[str, NDArray[np.generic]], inputs: list[ir.Value]
+    value: ir.Value, arrays: Mapping[str, NDArray[np.generic]], inputs: list[ir.Value], whole_feeds: bool
 ) -> NDArray[np.generic] | Images:
     name = str(value.name)
     if name not in arrays and "images" in arrays and len(inputs) == 1:
@@ -138,7 +144,10 @@ def _source(
     array = arrays[name]
     if value.dtype is not None and array.dtype != value.dtype.numpy():
         raise InputMismatch(f"array {name!r} is {array.dtype}; accepted: {value.dtype.numpy()}")
-    _check_shape(name, array.shape, value)
+    if whole_feeds:
+        _check_feed(name, array.shape, value)
+    else:
+        _check_shape(name, array.shape, value)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise NonFiniteData(f"array {name!r} holds {array[where]} at {list(where)}; accepted: finite values")
@@ -172,6 +181,23 @@ def _check_shape(name: str, shape: tuple[int, ...], value: ir.Value) -> None:
     )
     if not fits:
         raise InputMismatch(f"array {name!r} has shape {list(shape)}; accepted: {_shape(value)}")
+
+
+def _are_whole_feeds(arrays: Mapping[str, NDArray[np.generic]], inputs: list[ir.Value]) -> bool:
+    """Whether every array has one axis more than its input: models whose inputs do not all count samples first."""
+    return all(
+        str(value.name) in arrays and value.shape is not None and arrays[str(value.name)].ndim == len(value.shape) + 1
+        for value in inputs
+    )
+
+
+def _check_feed(name: str, shape: tuple[int, ...], value: ir.Value) -> None:
+    """The first axis counts feeds; the others are the input's own."""
+    assert value.shape is not None, "its rank was compared"
+    sizes = list(value.shape)
+    if any(isinstance(size, int) and size != given for size, given in zip(sizes, shape[1:], strict=True)):
+        wanted = ", ".join(["samples", *map(str, sizes)])
+        raise InputMismatch(f"array {name!r} has shape {list(shape)}; accepted: [{wanted}]")
 
 
 def _fixed_batch(inputs: list[ir.Value]) -> int | None:

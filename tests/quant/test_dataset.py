@@ -41,6 +41,21 @@ def test_a_model_of_fixed_batch_gets_whole_batches_only(tmp_path):
     assert (data.samples, data.used) == (20, 18)
 
 
+def test_arrays_of_one_more_axis_hold_whole_feeds(tmp_path):
+    stateful = model({"input": ("FLOAT", ["N", 6]), "state": ("FLOAT", [2, "N", 4]), "rate": ("INT64", [])})
+    arrays = {"input": np.ones((5, 1, 6), np.float32), "state": np.ones((5, 2, 1, 4), np.float32)}
+    data = read_dataset(stored(tmp_path, **arrays, rate=np.arange(5)), stateful)
+    feeds = list(data.batches())
+    assert [{name: array.shape for name, array in feed.items()} for feed in feeds] == [
+        {"input": (1, 6), "state": (2, 1, 4), "rate": ()}
+    ] * 5
+    assert [int(feed["rate"]) for feed in feeds] == list(range(5))
+    with pytest.raises(InputMismatch, match=r"'state' has shape \[5, 3, 1, 4\]; accepted: \[samples, 2, N, 4\]"):
+        read_dataset(
+            stored(tmp_path, **arrays | {"state": np.ones((5, 3, 1, 4), np.float32)}, rate=np.arange(5)), stateful
+        )
+
+
 def test_fewer_samples_than_a_fixed_batch_are_refused(tmp_path):
     with pytest.raises(InputMismatch, match="batches of exactly 3"):
         read_dataset(stored(tmp_path, input=images(2)), model({"input": ("FLOAT", [3, 3, 4, 4])}))

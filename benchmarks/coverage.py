@@ -1,0 +1,189 @@
+"""Every model in the data folder through the service at five presets; writes docs/coverage.md and JSON.
+
+    python benchmarks/coverage.py [--data ../shared/data] [--out docs/coverage.md] [--only NAME ...]
+
+Inputs are random but for models with images of their own; they calibrate (32 samples) and evaluate (16 others), so
+that the output SQNR says how far the quantized model is from the float one, not how good either is.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from client.api import Client
+from client.errors import ClientError
+from jobs.stack import Stack
+
+PRESETS = ("int8-weights", "int8", "int4-weights", "codebook4", "ternary")
+SAMPLES = {"calibration": 32, "evaluation": 16}
+IMAGES = {
+    "cifar": ("cifar10_calibration", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    "resnet8": ("cifar10_calibration", [0.0], [1 / 255]),
+    "vww": ("vww_test", [0.0], [1.0]),
+    "vit_mnist": ("mnist_train", [0.1307], [0.3081]),
+    "mnist_opset8": ("mnist_train", [0.0], [1 / 255]),
+}
+"""For models with images of their own: the file of the images, and what normalises them."""
+SIZES = {
+    "ppocrv3_det": {"height": 160, "width": 160}, "yunet_n_dynamic": {"height": 160, "width": 160},
+    "oww_melspectrogram": {"samples": 17920}, "stories260K": {"L": 32},
+    "silero_vad": {"sequence": 512}, "silero_vad_half": {"sequence": 512},
+}  # fmt: skip
+"""What dynamic axes are set to; the first axis of a plain input counts samples."""
+INTEGERS = {"bytes": 256, "ids": 512}
+"""How many tokens there are; `sr`, a sampling rate, is 16,000."""
+MODULES = {
+    "silero_vad": [
+        {"name": "x", "shape": ["N", 512], "dtype": "float32"}, {"name": "sr", "shape": [], "dtype": "int64"},
+    ],
+}  # fmt: skip
+
+
+@dataclass
+class Row:
+    """What one model came to at every preset."""
+
+    name: str
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--out", type=Path, default=Path("docs/coverage.md"))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--only", nargs="*", default=[])
+    given = parser.parse_args()
+    files = [path for folder in ("models", "coverage") for path in sorted((given.data / folder).iterdir())]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, Stack(Path(folder, "state")) as stack, Client(stack.url) as client:
+        for path in files:
+            if not given.only or path.stem in given.only:
+                rows.append(cover(client, path, given.data, Path(folder)))
+                print(line(rows[-1]), flush=True)
+    given.out.write_text(page(rows))
+    if given.json:
+        given.json.write_text(json.dumps({row.name: row.results for row in rows}, indent=1))
+
+
+def cover(client: Client, path: Path, data: Path, folder: Path) -> Row:
+    """One model at every preset; where no inputs can be made, without calibration and activations."""
+    row = Row(path.name)
+    try:
+        model = client.upload_model(path)["id"]
+        sets = {role: client.upload_dataset(file)["id"] for role, file in datasets(path, data, folder)}
+    except ClientError as error:
+        row.results = {key: {"refused": str(error)} for key in PRESETS}
+        return row
+    for preset in PRESETS:
+        spec: dict[str, Any] = {"preset": preset}
+        if path.suffix != ".onnx" and path.stem in MODULES:
+            spec["torchscript"] = {"inputs": MODULES[path.stem]}
+        if not sets and preset in ("int8", "codebook4", "ternary"):
+            spec["activations"] = None
+        job = client.wait(client.submit(model, spec, sets.get("calibration"), sets.get("evaluation"))["id"])
+        row.results[preset] = result(client, job)
+    return row
+
+
+def result(client: Client, job: dict[str, Any]) -> dict[str, Any]:
+    if job["status"] != "succeeded":
+        return {"refused": job["error"]["code"], "detail": job["error"]["detail"]}
+    report = client.report(job["id"])
+    summary = job["summary"]
+    return {
+        "layers": summary["quantized_layers"], "of": summary["layers"], "size_ratio": summary["size_ratio"],
+        "weight_sqnr_db": summary["weight_sqnr_db"], "output_sqnr_db": summary["output_sqnr_db"],
+        "top1_agreement": summary["top1_agreement"], "seconds": summary["seconds"], "warnings": report["warnings"],
+    }  # fmt: skip
+
+
+def datasets(path: Path, data: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """A calibration and an evaluation file of different samples, where the inputs are known."""
+    images = next((value for part, value in IMAGES.items() if part in path.stem), None)
+    start = 0
+    for role, count in SAMPLES.items():
+        window, start = slice(start, start + count), start + count
+        if images is not None:
+            with np.load(data / "datasets" / f"{images[0]}.npz") as stored:
+                arrays = {"images": stored["images"][window], "mean": np.array(images[1]), "std": np.array(images[2])}
+        else:
+            arrays = random_inputs(path, count, seed=window.start)
+        if arrays:
+            np.savez(folder / f"{role}.npz", **arrays)
+            yield role, folder / f"{role}.npz"
+
+
+def random_inputs(path: Path, count: int, seed: int) -> dict[str, NDArray[np.generic]]:
+    """Arrays for every input of an ONNX model; whole feeds where an input does not count samples first."""
+    if path.suffix != ".onnx":
+        return {}
+    graph = onnx.load(path).graph
+    known = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in known]
+    shapes = {value.name: _shape(path.stem, value) for value in inputs}
+    feeds = any(not shape or shape[0] != 1 for shape in shapes.values())
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for value in inputs:
+        shape = (count, *shapes[value.name]) if feeds else (count, *shapes[value.name][1:])
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+        if value.name == "sr":
+            arrays[value.name] = np.full(shape, 16000, dtype)
+        elif np.issubdtype(dtype, np.integer):
+            arrays[value.name] = rng.integers(0, INTEGERS.get(value.name, 2), shape).astype(dtype)
+        else:
+            arrays[value.name] = (rng.normal(size=shape) * 0.5).astype(dtype)
+    return arrays
+
+
+def _shape(stem: str, value: onnx.ValueInfoProto) -> tuple[int, ...]:
+    """The input's shape for one sample; unnamed dynamic axes of two- and four-axis inputs are what SIZES calls them."""
+    dims = value.type.tensor_type.shape.dim
+    names = {2: ("", "sequence"), 4: ("", "", "height", "width")}.get(len(dims), ("",) * len(dims))
+    sizes = SIZES.get(stem, {})
+    return tuple(
+        dim.dim_value if dim.dim_value > 0 else sizes.get(dim.dim_param, sizes.get(name, 1))
+        for dim, name in zip(dims, names, strict=True)
+    )
+
+
+def line(row: Row) -> str:
+    """One row of the table."""
+    cells = []
+    for preset in PRESETS:
+        told = row.results[preset]
+        if "refused" in told:
+            cells.append(f"refused: `{told['refused']}`")
+            continue
+        sqnr = "" if told["output_sqnr_db"] is None else f", {told['output_sqnr_db']:.1f} dB"
+        warned = " (!)" if told["warnings"] else ""
+        cells.append(f"{told['layers']}/{told['of']}, {told['size_ratio']:.2f}{sqnr}{warned}")
+    return f"| {row.name} | {' | '.join(cells)} |"
+
+
+def page(rows: list[Row]) -> str:
+    head = (
+        "# Coverage\n\n"
+        "Real models through the service, made by `python benchmarks/coverage.py`. A cell holds the layers quantized, of\n"
+        "those that hold weights, the size of the file relative to the uploaded one, and the output SQNR on samples that\n"
+        "did not calibrate (random ones for models without images of their own). `(!)`: the report has a warning.\n\n"
+    )
+    table = [f"| model | {' | '.join(PRESETS)} |", f"| --- |{' --- |' * len(PRESETS)}", *map(line, rows)]
+    details = sorted({
+        f"- {row.name}: `{told['refused']}`: {told['detail']}"
+        for row in rows for told in row.results.values() if "detail" in told
+    })  # fmt: skip
+    return head + "\n".join(table) + "\n" + ("\n## Refused\n\n" + "\n".join(details) + "\n" if details else "")
+
+
+if __name__ == "__main__":
+    main()
