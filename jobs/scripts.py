@@ -90,7 +90,7 @@ if not status then return false end
 if status == 'queued' or status == 'running' then return status end
 local results, work = 'qd:tenant:' .. field(job, 'tenant') .. ':results', field(job, 'work') or ''
 if redis.call('HGET', results, work) == document.id then redis.call('HDEL', results, work) end
-redis.call('HINCRBY', '$usage_bytes', field(job, 'api_key') or '', -document.bytes)
+redis.call('HINCRBY', '$usage_bytes', field(job, 'api_key') or '', 0 - document.bytes)  -- Redis 7 takes no -0
 redis.call('ZREM', document.index, document.id)
 redis.call('ZREM', index(job, 'status:' .. status), document.id)
 for _, tag in ipairs(document.tags) do redis.call('ZREM', index(job, 'tag:' .. tag), document.id) end
@@ -141,7 +141,7 @@ redis.call('DEL', upload)
 redis.call('HDEL', digests, document.sha256)
 redis.call('ZREM', ids, document.id)
 redis.call('ZREM', '$used', upload)
-redis.call('HINCRBY', '$usage_bytes', document.api_key, -document.size)
+redis.call('HINCRBY', '$usage_bytes', document.api_key, 0 - document.size)
 return false
 """
 

@@ -89,7 +89,7 @@ class Swift:
     """`with Swift(folder) as swift:` has an empty bucket at `swift.url`, reached with `swift.environment`."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._processes = folder, []
+        self._folder, self._names, self._processes = folder, [], []
         self.endpoint = f"http://127.0.0.1:{_free_port()}"
         self.url = f"s3://{BUCKET}/prefix"
         self.environment = {
@@ -105,8 +105,9 @@ class Swift:
         rings = [part for kind, port in ports.items() for part in (self._folder / f"{kind}.ring.gz", port)]
         subprocess.run([sys.executable, "-W", "ignore", "-c", _RING, *rings], check=True)
         for kind, port in ports.items():
-            self._start(f"{kind}-server", _STORAGE.format(port=port, kind=kind, **settings))
-        self._start("proxy-server", _PROXY.format(port=self.endpoint.rsplit(":")[-1], **settings))
+            self._configure(f"{kind}-server", _STORAGE.format(port=port, kind=kind, **settings))
+        self._configure("proxy-server", _PROXY.format(port=self.endpoint.rsplit(":")[-1], **settings))
+        self.start()
         try:
             self._make_bucket()
         except BaseException:
@@ -115,16 +116,25 @@ class Swift:
         return self
 
     def __exit__(self, *_):
-        for process in self._processes:
+        self.stop()
+
+    def start(self):
+        for name in self._names:
+            path = self._folder / f"{name}.conf"
+            with (self._folder / f"{name}.log").open("ab") as log:
+                command = [sys.executable, "-c", _RUN, path, self._folder / "swift.conf", name]
+                self._processes.append(subprocess.Popen(command, stdout=log, stderr=log))
+
+    def stop(self):
+        """All of it at once, as when the machine that it is on goes away; the data stays."""
+        while self._processes:
+            process = self._processes.pop()
             process.kill()
             process.wait()
 
-    def _start(self, name, text):
-        path = self._folder / f"{name}.conf"
-        path.write_text(text)
-        with (self._folder / f"{name}.log").open("wb") as log:
-            command = [sys.executable, "-c", _RUN, path, self._folder / "swift.conf", name]
-            self._processes.append(subprocess.Popen(command, stdout=log, stderr=log))
+    def _configure(self, name, text):
+        (self._folder / f"{name}.conf").write_text(text)
+        self._names.append(name)
 
     def _make_bucket(self):
         """obstore has no such call: a PUT of the bucket's own address, signed by it."""

@@ -20,7 +20,8 @@ def check_external(tensor: onnx.TensorProto, folder: Path | None) -> None:
     """
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location, what = entries.get("location", ""), f"weight {tensor.name!r}"
-    if not location or set(entries) - _KEYS or len(entries) != len(tensor.external_data):
+    damaged = any(isinstance(part, bytes) for pair in entries.items() for part in pair)  # what is not UTF-8
+    if damaged or not location or set(entries) - _KEYS or len(entries) != len(tensor.external_data):
         raise UnreadableModel(f"{what} has a reference to external data that names no file, or has unknown keys")
     path = PurePosixPath(location)
     if path.is_absolute() or ".." in path.parts or any(sign in location for sign in "\\\0:"):

