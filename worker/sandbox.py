@@ -9,6 +9,7 @@ the PARTS is missing.
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
 import resource
@@ -27,6 +28,7 @@ except RuntimeError:  # the system has no libseccomp
 
 ENVIRONMENT = "QUANTD_SANDBOX"
 THREADS, FILES = 1024, 512
+"""How many a job may have; threads beside those that its user has already."""
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_THREAD = 0x08000000, 0x10000000, 0x40000000, 0x00010000
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -74,6 +76,7 @@ def main() -> None:
 def enter(folder: Path, memory: int, cpu: int, file_size: int) -> list[str]:
     """Give all of it up, for good; what was reached, by name."""
     libc = ctypes.CDLL(None, use_errno=True)
+    threads = _threads_of_user() + THREADS
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     reached = ["no_new_privileges", *_leave_network(libc), *_restrict_files(folder)]
@@ -83,12 +86,23 @@ def enter(folder: Path, memory: int, cpu: int, file_size: int) -> list[str]:
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, cpu),
         (resource.RLIMIT_FSIZE, file_size),
-        (resource.RLIMIT_NPROC, THREADS),
+        (resource.RLIMIT_NPROC, threads),
         (resource.RLIMIT_NOFILE, FILES),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
     return [*reached, "resource_limits"]
+
+
+def _threads_of_user() -> int:
+    """How many there are: RLIMIT_NPROC counts them all, outside of a user namespace of its own."""
+    count = 0
+    for process in os.scandir("/proc"):
+        if process.name.isdigit():
+            with contextlib.suppress(OSError):  # it has ended
+                if process.stat().st_uid == os.getuid():
+                    count += len(os.listdir(f"/proc/{process.name}/task"))
+    return count
 
 
 def _leave_network(libc: ctypes.CDLL) -> list[str]:
