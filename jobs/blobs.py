@@ -73,7 +73,7 @@ class Blobs:
             QuantdError: what `check` raises, as soon as the first bytes are there.
         """
         stream = _Counted(chunks, check, limit, sha256)
-        await obstore.put_async(self._store, key, aiter(stream), chunk_size=8 * CHUNK)
+        await obstore.put_async(self._store, key, aiter(stream), chunk_size=8 * CHUNK, max_concurrency=2)
         return Stored(stream.digest.hexdigest(), stream.size, stream.head)
 
     def put(self, key: str, data: bytes) -> None:
