@@ -5,7 +5,7 @@ import io
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from jobs.errors import DigestMismatch, NotFound, TooLarge
 
 CHUNK = 1 << 20
 HEAD = 512
+SIGNED_FOR = timedelta(minutes=15)
 
 Check = Callable[[bytes], object]
 """Raises where a stream's first `HEAD` bytes (fewer only if there are no more) are not of what is wanted."""
@@ -43,15 +44,19 @@ class Entry:
 class Blobs:
     """One object store, by URL: `file:///folder` or `s3://bucket/prefix` (credentials from the environment)."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, download_endpoint: str | None = None) -> None:
+        """`download_endpoint` is the address by which callers reach an S3 store; without one, they do not."""
         parts = urlsplit(url)
         self._store: Any
+        self._signer: Any = None
         self._root: Path | None = None
         if parts.scheme == "file":
             self._root = Path(url2pathname(parts.path))
             self._store = LocalStore(self._root, mkdir=True)
-        else:
-            self._store = from_url(url)
+            return
+        self._store = from_url(url)
+        if download_endpoint is not None:
+            self._signer = from_url(url, endpoint=download_endpoint)
 
     def ping(self) -> None:
         """Raises what the store raises where it is away."""
@@ -123,6 +128,13 @@ class Blobs:
         result = await obstore.get_async(self._store, key, options={"range": (start, stop)})
         async for chunk in result.stream(min_chunk_size=CHUNK):
             yield bytes(chunk)
+
+    def signed_url(self, key: str) -> str | None:
+        """Where anybody may GET this one blob for some minutes; None where the store cannot be reached by callers.
+
+        Whoever has the URL has the blob: it belongs in an answer to its owner, and in no log.
+        """
+        return str(obstore.sign(self._signer, "GET", key, SIGNED_FOR)) if self._signer is not None else None
 
     def open(self, key: str) -> io.BufferedReader:
         """A seekable binary file over a blob, read in parts."""

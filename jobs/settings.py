@@ -19,6 +19,11 @@ class Settings(BaseSettings):
     state_dir: Path = Path(".quantd")
     redis_url: str = "redis://127.0.0.1:6379/0"
     store_url: str = Field(default_factory=_store_in)
+    download_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        description="the S3 store's address as callers reach it: models are then downloaded from there, by signed URLs",
+    )
     auth: Literal["off", "required"] = "off"
     max_model_bytes: int = Field(default=4 * 2**30, gt=0)
     max_dataset_bytes: int = Field(default=4 * 2**30, gt=0)

@@ -24,9 +24,12 @@ _SAFE = {
     "X-Content-Type-Options": "nosniff",
 }
 """A report names what an unknown model holds: no script runs in it, whatever name it is fetched by."""
+OPAQUE = "application/octet-stream"
+"""What may be sent from the store's own address: nothing that a browser would show."""
 BYTES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"application/octet-stream": {}}, "description": "The bytes."},
     206: {"content": {"application/octet-stream": {}}, "description": "The part that Range names."},
+    307: {"description": "The bytes are at `Location`, in the object store itself, for some minutes."},
     304: {"description": "If-None-Match names what is there."},
 }
 
@@ -100,6 +103,9 @@ def _bytes(context: Context, artifact: Artifact, wanted: Conditions) -> Response
     known = wanted.if_none_match or ""
     if known.strip() == "*" or etag in known:
         return Response(status_code=304, headers=headers)
+    signed = context.blobs.signed_url(artifact.key) if artifact.media_type == OPAQUE else None
+    if signed is not None:
+        return Response(status_code=307, headers=headers | {"Location": signed, "Cache-Control": "no-store"})
     range_ = wanted.range if wanted.if_range in (None, etag) else None
     window = _window(range_, artifact.size)
     start, stop = window or (0, artifact.size)

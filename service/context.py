@@ -58,7 +58,7 @@ class Context:
 
 
 def make_context(settings: Settings) -> Context:
-    blobs = Blobs(settings.store_url)
+    blobs = Blobs(settings.store_url, settings.download_endpoint)
     return Context(
         settings,
         Records(settings.redis_url),

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from jobs.stack import Stack
+from tests.swift import Swift
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
@@ -24,6 +25,13 @@ def data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real models and data at {folder}; set QUANTD_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory):
+    """A real S3 server."""
+    with Swift(tmp_path_factory.mktemp("swift")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

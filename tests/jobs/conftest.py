@@ -26,8 +26,26 @@ def records(valkey):
 
 
 @pytest.fixture
-def blobs(tmp_path):
-    return Blobs((tmp_path / "store").as_uri())
+def blobs_of(monkeypatch):
+    """An empty store of a running Swift."""
+
+    def connect(swift):
+        for name, value in swift.environment.items():
+            monkeypatch.setenv(name, value)
+        blobs = Blobs(swift.url)
+        for key in blobs.keys(""):
+            blobs.delete(key)
+        return blobs
+
+    return connect
+
+
+@pytest.fixture(params=["local", "s3"])
+def blobs(request, tmp_path):
+    """An empty object store: every test runs over a local folder and over a real S3 server."""
+    if request.param == "local":
+        return Blobs((tmp_path / "store").as_uri())
+    return request.getfixturevalue("blobs_of")(request.getfixturevalue("swift"))
 
 
 @pytest.fixture

@@ -6,9 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from jobs.blobs import Blobs
 from jobs.errors import NotFound
 from jobs.names import upload_key
 from jobs.retention import ABANDONED_S, collect
+
+
+@pytest.fixture
+def blobs(tmp_path):
+    """A local folder: its files can be made old."""
+    return Blobs((tmp_path / "store").as_uri())
 
 
 def days_ago(days):

@@ -1,0 +1,73 @@
+"""The whole way over a real S3 server: models are downloaded from it by signed URLs, and records come back from it."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from jobs.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def stack(swift, tmp_path_factory):
+    settings = {
+        **swift.environment,
+        "QUANTD_STORE_URL": f"s3://bucket/{os.getpid()}",
+        "QUANTD_DOWNLOAD_ENDPOINT": swift.endpoint,
+    }
+    with Stack(tmp_path_factory.mktemp("s3"), settings=settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(stack):
+    with httpx.Client(base_url=stack.url, timeout=90) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def job(http, examples):
+    with (examples / "digits.onnx").open("rb") as model, (examples / "digits_calibration.npz").open("rb") as data:
+        files = {"model": ("digits.onnx", model), "calibration": data}
+        done = http.post("/v1/quantize", files=files, data={"preset": "int8"}, headers={"Prefer": "wait=60"}).json()
+    assert done["status"] == "succeeded", done
+    return done
+
+
+def test_a_model_is_downloaded_from_the_store_itself(http, job, swift):
+    (listed,) = [item for item in http.get(job["links"]["artifacts"]).json()["items"] if item["name"] == "model.onnx"]
+    sent = http.get(listed["url"])
+    assert sent.status_code == 307
+    assert sent.headers["location"].startswith(swift.endpoint)
+    assert sent.headers["cache-control"] == "no-store"
+    assert sent.headers["etag"] == f'"{listed["sha256"]}"'
+    data = httpx.get(sent.headers["location"]).content
+    assert hashlib.sha256(data).hexdigest() == listed["sha256"]
+    assert http.get(listed["url"], headers={"If-None-Match": sent.headers["etag"]}).status_code == 304
+
+
+def test_a_page_is_never_shown_from_the_stores_address(http, job):
+    page = http.get(job["links"]["report_html"])
+    assert page.status_code == 200
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_the_command_follows_to_the_store_and_checks_what_comes(stack, job, examples, tmp_path):
+    command = [sys.executable, "-m", "client", "quantize", examples / "digits.onnx", "--preset", "int8",
+               "--calibration", examples / "digits_calibration.npz", "-o", tmp_path / "o.onnx", "--json"]  # fmt: skip
+    done = subprocess.run(command, env={**os.environ, "QUANTD_URL": stack.url}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["cached"]
+    assert (tmp_path / "o.onnx").stat().st_size > 10_000
+
+
+def test_a_signed_url_is_in_no_log(stack, http, job):
+    location = http.get(f"{job['links']['artifacts']}/model.onnx").headers["location"]
+    signature = httpx.URL(location).params["X-Amz-Signature"]
+    assert len(signature) == 64
+    for path in stack.folder.glob("*.log"):
+        assert signature not in path.read_text()
