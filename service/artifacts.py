@@ -26,12 +26,23 @@ _SAFE = {
 """A report names what an unknown model holds: no script runs in it, whatever name it is fetched by."""
 OPAQUE = "application/octet-stream"
 """What may be sent from the store's own address: nothing that a browser would show."""
-BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {}}, "description": "The bytes."},
-    206: {"content": {"application/octet-stream": {}}, "description": "The part that Range names."},
-    307: {"description": "The bytes are at `Location`, in the object store itself, for some minutes."},
-    304: {"description": "If-None-Match names what is there."},
+_PAGE = "text/html"
+
+
+def _bytes_of(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """What a download is documented to answer."""
+    content: dict[str, Any] = {media_type: {} for media_type in media_types}
+    return {
+        200: {"content": content, "description": "The bytes."},
+        206: {"content": content, "description": "The part that Range names."},
+        304: {"description": "If-None-Match names what is there."},
+    }
+
+
+SENT_ON: dict[int | str, dict[str, Any]] = {
+    307: {"description": "The bytes are at `Location`, in the object store itself, for some minutes."}
 }
+ANY_ARTIFACT = _bytes_of(OPAQUE, "application/json", "application/xml", _PAGE) | SENT_ON
 
 
 @dataclass(frozen=True)
@@ -66,13 +77,13 @@ def list_artifacts(job: FoundJob) -> ArtifactPage:
     )
 
 
-@router.get("/artifacts/{name}", response_class=StreamingResponse, responses=BYTES)
+@router.get("/artifacts/{name}", response_class=StreamingResponse, responses=ANY_ARTIFACT)
 def get_artifact(name: str, job: FoundJob, context: Ctx, wanted: Wanted) -> Response:
     """The bytes of one artifact; its ETag is its sha-256."""
     return _bytes(context, _artifact(job, name), wanted)
 
 
-@router.get("/report.html", response_class=StreamingResponse, responses=BYTES)
+@router.get("/report.html", response_class=StreamingResponse, responses=_bytes_of(_PAGE))
 def get_report_page(job: FoundJob, context: Ctx, wanted: Wanted) -> Response:
     """The report as one self-contained page."""
     return _bytes(context, _artifact(job, "report.html"), wanted)

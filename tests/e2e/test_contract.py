@@ -1,0 +1,49 @@
+"""Whatever the published document allows to be asked is answered as it says, and never with a 5xx."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from jobs.stack import Stack
+
+CHECKS = (
+    "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
+    "response_schema_conformance"
+)
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory, examples):
+    """A service with a job that has ended, and what it was made of."""
+    with Stack(tmp_path_factory.mktemp("contract")) as stack, httpx.Client(base_url=stack.url, timeout=70) as http:
+        model = http.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()
+        dataset = http.post("/v1/datasets", content=(examples / "digits_calibration.npz").read_bytes()).json()
+        body = {"model": model["id"], "calibration": dataset["id"]}
+        job = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"}).json()
+        assert job["status"] == "succeeded"
+        yield stack, {"model_id": model["id"], "dataset_id": dataset["id"], "job_id": job["id"], "name": "report.json"}
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["any ids", "known ids"])
+def test_the_document_holds(there, tmp_path, known):
+    stack, ids = there
+    config = tmp_path / "schemathesis.toml"
+    parameters = "".join(f'"path.{name}" = "{value}"\n' for name, value in ids.items())
+    config.write_text(f"[parameters]\n{parameters}" if known else "")
+    done = subprocess.run(
+        [
+            Path(sys.executable).parent / "schemathesis", "--config-file", config,
+            "run", f"{stack.url}/openapi.json", "--exclude-path-regex", "/events$", "--max-examples", "10",
+            "--checks", CHECKS, "--phases", "coverage,fuzzing", "--seed", "1", "--no-color", "--request-timeout", "30",
+            *(["--exclude-method", "DELETE"] if known else []),
+        ],
+        capture_output=True, text=True, cwd=tmp_path, timeout=300,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.e2e.schemathesis_hooks",
+             "PYTHONPATH": str(Path(__file__).parent.parent.parent)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout
