@@ -100,7 +100,8 @@ class Cluster:
         return self.http.post(f"/v1/{kind}s", content=path.read_bytes()).json()["id"]
 
     def submit(self, **body) -> dict:
-        response = self.http.post("/v1/jobs", json=body)
+        """Submit a job that is run, even though its like was run before."""
+        response = self.http.post("/v1/jobs", json=body, headers={"Cache-Control": "no-cache"})
         assert response.status_code == 202, response.text
         return response.json()
 

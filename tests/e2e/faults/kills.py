@@ -61,7 +61,8 @@ def _insist(cluster: Cluster, body: dict, key: str) -> dict:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
-            response = cluster.http.post("/v1/jobs", json=body, headers={"Idempotency-Key": key}, timeout=5)
+            headers = {"Idempotency-Key": key, "Cache-Control": "no-cache"}
+            response = cluster.http.post("/v1/jobs", json=body, headers=headers, timeout=5)
         except httpx.TransportError:
             time.sleep(0.1)
             continue
