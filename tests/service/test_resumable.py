@@ -71,10 +71,9 @@ def test_what_came_before_the_connection_broke_is_kept(stack, http, data):
     url = begin(http, len(data)).headers["location"]
     address = httpx.URL(stack.url)
     with socket.create_connection((address.host, address.port)) as connection:
-        head = "".join(f"{name}: {value}\r\n" for name, value in PATCH.items())
-        connection.sendall(
-            f"PATCH {url} HTTP/1.1\r\nHost: x\r\n{head}Upload-Offset: 0\r\nContent-Length: {len(data)}\r\n\r\n".encode()
-        )
+        headers = {"Host": "localhost", **PATCH, "Upload-Offset": "0", "Content-Length": str(len(data))}
+        lines = [f"PATCH {url} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        connection.sendall("\r\n".join(lines).encode())
         connection.sendall(data[:70_000])
         time.sleep(0.5)
     deadline = time.monotonic() + 10
