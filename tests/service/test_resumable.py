@@ -169,6 +169,20 @@ def test_the_protocol_is_announced(http):
     assert int(told["tus-max-size"]) > 2**30
 
 
+def test_an_upload_begun_again_with_its_key_is_the_same(http):
+    key = {"Idempotency-Key": secrets.token_hex(8)}
+    headers = {**TUS, **key, "Upload-Metadata": metadata(kind="model")}
+    first, again = (http.post("/v1/uploads", headers={**headers, "Upload-Length": "9"}) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.headers["location"] == again.headers["location"]
+    other = http.post("/v1/uploads", headers={**headers, "Upload-Length": "8"})
+    assert (other.status_code, other.json()["code"]) == (422, "request.idempotency_mismatch")
+    http.delete(first.headers["location"], headers=TUS)
+    fresh = http.post("/v1/uploads", headers={**headers, "Upload-Length": "8"})
+    assert fresh.headers["location"] != first.headers["location"]
+    http.delete(fresh.headers["location"], headers=TUS)
+
+
 def test_only_so_many_are_in_progress_at_a_time(http):
     begun = []
     with contextlib.ExitStack() as undo:
