@@ -8,6 +8,7 @@ QuantdError
 └── ServiceError
     ├── Unauthenticated       auth.required
     ├── Forbidden             auth.scope
+    ├── Misdirected           auth.misdirected
     ├── RateLimited           rate.limited
     ├── TooManyJobs           quota.open_jobs
     ├── TooManyUploads        quota.open_uploads
@@ -54,6 +55,11 @@ class Unauthenticated(ServiceError):
 class Forbidden(ServiceError):
     code = "auth.scope"
     title = "The API key may not do this"
+
+
+class Misdirected(ServiceError):
+    code = "auth.misdirected"
+    title = "The request came by another name or from another page"
 
 
 class RateLimited(ServiceError):

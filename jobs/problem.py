@@ -10,6 +10,7 @@ STATUS: Mapping[str, int] = {
     "request.digest_mismatch": 400,
     "auth.required": 401,
     "auth.scope": 403,
+    "auth.misdirected": 421,
     "rate.limited": 429,
     "quota.open_jobs": 429,
     "quota.open_uploads": 429,

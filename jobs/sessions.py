@@ -4,15 +4,16 @@ A session is a Redis hash that expires; its offset moves by compare-and-set, so 
 one is refused and its part thrown away.
 """
 
+import hashlib
 import json
 import time
 from typing import cast
 
 import redis
 
-from jobs.errors import Conflict, NotFound, TooManyUploads
+from jobs.errors import Conflict, IdempotencyMismatch, NotFound, TooManyUploads
 from jobs.job import Model
-from jobs.names import Kind
+from jobs.names import Kind, idempotency_key
 
 KEPT_S = 24 * 3600
 """A session without news for so long is forgotten; its parts are removed by `jobs.retention`."""
@@ -63,12 +64,16 @@ class Sessions:
         self._redis = redis.Redis.from_url(url, decode_responses=True, socket_timeout=10, socket_connect_timeout=2)
         self._advance = self._redis.register_script(_ADVANCE)
 
-    def begin(self, session: Session) -> None:
-        """Store a new session.
+    def begin(self, session: Session, idempotency: str = "") -> str:
+        """Store a new session; its id, or that of the one which the same idempotency key began before.
 
         Raises:
+            IdempotencyMismatch: the key was used for something else.
             TooManyUploads: the tenant has as many open as it may.
         """
+        earlier = self._earlier(session, idempotency) if idempotency else None
+        if earlier is not None:
+            return earlier
         now, tenant = time.time(), _tenant(session.tenant)
         self._redis.zremrangebyscore(tenant, "-inf", now)
         if self._redis.zcard(tenant) >= OPEN_AT_A_TIME:
@@ -79,6 +84,23 @@ class Sessions:
         pipeline.expire(_session(session.id), KEPT_S)
         pipeline.zadd(tenant, {session.id: now + KEPT_S})
         pipeline.execute()
+        return session.id
+
+    def _earlier(self, session: Session, idempotency: str) -> str | None:
+        """The id that the key stands for; None where it stands for this session from now on."""
+        name = idempotency_key(session.tenant, idempotency)
+        asked = session.model_dump_json(exclude={"id", "offset", "result", "expires"})
+        fingerprint = hashlib.sha256(asked.encode()).hexdigest()
+        value = f"{fingerprint} {_session(session.id)}"
+        if self._redis.set(name, value, nx=True, ex=KEPT_S):
+            return None
+        known, _, key = cast(str, self._redis.get(name) or value).partition(" ")
+        if self._redis.exists(key) and known != fingerprint:
+            raise IdempotencyMismatch(f"idempotency key {idempotency!r} was used for another body; use a new key")
+        if self._redis.exists(key):
+            return key.split(":")[-1]
+        self._redis.set(name, value, ex=KEPT_S)
+        return None
 
     def get(self, session_id: str, tenant: str) -> Session:
         """The session as it is.

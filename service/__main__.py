@@ -1,7 +1,6 @@
 """`python -m service`: serve the gateway."""
 
 import argparse
-import ipaddress
 import sys
 
 import uvicorn
@@ -10,6 +9,7 @@ from jobs.logs import configure_logs
 from jobs.settings import Settings
 from jobs.tracing import configure_traces
 from service.app import create_app
+from service.guard import is_loopback
 
 
 def main() -> int:
@@ -32,21 +32,12 @@ def main() -> int:
 
 def _refusal(settings: Settings, host: str) -> str | None:
     """Why the gateway must not start like this; None where it may."""
-    if settings.auth == "required" or _loopback(host):
+    if settings.auth == "required" or is_loopback(host):
         return None
     return (
         f"QUANTD_AUTH=off is refused on {host}: anybody could use it; accepted: a loopback address, or "
         "QUANTD_AUTH=required and keys from `quantd keys create`"
     )
-
-
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from service.problems import respond
 
 DOCUMENT_BYTES = 1 << 20
 """The largest JSON body, and what a form may have around its files."""
+METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked for every few seconds by machines: counted, and not told of in the log."""
 _REQUEST_ID = re.compile(r"^[\w.:-]{1,128}$")
@@ -84,6 +85,7 @@ class _Seen:
     def tell(self) -> None:
         """To the metrics and the log; FastAPI itself tells the trace."""
         method, seconds = self.scope["method"], time.monotonic() - self.began
+        method = method if method in METHODS else "other"  # anybody can make names up, and each would be a series
         route = getattr(self.scope.get("route"), "path", "none")
         REQUESTS.labels(method, route, self.status).inc()
         SECONDS.labels(method, route).observe(seconds)

@@ -1,8 +1,10 @@
 """Who may come in, and how often: an API key, checked before anything of a request's body is read."""
 
+import ipaddress
 import math
 import time
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import redis
 from limits import RateLimitItemPerMinute
@@ -10,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobs.errors import Forbidden, RateLimited, Unauthenticated
+from jobs.errors import Forbidden, Misdirected, RateLimited, Unauthenticated
 from jobs.keys import Allowance, Key
 from jobs.keys import Scope as KeyScope
 from jobs.problem import problem_of
@@ -63,8 +65,10 @@ def _admit(context: Context, scope: Scope) -> Caller | None:
     Raises:
         Unauthenticated: there is no key, or none that is valid.
         Forbidden: the key has not the scope that the method needs.
+        Misdirected: without keys, a page from elsewhere asks through the browser of whoever sits here.
     """
     if context.settings.auth == "off":
+        _check_page(Headers(scope=scope))
         return NOBODY
     if scope["path"] in PUBLIC:
         return None
@@ -76,6 +80,33 @@ def _admit(context: Context, scope: Scope) -> Caller | None:
     if needed not in key.scopes:
         raise Forbidden(f"{scope['method']} needs the scope {needed!r}; the key {key.id} has {', '.join(key.scopes)}")
     return Caller(key.tenant, key.id, _allowance(key, context.settings))
+
+
+def _check_page(headers: Headers) -> None:
+    """Refuse what a browser was made to send: by a name that leads here (DNS rebinding), or across origins."""
+    host, origin = headers.get("host", ""), headers.get("origin")
+    if not is_loopback(_hostname(host)):
+        raise Misdirected(
+            f"without API keys the service answers to loopback names alone, not to {host!r}; use localhost"
+        )
+    if origin is not None and origin.partition("://")[2] != host:
+        raise Misdirected(f"without API keys no other page may ask, and {origin!r} is one; set QUANTD_AUTH=required")
+
+
+def _hostname(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _allowance(key: Key, settings: Settings) -> Allowance:

@@ -25,7 +25,7 @@ from quant.errors import QuantdError
 from service.context import Context, Ctx
 from service.problems import RESPONSES
 from service.room import check_room
-from service.uploads import clean_name, store_upload
+from service.uploads import IdempotencyKey, clean_name, store_upload
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,expiration,termination"
@@ -76,7 +76,9 @@ def tus_options(response: Response, context: Ctx) -> None:
 
 
 @router.post("", status_code=201, dependencies=Tus)
-def begin_upload(response: Response, context: Ctx, length: Length, metadata: Metadata) -> None:
+def begin_upload(
+    response: Response, context: Ctx, length: Length, metadata: Metadata, idempotency_key: IdempotencyKey = None
+) -> None:
     """Begin an upload; send its bytes by PATCH to where `Location` says."""
     said = _metadata(metadata)
     kind = KINDS.get(said.get("kind", ""))
@@ -92,8 +94,8 @@ def begin_upload(response: Response, context: Ctx, length: Length, metadata: Met
         id=new_id("upload"), tenant=context.tenant, kind=kind, length=length,
         filename=clean_name(said.get("filename")), sha256=said.get("sha256") or None,
     )  # fmt: skip
-    context.sessions.begin(session)
-    response.headers.update({**_state(context.sessions.get(session.id, context.tenant)), "Location": _here(session)})
+    begun = context.sessions.get(context.sessions.begin(session, idempotency_key or ""), context.tenant)
+    response.headers.update({**_state(begun), "Location": f"/v1/uploads/{begun.id}"})
 
 
 @router.head("/{upload_id}", dependencies=Tus)
@@ -209,7 +211,3 @@ def _limit(context: Context, kind: Kind) -> int:
 
 def _most(context: Context) -> int:
     return max(_limit(context, kind) for kind in KINDS.values())
-
-
-def _here(session: Session) -> str:
-    return f"/v1/uploads/{session.id}"

@@ -143,7 +143,7 @@ def test_events_tell_the_whole_way_and_resume_behind_the_last_one(http, job):
     ]
     stages = [json.loads(e["data"])["stage"] for e in events if e["event"] == "progress"]
     assert list(dict.fromkeys(stages)) == [
-        "loading", "normalising", "fitting", "calibrating", "exporting", "evaluating", "storing",
+        "loading", "normalising", "calibrating", "fitting", "correcting", "exporting", "evaluating", "storing",
     ]  # fmt: skip
     resumed = http.get(job["links"]["events"], headers={"Last-Event-ID": events[-2]["id"]}).text
     assert resumed.count("event: ") == 1

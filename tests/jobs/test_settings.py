@@ -1,5 +1,8 @@
 """Settings come from the environment, and what is impossible is refused at the start."""
 
+import re
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -20,3 +23,15 @@ def test_what_is_impossible_is_refused(monkeypatch, name, value):
     monkeypatch.setenv(f"QUANTD_{name}", value)
     with pytest.raises(ValidationError):
         Settings()
+
+
+def test_every_setting_is_in_the_documentation():
+    text = (Path(__file__).parent.parent.parent / "docs" / "settings.md").read_text()
+    rows = " ".join(re.findall(r"^\| (`.*?) \|", text, re.M))
+    documented = {name.lower() for name in re.findall(r"`(\w+)`", rows)}
+    assert documented == set(Settings.model_fields)
+
+
+def test_hosts_are_a_list_with_commas(monkeypatch):
+    monkeypatch.setenv("QUANTD_WEBHOOK_ALLOW_HOSTS", " Hooks.Example.org, *.b.org ,")
+    assert Settings().webhook_hosts == ("hooks.example.org", "*.b.org")

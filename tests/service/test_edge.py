@@ -42,6 +42,32 @@ def test_a_document_over_the_limit_is_413_and_the_connection_lives(http, path, b
     assert http.get("/livez").status_code == 200
 
 
+def test_a_method_that_nothing_has_is_no_series_of_its_own(http):
+    assert http.request("PROPFIND", "/v1/jobs").status_code == 405
+    counted = http.get("/metrics").text
+    assert "PROPFIND" not in counted
+    assert 'method="other"' in counted
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "localhost:8000"}, 200),
+        ({"Host": "[::1]:8000"}, 200),
+        ({"Host": "evil.example.org"}, 421),
+        ({"Host": "127.0.0.1.evil.example.org"}, 421),
+        ({"Host": "["}, 421),
+        ({"Origin": "https://evil.example.org"}, 421),
+        ({"Origin": "null"}, 421),
+        ({"Host": "localhost:8000", "Origin": "http://localhost:8000"}, 200),
+        ({"Host": "localhost:8000", "Origin": "http://localhost:3000"}, 421),
+    ],
+    ids=str,
+)
+def test_without_keys_no_page_from_elsewhere_may_ask(http, headers, status):
+    assert http.get("/v1/jobs", headers=headers).status_code == status
+
+
 def test_what_nobody_expected_is_a_problem_without_a_traceback(tmp_path, capsys):
     settings = Settings(redis_url=f"unix://{tmp_path}/none.sock", store_url=tmp_path.as_uri())
 
@@ -49,7 +75,7 @@ def test_what_nobody_expected_is_a_problem_without_a_traceback(tmp_path, capsys)
         app = create_app(settings)
         async with app.router.lifespan_context(app):
             app.add_api_route("/broken", broken)
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
                 return await client.get(path)
 
     def broken():

@@ -71,10 +71,9 @@ def test_what_came_before_the_connection_broke_is_kept(stack, http, data):
     url = begin(http, len(data)).headers["location"]
     address = httpx.URL(stack.url)
     with socket.create_connection((address.host, address.port)) as connection:
-        head = "".join(f"{name}: {value}\r\n" for name, value in PATCH.items())
-        connection.sendall(
-            f"PATCH {url} HTTP/1.1\r\nHost: x\r\n{head}Upload-Offset: 0\r\nContent-Length: {len(data)}\r\n\r\n".encode()
-        )
+        headers = {"Host": "localhost", **PATCH, "Upload-Offset": "0", "Content-Length": str(len(data))}
+        lines = [f"PATCH {url} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        connection.sendall("\r\n".join(lines).encode())
         connection.sendall(data[:70_000])
         time.sleep(0.5)
     deadline = time.monotonic() + 10
@@ -168,6 +167,20 @@ def test_the_protocol_is_announced(http):
     assert told["tus-version"] == "1.0.0"
     assert set(told["tus-extension"].split(",")) == {"creation", "expiration", "termination"}
     assert int(told["tus-max-size"]) > 2**30
+
+
+def test_an_upload_begun_again_with_its_key_is_the_same(http):
+    key = {"Idempotency-Key": secrets.token_hex(8)}
+    headers = {**TUS, **key, "Upload-Metadata": metadata(kind="model")}
+    first, again = (http.post("/v1/uploads", headers={**headers, "Upload-Length": "9"}) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.headers["location"] == again.headers["location"]
+    other = http.post("/v1/uploads", headers={**headers, "Upload-Length": "8"})
+    assert (other.status_code, other.json()["code"]) == (422, "request.idempotency_mismatch")
+    http.delete(first.headers["location"], headers=TUS)
+    fresh = http.post("/v1/uploads", headers={**headers, "Upload-Length": "8"})
+    assert fresh.headers["location"] != first.headers["location"]
+    http.delete(fresh.headers["location"], headers=TUS)
 
 
 def test_only_so_many_are_in_progress_at_a_time(http):
