@@ -17,6 +17,7 @@ from quant.clipping.mae import Mae
 from quant.clipping.mse import Mse
 from quant.distributions.compiled import ks_distances
 from quant.expected_error import expected_error
+from quant.grids.kmeans import KMeans
 from quant.grids.uniform import Uniform
 from quant.kernel import compile as compilation
 from quant.kernel.__main__ import compile_all
@@ -101,6 +102,16 @@ def test_searched_bounds_are_as_good_as_those_of_numpy(n, bits):
         np.testing.assert_allclose(measured_error(compiled, bounds[0], bits)[index], ours, rtol=1e-5)
 
 
+@pytest.mark.parametrize("n", LENGTHS)
+@pytest.mark.parametrize("bits", [2, 4])
+def test_kmeans_has_no_more_error_than_that_of_numpy(n, bits):
+    (plain, fit), (compiled, _) = fitted(n, False), fitted(n, True)
+    books = [KMeans().build(one, fit, one.max_abs, bits) for one in (compiled, plain)]
+    assert (np.diff(books[0].levels, axis=1) >= 0).all()
+    ours, theirs = (((book.decode(book.encode(plain.rows)) - plain.rows) ** 2).mean(axis=1) for book in books)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-12)
+
+
 def test_results_are_the_same_bytes_whatever_the_threads(monkeypatch):
     results = []
     for threads, least in ((2, 4), (1, 1 << 20)):
@@ -129,6 +140,7 @@ def test_every_loop_is_compiled_for_one_type_of_arguments_only():
         book = Uniform().build(statistics, fit, Auto().bound(statistics, fit, 4), 4)
         expected_error(fit, book)
         Mae().bound(statistics, fit, 4)
+        KMeans().build(statistics, fit, statistics.max_abs, 4)
     modules = [importlib.import_module(f"quant.kernel.{one.name}") for one in pkgutil.iter_modules(kernel.__path__)]
     found = {value for module in modules for value in vars(module).values() if hasattr(value, "signatures")}
     kept = [loop for loop in found if loop.targetoptions.get("nogil") and loop._cache.cache_path]
