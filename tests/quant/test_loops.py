@@ -25,6 +25,7 @@ from quant.kernel.families import GAUSSIAN, GENERALIZED_GAUSSIAN, LAPLACE, STUDE
 from quant.registry import DISTRIBUTIONS
 from quant.selection import ks_interval, select
 from quant.statistics import summarise
+from tests.quant.reference import WIDE, unit_fit
 
 SOURCES = (
     stats.norm(),
@@ -154,3 +155,16 @@ def test_the_next_process_finds_every_loop_beside_its_source():
     told = subprocess.run(call, env={"NUMBA_DEBUG_CACHE": "1"}, capture_output=True, text=True, check=True).stdout
     assert f"data loaded from '{kernel.__path__[0]}" in told
     assert "data saved" not in told
+
+
+@pytest.mark.parametrize(
+    ("family", "shape"),
+    [("student_t", 1.5), ("student_t", 20.0), ("generalized_gaussian", 0.5), ("generalized_gaussian", 3.0)],
+)
+@pytest.mark.parametrize("clip", [1.0, 8.0, 60.0])
+def test_errors_of_fine_grids_by_quadrature_are_those_by_moments(family, shape, clip):
+    fit = unit_fit(family, shape)
+    fit.candidates[0].fitted.location[:] = 0.013
+    book = Uniform().build(WIDE, fit, np.array([clip]), 8)
+    for ours, exact in zip(expected_error(replace(fit, compiled=True), book), expected_error(fit, book), strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=1e-8)
