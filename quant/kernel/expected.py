@@ -4,8 +4,6 @@ import math
 
 from quant.kernel.compile import Array, compiled, inner
 from quant.kernel.families import (
-    GENERALIZED_GAUSSIAN,
-    STUDENT_T,
     Row,
     cdf,
     pdf,
@@ -16,10 +14,7 @@ from quant.kernel.families import (
     unit_sf,
     unit_variance,
 )
-
-WIDEST, CENTRE = 0.1, 12
-"""Half a cell in units of the scale, and half cells from the centre: three points then leave 1e-9 of an error."""
-NODE = math.sqrt(3 / 5) / 2
+from quant.kernel.quadrature import NODES, WEIGHTS, narrow, near_cusp
 
 
 @compiled
@@ -38,7 +33,7 @@ def expected_errors(
     """Fill E|X - Q(X)| and E(X - Q(X))^2 (R,) for levels (R, K) and edges (R, K - 1); infinite where a moment is."""
     for r in range(first, last):
         row = prepared(code[r], location[r], scale[r], shape[r])
-        if _smooth(row, levels[r]):
+        if _fine(row, levels[r]):
             mae[r], mse[r] = _by_quadrature(row, levels[r], edges[r])
         else:
             mae[r], mse[r] = _by_moments(row, levels[r], edges[r])
@@ -70,15 +65,12 @@ def _above(row: Row, x: float) -> tuple[float, float]:
 
 
 @inner
-def _smooth(row: Row, levels: Array) -> bool:
-    """Whether a density that is dear to integrate is nearly a polynomial in every half cell, but at its centre."""
-    if row[0] != STUDENT_T and row[0] != GENERALIZED_GAUSSIAN:
-        return False
+def _fine(row: Row, levels: Array) -> bool:
+    """Whether every half cell is narrow."""
     widest = 0.0
     for k in range(levels.size - 1):
         widest = max(widest, levels[k + 1] - levels[k])
-    narrow = min(math.sqrt(row[3]), 1.0) if row[0] == STUDENT_T else 1 / max(row[3], 1.0)
-    return 0 < widest / 2 < WIDEST * narrow * row[2]
+    return widest > 0 and narrow(row, widest / 2)
 
 
 @inner
@@ -110,14 +102,14 @@ def _half_cell(row: Row, level: float, edge: float) -> tuple[float, float]:
     width = abs(edge - level)
     side = 1 if edge > level else -1
     middle = (level + edge) / 2
-    if row[0] == GENERALIZED_GAUSSIAN and abs(middle - row[1]) < CENTRE * width:  # there may be a cusp
+    if near_cusp(row, middle, width):
         near, far = _outside(row, level, side), _outside(row, edge, side)
         # what is beyond the edge is an edge's width further from the level
         mass = sf(row, edge) if side > 0 else cdf(row, edge)
         return near[0] - far[0] - width * mass, near[1] - far[1] - 2 * width * far[0] - width * width * mass
     absolute, square = 0.0, 0.0
-    for node, weight in ((-NODE, 5 / 18), (0.0, 4 / 9), (NODE, 5 / 18)):
-        distance = width * (0.5 + node)
+    for node, weight in zip(NODES, WEIGHTS):  # noqa: B905 (numba has no strict)
+        distance = width * node
         mass = weight * width * pdf(row, level + side * distance)
         absolute += mass * distance
         square += mass * distance * distance
