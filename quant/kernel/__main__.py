@@ -8,6 +8,7 @@ from quant.distributions.compiled import ks_distances
 from quant.expected_error import expected_error
 from quant.grids.kmeans import KMeans
 from quant.grids.uniform import Uniform
+from quant.kernel.cache import complete
 from quant.registry import DISTRIBUTIONS
 from quant.selection import select
 from quant.statistics import summarise
@@ -25,3 +26,4 @@ def compile_all() -> None:
 
 if __name__ == "__main__":
     compile_all()
+    complete()
