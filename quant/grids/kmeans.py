@@ -4,10 +4,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from quant import loops
 from quant.fit import Fit
 from quant.grids.base import GridBase
 from quant.grids.codebook import Codebook, Rows
-from quant.statistics import RowStatistics, Sample, compress
+from quant.statistics import MANTISSA_BITS, RowStatistics, Sample, sample
 
 ROWS_AT_ONCE = 64
 OCTAVES = 7
@@ -21,23 +22,36 @@ class KMeans(GridBase):
 
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> Codebook:
         """Levels (R, 2^bits); a row of fewer different weights repeats some."""
-        sample = compress(statistics, OCTAVES, 16)
-        parts = [
-            optimal_levels(sample.take(np.arange(start, min(start + ROWS_AT_ONCE, len(clip)))), 2**bits)
-            for start in range(0, len(clip), ROWS_AT_ONCE)
-        ]
-        levels = np.concatenate(parts) * sample.unit[:, None]
+        levels = _compiled(statistics, 2**bits) if statistics.compiled else _levels(statistics, 2**bits)
         return Codebook.nearest(np.where(statistics.max_abs[:, None] > 0, levels, 0.0))
 
 
-def optimal_levels(sample: Sample, count: int) -> Rows:
+def _compiled(statistics: RowStatistics, count: int) -> Rows:
+    levels = np.empty((len(statistics.count), count))
+    loops.run(
+        "kmeans:optimal_levels", len(levels), statistics.rows, statistics.few, statistics.counts, statistics.edges,
+        statistics.unit, statistics.degenerate, OCTAVES << MANTISSA_BITS, 1, levels,
+    )  # fmt: skip
+    return levels
+
+
+def _levels(statistics: RowStatistics, count: int) -> Rows:
+    points = sample(statistics, OCTAVES, 1 << MANTISSA_BITS)
+    parts = [
+        optimal_levels(points.take(np.arange(start, min(start + ROWS_AT_ONCE, len(points.unit)))), count)
+        for start in range(0, len(points.unit), ROWS_AT_ONCE)
+    ]
+    return np.concatenate(parts) * points.unit[:, None]
+
+
+def optimal_levels(points: Sample, count: int) -> Rows:
     """The means (R, count), ascending, of the partition of the points into `count` intervals of least squared error.
 
     Bellman's recursion over where each interval begins (Wang and Song, 2011): O(count M^2) a row.
     """
-    mass = np.pad(sample.shares, ((0, 0), (1, 0))).cumsum(axis=1)
-    first = np.pad(sample.shares * sample.points, ((0, 0), (1, 0))).cumsum(axis=1)
-    second = np.pad(sample.shares * sample.points**2, ((0, 0), (1, 0))).cumsum(axis=1)
+    mass = np.pad(points.shares, ((0, 0), (1, 0))).cumsum(axis=1)
+    first = np.pad(points.shares * points.points, ((0, 0), (1, 0))).cumsum(axis=1)
+    second = np.pad(points.shares * points.points**2, ((0, 0), (1, 0))).cumsum(axis=1)
     cost = _interval_costs(mass, first, second)
     best = cost[:, 0]
     begins = []
@@ -46,7 +60,7 @@ def optimal_levels(sample: Sample, count: int) -> Rows:
         begin = extended.argmin(axis=1)
         begins.append(begin)
         best = np.take_along_axis(extended, begin[:, None], axis=1)[:, 0]
-    return _means(mass, first, begins, sample)
+    return _means(mass, first, begins, points)
 
 
 def _interval_costs(mass: Rows, first: Rows, second: Rows) -> Rows:
@@ -56,7 +70,7 @@ def _interval_costs(mass: Rows, first: Rows, second: Rows) -> Rows:
     return np.where(np.triu(np.ones(cost.shape[1:], bool)), cost, np.inf)
 
 
-def _means(mass: Rows, first: Rows, begins: list[np.ndarray], sample: Sample) -> Rows:
+def _means(mass: Rows, first: Rows, begins: list[np.ndarray], points: Sample) -> Rows:
     rows = np.arange(len(mass))
     end = np.full(len(mass), mass.shape[1] - 1)
     levels = []
@@ -64,7 +78,7 @@ def _means(mass: Rows, first: Rows, begins: list[np.ndarray], sample: Sample) ->
         start = begin[rows, end]
         weight = mass[rows, end] - mass[rows, start]
         mean = (first[rows, end] - first[rows, start]) / np.where(weight > 1e-15, weight, np.inf)
-        fallback = sample.points[rows, np.minimum(start, sample.points.shape[1] - 1)]
+        fallback = points.points[rows, np.minimum(start, points.points.shape[1] - 1)]
         levels.append(np.where(weight > 1e-15, mean, fallback))
         end = start
     return np.sort(np.stack(levels, axis=1), axis=1)

@@ -6,7 +6,9 @@ from quant.clipping.auto import Auto
 from quant.clipping.mae import Mae
 from quant.distributions.compiled import ks_distances
 from quant.expected_error import expected_error
+from quant.grids.kmeans import KMeans
 from quant.grids.uniform import Uniform
+from quant.kernel.cache import complete
 from quant.registry import DISTRIBUTIONS
 from quant.selection import select
 from quant.statistics import summarise
@@ -18,8 +20,10 @@ def compile_all() -> None:
     fit = select(statistics, tuple(DISTRIBUTIONS), "aic")
     bound = np.minimum(Auto().bound(statistics, fit, 4), Mae().bound(statistics, fit, 4))
     expected_error(fit, Uniform().build(statistics, fit, bound, 4))
+    KMeans().build(statistics, fit, bound, 4)
     ks_distances(fit.candidates[0].fitted, statistics)
 
 
 if __name__ == "__main__":
     compile_all()
+    complete()

@@ -2,8 +2,11 @@
 
 import math
 
+import numpy as np
+
 from quant.kernel.compile import Array, compiled, inner
 from quant.kernel.families import Row, density, prepared, quantile_of_magnitude, tail, tail_and_moment, unit_variance
+from quant.kernel.quadrature import tails
 
 ITERATIONS, APPROACHES = 60, 3
 QUADRATIC = 5e-5
@@ -23,17 +26,18 @@ def mae_bounds(
     bounds: Array,
 ) -> None:
     """The bound (R,) of least mean absolute error for levels -steps .. steps, at most `largest` (R,)."""
+    found = np.empty((2, 2 * steps))
     for r in range(first, last):
         row = prepared(code[r], location[r], scale[r], shape[r])
         cap = largest[r] if largest[r] > 0 else 1.0
-        share = 1 / (4.0 * steps)
-        start = quantile_of_magnitude(row, share)
+        start = quantile_of_magnitude(row, 1 / (4.0 * steps))
+        cap = min(cap, 4 * start)  # where the mean is infinite, no bound is best
         for _ in range(APPROACHES):  # P(|X| > a) = (1 + a g(a)) / (4 L + 1): rounding inside the bound only
             start = min(start, cap)
             dense = density(row, start)
             wanted = (1 + start * dense) / (4 * steps + 1)
             start = _towards(start, tail(row, start), wanted, dense)
-        bounds[r] = min(steps * _root(row, True, steps, start / steps, cap / steps), largest[r])
+        bounds[r] = min(steps * _root(row, True, steps, start / steps, cap / steps, found), largest[r])
 
 
 @compiled
@@ -49,6 +53,7 @@ def mse_bounds(
     bounds: Array,
 ) -> None:
     """The bound (R,) of least mean squared error for levels -steps .. steps, at most `largest` (R,)."""
+    found = np.empty((2, steps))
     for r in range(first, last):
         row = prepared(code[r], location[r], scale[r], shape[r])
         bounds[r] = largest[r]
@@ -61,7 +66,7 @@ def mse_bounds(
             probability, moment = tail_and_moment(row, start)
             excess, wanted = moment - start * probability, start / (12.0 * steps * steps)
             start = _towards(start, excess, wanted, probability + 1 / (12.0 * steps * steps))
-        bounds[r] = min(steps * _root(row, False, steps, start / steps, cap / steps), largest[r])
+        bounds[r] = min(steps * _root(row, False, steps, start / steps, cap / steps, found), largest[r])
 
 
 @inner
@@ -74,35 +79,36 @@ def _towards(here: float, value: float, wanted: float, falls: float) -> float:
 
 
 @inner
-def _mae_slope(row: Row, steps: int, step: float) -> tuple[float, float]:
+def _mae_slope(row: Row, steps: int, step: float, found: Array) -> tuple[float, float]:
     """The derivative of the expected absolute error by the step, and that one's derivative."""
+    tails(row, step / 2, step / 2, False, found)
     value, bend = 0.0, 0.0
     for k in range(1, steps + 1):
         half = k - 0.5
-        value += 2 * half * tail(row, step * half) - 2 * k * tail(row, step * k)
+        value += 2 * half * found[0, 2 * k - 2] - 2 * k * found[0, 2 * k - 1]
         bend += 2 * k * k * density(row, step * k) - 2 * half * half * density(row, step * half)
     return value, bend
 
 
 @inner
-def _mse_slope(row: Row, steps: int, step: float) -> tuple[float, float]:
+def _mse_slope(row: Row, steps: int, step: float, found: Array) -> tuple[float, float]:
     """The same of the squared error."""
-    tails, moments, bend = 0.0, 0.0, 0.0
+    tails(row, step / 2, step, True, found)
+    total, moments, bend = 0.0, 0.0, 0.0
     for k in range(1, steps + 1):
         half = k - 0.5
-        probability, moment = tail_and_moment(row, step * half)
-        tails += 2 * half * probability
-        moments += moment
+        total += 2 * half * found[0, k - 1]
+        moments += found[1, k - 1]
         bend += half * half * density(row, step * half)
-    return step * tails - moments, tails - step * bend
+    return step * total - moments, total - step * bend
 
 
 @inner
-def _root(row: Row, absolute: bool, steps: int, start: float, high: float) -> float:
+def _root(row: Row, absolute: bool, steps: int, start: float, high: float, found: Array) -> float:
     """Where the error's derivative crosses zero upwards below `high`; `high` where it is below zero there."""
     cap, low, here = high, 0.0, min(start, high)
     for _ in range(ITERATIONS):
-        value, slope = _mae_slope(row, steps, here) if absolute else _mse_slope(row, steps, here)
+        value, slope = _mae_slope(row, steps, here, found) if absolute else _mse_slope(row, steps, here, found)
         if value < 0:
             if here >= cap:
                 return cap

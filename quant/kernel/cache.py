@@ -1,6 +1,5 @@
 """Where compiled loops are kept: beside their sources, where an installed service may only read."""
 
-import os
 import platform
 import tempfile
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from numba.core import config
 from numba.core.caching import InTreeCacheLocator
 
 HERE = Path(__file__).parent
+COMPLETE = "complete"
 
 
 def target() -> str:
@@ -33,8 +33,7 @@ class BesideTheSources(InTreeCacheLocator):
 
     def __init__(self, function: Callable[..., None], file: str) -> None:
         super().__init__(function, file)  # type: ignore[no-untyped-call]
-        filled = HERE / "__pycache__" / f"{target()}-{_sources()}"
-        self._cache_path = str(filled if _usable(filled) else _fresh())
+        self._cache_path = str(_filled() if _usable(_filled()) else _fresh())
 
     @classmethod
     def from_function(cls, function: Callable[..., None], file: str) -> Self | None:
@@ -51,12 +50,26 @@ def _sources() -> str:
 
 @cache
 def _usable(folder: Path) -> bool:
-    """Whether the folder is there, or can be made and filled."""
+    """Whether the folder holds every loop, or can be made and filled: by trial, since a sandbox does not tell."""
+    if (folder / COMPLETE).exists():
+        return True
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError:
         return False
-    return os.access(folder, os.W_OK) or any(folder.iterdir())
+    return True
+
+
+def complete() -> None:
+    """Say of the folder that nothing is left to compile into it."""
+    filled = _filled()
+    if filled.is_dir():
+        (filled / COMPLETE).touch()
+
+
+def _filled() -> Path:
+    return HERE / "__pycache__" / f"{target()}-{_sources()}"
 
 
 @cache

@@ -66,6 +66,19 @@ def unit_first(row: Row, t: float) -> float:
 
 
 @inner
+def unit_second(row: Row, t: float) -> float:
+    """E[Z^2; Z > t] for t >= 0, of the families with a shape."""
+    shape = row[3]
+    if row[0] == GENERALIZED_GAUSSIAN:
+        return unit_variance(row) / 2 * gammaincc(3 / shape, t**shape, 0)
+    if shape <= 2:
+        return math.inf
+    inner_t2 = t * t * (shape - 2) / shape
+    inner_tail = betainc((shape - 2) / 2, 0.5, (shape - 2) / (shape - 2 + inner_t2), 0) / 2
+    return shape * ((shape - 1) / (shape - 2) * inner_tail - unit_sf(row, t))
+
+
+@inner
 def unit_variance(row: Row) -> float:
     code, shape = row[0], row[3]
     if code == GAUSSIAN:

@@ -17,6 +17,7 @@ from quant.clipping.mae import Mae
 from quant.clipping.mse import Mse
 from quant.distributions.compiled import ks_distances
 from quant.expected_error import expected_error
+from quant.grids.kmeans import KMeans
 from quant.grids.uniform import Uniform
 from quant.kernel import compile as compilation
 from quant.kernel.__main__ import compile_all
@@ -24,6 +25,7 @@ from quant.kernel.families import GAUSSIAN, GENERALIZED_GAUSSIAN, LAPLACE, STUDE
 from quant.registry import DISTRIBUTIONS
 from quant.selection import ks_interval, select
 from quant.statistics import summarise
+from tests.quant.reference import WIDE, unit_fit
 
 SOURCES = (
     stats.norm(),
@@ -101,6 +103,16 @@ def test_searched_bounds_are_as_good_as_those_of_numpy(n, bits):
         np.testing.assert_allclose(measured_error(compiled, bounds[0], bits)[index], ours, rtol=1e-5)
 
 
+@pytest.mark.parametrize("n", LENGTHS)
+@pytest.mark.parametrize("bits", [2, 4])
+def test_kmeans_has_no_more_error_than_that_of_numpy(n, bits):
+    (plain, fit), (compiled, _) = fitted(n, False), fitted(n, True)
+    books = [KMeans().build(one, fit, one.max_abs, bits) for one in (compiled, plain)]
+    assert (np.diff(books[0].levels, axis=1) >= 0).all()
+    ours, theirs = (((book.decode(book.encode(plain.rows)) - plain.rows) ** 2).mean(axis=1) for book in books)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-12)
+
+
 def test_results_are_the_same_bytes_whatever_the_threads(monkeypatch):
     results = []
     for threads, least in ((2, 4), (1, 1 << 20)):
@@ -129,6 +141,7 @@ def test_every_loop_is_compiled_for_one_type_of_arguments_only():
         book = Uniform().build(statistics, fit, Auto().bound(statistics, fit, 4), 4)
         expected_error(fit, book)
         Mae().bound(statistics, fit, 4)
+        KMeans().build(statistics, fit, statistics.max_abs, 4)
     modules = [importlib.import_module(f"quant.kernel.{one.name}") for one in pkgutil.iter_modules(kernel.__path__)]
     found = {value for module in modules for value in vars(module).values() if hasattr(value, "signatures")}
     kept = [loop for loop in found if loop.targetoptions.get("nogil") and loop._cache.cache_path]
@@ -142,3 +155,16 @@ def test_the_next_process_finds_every_loop_beside_its_source():
     told = subprocess.run(call, env={"NUMBA_DEBUG_CACHE": "1"}, capture_output=True, text=True, check=True).stdout
     assert f"data loaded from '{kernel.__path__[0]}" in told
     assert "data saved" not in told
+
+
+@pytest.mark.parametrize(
+    ("family", "shape"),
+    [("student_t", 1.5), ("student_t", 20.0), ("generalized_gaussian", 0.5), ("generalized_gaussian", 3.0)],
+)
+@pytest.mark.parametrize("clip", [1.0, 8.0, 60.0])
+def test_errors_of_fine_grids_by_quadrature_are_those_by_moments(family, shape, clip):
+    fit = unit_fit(family, shape)
+    fit.candidates[0].fitted.location[:] = 0.013
+    book = Uniform().build(WIDE, fit, np.array([clip]), 8)
+    for ours, exact in zip(expected_error(replace(fit, compiled=True), book), expected_error(fit, book), strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=1e-8)

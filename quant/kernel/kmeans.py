@@ -1,0 +1,85 @@
+"""The levels of least squared error on a row's own sample, as `quant.grids.kmeans` has them for many rows."""
+
+import numpy as np
+
+from quant.kernel.compile import Array, compiled, inner
+from quant.kernel.sample import drop_empty, read_sample
+
+
+@compiled
+def optimal_levels(
+    first: int,
+    last: int,
+    rows: Array,
+    exact: bool,
+    counts: Array,
+    edges: Array,
+    unit: Array,
+    degenerate: Array,
+    width: int,
+    merged: int,
+    levels: Array,
+) -> None:
+    """Fill levels (R, K), ascending, in the weight's unit; a row of fewer different weights repeats the largest."""
+    size = max(2 * width, rows.shape[1] if exact else 0, 2)
+    points, shares = np.empty(size), np.empty(size)
+    sums, best = np.empty((3, size + 1)), np.empty((2, size + 1))
+    begins = np.empty((levels.shape[1], size + 1), np.int64)
+    for r in range(first, last):
+        number = read_sample(rows[r], exact, counts[r], edges, unit[r], degenerate[r], width, merged, points, shares)
+        number = drop_empty(points, shares, number)
+        _add_up(points, shares, number, sums)
+        _partition(sums, number, best, begins)
+        end = number
+        for k in range(levels.shape[1] - 1, -1, -1):
+            begin = begins[k, end]
+            empty = begin == end
+            mean = points[min(end, number - 1)] if empty else _mean(sums, begin, end)
+            levels[r, k] = mean * unit[r]
+            end = begin
+        levels[r].sort()  # a mean and the point that it is of may differ in the last digit
+
+
+@inner
+def _add_up(points: Array, shares: Array, number: int, sums: Array) -> None:
+    """The mass, first and second moment of the points before each."""
+    sums[:, 0] = 0
+    for at in range(number):
+        mass, point = shares[at], points[at]
+        sums[0, at + 1] = sums[0, at] + mass
+        sums[1, at + 1] = sums[1, at] + mass * point
+        sums[2, at + 1] = sums[2, at] + mass * point * point
+
+
+@inner
+def _mean(sums: Array, begin: int, end: int) -> float:
+    return (sums[1, end] - sums[1, begin]) / (sums[0, end] - sums[0, begin])
+
+
+@inner
+def _cost(sums: Array, begin: int, end: int) -> float:
+    """The squared error of points begin .. end - 1 about their mean."""
+    if end - begin < 2:
+        return 0.0
+    first = sums[1, end] - sums[1, begin]
+    return max(sums[2, end] - sums[2, begin] - first * first / (sums[0, end] - sums[0, begin]), 0.0)
+
+
+@inner
+def _partition(sums: Array, number: int, best: Array, begins: Array) -> None:
+    """Fill begins[k, end]: where the last of k + 1 intervals begins that cover the points before `end` best.
+
+    It lies between where it does for one interval fewer and for one point more (Yao, 1980): O(M^2) for all k.
+    """
+    for end in range(number + 1):
+        best[0, end], begins[0, end] = _cost(sums, 0, end), 0
+    for k in range(1, begins.shape[0]):
+        before, here = best[(k - 1) % 2], best[k % 2]
+        for end in range(number, -1, -1):
+            highest = begins[k, end + 1] if end < number else end
+            least = np.inf
+            for begin in range(begins[k - 1, end], min(highest, end) + 1):
+                cost = before[begin] + _cost(sums, begin, end)
+                if cost < least:
+                    least, begins[k, end] = cost, begin
+            here[end] = least
