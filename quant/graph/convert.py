@@ -6,6 +6,7 @@ it; the attributes that say so are set here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 import onnx
@@ -110,12 +111,13 @@ def _run_before(
     """Inputs that the model takes, and its outputs for them; None where none that were made for it fit."""
     session = Session(before.SerializeToString(), weights=weights)
     if sample is not None:
+        with suppress(ModelError):  # its batch may be fixed
+            first = {name: array[:1] for name, array in sample.items()}
+            return first, session.run(first)
         return sample, session.run(sample)
     for feeds in generated_feeds(model):
-        try:
+        with suppress(ModelError):  # sizes that do not fit each other
             return feeds, session.run(feeds)
-        except ModelError:
-            continue  # sizes that do not fit each other
     return None, []
 
 
