@@ -66,7 +66,7 @@ def _repairs(model: ir.Model) -> tuple[dict[str, str], ...]:
 def _convert(before: onnx.ModelProto, opset: int) -> ir.Model:
     try:
         return ir.from_proto(version_converter.convert_version(before, opset))
-    except (RuntimeError, onnx.checker.ValidationError) as error:
+    except (RuntimeError, version_converter.ConvertError, onnx.checker.ValidationError) as error:
         first = str(error).strip().split("\n")[0][:300]
         raise UnsupportedOpset(f"the model cannot be brought to opset {opset}: {first}") from None
 
