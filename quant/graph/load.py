@@ -9,7 +9,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from quant.errors import UnreadableModel, UnsupportedFormat, UnsupportedOperator, UnsupportedOpset
-from quant.graph.external import check_external
+from quant.graph.external import check_external, map_external
 
 MIN_OPSET, MAX_OPSET = 7, 26
 MAX_IR = 13
@@ -41,6 +41,7 @@ def load(source: bytes | Path) -> ir.Model:
     _check(proto, folder)
     model = _deserialized(proto)
     if folder is not None:
+        map_external(model, folder)
         for graph in (model.graph, *(function.graph for function in model.functions.values())):
             ir.external_data.set_base_dir(graph, folder)
     return model
