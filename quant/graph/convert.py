@@ -6,6 +6,7 @@ it; the attributes that say so are set here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 import onnx
@@ -65,7 +66,7 @@ def _repairs(model: ir.Model) -> tuple[dict[str, str], ...]:
 def _convert(before: onnx.ModelProto, opset: int) -> ir.Model:
     try:
         return ir.from_proto(version_converter.convert_version(before, opset))
-    except (RuntimeError, onnx.checker.ValidationError) as error:
+    except (RuntimeError, version_converter.ConvertError, onnx.checker.ValidationError) as error:
         first = str(error).strip().split("\n")[0][:300]
         raise UnsupportedOpset(f"the model cannot be brought to opset {opset}: {first}") from None
 
@@ -110,12 +111,13 @@ def _run_before(
     """Inputs that the model takes, and its outputs for them; None where none that were made for it fit."""
     session = Session(before.SerializeToString(), weights=weights)
     if sample is not None:
+        with suppress(ModelError):  # its batch may be fixed
+            first = {name: array[:1] for name, array in sample.items()}
+            return first, session.run(first)
         return sample, session.run(sample)
     for feeds in generated_feeds(model):
-        try:
+        with suppress(ModelError):  # sizes that do not fit each other
             return feeds, session.run(feeds)
-        except ModelError:
-            continue  # sizes that do not fit each other
     return None, []
 
 

@@ -3,7 +3,9 @@
 import os
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import onnx
+import onnx_ir as ir
 
 from quant.errors import MissingExternalData, UnreadableModel, UnsafeModel
 
@@ -43,3 +45,38 @@ def _check_extent(file: Path, entries: dict[str, str], what: str) -> None:
     size = file.stat().st_size
     if int(offset) + int(length) > size:
         raise UnreadableModel(f"{what} lies at {offset} + {length} of {file.name!r}, which has {size} bytes")
+
+
+def map_external(model: ir.Model, folder: Path) -> None:
+    """Put views of memory-mapped files in place of references that were checked: one mapping a file.
+
+    A mapping holds a file descriptor, and a job may have fewer than a model has weights.
+
+    Raises:
+        UnreadableModel: a file ends before its weight does.
+    """
+    files: dict[Path, np.memmap[tuple[int], np.dtype[np.uint8]]] = {}
+    for graph in (model.graph, *model.graph.subgraphs()):
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if isinstance(tensor, ir.ExternalTensor) and tensor.dtype.bitwidth >= 8 and tensor.size:
+                path = folder / str(tensor.location)
+                if path not in files:
+                    files[path] = np.memmap(path, np.uint8, "r")
+                value.const_value = _view(tensor, files[path])
+
+
+def is_mapped(tensor: ir.TensorProtocol | None) -> bool:
+    """Whether the tensor lies in another file than the model."""
+    return isinstance(tensor, ir.ExternalTensor) or (
+        isinstance(tensor, ir.Tensor) and isinstance(tensor.raw, np.memmap)
+    )
+
+
+def _view(tensor: ir.ExternalTensor, file: "np.memmap[tuple[int], np.dtype[np.uint8]]") -> ir.TensorProtocol:
+    start = tensor.offset or 0
+    data = file[start : start + tensor.nbytes]
+    if data.size != tensor.nbytes or tensor.length not in (None, 0, tensor.nbytes):
+        raise UnreadableModel(f"weight {tensor.name!r} has {tensor.nbytes} bytes; {data.size} are there")
+    array = data.view(tensor.dtype.numpy()).reshape(tensor.shape.numpy())
+    return ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)

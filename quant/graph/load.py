@@ -5,10 +5,11 @@ from pathlib import Path
 
 import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import DecodeError, Message
 
 from quant.errors import UnreadableModel, UnsupportedFormat, UnsupportedOperator, UnsupportedOpset
-from quant.graph.external import check_external
+from quant.graph.external import check_external, map_external
 
 MIN_OPSET, MAX_OPSET = 7, 26
 MAX_IR = 13
@@ -38,10 +39,28 @@ def load(source: bytes | Path) -> ir.Model:
         raise UnreadableModel("the file is not ONNX, or was cut short; accepted: a complete .onnx file") from None
     folder = None if isinstance(source, bytes) else source.parent
     _check(proto, folder)
-    model = ir.from_proto(proto)
+    model = _deserialized(proto)
     if folder is not None:
+        map_external(model, folder)
         for graph in (model.graph, *(function.graph for function in model.functions.values())):
             ir.external_data.set_base_dir(graph, folder)
+    return model
+
+
+def _deserialized(proto: onnx.ModelProto) -> ir.Model:
+    try:
+        model = ir.from_proto(proto)
+        for value in (
+            value for graph in (model.graph, *model.graph.subgraphs()) for value in graph.initializers.values()
+        ):
+            if value.const_value is not None and not isinstance(value.const_value, ir.ExternalTensor):
+                value.const_value.numpy()  # as many elements as the shape says
+    except Exception as error:  # noqa: BLE001 - for hostile bytes onnx-ir raises what it likes
+        cause = error
+        while cause.__cause__ is not None and isinstance(cause.__cause__, Exception):
+            cause = cause.__cause__
+        reason = str(cause).split("\n")[0][:200]
+        raise UnreadableModel(f"the model is damaged ({reason}); accepted: a complete .onnx file") from None
     return model
 
 
@@ -54,17 +73,34 @@ def _check(proto: onnx.ModelProto, folder: Path | None) -> None:
     if not MIN_OPSET <= opset <= MAX_OPSET:
         raise UnsupportedOpset(f"the model is of opset {opset}; accepted: {MIN_OPSET} to {MAX_OPSET}")
     nodes = [*_nodes(proto.graph.node), *(node for function in proto.functions for node in _nodes(function.node))]
+    _check_texts(proto)
     sparse = (tensor.values for tensor in proto.graph.sparse_initializer)
     for tensor in (*proto.graph.initializer, *sparse, *_tensors(nodes)):
         if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
             check_external(tensor, folder)
     local = {(function.domain, function.name) for function in proto.functions}
     for node in nodes:
+        if any(attribute.type == onnx.AttributeProto.UNDEFINED for attribute in node.attribute):
+            raise UnreadableModel(
+                f"node {node.name!r} has an attribute without a type; accepted: IR version 2 and later"
+            )
         if node.domain not in KNOWN_DOMAINS and (node.domain, node.op_type) not in local:
             raise UnsupportedOperator(
                 f"node {node.name!r} is {node.domain}::{node.op_type}, a custom operator; "
                 "accepted: standard ONNX operators"
             )
+
+
+def _check_texts(message: Message) -> None:
+    """Names must be UTF-8: protobuf gives bytes for those that are not, and nothing can write them again."""
+    for field, value in message.ListFields():
+        if field.type == FieldDescriptor.TYPE_STRING:
+            texts = [value] if isinstance(value, str | bytes) else value
+            if any(isinstance(text, bytes) for text in texts):
+                raise UnreadableModel(f"a {field.name} in the model is not UTF-8; accepted: a complete .onnx file")
+        elif field.type == FieldDescriptor.TYPE_MESSAGE:
+            for inner in [value] if isinstance(value, Message) else value:
+                _check_texts(inner)
 
 
 def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:

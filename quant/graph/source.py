@@ -8,6 +8,7 @@ from zipfile import ZipFile
 import onnx_ir as ir
 
 from quant.graph.archive import ACCEPTED, readable, unpack
+from quant.graph.external import is_mapped
 from quant.graph.float32 import has_bfloat16, to_float32
 from quant.graph.inline import inline_functions
 from quant.graph.load import load
@@ -72,4 +73,4 @@ def float_onnx(upload: Path, folder: Path, module_inputs: Sequence[ModuleInput] 
 def onnx_bytes(onnx: Path, model: ir.Model) -> int:
     """The size in bytes of an ONNX file and of the weights of its model that lie beside it."""
     outside = (value.const_value for value in model.graph.initializers.values())
-    return onnx.stat().st_size + sum(tensor.nbytes for tensor in outside if isinstance(tensor, ir.ExternalTensor))
+    return onnx.stat().st_size + sum(tensor.nbytes for tensor in outside if tensor is not None and is_mapped(tensor))

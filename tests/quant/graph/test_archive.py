@@ -5,6 +5,7 @@ import io
 import stat
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -243,5 +244,31 @@ def test_external_data_that_is_damaged_is_refused(unpacked, entries):
 
 
 def test_a_location_that_is_no_text_is_refused():
-    with pytest.raises(UnreadableModel, match="names no file"):
+    with pytest.raises(UnreadableModel, match="not UTF-8"):
         load(external_model().replace(b"weights.bin", b"weights\xffbin"))
+
+
+def test_more_weights_than_a_job_may_open_files_take_one_mapping(tmp_path):
+    """Each weight in a mapping of its own would hold a descriptor of its own."""
+    count, size = 600, WEIGHT[0].nbytes
+    (tmp_path / "weights.bin").write_bytes(WEIGHT[0].tobytes() * count)
+    tensors = []
+    for number in range(count):
+        tensor = TensorProto(name=f"w{number}", data_type=TensorProto.FLOAT, dims=[32])
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in {"location": "weights.bin", "offset": number * size, "length": size}.items():
+            tensor.external_data.add(key=key, value=str(value))
+        tensors.append(tensor)
+    names = ["x", *(f"h{number}" for number in range(count))]
+    nodes = [helper.make_node("Add", [names[n], f"w{n}"], [names[n + 1]]) for n in range(count)]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 32])],
+        [helper.make_tensor_value_info(names[-1], TensorProto.FLOAT, ["N", 32])], tensors,
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (tmp_path / "m.onnx").write_bytes(made.SerializeToString())
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    model = load(tmp_path / "m.onnx")
+    arrays = [value.const_value.numpy() for value in model.graph.initializers.values()]
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
+    assert all((array == WEIGHT[0]).all() for array in arrays)

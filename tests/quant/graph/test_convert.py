@@ -80,6 +80,14 @@ def test_the_sample_decides_where_one_is_given():
     assert_same(data, at_opset(load(data), 21, blank), blank)
 
 
+@pytest.mark.parametrize("batch", ["N", 4])
+def test_one_sample_is_enough_unless_the_batch_is_fixed(batch):
+    inputs = {"x": (TensorProto.FLOAT, [batch, 1, "H", "W"])}
+    data = model_of([helper.make_node("Relu", ["x"], ["y"])], 13, inputs)
+    feeds = {"x": RNG.normal(size=(4, 1, 5, 5)).astype(np.float32)}
+    assert_same(data, at_opset(load(data), 21, feeds), feeds)
+
+
 @pytest.mark.parametrize("condition", [True, False])
 def test_bodies_of_branches_are_converted_too(condition):
     def body(name, node):
@@ -163,6 +171,7 @@ def test_inputs_can_be_made_for_every_real_model(data, name):
     assert taken
 
 
-def test_no_inputs_are_made_for_what_is_not_known():
-    model = load(model_of([helper.make_node("Relu", ["x"], ["y"])], 17, {"x": (TensorProto.FLOAT, None)}))
+@pytest.mark.parametrize("shape", [None, [1, 2**20, 2**20]])
+def test_no_inputs_are_made_for_what_is_not_known_or_too_large(shape):
+    model = load(model_of([helper.make_node("Relu", ["x"], ["y"])], 17, {"x": (TensorProto.FLOAT, shape)}))
     assert list(generated_feeds(model)) == []
