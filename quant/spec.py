@@ -166,7 +166,7 @@ class Spec(_Part):
     preset: Literal["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary"] = "int8"
     weights: Weights = Weights()
     activations: Activations | None = Activations()
-    bias_correction: Literal["auto", "none", "calibrated"] = "auto"
+    bias_correction: Literal["auto", "none", "data_free", "calibrated"] = "auto"
     equalization: Literal["none"] = "none"
     objective: Literal["fixed"] = "fixed"
     layers: tuple[LayerRule, ...] = ()
