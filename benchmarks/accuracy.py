@@ -35,6 +35,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "+ error feedback": {"weights": {"rounding": "error_feedback"}, "bias_correction": "none"},
     "+ bias correction": {"weights": {"rounding": "error_feedback"}, "bias_correction": "calibrated"},
     "auto": {"weights": {"rounding": "error_feedback"}},
+    "auto, equalized": {"weights": {"rounding": "error_feedback"}, "equalization": "cross_layer"},
 }
 SETTINGS: dict[str, dict[str, Any]] = {
     "w8a8": {"preset": "int8"},

@@ -61,6 +61,8 @@ def expected_tensors(model: ir.Model, promises: Mapping[str, Normal]) -> dict[st
             bounds = _bounds(node)
             if bounds is not None:
                 known[name] = clipped_normal(first, *bounds)
+        elif node.op_type == "Min" and (relu := _rectified(node, known)) is not None:
+            known[name] = relu
         elif node.op_type == "Add" and len(inputs) == 2 and inputs[1] is not None:
             known[name] = Normal(first.mean + inputs[1].mean, first.variance + inputs[1].variance)
         elif node.op_type in _KEEPING:
@@ -68,7 +70,15 @@ def expected_tensors(model: ir.Model, promises: Mapping[str, Normal]) -> dict[st
     return known
 
 
-def clipped_normal(normal: Normal, lower: float, upper: float) -> Normal:
+def rescaled(promises: Mapping[str, Normal], factors: Mapping[str, Channels]) -> dict[str, Normal]:
+    """The promises of a model whose tensors were multiplied by `factors` (C,), by the tensor's name."""
+    return {
+        name: Normal(normal.mean * factors[name], normal.variance * factors[name] ** 2) if name in factors else normal
+        for name, normal in promises.items()
+    }
+
+
+def clipped_normal(normal: Normal, lower: float | Channels, upper: float | Channels) -> Normal:
     """Moments of min(max(X, a), b) for X ~ N(mu, s^2), with z-scores A, B of a, b and Z = Phi(B) - Phi(A):
 
     E = s (phi(A) - phi(B)) + mu Z + a Phi(A) + b (1 - Phi(B)), and E X^2 likewise (Nagel et al., 2019, appendix C).
@@ -77,7 +87,7 @@ def clipped_normal(normal: Normal, lower: float, upper: float) -> Normal:
     low, high = (lower - mean) / deviation, (upper - mean) / deviation
     mass, below, above = ndtr(high) - ndtr(low), ndtr(low), ndtr(-high)
     densities = [np.exp(-np.minimum(z**2, 1400) / 2) / np.sqrt(2 * np.pi) for z in (low, high)]
-    edges = [(0.0 if np.isinf(edge) else edge) for edge in (lower, upper)]  # of no mass where it is infinite
+    edges = [np.where(np.isinf(edge), 0.0, edge) for edge in (lower, upper)]  # of no mass where it is infinite
     first = deviation * (densities[0] - densities[1]) + mean * mass + edges[0] * below + edges[1] * above
     second = (
         (mean**2 + deviation**2) * mass
@@ -140,6 +150,16 @@ def _bounds(node: ir.Node) -> tuple[float, float] | None:
         return None
     lower, upper = (None if found is None else float(found) for _, found in given)
     return -np.inf if lower is None else lower, np.inf if upper is None else upper
+
+
+def _rectified(node: ir.Node, known: Mapping[str, Normal]) -> Normal | None:
+    """The moments of Min(Relu(x), b) with b constant, channel by channel: what equalization leaves of a Clip."""
+    source, bound = node.inputs[0], constant(node.inputs[1])
+    relu = source.producer() if source is not None else None
+    if relu is None or relu.op_type != "Relu" or bound is None:
+        return None
+    normal = known.get(str(relu.inputs[0].name))  # type: ignore[union-attr]
+    return None if normal is None else clipped_normal(normal, 0.0, bound.astype(np.float64).reshape(-1))
 
 
 def _shapes(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[int, ...]]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from quant.calibration import ActivationRange, calibrate, tie
 from quant.dataset import Dataset, read_dataset
+from quant.equalization import equalize
 from quant.errors import ExportError
 from quant.evaluation import UNMEASURED, Figures, evaluate
-from quant.expected_inputs import batchnorm_promises, expected_moments, expected_shifts
+from quant.expected_inputs import batchnorm_promises, expected_moments, expected_shifts, rescaled
 from quant.gates import GateResult, Verdict, check_gates, junit_xml, verdict
 from quant.graph.inventory import Skipped
 from quant.graph.normalise import normalise
@@ -78,6 +79,8 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
     promises = batchnorm_promises(model)
     given = calibration or evaluation
     model = normalise(model, spec.export.opset, next(given.batches()) if given else None)
+    if spec.equalization == "cross_layer":
+        promises = rescaled(promises, equalize(model))
     work, skipped = choose_layers(model, spec)
     expected = expected_moments(model, [layer for layer, _ in work], promises)
     moments = expected

@@ -167,7 +167,7 @@ class Spec(_Part):
     weights: Weights = Weights()
     activations: Activations | None = Activations()
     bias_correction: Literal["auto", "none", "data_free", "calibrated"] = "auto"
-    equalization: Literal["none"] = "none"
+    equalization: Literal["none", "cross_layer"] = "none"
     objective: Literal["fixed"] = "fixed"
     layers: tuple[LayerRule, ...] = ()
     export: Export = Export()
