@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from quant.pipeline import Inputs, quantize_model
 
@@ -121,8 +122,6 @@ def part(arrays: Arrays, window: slice, scale: Arrays) -> Arrays:
 
 
 def imagenet() -> Arrays:
-    from PIL import Image
-
     with zipfile.ZipFile(DATA / "datasets" / "imagenet_sample1000.zip") as archive:
         listing = next(name for name in archive.namelist() if name.endswith("labels.csv"))
         rows = list(csv.DictReader(io.TextIOWrapper(archive.open(listing))))
