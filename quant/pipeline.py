@@ -9,8 +9,10 @@ from typing import Any
 
 from quant.calibration import ActivationRange, calibrate, tie
 from quant.dataset import Dataset, read_dataset
+from quant.equalization import equalize
 from quant.errors import ExportError
 from quant.evaluation import UNMEASURED, Figures, evaluate
+from quant.expected_inputs import batchnorm_promises, expected_moments, expected_shifts, rescaled
 from quant.gates import GateResult, Verdict, check_gates, junit_xml, verdict
 from quant.graph.inventory import Skipped
 from quant.graph.normalise import normalise
@@ -21,9 +23,9 @@ from quant.manifest import manifest_json, stamp
 from quant.metrics import sqnr_db
 from quant.report import layer_report, model_report, report_html, report_json
 from quant.runtime import Session, optimised_operators
-from quant.second_moments import SecondMoments, measure_second_moments
+from quant.second_moments import measure_second_moments
 from quant.spec import require_data, resolve
-from quant.tuning import Setting, Tuned, assemble, tune
+from quant.tuning import HELD_OUT, Setting, Tuned, assemble, tune
 
 Progress = Callable[[str, int, int, str], None]
 """Called with stage, steps done, steps in all, and what is being worked on."""
@@ -74,13 +76,17 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
     reference = Session(source.reference)
 
     progress("normalising", 0, 1, inputs.name)
+    promises = batchnorm_promises(model)
     given = calibration or evaluation
     model = normalise(model, spec.export.opset, next(given.batches()) if given else None)
+    if spec.equalization == "cross_layer":
+        promises = rescaled(promises, equalize(model))
     work, skipped = choose_layers(model, spec)
-    moments: dict[str, SecondMoments] = {}
+    expected = expected_moments(model, [layer for layer, _ in work], promises)
+    moments = expected
     if calibration is not None:
         looking = [layer for layer, section in work if needs_moments(section)]
-        fitting = Setting(model, {}, calibration, spec).fitting
+        fitting = calibration.split(HELD_OUT)[0]
         moments = measure_second_moments(model, looking, fitting, _samples(progress, "calibrating"))
     layers = quantize_layers(work, moments, spec, _within(progress, "fitting"))
     ranges: dict[str, ActivationRange] = {}
@@ -92,10 +98,11 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
         ranges = tie(measured, placement.ties)
     tuned: Tuned | None = None
     if calibration is not None:
-        tuned = tune(Setting(model, ranges, calibration, spec), work, layers, moments, _correcting(progress))
+        tuned = tune(Setting(model, ranges, calibration, spec, expected), work, layers, moments, _correcting(progress))
         made, layers = tuned.kept.model, tuned.kept.layers
     else:
-        made, layers = assemble(model, layers, ranges, {}, spec.export.opset)
+        shifts = {} if spec.bias_correction == "none" else expected_shifts(layers, expected)
+        made, layers = assemble(model, layers, ranges, shifts, spec.export.opset)
 
     progress("exporting", 0, 1, "model.onnx")
     exported = stamp(made, spec, inputs.model)

@@ -166,8 +166,8 @@ class Spec(_Part):
     preset: Literal["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary"] = "int8"
     weights: Weights = Weights()
     activations: Activations | None = Activations()
-    bias_correction: Literal["auto", "none", "calibrated"] = "auto"
-    equalization: Literal["none"] = "none"
+    bias_correction: Literal["auto", "none", "data_free", "calibrated"] = "auto"
+    equalization: Literal["none", "cross_layer"] = "none"
     objective: Literal["fixed"] = "fixed"
     layers: tuple[LayerRule, ...] = ()
     export: Export = Export()

@@ -12,6 +12,7 @@ from quant.clipping.minmax import MinMax
 from quant.dataset import Dataset
 from quant.errors import ExportError
 from quant.evaluation import evaluate
+from quant.expected_inputs import expected_shifts
 from quant.export.qdq import ExportedWeight, export_qdq
 from quant.graph.inventory import Layer, inventory
 from quant.layers import QuantizedLayer, fit_bias, quantize_layers
@@ -49,12 +50,16 @@ class Tuned:
 
 @dataclass(frozen=True)
 class Setting:
-    """What every candidate shares: the float model, its activations' ranges, the calibration set and the spec."""
+    """What every candidate shares: the float model, its activations' ranges, the calibration set and the spec.
+
+    `expected` are the moments of the layers' inputs that follow without data.
+    """
 
     model: ir.Model
     ranges: Mapping[str, ActivationRange]
     calibration: Dataset
     spec: Spec
+    expected: Mapping[str, SecondMoments]
 
     @property
     def fitting(self) -> Dataset:
@@ -117,18 +122,27 @@ def _tried(setting: Setting, way: str, layers: list[QuantizedLayer], progress: S
     """What the spec's bias correction leaves to choose from."""
     mode = setting.spec.bias_correction
     name = f"{way or 'own'} bounds"
-    plain = _measured(setting, name, layers, {}, progress)
+    if mode == "data_free":
+        return [
+            _measured(setting, f"{name}, data-free", layers, expected_shifts(layers, setting.expected), {}, progress)
+        ]
+    plain = _measured(setting, name, layers, {}, {}, progress)
     if mode == "none" or not setting.compared:
         return [plain]
     before = _compare(setting, plain.model, setting.fitting, progress, feed_back=True)
-    corrected = _measured(setting, f"{name}, biases corrected", layers, before, progress)
+    shifts = {layer: -one.shift for layer, one in before.items()}
+    corrected = _measured(setting, f"{name}, biases corrected", layers, shifts, before, progress)
     return [corrected] if mode == "calibrated" else [corrected, plain]
 
 
 def _measured(
-    setting: Setting, name: str, layers: list[QuantizedLayer], before: Mapping[str, LayerDifference], progress: Samples
+    setting: Setting,
+    name: str,
+    layers: list[QuantizedLayer],
+    shifts: Shifts,
+    before: Mapping[str, LayerDifference],
+    progress: Samples,
 ) -> Candidate:
-    shifts = {layer: -one.shift for layer, one in before.items()}
     model, written = assemble(setting.model, layers, setting.ranges, shifts, setting.spec.export.opset)
     reference = Session(ir.to_proto(setting.model).SerializeToString(), "the float model")
     session = Session(ir.to_proto(model).SerializeToString(), "the quantized model", ExportError)

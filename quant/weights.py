@@ -133,6 +133,20 @@ def encode_weight(
     return QuantizedWeight(granularity.restore(codes, shape), scale, spec.bits, granularity, clip, error, levels)
 
 
+def decoded(weight: QuantizedWeight) -> NDArray[np.float32]:
+    """The weight that the codes stand for, in its own shape."""
+    granularity, shape = weight.granularity, weight.codes.shape
+    rows = granularity.rows(weight.codes)
+    if weight.levels is not None:
+        values = np.take_along_axis(weight.levels, rows.view(np.uint8).astype(np.intp), axis=1)
+    elif isinstance(granularity, PerBlock):
+        moved = np.moveaxis(weight.scale, granularity.axis, -1)
+        values = rows * moved.reshape(-1, 1)
+    else:
+        values = rows * weight.scale.reshape(-1, 1)
+    return granularity.restore(values, shape)
+
+
 def _mean_finite(values: NDArray[np.float64]) -> float:
     """The mean over the rows whose distribution has the moment; NaN where none has."""
     finite = np.isfinite(values)

@@ -22,6 +22,8 @@ RATIOS = np.arange(0.95, 0.45, -0.05)
 """Shrink factors of the largest |w| that are tried beside the rules."""
 SCALES = np.arange(0.7, 1.25, 0.05)
 """Factors of all levels, for grids that take no bound."""
+AT_ONCE = 1 << 23
+"""Weights that are rounded in one pass: 64 MB of them, a few times over."""
 
 
 def least_output_error(
@@ -41,18 +43,31 @@ def least_output_error(
         bounds = [rule.bound(statistics, fit, bits) for rule in RULES]
         bounds += [ratio * largest for ratio in RATIOS]
         books = [grid.build(statistics, fit, bound, bits) for bound in bounds]
-    errors = [problem.error(problem.round(rounding, book)) for book in books]
+    errors = _errors(problem, rounding, books)
     best = np.argmin(errors, axis=0)
     rows = np.arange(len(best))
     return np.stack(bounds)[best, rows], _mixed(books, best)
 
 
+def _errors(problem: LayerProblem, rounding: RoundingBase, books: Sequence[AnyCodebook]) -> NDArray[np.float64]:
+    """The output error of each codebook and row (B, R), as many codebooks at once as memory allows."""
+    together = max(AT_ONCE // problem.matrix.size, 1)
+    errors = []
+    for start in range(0, len(books), together):
+        group = books[start : start + together]
+        stacked = problem.repeated(len(group))
+        errors.append(stacked.error(stacked.round(rounding, _joined(group))).reshape(len(group), -1))
+    return np.concatenate(errors)
+
+
+def _joined(books: Sequence[AnyCodebook]) -> AnyCodebook:
+    """The rows of all codebooks, one after the other."""
+    names = [field.name for field in fields(books[0]) if isinstance(getattr(books[0], field.name), np.ndarray)]
+    parts = {name: np.concatenate([getattr(book, name) for book in books]) for name in names}
+    return replace(books[0], **parts)  # type: ignore[arg-type]
+
+
 def _mixed(books: Sequence[AnyCodebook], best: NDArray[np.intp]) -> AnyCodebook:
     """The codebook whose rows come from the one that is best for each."""
     rows = np.arange(len(best))
-    parts = {
-        field.name: np.stack([getattr(book, field.name) for book in books])[best, rows]
-        for field in fields(books[0])
-        if isinstance(getattr(books[0], field.name), np.ndarray)
-    }
-    return replace(books[0], **parts)  # type: ignore[arg-type]
+    return _joined(books).take(best * len(best) + rows)

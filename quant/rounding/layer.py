@@ -1,6 +1,6 @@
 """One layer's weight as a rounding problem: the matrix, which scale each weight has, and what an error costs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +36,14 @@ class LayerProblem:
         rows = weight_matrix(layer, granularity.restore(number, layer.weight.shape))
         assert matrix is not None, "a layer without a matrix has no moments"
         assert rows is not None, "its weight has one"
-        outputs = np.arange(matrix.shape[0] * matrix.shape[1])
-        if isinstance(granularity, PerBlock):
-            blocks = rows.reshape(len(outputs), -1)[:, :: granularity.size]
-            shares = np.stack([blocks.reshape(-1), outputs.repeat(blocks.shape[1])])
-        else:
-            shares = np.stack([rows[:, :, 0].reshape(-1), outputs])
-        return cls(layer, granularity, matrix.astype(np.float64), rows, shares, hessian)
+        return cls(layer, granularity, matrix.astype(np.float64), rows, _shares(rows, granularity), hessian)
+
+    def repeated(self, times: int) -> "LayerProblem":
+        """The same weights several times over, each with rows of its own: one pass then tries several codebooks."""
+        count = int(self.rows.max()) + 1
+        rows = np.concatenate([self.rows + number * count for number in range(times)], axis=1)
+        matrix = np.tile(self.matrix, (1, times, 1))
+        return replace(self, matrix=matrix, rows=rows, shares=_shares(rows, self.granularity))
 
     def round(self, rounding: RoundingBase, codebook: AnyCodebook) -> NDArray[np.float64]:
         """Values on the codebook's grid (G, O, K)."""
@@ -73,3 +74,11 @@ class LayerProblem:
     def restore(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
         """Values (G, O, K) as rows (R, n) of the codebook."""
         return self.granularity.rows(from_weight_matrix(self.layer, values).astype(np.float32))
+
+
+def _shares(rows: NDArray[np.intp], granularity: Granularity) -> NDArray[np.intp]:
+    outputs = np.arange(rows.shape[0] * rows.shape[1])
+    if isinstance(granularity, PerBlock):
+        blocks = rows.reshape(len(outputs), -1)[:, :: granularity.size]
+        return np.stack([blocks.reshape(-1), outputs.repeat(blocks.shape[1])])
+    return np.stack([rows[:, :, 0].reshape(-1), outputs])

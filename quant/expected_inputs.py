@@ -1,0 +1,181 @@
+"""What a layer's input looks like without any data: the moments that its BatchNormalization layers promise."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from quant.bias_correction import Shifts
+from quant.calibration import with_outputs
+from quant.errors import ModelError
+from quant.graph.constants import constant
+from quant.graph.inventory import Layer
+from quant.layers import QuantizedLayer
+from quant.products import input_rows, weight_matrix
+from quant.runtime import Session
+from quant.second_moments import MAX_INPUTS, SecondMoments
+from quant.weights import decoded
+
+Channels = NDArray[np.float64]
+_KEEPING = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Reshape", "Squeeze", "Identity",
+                      "Dropout"})  # fmt: skip
+POSITIONS = 4096
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Mean and variance of each channel of a tensor, (C,) each."""
+
+    mean: Channels
+    variance: Channels
+
+
+def batchnorm_promises(model: ir.Model) -> dict[str, Normal]:
+    """By tensor name: the output of a BatchNormalization in inference is about N(beta, gamma^2), channel by channel.
+
+    Given for its input's name too, which is what folding leaves of it. Requires: the model before `normalise`.
+    """
+    promises: dict[str, Normal] = {}
+    for node in model.graph:
+        if node.op_type != "BatchNormalization":
+            continue
+        gamma, beta = (constant(value) for value in node.inputs[1:3])
+        if gamma is not None and beta is not None:
+            normal = Normal(beta.astype(np.float64), gamma.astype(np.float64) ** 2)
+            promises |= {str(node.inputs[0].name): normal, str(node.outputs[0].name): normal}  # type: ignore[union-attr]
+    return promises
+
+
+def expected_tensors(model: ir.Model, promises: Mapping[str, Normal]) -> dict[str, Normal]:
+    """The moments of every tensor that follows from the promises through Relu, Clip, Add and pooling."""
+    known = {str(name): normal for name, normal in promises.items()}
+    for node in model.graph:
+        name = str(node.outputs[0].name)
+        inputs = [known.get(str(value.name)) for value in node.inputs if value is not None]
+        first = inputs[0] if inputs else None
+        if first is None or name in known:
+            continue
+        if node.op_type in ("Relu", "Clip"):
+            bounds = _bounds(node)
+            if bounds is not None:
+                known[name] = clipped_normal(first, *bounds)
+        elif node.op_type == "Min" and (relu := _rectified(node, known)) is not None:
+            known[name] = relu
+        elif node.op_type == "Add" and len(inputs) == 2 and inputs[1] is not None:
+            known[name] = Normal(first.mean + inputs[1].mean, first.variance + inputs[1].variance)
+        elif node.op_type in _KEEPING:
+            known[name] = first
+    return known
+
+
+def rescaled(promises: Mapping[str, Normal], factors: Mapping[str, Channels]) -> dict[str, Normal]:
+    """The promises of a model whose tensors were multiplied by `factors` (C,), by the tensor's name."""
+    return {
+        name: Normal(normal.mean * factors[name], normal.variance * factors[name] ** 2) if name in factors else normal
+        for name, normal in promises.items()
+    }
+
+
+def clipped_normal(normal: Normal, lower: float | Channels, upper: float | Channels) -> Normal:
+    """Moments of min(max(X, a), b) for X ~ N(mu, s^2), with z-scores A, B of a, b and Z = Phi(B) - Phi(A):
+
+    E = s (phi(A) - phi(B)) + mu Z + a Phi(A) + b (1 - Phi(B)), and E X^2 likewise (Nagel et al., 2019, appendix C).
+    """
+    mean, deviation = normal.mean, np.sqrt(np.maximum(normal.variance, 1e-24))
+    low, high = (lower - mean) / deviation, (upper - mean) / deviation
+    mass, below, above = ndtr(high) - ndtr(low), ndtr(low), ndtr(-high)
+    densities = [np.exp(-np.minimum(z**2, 1400) / 2) / np.sqrt(2 * np.pi) for z in (low, high)]
+    edges = [np.where(np.isinf(edge), 0.0, edge) for edge in (lower, upper)]  # of no mass where it is infinite
+    first = deviation * (densities[0] - densities[1]) + mean * mass + edges[0] * below + edges[1] * above
+    second = (
+        (mean**2 + deviation**2) * mass
+        + deviation * ((mean + edges[0]) * densities[0] - (mean + edges[1]) * densities[1])
+        + edges[0] ** 2 * below
+        + edges[1] ** 2 * above
+    )
+    return Normal(first, np.maximum(second - first**2, 0))
+
+
+def expected_moments(
+    model: ir.Model, layers: Sequence[Layer], promises: Mapping[str, Normal]
+) -> dict[str, SecondMoments]:
+    """The moments of the layers whose input is known, by name; independent channels, zeros beyond the borders.
+
+    The mean is that of the mean image over all output positions: exact at the borders, where the plain channel means
+    are off by up to a quarter on small maps.
+    """
+    tensors = expected_tensors(model, promises)
+    names = {layer.name: str(layer.operand(layer.input_index).name) for layer in layers}
+    known = [layer for layer in layers if names[layer.name] in tensors and layer.node.graph is model.graph]
+    shapes = _shapes(model, sorted({names[layer.name] for layer in known}))
+    moments = {}
+    for layer in known:
+        normal, shape = tensors[names[layer.name]], shapes.get(names[layer.name])
+        matrix = weight_matrix(layer, layer.weight)
+        if shape is None or matrix is None or matrix.shape[2] > MAX_INPUTS or len(shape) < 2:
+            continue
+        if normal.mean.size != shape[1]:
+            continue
+        mean, variance = (input_rows(layer, _image(c, shape), POSITIONS, 0) for c in (normal.mean, normal.variance))
+        square = mean.swapaxes(1, 2).astype(np.float64) @ mean / mean.shape[1]
+        square += variance.mean(axis=1, dtype=np.float64)[:, :, None] * np.eye(mean.shape[2])
+        moments[layer.name] = SecondMoments(square, mean.mean(axis=1, dtype=np.float64))
+    return moments
+
+
+def expected_shifts(layers: Sequence[QuantizedLayer], moments: Mapping[str, SecondMoments]) -> Shifts:
+    """What to add to each bias (C,): -(Wq - W) E[x], for the layers whose moments are known."""
+    shifts = {}
+    for done in layers:
+        layer = done.layer
+        if layer.name in moments:
+            change = weight_matrix(layer, decoded(done.quantized).astype(np.float64) - layer.weight)
+            assert change is not None, "a layer with moments has a matrix"
+            shifts[layer.name] = -np.einsum("gok,gk->go", change, moments[layer.name].mean).reshape(-1)
+    return shifts
+
+
+def _image(channels: Channels, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    shaped = channels.reshape(1, -1, *[1] * (len(shape) - 2)).astype(np.float32)
+    return np.ascontiguousarray(np.broadcast_to(shaped, (1, *shape[1:])))
+
+
+def _bounds(node: ir.Node) -> tuple[float, float] | None:
+    if node.op_type == "Relu":
+        return 0.0, np.inf
+    given = [(value, constant(value)) for value in (*node.inputs[1:], None, None)[:2]]
+    if any(value is not None and found is None for value, found in given):
+        return None
+    lower, upper = (None if found is None else float(found) for _, found in given)
+    return -np.inf if lower is None else lower, np.inf if upper is None else upper
+
+
+def _rectified(node: ir.Node, known: Mapping[str, Normal]) -> Normal | None:
+    """The moments of Min(Relu(x), b) with b constant, channel by channel: what equalization leaves of a Clip."""
+    source, bound = node.inputs[0], constant(node.inputs[1])
+    relu = source.producer() if source is not None else None
+    if relu is None or relu.op_type != "Relu" or bound is None:
+        return None
+    normal = known.get(str(relu.inputs[0].name))  # type: ignore[union-attr]
+    return None if normal is None else clipped_normal(normal, 0.0, bound.astype(np.float64).reshape(-1))
+
+
+def _shapes(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """The tensors' shapes for one sample; none where the model's inputs leave more open than the number of samples."""
+    feeds = {}
+    for value in model.graph.inputs:
+        sizes = list(value.shape or [])
+        if value.dtype is None or not sizes or not all(isinstance(size, int) for size in sizes[1:]):
+            return {}
+        first = sizes[0] if isinstance(sizes[0], int) else 1
+        feeds[str(value.name)] = np.zeros([first, *(int(str(size)) for size in sizes[1:])], value.dtype.numpy())
+    if not names:
+        return {}
+    try:
+        values = Session(with_outputs(model, names), "the float model").run(feeds, names)
+    except ModelError:  # not every model runs on zeros, and these are ours
+        return {}
+    return {name: value.shape for name, value in zip(names, values, strict=True)}

@@ -1,0 +1,130 @@
+"""Bias correction and bounds without data: what BatchNormalization promises of every layer's input."""
+
+import json
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from quant.expected_inputs import (
+    Normal,
+    batchnorm_promises,
+    clipped_normal,
+    expected_moments,
+    expected_shifts,
+)
+from quant.graph.inventory import inventory
+from quant.graph.load import load
+from quant.graph.normalise import normalise
+from quant.layers import choose_layers, quantize_layers
+from quant.pipeline import Inputs, quantize_model
+from quant.spec import resolve
+from quant.weights import decoded
+
+# mean and variance of min(max(N(mu, s^2), a), b), from the reference table (Monte Carlo of 4 million agrees)
+CLIPPED = [
+    (0.3, 1.2, 0.0, np.inf, 0.64361364, 0.64098269),
+    (-1.0, 0.5, 0.0, np.inf, 0.00424535, 0.00142416),
+    (2.0, 3.0, 0.0, 6.0, 2.32617360, 4.38481771),
+    (0.1, 0.8, -0.2, 0.7, 0.18640147, 0.14068131),
+]
+
+
+@pytest.mark.parametrize(("mean", "deviation", "lower", "upper", "expected", "variance"), CLIPPED)
+def test_moments_of_a_clipped_normal(mean, deviation, lower, upper, expected, variance):
+    found = clipped_normal(Normal(np.array([mean]), np.array([deviation**2])), lower, upper)
+    assert found.mean[0] == pytest.approx(expected, abs=2e-8)
+    assert found.variance[0] == pytest.approx(variance, abs=2e-8)
+
+
+def test_extreme_normals_stay_finite():
+    found = clipped_normal(Normal(np.array([-1e3, 1e3, 0.0, 5.0]), np.array([1.0, 1.0, 0.0, 0.0])), 0, 6)
+    np.testing.assert_allclose(found.mean, [0, 6, 0, 5], atol=1e-9)
+    np.testing.assert_allclose(found.variance, 0, atol=1e-9)
+
+
+def test_the_shift_is_exact_for_the_mean_image_borders_included():
+    """A convolution is linear: on the mean image itself the promised shift is the whole of the mean error."""
+    model, promises = network()
+    layers, _ = inventory(model)
+    moments = expected_moments(model, layers, promises)
+    assert set(moments) == {"conv2", "depthwise"}
+    spec = resolve({"preset": "int4-weights", "weights": {"clipping": "minmax"}})
+    done = {one.layer.name: one for one in quantize_layers(choose_layers(model, spec)[0], {}, spec, lambda *_: None)}
+    shifts = expected_shifts(list(done.values()), moments)
+    mean = clipped_normal(promises["c1"], 0, 6).mean.astype(np.float32)
+    image = np.broadcast_to(mean.reshape(1, -1, 1, 1), (1, 4, 5, 5))
+    weight, quantized = done["conv2"].layer.weight, decoded(done["conv2"].quantized)
+    padded = np.pad(image, [(0, 0), (0, 0), (1, 1), (1, 1)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))[0]
+    error = np.einsum("chwkl,ockl->ohw", windows, quantized - weight).mean(axis=(1, 2))
+    np.testing.assert_allclose(shifts["conv2"], -error, rtol=1e-4, atol=1e-6)
+    plain = -np.einsum("c,ockl->o", mean, quantized - weight)
+    assert np.abs(plain + error).max() > 0.05 * np.abs(error).max()  # what the borders are worth on a map of 5 by 5
+
+
+def test_the_moments_agree_with_a_normal_input():
+    model, promises = network()
+    moments = expected_moments(model, inventory(model)[0], promises)["depthwise"]
+    promise = promises["c2"]
+    draws = (
+        np.random.default_rng(0).normal(size=(200_000, promise.mean.size)) * np.sqrt(promise.variance) + promise.mean
+    )
+    relu = np.maximum(draws, 0)
+    np.testing.assert_allclose(moments.mean[:, 0], relu.mean(0), rtol=0.03, atol=1e-3)
+    np.testing.assert_allclose(moments.square[:, 0, 0], (relu**2).mean(0), rtol=0.03, atol=1e-3)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["resnet20_cifar10", "vww_mobilenetv1_025"])
+def test_correction_without_data_is_ahead_of_minmax_on_real_networks(tmp_path, data, name):
+    if "cifar" in name:
+        scale = {"mean": np.array([0.485, 0.456, 0.406]), "std": np.array([0.229, 0.224, 0.225])}
+        images = np.load(data / "datasets" / "cifar10_test.npz")["images"][:300]
+    else:
+        scale, images = {}, np.load(data / "datasets" / "vww_test.npz")["images"][200:400]
+    np.savez(tmp_path / "evaluation.npz", images=images, **scale)
+    found = {}
+    for label, spec in {"minmax": {"weights": {"clipping": "minmax"}, "bias_correction": "none"}, "auto": {}}.items():
+        inputs = Inputs(
+            data / "models" / f"{name}.onnx", "m", {"preset": "int4-weights", **spec}, None, tmp_path / "evaluation.npz"
+        )
+        found[label] = quantize_model(inputs, tmp_path, lambda *_: None).summary["output_sqnr_db"]
+    assert found["auto"] > found["minmax"] + 1
+    assert json.loads((tmp_path / "report.json").read_text())["compared"] is None
+
+
+def test_a_model_without_batchnorm_promises_nothing():
+    model, promises = network()
+    assert set(promises) == {"c1", "n1", "c2", "n2"}
+    assert batchnorm_promises(model) == {}
+    assert expected_moments(model, inventory(model)[0], {}) == {}
+
+
+def network():
+    """Conv, BatchNorm, ReLU6, Conv, BatchNorm, Relu, depthwise Conv on images of 5 by 5; what its norms promise."""
+    random = np.random.default_rng(4)
+    arrays = {"w1": random.normal(size=(4, 3, 3, 3)), "w2": random.normal(size=(4, 4, 3, 3)) + 0.2,
+              "w3": random.normal(size=(4, 1, 1, 1)), "six": np.array(6.0), "zero": np.array(0.0)}  # fmt: skip
+    for number in (1, 2):
+        arrays[f"g{number}"], arrays[f"v{number}"] = random.uniform(0.5, 2, 4), random.uniform(0.5, 2, 4)
+        arrays[f"b{number}"], arrays[f"m{number}"] = random.normal(size=4), random.normal(size=4)
+    nodes = [
+        helper.make_node("Conv", ["x", "w1"], ["c1"], "conv1", pads=[1, 1, 1, 1]),
+        helper.make_node("BatchNormalization", ["c1", "g1", "b1", "m1", "v1"], ["n1"]),
+        helper.make_node("Clip", ["n1", "zero", "six"], ["r1"]),
+        helper.make_node("Conv", ["r1", "w2"], ["c2"], "conv2", pads=[1, 1, 1, 1]),
+        helper.make_node("BatchNormalization", ["c2", "g2", "b2", "m2", "v2"], ["n2"]),
+        helper.make_node("Relu", ["n2"], ["r2"]),
+        helper.make_node("Conv", ["r2", "w3"], ["y"], "depthwise", group=4),
+    ]
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 5, 5])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()],
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = load(made.SerializeToString())
+    promises = batchnorm_promises(model)
+    return normalise(model), promises
