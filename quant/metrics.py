@@ -14,6 +14,8 @@ def sqnr_db(signal: float, noise: float) -> float:
     """Signal to quantization noise, 10 log10(signal / noise) of two energies, at most 200 dB."""
     if noise <= 0:
         return EXACT_DB
+    if not math.isfinite(noise):  # beyond what a sum can hold
+        return 0.0
     return min(EXACT_DB, 10 * math.log10(signal / noise)) if signal > 0 else 0.0
 
 

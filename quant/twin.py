@@ -44,9 +44,10 @@ class LayerDifference:
 
     @property
     def cosine(self) -> float | None:
-        """(|x|^2 + |y|^2 - |x - y|^2) / 2 |x| |y|; None where a side is zero."""
+        """(|x|^2 + |y|^2 - |x - y|^2) / 2 |x| |y|; None where a side is zero, or too large for float32's sums."""
         size = float(np.sqrt(self.signal * self.quantized))
-        return (self.signal + self.quantized - self.noise) / (2 * size) if size > 0 else None
+        finite = np.isfinite([size, self.noise]).all()
+        return (self.signal + self.quantized - self.noise) / (2 * size) if finite and size > 0 else None
 
 
 def channel_axis(layer: Layer) -> int | None:
