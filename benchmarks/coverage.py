@@ -173,9 +173,9 @@ def line(row: Row) -> str:
 def page(rows: list[Row]) -> str:
     head = (
         "# Coverage\n\n"
-        "Real models through the service, made by `python benchmarks/coverage.py`. A cell holds the layers quantized, of\n"
-        "those that hold weights, the size of the file relative to the uploaded one, and the output SQNR on samples that\n"
-        "did not calibrate (random ones for models without images of their own). `(!)`: the report has a warning.\n\n"
+        "Real models through the service, made by `python benchmarks/coverage.py`. A cell holds the layers quantized,\n"
+        "of those that hold weights, the size of the file relative to the uploaded one, and the output SQNR on samples\n"
+        "that did not calibrate (random for models without images of their own). `(!)`: the report has a warning.\n\n"
     )
     table = [f"| model | {' | '.join(PRESETS)} |", f"| --- |{' --- |' * len(PRESETS)}", *map(line, rows)]
     details = sorted({
