@@ -127,7 +127,7 @@ def _reduce_compiled(
 def _reduce(
     rows: NDArray[np.float32], places: NDArray[np.uint16]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Counts (R, 2 BINS) of the non-zero weights, zeros (R,) and sums (3, R), by tiles small enough for the cache."""
+    """Counts (R, 2 BINS) of the non-zero weights, zeros (R,) and sums (3, R), tile by tile, small for the cache."""
     counts, sums = np.zeros((len(rows), 2 * BINS), np.int64), np.zeros((3, len(rows)))
     bits, codes = rows.view(np.uint32), len(places)
     for part, columns in _tiles(rows.shape):
@@ -217,9 +217,12 @@ def fit_sample(statistics: RowStatistics) -> Sample:
     8 bins an octave, from which fits lose at most 3.5e-5 nats a sample against the weights themselves for n >= 576; 16
     where rows are so short that a bin's place counts.
     """
-    if statistics.few:
-        return _few_weights(statistics)
-    return compress(statistics, FIT_OCTAVES, bins_an_octave(statistics))
+    return sample(statistics, FIT_OCTAVES, bins_an_octave(statistics))
+
+
+def sample(statistics: RowStatistics, octaves: int, an_octave: int) -> Sample:
+    """The weights themselves where they are few, else so many octaves of the histogram."""
+    return _few_weights(statistics) if statistics.few else compress(statistics, octaves, an_octave)
 
 
 def bins_an_octave(statistics: RowStatistics) -> int:
