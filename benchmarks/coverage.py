@@ -174,8 +174,8 @@ def page(rows: list[Row]) -> str:
     head = (
         "# Coverage\n\n"
         "Real models through the service, made by `python benchmarks/coverage.py`. A cell holds the layers quantized,\n"
-        "of those that hold weights, the size of the file relative to the uploaded one, and the output SQNR on samples\n"
-        "that did not calibrate (random for models without images of their own). `(!)`: the report warns.\n\n"
+        "of those that hold weights, the size of the file relative to the uploaded one, and the output SQNR on\n"
+        "samples that did not calibrate (random for models without images of their own). `(!)`: the report warns.\n\n"
     )
     table = [f"| model | {' | '.join(PRESETS)} |", f"| --- |{' --- |' * len(PRESETS)}", *map(line, rows)]
     details = sorted({

@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "int8-weights": {"weights": {"bits": 8}, "activations": None},
     "int4": {"weights": {"bits": 4}, "activations": {"bits": 8}},
     "int4-weights": {"weights": {"bits": 4}, "activations": None},
-    "codebook4": {"weights": {"bits": 4, "grid": "lloyd_max"}, "activations": {"bits": 8}},
+    "codebook4": {"weights": {"bits": 4, "grid": "kmeans"}, "activations": {"bits": 8}},
     "ternary": {"weights": {"bits": 2, "grid": "ternary_optimal"}, "activations": {"bits": 8}, "export": {"opset": 25}},
 }
 """What each preset says where the caller is silent; weights without activations are weight-only."""

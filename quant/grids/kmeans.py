@@ -22,8 +22,13 @@ class KMeans(GridBase):
 
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> Codebook:
         """Levels (R, 2^bits); a row of fewer different weights repeats some."""
-        levels = _compiled(statistics, 2**bits) if statistics.compiled else _levels(statistics, 2**bits)
-        return Codebook.nearest(np.where(statistics.max_abs[:, None] > 0, levels, 0.0))
+        return Codebook.nearest(kmeans_levels(statistics, 2**bits))
+
+
+def kmeans_levels(statistics: RowStatistics, count: int) -> Rows:
+    """The levels (R, count), ascending, of least squared error on each row; zeros for a row of zeros."""
+    levels = _compiled(statistics, count) if statistics.compiled else _levels(statistics, count)
+    return np.where(statistics.max_abs[:, None] > 0, levels, 0.0)
 
 
 def _compiled(statistics: RowStatistics, count: int) -> Rows:

@@ -8,6 +8,7 @@ from quant.distributions.fitted import Fitted
 from quant.fit import Fit
 from quant.grids.base import GridBase
 from quant.grids.codebook import Codebook, Rows
+from quant.grids.kmeans import kmeans_levels
 from quant.statistics import RowStatistics
 
 ITERATIONS = 40
@@ -23,7 +24,12 @@ class LloydMax(GridBase):
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> Codebook:
         """Levels (R, 2^bits); a clip bound has no meaning here, the outermost levels are it."""
         levels = np.empty((len(fit.chosen), 2**bits))
-        for rows, fitted in fit.groups():
+        bounded = np.isfinite(fit.partial_moments(np.zeros(len(levels)))[2])
+        if not bounded.all():  # without a variance no level is best: the weights' own histogram has one
+            levels[~bounded] = kmeans_levels(statistics.take(~bounded), 2**bits)
+        kept = np.flatnonzero(bounded)
+        for some, fitted in fit.take(kept).groups():
+            rows = kept[some]
             half = half_levels(fitted, 2 ** (bits - 1))
             symmetric = np.concatenate([-half[:, ::-1], half], axis=1)
             levels[rows] = fitted.location[:, None] + fitted.scale[:, None] * symmetric

@@ -112,6 +112,15 @@ def test_degenerate_rows_are_finite_and_zero_rows_exact(grid, row):
         np.testing.assert_array_equal(book.decode(book.encode(rows)), rows)
 
 
+def test_levels_are_finite_where_the_fitted_distribution_has_no_variance():
+    rows = np.stack([stats.t.rvs(df, size=4000, random_state=3).astype(np.float32) for df in (0.8, 1.5, 5)])
+    statistics, fit = fitted(rows)
+    assert not np.isfinite(fit.partial_moments(np.zeros(3))[2]).all()
+    book = GRIDS["lloyd_max"].build(statistics, fit, statistics.max_abs, 4)
+    assert np.isfinite(book.levels).all()
+    assert (np.abs(book.levels[:2]) <= statistics.max_abs[:2, None]).all()
+
+
 @named
 def test_a_grid_round_trips_through_json(grid):
     assert type(grid).model_validate_json(grid.model_dump_json()) == grid
