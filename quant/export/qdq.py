@@ -11,7 +11,7 @@ from quant.calibration import ActivationRange
 from quant.export.forms import Form
 from quant.export.matmul import as_matmul
 from quant.export.storage import dequantize_linear, dequantized_weight
-from quant.graph.constants import add_initializer, constant
+from quant.graph.constants import add_initializer, constant, shortened
 from quant.graph.inventory import Layer
 from quant.weights import QuantizedWeight
 
@@ -82,14 +82,14 @@ def _quantize_bias(done: ExportedWeight, input_range: ActivationRange | None) ->
         return
     flat = np.broadcast_to(bias.astype(np.float64).reshape(-1), (channels,))
     codes = np.clip(np.rint(flat / scale.astype(np.float64)), -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
-    name = f"{layer.name}_bias"
+    name = f"{shortened(layer.name)}_bias"
     source = add_initializer(layer.graph, f"{name}_codes", codes)
     axis = 0 if scale.ndim else None
     layer.node.replace_input_with(2, dequantize_linear(layer.node, name, source, scale, axis))
 
 
 def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: ActivationRange) -> None:
-    name = str(value.name)
+    name = shortened(str(value.name))
     scale = add_initializer(graph, f"{name}_scale", np.asarray(activation.scale))
     zero_point = add_initializer(graph, f"{name}_zero_point", np.asarray(activation.zero_point))
     quantize = ir.Node("", "QuantizeLinear", [value, scale, zero_point], num_outputs=1, name=f"{name}_quantize")
@@ -107,7 +107,7 @@ def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: Activatio
     value.replace_all_uses_with(output, replace_graph_outputs=True)
     quantize.replace_input_with(0, value)
     if was_output:  # callers know the output by its name
-        value.name, output.name = f"{name}_float", name
+        output.name, value.name = value.name, f"{name}_float"
     producer = value.producer()
     if producer is None:
         first = graph[0]

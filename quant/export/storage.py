@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from quant.export.forms import Form
 from quant.granularity import PerBlock, PerChannel, PerTensor
-from quant.graph.constants import add_initializer
+from quant.graph.constants import add_initializer, shortened
 from quant.weights import QuantizedWeight
 
 INT2_OPSET = 25
@@ -60,11 +60,12 @@ def dequantize_linear(
 ) -> ir.Value:
     """A symmetric DequantizeLinear of `source` inserted before `before`; its output is `{name}_dequantized`."""
     write = _Writer(before, name)
-    assert source.dtype is not None
-    zero = np.zeros(scale.shape, source.dtype.numpy())
     attributes = [ir.AttrInt64("axis", axis)] if axis is not None else []
     attributes += [ir.AttrInt64("block_size", block)] if block else []
-    inputs = [source, write.constant("scale", scale), write.constant("zero_point", zero)]
+    assert source.dtype is not None
+    inputs = [source, write.constant("scale", scale)]
+    if source.dtype != ir.DataType.INT32:  # of a weight, ONNX Runtime's integer kernels want to see the zero
+        inputs.append(write.constant("zero_point", np.zeros(scale.shape, source.dtype.numpy())))
     output = write.node("DequantizeLinear", inputs, "dequantized", attributes)
     output.dtype = ir.DataType.FLOAT
     return output
@@ -134,7 +135,7 @@ class _Writer:
     def __init__(self, before: ir.Node, name: str) -> None:
         graph = before.graph
         assert isinstance(graph, ir.Graph)
-        self.before, self.name, self._graph = before, name, graph
+        self.before, self.name, self._graph = before, shortened(name), graph
 
     def constant(self, what: str, array: NDArray[np.generic]) -> ir.Value:
         return add_initializer(self._graph, f"{self.name}_{what}", array)

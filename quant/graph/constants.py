@@ -1,8 +1,12 @@
 """Constants of a graph: reading the array behind a value, adding an initializer."""
 
+import hashlib
+
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
+
+LONGEST_NAME = 48
 
 
 def constant(value: ir.Value | None) -> NDArray[np.generic] | None:
@@ -12,11 +16,19 @@ def constant(value: ir.Value | None) -> NDArray[np.generic] | None:
     return value.const_value.numpy()
 
 
+def shortened(name: str) -> str:
+    """The name, or where it is long its beginning and a digest: some exporters join names to hundreds of characters."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{name[: LONGEST_NAME - 13]}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
 def add_initializer(graph: ir.Graph, name: str, array: NDArray[np.generic] | ir.TensorProtocol) -> ir.Value:
-    """A new initializer; a name that is taken gets a number."""
-    unique, number = name, 1
+    """A new initializer; a name that is taken gets a number, one that is long a shorter form."""
+    base = shortened(name)
+    unique, number = base, 1
     while unique in graph.initializers:
-        unique, number = f"{name}_{number}", number + 1
+        unique, number = f"{base}_{number}", number + 1
     tensor = ir.tensor(array)
     tensor.name = unique
     value = ir.Value(

@@ -112,7 +112,7 @@ def _run_before(
     session = Session(before.SerializeToString(), weights=weights)
     if sample is not None:
         with suppress(ModelError):  # its batch may be fixed
-            first = {name: array[:1] for name, array in sample.items()}
+            first = {name: array[:1] if array.ndim else array for name, array in sample.items()}
             return first, session.run(first)
         return sample, session.run(sample)
     for feeds in generated_feeds(model):

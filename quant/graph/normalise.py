@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from quant.graph.batchnorm import fold_batchnorm
-from quant.graph.constants import add_initializer, constant
+from quant.graph.constants import add_initializer, constant, shortened
 from quant.graph.convert import at_opset
 from quant.graph.float32 import to_float32
 from quant.graph.fold import fold_constants
@@ -68,7 +68,7 @@ def _remove_unused_initializers(body: ir.Graph) -> None:
 
 
 def _name_nodes(graph: ir.Graph) -> None:
-    """A name for every node, those in bodies too, and each its own."""
+    """A name for every node, those in bodies too, and each its own; long names of what flows between are shortened."""
     taken: set[str] = set()
     for index, node in enumerate(ir.traversal.RecursiveGraphIterator(graph)):
         base = node.name or f"{node.op_type}_{index}"
@@ -77,3 +77,6 @@ def _name_nodes(graph: ir.Graph) -> None:
             name, number = f"{base}_{number}", number + 1
         node.name = name
         taken.add(name)
+        for value in node.outputs:
+            if value.name and not value.is_graph_output():
+                value.name = shortened(value.name)
