@@ -9,6 +9,7 @@ import json
 import mmap
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -19,6 +20,8 @@ from quant.pipeline import Inputs, quantize_model
 
 ROOM = 192 << 20
 """Bytes of address space that scipy's libraries take, and some more."""
+ROOM_FOR_LOOPS = 1 << 30
+"""Bytes that are free where the compiled loops are loaded before the job is known."""
 
 
 def main() -> int:
@@ -71,6 +74,9 @@ def _load_libraries() -> None:
     mmap.mmap(-1, ROOM).close()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's own OpenBLAS is loaded and keeps its threads
     import_module("scipy.special")
+    with suppress(OSError):  # a job that is given little memory does without until it needs them
+        mmap.mmap(-1, ROOM_FOR_LOOPS).close()
+        import_module("quant.kernel.fits")
 
 
 if __name__ == "__main__":

@@ -75,13 +75,18 @@ def quantize_layers(
     moments: Mapping[str, SecondMoments],
     spec: Spec,
     progress: Callable[[int, int, str], None],
+    fits: Mapping[str, FittedWeight] | None = None,
 ) -> list[QuantizedLayer]:
-    """Fit and quantize every layer by its section, by the output error where its input's moments are known."""
+    """Fit and quantize every layer by its section, by the output error where its input's moments are known.
+
+    `fits` are those of the same layers, where they are known from another try.
+    """
     compiled = loops.pay(sum(_rows(*one) for one in work), sum(layer.weight.size for layer, _ in work))
     quantized = []
     for done, (layer, section) in enumerate(work):
         progress(done, len(work), layer.name)
-        quantized.append(_quantize(layer, section, moments.get(layer.name), spec, compiled))
+        fitted = (fits or {}).get(layer.name)
+        quantized.append(_quantize(layer, section, moments.get(layer.name), spec, compiled, fitted))
     return quantized
 
 
@@ -120,13 +125,18 @@ def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> Qua
 
 
 def _quantize(
-    layer: Layer, section: Weights, moments: SecondMoments | None, spec: Spec, compiled: bool
+    layer: Layer,
+    section: Weights,
+    moments: SecondMoments | None,
+    spec: Spec,
+    compiled: bool,
+    fitted: FittedWeight | None,
 ) -> QuantizedLayer:
     begun = time.perf_counter()
     section, notes = _possible(layer, section, spec)
     form = form_of(layer, section, spec)
     granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
-    fitted = fit_weight(layer.weight, granularity, section, compiled)
+    fitted = fitted or fit_weight(layer.weight, granularity, section, compiled)
     if moments is not None and needs_moments(section):
         quantized = _quantize_for_output(layer, section, fitted, moments, integer=form is Form.INTEGER)
     else:

@@ -11,8 +11,6 @@ import onnx_ir as ir
 
 from quant.spec import Spec
 
-IR_VERSIONS = {21: 10, 25: 13}
-"""For an opset and those after it the IR version of its new types: INT4, then INT2."""
 VERSION = metadata.version("quantd")
 _MEDIA_TYPES = {
     ".onnx": "application/octet-stream",
@@ -33,10 +31,6 @@ def sha256_of_file(path: Path) -> str:
 
 def stamp(model: ir.Model, spec: Spec, upload: Path) -> bytes:
     """The model as bytes, with the `quantd.*` keys that tell where it came from; equal input gives equal bytes."""
-    opset = model.opset_imports[""]
-    model.ir_version = max(
-        model.ir_version, *(ir_version for first, ir_version in IR_VERSIONS.items() if opset >= first)
-    )
     model.producer_name, model.producer_version = "quantd", VERSION
     model.metadata_props.update(
         {

@@ -82,7 +82,8 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
     if spec.equalization == "cross_layer":
         promises = rescaled(promises, equalize(model))
     work, skipped = choose_layers(model, spec)
-    expected = expected_moments(model, [layer for layer, _ in work], promises)
+    data_free = calibration is None or spec.bias_correction == "data_free"
+    expected = expected_moments(model, [layer for layer, _ in work], promises) if data_free else {}
     moments = expected
     if calibration is not None:
         looking = [layer for layer, section in work if needs_moments(section)]

@@ -13,8 +13,8 @@ from quant.graph.inventory import Layer
 from quant.products import input_rows, weight_matrix
 from quant.runtime import Session
 
-POSITIONS, POSITIONS_PER_INPUT = 8192, 4
-"""Rows that are drawn for a layer of K inputs: 8192 + 4 K over the whole set, spread evenly over the batches."""
+POSITIONS, POSITIONS_PER_INPUT = 2048, 4
+"""Rows that are drawn for a layer of K inputs: 2048 + 4 K over the whole set, spread evenly over the batches."""
 MAX_INPUTS = 4608
 """Wider layers (170 MB of moments) are quantized without them."""
 

@@ -30,18 +30,20 @@ Samples = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to quantize: the layers, what is added to their biases, the exported model, its output SQNR in dB."""
+    """One way to quantize: the layers, the exported model, the difference at each layer before a correction, and the
+    output SQNR in dB where it was compared with others."""
 
     name: str
     layers: list[QuantizedLayer]
     model: ir.Model
     before: Mapping[str, LayerDifference]
-    sqnr_db: float
+    sqnr_db: float = 0.0
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """The candidate that was kept, the SQNR of every one by name, and the kept one's difference at each layer."""
+    """The candidate that was kept, the SQNR of all by name where there were several, and the kept one's difference at
+    each layer."""
 
     kept: Candidate
     compared: dict[str, float]
@@ -111,11 +113,13 @@ def tune(
     ways = {"": list(layers)}
     if any(isinstance(section.clipping, Auto) for _, section in work):
         plain = [(layer, _with_minmax(section)) for layer, section in work]
-        ways["minmax"] = quantize_layers(plain, moments, setting.spec, lambda *_: None)
-    candidates = [one for way, chosen in ways.items() for one in _tried(setting, way, chosen, progress)]
+        fits = {done.layer.name: done.fitted for done in layers}
+        ways["minmax"] = quantize_layers(plain, moments, setting.spec, lambda *_: None, fits)
+    tried = [one for way, chosen in ways.items() for one in _tried(setting, way, chosen, progress)]
+    candidates = [_measured(setting, one, progress) for one in tried] if len(tried) > 1 else tried
     kept = max(candidates, key=lambda candidate: candidate.sqnr_db)
     after = _compare(setting, kept.model, setting.held_out, progress, feed_back=False)
-    return Tuned(kept, {candidate.name: candidate.sqnr_db for candidate in candidates}, after)
+    return Tuned(kept, {one.name: one.sqnr_db for one in candidates} if len(tried) > 1 else {}, after)
 
 
 def _tried(setting: Setting, way: str, layers: list[QuantizedLayer], progress: Samples) -> list[Candidate]:
@@ -123,31 +127,33 @@ def _tried(setting: Setting, way: str, layers: list[QuantizedLayer], progress: S
     mode = setting.spec.bias_correction
     name = f"{way or 'own'} bounds"
     if mode == "data_free":
-        return [
-            _measured(setting, f"{name}, data-free", layers, expected_shifts(layers, setting.expected), {}, progress)
-        ]
-    plain = _measured(setting, name, layers, {}, {}, progress)
+        return [_made(setting, f"{name}, data-free", layers, expected_shifts(layers, setting.expected), {})]
+    plain = _made(setting, name, layers, {}, {})
     if mode == "none" or not setting.compared:
         return [plain]
     before = _compare(setting, plain.model, setting.fitting, progress, feed_back=True)
     shifts = {layer: -one.shift for layer, one in before.items()}
-    corrected = _measured(setting, f"{name}, biases corrected", layers, shifts, before, progress)
+    corrected = _made(setting, f"{name}, biases corrected", layers, shifts, before)
     return [corrected] if mode == "calibrated" else [corrected, plain]
 
 
-def _measured(
+def _made(
     setting: Setting,
     name: str,
     layers: list[QuantizedLayer],
     shifts: Shifts,
     before: Mapping[str, LayerDifference],
-    progress: Samples,
 ) -> Candidate:
     model, written = assemble(setting.model, layers, setting.ranges, shifts, setting.spec.export.opset)
+    return Candidate(name, written, model, before)
+
+
+def _measured(setting: Setting, candidate: Candidate, progress: Samples) -> Candidate:
     reference = Session(ir.to_proto(setting.model).SerializeToString(), "the float model")
-    session = Session(ir.to_proto(model).SerializeToString(), "the quantized model", ExportError)
+    session = Session(ir.to_proto(candidate.model).SerializeToString(), "the quantized model", ExportError)
+    name = candidate.name
     figures = evaluate(reference, session, setting.held_out, lambda done, total: progress(done, total, name))
-    return Candidate(name, written, model, before, figures["output_sqnr_db"] or 0.0)
+    return replace(candidate, sqnr_db=figures["output_sqnr_db"] or 0.0)
 
 
 def _compare(

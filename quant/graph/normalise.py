@@ -19,6 +19,9 @@ from quant.runtime import Feeds
 
 OPSET = 21
 
+IR_VERSIONS = {21: 10, 25: 13}
+"""For an opset and those after it the IR version of its new types: INT4, then INT2."""
+
 
 def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) -> ir.Model:
     """A model that computes the same outputs in the form above, at `opset` (21 or later) unless it is of a later one.
@@ -45,6 +48,9 @@ def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) 
         _remove_unused_initializers(graph)
     passes.TopologicalSortPass()(model)
     _name_nodes(model.graph)
+    model.ir_version = max(
+        model.ir_version, *(version for first, version in IR_VERSIONS.items() if model.opset_imports[""] >= first)
+    )
     return model
 
 

@@ -1,0 +1,235 @@
+"""A whole W8A8 job against plain float inference of its calibration set, and against other quantizers.
+
+    python benchmarks/pipeline.py [--data ../shared/data] [--samples 64] [--runs 3] [--json FILE]
+
+Every figure is of a process of its own, after its imports: seconds (median of the runs), peak memory above the start,
+and the latency of the file it wrote (median of 30 single samples). `floor` is ONNX Runtime's float inference of the
+same samples in batches of 8. NNCF runs where it is installed.
+"""
+
+import argparse
+import importlib.util
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+Feeds = dict[str, NDArray[np.float32]]
+WAYS = ("floor", "quantd minmax", "quantd", "ort minmax", "ort percentile", "nncf")
+MODELS = ("resnet20", "mobilenetv1", "resnet18")
+MINMAX = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--samples", type=int, default=64)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--models", nargs="*", default=MODELS)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--one", nargs=3, metavar=("WAY", "FOLDER", "MODEL"), help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(measure(given.one[0], Path(given.one[1]), given.one[2])))
+        return
+    ways = [way for way in WAYS if way != "nncf" or importlib.util.find_spec("nncf")]
+    table: dict[str, dict[str, Any]] = {}
+    for model in given.models:
+        with tempfile.TemporaryDirectory() as folder:
+            prepare(model, given.data, Path(folder), given.samples)
+            table[model] = {way: repeated(way, Path(folder), model, given.runs) for way in ways}
+        show(model, table[model], given.samples)
+    if given.json:
+        given.json.write_text(json.dumps(table, indent=1))
+
+
+def prepare(model: str, data: Path, folder: Path, samples: int) -> None:
+    """float.onnx and calibration.npz in the folder."""
+    rng = np.random.default_rng(0)
+    size = 32 if model == "resnet20" else 224
+    if model == "resnet18":
+        onnx.save(resnet18(rng), folder / "float.onnx")
+    else:
+        name = {"resnet20": "resnet20_cifar10", "mobilenetv1": "mobilenetv1_075_imagenet"}[model]
+        (folder / "float.onnx").write_bytes((data / "models" / f"{name}.onnx").read_bytes())
+    np.savez(folder / "calibration.npz", input=rng.normal(size=(samples, 3, size, size)).astype(np.float32))
+
+
+def repeated(way: str, folder: Path, model: str, runs: int) -> dict[str, float | None]:
+    command = [sys.executable, __file__, "--one", way, str(folder), model]
+    found = []
+    for _ in range(runs):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            return {"failed": 1.0}  # some peers crash on some models
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+    return {
+        key: statistics.median(one[key] for one in found) if found[0][key] is not None else None for key in found[0]
+    }
+
+
+def measure(way: str, folder: Path, model: str) -> dict[str, float | None]:
+    """One run in this process: seconds, peak megabytes above the start, milliseconds a sample of what was written."""
+    source, target = folder / "float.onnx", folder / f"{way.replace(' ', '_')}.onnx"
+    run = prepared(way, source, target, folder)
+    start = peak_mb()
+    begun = time.perf_counter()
+    run()
+    seconds = time.perf_counter() - begun
+    peak = peak_mb() - start
+    return {"seconds": seconds, "peak_mb": peak, "latency_ms": latency(source if way == "floor" else target)}
+
+
+def prepared(way: str, source: Path, target: Path, folder: Path) -> Callable[[], object]:
+    """What to time, with everything imported."""
+    calibration = folder / "calibration.npz"
+    if way == "floor":
+        return lambda: floor(source, calibration)
+    if way.startswith("quantd"):
+        from quant.pipeline import Inputs, quantize_model
+
+        spec = MINMAX if way == "quantd minmax" else {}
+        out = folder / "out"
+        out.mkdir(exist_ok=True)
+
+        def ours() -> None:
+            quantize_model(Inputs(source, source.name, spec, calibration), out, lambda *_: None)
+            target.write_bytes((out / "model.onnx").read_bytes())
+
+        return ours
+    if way.startswith("ort"):
+        return ort_static(way, source, target, calibration)
+    return nncf_ptq(source, target, calibration)
+
+
+def floor(source: Path, calibration: Path) -> None:
+    session = ort.InferenceSession(source, providers=["CPUExecutionProvider"])
+    for feeds in batches(calibration):
+        session.run(None, feeds)
+
+
+def ort_static(way: str, source: Path, target: Path, calibration: Path) -> Callable[[], object]:
+    from onnxruntime import quantization as q
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(q.CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.left = batches(calibration)
+
+        def get_next(self) -> Feeds | None:
+            return next(self.left, None)
+
+    method = q.CalibrationMethod.MinMax if way == "ort minmax" else q.CalibrationMethod.Percentile
+
+    def peer() -> None:
+        ready = target.with_suffix(".pre.onnx")
+        quant_pre_process(source, ready, skip_symbolic_shape=True)
+        q.quantize_static(ready, target, Reader(), per_channel=True, calibrate_method=method)
+
+    return peer
+
+
+def nncf_ptq(source: Path, target: Path, calibration: Path) -> Callable[[], object]:
+    import nncf
+
+    def peer() -> None:
+        samples = [feeds["input"][i : i + 1] for feeds in batches(calibration) for i in range(len(feeds["input"]))]
+        dataset = nncf.Dataset(samples, lambda sample: {"input": sample})
+        onnx.save(nncf.quantize(onnx.load(source), dataset, subset_size=len(samples)), target)
+
+    return peer
+
+
+def batches(calibration: Path) -> Iterator[Feeds]:
+    with np.load(calibration) as stored:
+        images = stored["input"]
+    for start in range(0, len(images), 8):
+        yield {"input": images[start : start + 8]}
+
+
+def latency(model: Path) -> float:
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    shape = [1, *session.get_inputs()[0].shape[1:]]
+    feeds = {"input": np.random.default_rng(1).normal(size=shape).astype(np.float32)}
+    times = []
+    for _ in range(33):
+        begun = time.perf_counter()
+        session.run(None, feeds)
+        times.append(time.perf_counter() - begun)
+    return 1000 * statistics.median(times[3:])
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def resnet18(rng: np.random.Generator) -> onnx.ModelProto:
+    """A net of ResNet18's shape for 224 x 224 images, BatchNorm folded, with random weights (11.7M)."""
+    nodes: list[onnx.NodeProto] = []
+    weights: dict[str, NDArray[np.float32]] = {}
+
+    def conv(x: str, name: str, c_in: int, c_out: int, kernel: int, stride: int, relu: bool) -> str:
+        weights[f"{name}.w"] = (
+            rng.normal(size=(c_out, c_in, kernel, kernel)) * (2 / (c_in * kernel**2)) ** 0.5
+        ).astype(np.float32)
+        weights[f"{name}.b"] = (rng.normal(size=c_out) * 0.1).astype(np.float32)
+        inputs = [x, f"{name}.w", f"{name}.b"]
+        out = f"{name}.out"
+        pads = [kernel // 2] * 4
+        nodes.append(helper.make_node("Conv", inputs, [out], name=name, strides=[stride] * 2, pads=pads))
+        if relu:
+            nodes.append(helper.make_node("Relu", [out], [f"{name}.relu"]))
+        return f"{name}.relu" if relu else out
+
+    x = conv("input", "stem", 3, 64, 7, 2, True)
+    nodes.append(helper.make_node("MaxPool", [x], ["pooled"], kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4))
+    x, width = "pooled", 64
+    for stage, c_out in enumerate((64, 128, 256, 512)):
+        for block in range(2):
+            name, stride = f"s{stage}b{block}", 2 if stage and not block else 1
+            y = conv(conv(x, f"{name}.1", width, c_out, 3, stride, True), f"{name}.2", c_out, c_out, 3, 1, False)
+            short = conv(x, f"{name}.short", width, c_out, 1, stride, False) if stride > 1 else x
+            nodes.append(helper.make_node("Add", [y, short], [f"{name}.sum"]))
+            nodes.append(helper.make_node("Relu", [f"{name}.sum"], [f"{name}.end"]))
+            x, width = f"{name}.end", c_out
+    nodes.append(helper.make_node("GlobalAveragePool", [x], ["mean"]))
+    nodes.append(helper.make_node("Flatten", ["mean"], ["flat"]))
+    weights |= {"fc.w": (rng.normal(size=(1000, 512)) * 0.04).astype(np.float32), "fc.b": np.zeros(1000, np.float32)}
+    nodes.append(helper.make_node("Gemm", ["flat", "fc.w", "fc.b"], ["logits"], name="fc", transB=1))
+    graph = helper.make_graph(
+        nodes, "resnet18",
+        [helper.make_tensor_value_info("input", onnx.TensorProto.FLOAT, ["N", 3, 224, 224])],
+        [helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["N", 1000])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )  # fmt: skip
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def show(model: str, found: dict[str, Any], samples: int) -> None:
+    print(f"\n{model}, {samples} samples")
+    print(f"{'way':16} {'seconds':>8} {'x floor':>8} {'peak MB':>8} {'latency ms':>10}")
+    base = found["floor"]["seconds"]
+    for way, one in found.items():
+        if "failed" in one:
+            print(f"{way:16} failed")
+            continue
+        ratio = one["seconds"] / base
+        print(
+            f"{way:16} {one['seconds']:8.2f} {ratio:8.2f} {one['peak_mb']:8.0f} {one['latency_ms']:10.2f}", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
