@@ -42,6 +42,8 @@ def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) 
         for node in graph:
             if node.op_type == "Gemm" and node.domain == "":
                 _fold_gemm_factors(graph, node)
+            elif node.op_type == "Add" and node.domain == "":
+                _flatten_bias(graph, node)
         fold_batchnorm(graph)
     passes.RemoveUnusedNodesPass()(model)
     for graph in model.graph.subgraphs():
@@ -65,6 +67,18 @@ def _fold_gemm_factors(graph: ir.Graph, node: ir.Node) -> None:
         scaled = (array.astype(np.float64) * factor).astype(array.dtype)
         node.replace_input_with(index, add_initializer(graph, f"{value.name}_{name}", scaled))
         node.attributes.add(ir.AttrFloat32(name, 1.0))
+
+
+def _flatten_bias(graph: ir.Graph, add: ir.Node) -> None:
+    """A bias (1, N) of a MatMul becomes (N,): with the longer shape ONNX Runtime makes both a Gemm, and a
+    dequantized weight of that stays as it is."""
+    for index, value in enumerate(add.inputs):
+        array, other = constant(value), add.inputs[1 - index]
+        producer = other.producer() if other is not None else None
+        if value is None or array is None or producer is None or producer.op_type != "MatMul":
+            continue
+        if array.ndim == 2 and array.shape[0] == 1 and array.shape[1] > 1:
+            add.replace_input_with(index, add_initializer(graph, f"{value.name}_flat", array.reshape(-1)))
 
 
 def _remove_unused_initializers(body: ir.Graph) -> None:

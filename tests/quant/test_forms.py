@@ -62,7 +62,7 @@ def test_ternary_codes_take_two_bits_from_opset_25(quantize, opset, bits, kind):
 
 @pytest.mark.parametrize("granularity", ["channel", "block"])
 @pytest.mark.parametrize(("bits", "opset"), [(8, 21), (4, 21), (2, 25)])
-@pytest.mark.parametrize("op", ["MatMul", "Gemm", "GemmTransB", "ReluGemm", "ClipMatMul"])
+@pytest.mark.parametrize("op", ["MatMul", "Gemm", "GemmTransB", "ReluGemm", "ClipMatMul", "MatMulAdd"])
 def test_weight_only_matrices_run_as_matmul_nbits(quantize, tmp_path, op, bits, opset, granularity):
     path = save(tmp_path, *matrices(op))
     weights = {"bits": bits, "granularity": granularity, "block_size": 16}
@@ -157,7 +157,10 @@ def normal(*shape):
 def matrices(op):
     """Nodes, weights and input shape of one matrix product, K = 40 being no multiple of a block."""
     weights = {"w": normal(40, 24)}
-    if op in ("MatMul", "ClipMatMul"):
+    if op == "MatMulAdd":
+        nodes = [helper.make_node("MatMul", ["x", "w"], ["m"]), helper.make_node("Add", ["m", "b"], ["y"])]
+        weights["b"] = normal(1, 24)
+    elif op in ("MatMul", "ClipMatMul"):
         nodes = [helper.make_node("MatMul", ["x", "w"], ["y"])]
     else:
         weights["b"] = normal(24)
