@@ -71,7 +71,7 @@ def allocate(items: Sequence[Sequence[Option]], max_bytes: float) -> Point:
 def closed_form(
     bounds: Sequence[float], sizes: Sequence[int], widths: Sequence[Sequence[int]], mean_bits: float
 ) -> list[int]:
-    """The widths that ACIQ's rule gives items of `sizes` weights with clip bounds `bounds`, at most `mean_bits` a weight.
+    """The widths that ACIQ's rule gives items of `sizes` weights with clip bounds `bounds`: `mean_bits` at most.
 
     2^bits is proportional to bound^(2/3), which minimises the sum of a^2 / (3 4^bits) where the number of levels is
     what is shared out (Banner et al., 2019); the bits are then the nearest of each item's `widths`, and the factor

@@ -101,7 +101,11 @@ def _open_model(model: ir.Model, layers: Sequence[Layer]) -> bytes:
 
 def _along_channels(layer: Layer, values: NDArray[np.float64]) -> NDArray[np.float32]:
     spatial = layer.op in ("Conv", "ConvTranspose")
-    return values.astype(np.float32).reshape(1, -1, *[1] * (layer.weight.ndim - 2)) if spatial else values.astype(np.float32)
+    return (
+        values.astype(np.float32).reshape(1, -1, *[1] * (layer.weight.ndim - 2))
+        if spatial
+        else values.astype(np.float32)
+    )
 
 
 def _shift_name(layer: Layer) -> str:

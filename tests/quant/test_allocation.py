@@ -1,6 +1,6 @@
 """Bits under a budget, against every choice there is and against the closed form's published figures."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -35,11 +35,15 @@ def test_every_point_of_the_front_is_the_best_of_its_size(seed):
     assert front[0].bytes == min(size for size, _ in choices)
     for point in front:
         assert (point.bytes, point.error) == pytest.approx(
-            tuple(map(sum, zip(*((o[n].bytes, o[n].error) for o, n in zip(items, point.chosen, strict=True)), strict=True)))
+            tuple(
+                map(
+                    sum, zip(*((o[n].bytes, o[n].error) for o, n in zip(items, point.chosen, strict=True)), strict=True)
+                )
+            )
         )
         best = min(error for size, error in choices if size <= point.bytes + 1e-9)
         assert point.error == pytest.approx(best, rel=1e-9, abs=1e-15)
-    assert all(a.bytes < b.bytes and a.error > b.error for a, b in zip(front, front[1:], strict=False))
+    assert all(a.bytes < b.bytes and a.error > b.error for a, b in pairwise(front))
 
 
 @pytest.mark.parametrize("seed", range(6))
