@@ -41,10 +41,11 @@ SIZES = {
 INTEGERS = {"bytes": 256, "ids": 512}
 """How many tokens there are; `sr`, a sampling rate, is 16,000."""
 MODULES = {
-    "silero_vad": [
-        {"name": "x", "shape": ["N", 512], "dtype": "float32"}, {"name": "sr", "shape": [], "dtype": "int64"},
-    ],
-}  # fmt: skip
+    "wtw_adaptation_module": {"history": ["N", 2100]},
+    "anydrive_v3_lstm": {"x": ["N", "T", 2], "h": [2, "N", 8], "c": [2, "N", 8]},
+    "unitree_g1_motion": {"x": ["N", 47]},
+}
+"""What scripted modules take: their files do not say."""
 
 
 @dataclass
@@ -86,7 +87,10 @@ def cover(client: Client, path: Path, data: Path, folder: Path) -> Row:
     for preset in PRESETS:
         spec: dict[str, Any] = {"preset": preset}
         if path.suffix != ".onnx" and path.stem in MODULES:
-            spec["torchscript"] = {"inputs": MODULES[path.stem]}
+            inputs = MODULES[path.stem].items()
+            spec["torchscript"] = {
+                "inputs": [{"name": name, "shape": shape, "dtype": "float32"} for name, shape in inputs]
+            }
         if not sets and preset in ("int8", "codebook4", "ternary"):
             spec["activations"] = None
         job = client.wait(client.submit(model, spec, sets.get("calibration"), sets.get("evaluation"))["id"])

@@ -58,6 +58,11 @@ class Dataset:
             return self, self
         return replace(self, part=tuple(n for n in numbers if n not in held)), replace(self, part=held)
 
+    def first(self, batches: int) -> "Dataset":
+        """The first batches of those that are used, at most so many."""
+        numbers = range(len(self._windows())) if self.part is None else self.part
+        return replace(self, part=tuple(numbers)[:batches])
+
     def _windows(self) -> list[slice]:
         end = self.samples - (self.samples % self.batch if self.batch != BATCH else 0)
         windows = [slice(start, min(start + self.batch, end)) for start in range(0, end, self.batch)]

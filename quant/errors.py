@@ -18,7 +18,8 @@ QuantdError
 │   └── NonFiniteData         dataset.non_finite
 ├── SpecError             spec.invalid
 │   ├── DataRequired          spec.data_required
-│   └── InputShapesRequired   spec.input_shapes_required
+│   ├── InputShapesRequired   spec.input_shapes_required
+│   └── BudgetTooSmall        spec.budget_too_small
 └── ExportError           export.invalid
 """
 
@@ -138,6 +139,11 @@ class DataRequired(SpecError):
 class InputShapesRequired(SpecError):
     code = "spec.input_shapes_required"
     title = "The shapes of the module's inputs are not known"
+
+
+class BudgetTooSmall(SpecError):
+    code = "spec.budget_too_small"
+    title = "The model cannot become as small as the budget asks"
 
 
 class ExportError(QuantdError):

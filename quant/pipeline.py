@@ -3,32 +3,32 @@
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import onnx_ir as ir
+
 from quant.calibration import ActivationRange, calibrate, tie
 from quant.dataset import Dataset, read_dataset
+from quant.deciding import Progress, Sizes, Work, decide
 from quant.equalization import equalize
 from quant.errors import ExportError
 from quant.evaluation import UNMEASURED, Figures, evaluate
-from quant.expected_inputs import batchnorm_promises, expected_moments, expected_shifts, rescaled
+from quant.expected_inputs import Normal, batchnorm_promises, expected_moments, rescaled
 from quant.gates import GateResult, Verdict, check_gates, junit_xml, verdict
 from quant.graph.inventory import Skipped
 from quant.graph.normalise import normalise
 from quant.graph.placement import place
 from quant.graph.source import open_model
-from quant.layers import QuantizedLayer, choose_layers, needs_moments, quantize_layers
+from quant.layers import QuantizedLayer, choose_layers, needs_moments
 from quant.manifest import manifest_json, stamp
 from quant.metrics import sqnr_db
 from quant.report import layer_report, model_report, report_html, report_json
 from quant.runtime import Session, optimised_operators
 from quant.second_moments import measure_second_moments
-from quant.spec import require_data, resolve
-from quant.tuning import HELD_OUT, Setting, Tuned, assemble, tune
-
-Progress = Callable[[str, int, int, str], None]
-"""Called with stage, steps done, steps in all, and what is being worked on."""
+from quant.spec import Spec, require_data, resolve
+from quant.tuning import Setting
 
 
 @dataclass(frozen=True)
@@ -82,31 +82,14 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
     if spec.equalization == "cross_layer":
         promises = rescaled(promises, equalize(model))
     work, skipped = choose_layers(model, spec)
-    data_free = calibration is None or spec.bias_correction == "data_free"
-    expected = expected_moments(model, [layer for layer, _ in work], promises) if data_free else {}
-    moments = expected
-    if calibration is not None:
-        looking = [layer for layer, section in work if needs_moments(section)]
-        fitting = calibration.split(HELD_OUT)[0]
-        moments = measure_second_moments(model, looking, fitting, _samples(progress, "calibrating"))
-    layers = quantize_layers(work, moments, spec, _within(progress, "fitting"))
-    ranges: dict[str, ActivationRange] = {}
-    if spec.activations is not None and calibration is not None:
-        placement = place(model.graph, [done.layer for done in layers if done.layer.float_only is None])
-        measured = calibrate(
-            model, placement.observed, calibration, spec.activations, _samples(progress, "calibrating")
-        )
-        ranges = tie(measured, placement.ties)
-    tuned: Tuned | None = None
-    if calibration is not None:
-        tuned = tune(Setting(model, ranges, calibration, spec, expected), work, layers, moments, _correcting(progress))
-        made, layers = tuned.kept.model, tuned.kept.layers
-    else:
-        shifts = {} if spec.bias_correction == "none" else expected_shifts(layers, expected)
-        made, layers = assemble(model, layers, ranges, shifts, spec.export.opset)
+    setting = _setting(model, work, calibration, spec, promises, progress)
+    sizes = Sizes(source.size, lambda made: len(stamp(made, spec, inputs.model)))
+    decision = decide(setting, work, sizes, progress)
+    layers, tuned = decision.layers, decision.tuned
 
     progress("exporting", 0, 1, "model.onnx")
-    exported = stamp(made, spec, inputs.model)
+    exported = stamp(decision.model, spec, inputs.model)
+    assert decision.max_bytes is None or len(exported) <= decision.max_bytes, "the budget was decided on this size"
     quantized = Session(exported, "the quantized model", ExportError)
     figures = UNMEASURED
     if evaluation is not None:
@@ -119,7 +102,7 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
     summary = _summary(source.size, exported, layers, skipped, figures)
     gates = check_gates(spec.gates, summary, entries)
     warnings = _warnings(exported)
-    report = model_report(summary, entries, skipped, _used(calibration, evaluation), warnings, spec, tuned)
+    report = model_report(summary, entries, skipped, _used(calibration, evaluation), warnings, spec, decision)
     artifacts = {
         "model.onnx": exported,
         "report.json": report_json(report),
@@ -134,16 +117,33 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
     return Outcome(summary, verdict(gates), gates, {done.layer.name: done.seconds for done in layers})
 
 
-def _within(progress: Progress, stage: str) -> Callable[[int, int, str], None]:
-    return lambda done, total, message: progress(stage, done, total, message)
+def _setting(
+    model: ir.Model,
+    work: Work,
+    calibration: Dataset | None,
+    spec: Spec,
+    promises: Mapping[str, Normal],
+    progress: Progress,
+) -> Setting:
+    """What all decisions rest on: the moments of the layers' inputs, and the activations' ranges."""
+    data_free = calibration is None or spec.bias_correction == "data_free"
+    expected = expected_moments(model, [layer for layer, _ in work], promises) if data_free else {}
+    if calibration is None:
+        return Setting(model, {}, None, spec, expected, expected)
+    setting = Setting(model, {}, calibration, spec, expected, {})
+    calibrating = _samples(progress, "calibrating")
+    looking = [layer for layer, section in work if needs_moments(section) or spec.budget is not None]
+    moments = measure_second_moments(model, looking, setting.fitting, calibrating)
+    ranges: dict[str, ActivationRange] = {}
+    if spec.activations is not None:
+        placement = place(model.graph, [layer for layer, _ in work if layer.float_only is None])
+        measured = calibrate(model, placement.observed, calibration, spec.activations, calibrating)
+        ranges = tie(measured, placement.ties)
+    return replace(setting, ranges=ranges, moments=moments)
 
 
 def _samples(progress: Progress, stage: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(stage, done, total, f"{done} of {total} samples")
-
-
-def _correcting(progress: Progress) -> Callable[[int, int, str], None]:
-    return lambda done, total, what: progress("correcting", done, total, f"{what}, {done} of {total} samples")
 
 
 def _summary(

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from quant.deciding import Decision
 from quant.export.storage import stored_bytes
 from quant.gates import GateResult
 from quant.graph.inventory import Skipped
@@ -63,9 +64,10 @@ def model_report(
     samples: Mapping[str, Any],
     warnings: Sequence[str],
     spec: Spec,
-    tuned: Tuned | None = None,
+    decision: Decision,
 ) -> dict[str, Any]:
     """The whole report; it holds no clock, so that equal input gives equal bytes (`seconds` is null)."""
+    tuned = decision.tuned
     worst = sorted(layers, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST]
     return {
         "summary": dict(summary),
@@ -77,6 +79,7 @@ def model_report(
         "warnings": list(warnings),
         "total_mean_shift": _total_mean_shift(tuned),
         "compared": None if tuned is None else {"kept": tuned.kept.name, "output_sqnr_db": tuned.compared},
+        "allocation": decision.allocation,
         "error_bound": None,
     }
 

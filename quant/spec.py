@@ -160,6 +160,23 @@ class Gates(_Part):
     min_layer_sqnr_db: float | None = None
 
 
+class Budget(_Part):
+    """How large the exported file may be, in bytes or as a fraction of the float model's; bits are then allocated."""
+
+    max_size_ratio: float | None = Field(default=None, gt=0)
+    max_bytes: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.max_size_ratio is None) == (self.max_bytes is None):
+            raise ValueError("a budget is one limit; accepted: max_size_ratio or max_bytes")
+        return self
+
+    def limit(self, bytes_before: int) -> int:
+        """The bytes that the exported file may take."""
+        return self.max_bytes if self.max_bytes is not None else int((self.max_size_ratio or 0) * bytes_before)
+
+
 class Spec(_Part):
     """The whole spec, resolved: every key has its value."""
 
@@ -168,6 +185,7 @@ class Spec(_Part):
     activations: Activations | None = Activations()
     bias_correction: Literal["auto", "none", "data_free", "calibrated"] = "auto"
     equalization: Literal["none", "cross_layer"] = "none"
+    budget: Budget | None = None
     objective: Literal["fixed"] = "fixed"
     layers: tuple[LayerRule, ...] = ()
     export: Export = Export()
@@ -189,6 +207,13 @@ class Spec(_Part):
             if rule.matches(name, op):
                 return None if rule.skip else rule.weights.apply(self.weights)
         return self.weights
+
+    def bits_are_given(self, name: str, op: str) -> bool:
+        """Whether the first rule that matches a layer says its bits, which a budget then leaves as they are."""
+        for rule in self.layers:
+            if rule.matches(name, op):
+                return "bits" in rule.weights.model_fields_set
+        return False
 
 
 def resolve(raw: Mapping[str, Any]) -> Spec:

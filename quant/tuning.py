@@ -54,23 +54,27 @@ class Tuned:
 class Setting:
     """What every candidate shares: the float model, its activations' ranges, the calibration set and the spec.
 
-    `expected` are the moments of the layers' inputs that follow without data.
+    `expected` are the moments of the layers' inputs that follow without data, `moments` those measured, where there
+    is data.
     """
 
     model: ir.Model
     ranges: Mapping[str, ActivationRange]
-    calibration: Dataset
+    calibration: Dataset | None
     spec: Spec
     expected: Mapping[str, SecondMoments]
+    moments: Mapping[str, SecondMoments]
 
     @property
     def fitting(self) -> Dataset:
-        """What moments and corrections are measured on."""
+        """What moments and corrections are measured on; requires a calibration set."""
+        assert self.calibration is not None, "without data nothing is measured"
         return self.calibration.split(HELD_OUT)[0]
 
     @property
     def held_out(self) -> Dataset:
-        """What candidates are compared on."""
+        """What candidates are compared on; requires a calibration set."""
+        assert self.calibration is not None, "without data nothing is compared"
         return replace(self.calibration.split(HELD_OUT)[1], labels=None)
 
     @property
@@ -101,7 +105,6 @@ def tune(
     setting: Setting,
     work: Sequence[tuple[Layer, Weights]],
     layers: Sequence[QuantizedLayer],
-    moments: Mapping[str, SecondMoments],
     progress: Samples,
 ) -> Tuned:
     """Quantize with and without bias correction and, where the bounds are left to us, with the bounds of MinMax;
@@ -114,7 +117,7 @@ def tune(
     if any(isinstance(section.clipping, Auto) for _, section in work):
         plain = [(layer, _with_minmax(section)) for layer, section in work]
         fits = {done.layer.name: done.fitted for done in layers}
-        ways["minmax"] = quantize_layers(plain, moments, setting.spec, lambda *_: None, fits)
+        ways["minmax"] = quantize_layers(plain, setting.moments, setting.spec, lambda *_: None, fits)
     tried = [one for way, chosen in ways.items() for one in _tried(setting, way, chosen, progress)]
     candidates = [_measured(setting, one, progress) for one in tried] if len(tried) > 1 else tried
     kept = max(candidates, key=lambda candidate: candidate.sqnr_db)

@@ -80,7 +80,7 @@ def compare_layers(
     if not layers:
         return {}
     twin = Session(build_twin(float_model, quantized_model, layers), "the twin graph", ExportError, fold_weights=True)
-    channels = {layer.name: _channels(layer) for layer in layers}
+    channels = {layer.name: output_channels(layer) for layer in layers}
     shift = {name: np.zeros(size) for name, size in channels.items()}
     left, energy = {name: np.zeros(size) for name, size in channels.items()}, dict.fromkeys(channels, np.zeros(3))
     done = 0
@@ -152,7 +152,7 @@ def _with_feedback(
 
 def _comparison(graph: onnx.GraphProto, layer: Layer, expected: str, actual: str) -> list[onnx.NodeProto]:
     """The nodes that compare one layer's outputs; their constants, inputs and outputs are added to the graph."""
-    name, channels = layer.name, _channels(layer)
+    name, channels = layer.name, output_channels(layer)
     spatial = layer.op in ("Conv", "ConvTranspose")
     shape = [1, channels, *[1] * (layer.weight.ndim - 2)] if spatial else [channels]
     axes = [0, *range(2, layer.weight.ndim)] if spatial else [0]
@@ -189,7 +189,8 @@ def _comparison(graph: onnx.GraphProto, layer: Layer, expected: str, actual: str
     ]
 
 
-def _channels(layer: Layer) -> int:
+def output_channels(layer: Layer) -> int:
+    """How many channels the layer's output has along its channel axis."""
     groups = layer.node.attributes.get_int("group", 1) if layer.op == "ConvTranspose" else 1
     return int(layer.weight.shape[layer.axis] * groups)
 

@@ -1,0 +1,56 @@
+"""One layer at a time, against models in which really only that layer is quantized."""
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from quant.attribution import lone_errors
+from quant.dataset import Dataset
+from quant.expected_inputs import expected_shifts
+from quant.graph.load import load
+from quant.graph.normalise import normalise
+from quant.layers import choose_layers, quantize_layers
+from quant.metrics import OutputComparison
+from quant.runtime import Session
+from quant.second_moments import measure_second_moments
+from quant.spec import resolve
+from quant.tuning import assemble
+
+
+@pytest.fixture
+def digits(examples):
+    images = np.load(examples / "digits_calibration.npz")["input"][:40]
+    return normalise(load(examples / "digits.onnx")), Dataset({"input": images}, None, len(images), 8)
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_it_measures_what_a_model_with_only_that_layer_quantized_shows(digits, corrected):
+    model, samples = digits
+    spec = resolve({"preset": "int4-weights", "export": {"weight_storage": "direct"}})
+    work, _ = choose_layers(model, spec)
+    moments = measure_second_moments(model, [layer for layer, _ in work], samples, lambda *_: None)
+    layers = quantize_layers(work, moments, spec, lambda *_: None)
+    shifts = expected_shifts(layers, moments) if corrected else {}
+    found = lone_errors(model, {one.layer.name: [one] for one in layers}, shifts, samples, lambda *_: None)
+    reference = Session(ir.to_proto(model).SerializeToString())
+    few = list(samples.first(4).batches())
+    assert sum(len(batch["input"]) for batch in few) == 32
+    for one in layers:
+        alone, _ = assemble(model, [one], {}, {name: s for name, s in shifts.items() if name == one.layer.name}, 21)
+        session = Session(ir.to_proto(alone).SerializeToString(), fold_weights=True)
+        comparison = OutputComparison()
+        for batch in few:
+            comparison.add(reference.run(batch), session.run(batch), None)
+        assert found.signal == pytest.approx(comparison.signal, rel=1e-4)
+        assert found.noise[one.layer.name] == pytest.approx(comparison.noise, rel=1e-2)
+    assert sum(found.shares.values()) == pytest.approx(1)
+
+
+def test_the_model_itself_is_left_as_it_was(digits):
+    model, samples = digits
+    before = ir.to_proto(model).SerializeToString()
+    spec = resolve({"preset": "int4-weights"})
+    layers = quantize_layers(choose_layers(model, spec)[0], {}, spec, lambda *_: None)
+    lone_errors(model, {"all": layers}, {}, samples, lambda *_: None)
+    assert onnx.load_model_from_string(ir.to_proto(model).SerializeToString()) == onnx.load_model_from_string(before)

@@ -1,0 +1,97 @@
+"""Bits for each layer under a budget, on a real model: what is exported, and that the bytes were spent well."""
+
+import json
+
+import pytest
+
+from quant.errors import BudgetTooSmall, SpecError
+from quant.pipeline import Inputs, quantize_model
+from quant.runtime import optimised_operators
+from quant.spec import resolve
+
+PLAIN = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
+
+
+@pytest.fixture
+def quantize(tmp_path, examples):
+    """Quantize the digits, with calibration data unless told otherwise: the exported bytes, the summary, the report."""
+
+    def run(spec, data=True):
+        tmp_path.mkdir(exist_ok=True)
+        calibration, evaluation = (examples / f"digits_{role}.npz" for role in ("calibration", "evaluation"))
+        inputs = Inputs(examples / "digits.onnx", "m", spec, calibration if data else None, evaluation)
+        outcome = quantize_model(inputs, tmp_path, lambda *_: None)
+        return (
+            (tmp_path / "model.onnx").read_bytes(),
+            outcome.summary,
+            json.loads((tmp_path / "report.json").read_text()),
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("preset", ["int8", "int8-weights", "codebook4"])
+@pytest.mark.parametrize(("opset", "ratio"), [(21, 0.22), (25, 0.19)])
+def test_the_file_is_within_the_budget_and_uses_it(quantize, preset, opset, ratio):
+    data, summary, report = quantize(
+        {"preset": preset, "budget": {"max_size_ratio": ratio}, "export": {"opset": opset}, **PLAIN}
+    )
+    assert summary["size_ratio"] <= ratio
+    assert len(data) == summary["bytes_after"] > 0.65 * ratio * summary["bytes_before"]
+    bits = {layer["bits"] for layer in report["layers"]}
+    assert len(bits) > 1
+    assert bits <= ({4, 8} if opset == 21 else {2, 4, 8})
+    if preset != "int8-weights":
+        assert optimised_operators(data)["DequantizeLinear(weight)"] == 0
+
+
+@pytest.mark.parametrize("data", [True, False])
+def test_more_bytes_give_no_more_error_and_the_front_says_so(quantize, data):
+    spec = {"preset": "int8-weights", "export": {"opset": 25}}
+    reports = [quantize({**spec, "budget": {"max_bytes": size}}, data)[2] for size in (26_000, 32_000, 45_000)]
+    expected = [report["allocation"]["chosen"]["expected_sqnr_db"] for report in reports]
+    measured = [report["summary"]["output_sqnr_db"] for report in reports]
+    assert expected == sorted(expected)
+    assert measured == sorted(measured)
+    front = reports[0]["allocation"]["front"]
+    assert [point["mean_bits"] for point in (front[0], front[-1])] == [2, 8]
+    assert reports[0]["allocation"]["front"] == reports[1]["allocation"]["front"]
+    for key in ("size_ratio", "mean_bits", "expected_sqnr_db"):
+        assert [point[key] for point in front] == sorted(point[key] for point in front)
+
+
+def test_it_beats_uniform_bits_and_the_closed_form_of_the_same_size(quantize):
+    uniform = quantize({"preset": "int4-weights", "export": {"opset": 25}})[1]
+    budget = {"max_bytes": uniform["bytes_after"]}
+    _, mixed, report = quantize({"preset": "int4-weights", "export": {"opset": 25}, "budget": budget})
+    assert mixed["bytes_after"] <= uniform["bytes_after"]
+    assert mixed["output_sqnr_db"] > uniform["output_sqnr_db"]
+    allocation = report["allocation"]
+    assert allocation["closed_form"]["mean_bits"] <= allocation["chosen"]["mean_bits"]
+    assert allocation["closed_form"]["expected_sqnr_db"] < allocation["chosen"]["expected_sqnr_db"]
+
+
+def test_what_a_rule_says_stands(quantize):
+    rules = [{"match": "/stem/*", "weights": {"bits": 8}}, {"match": {"op": "Gemm"}, "skip": True},
+             {"match": "*", "weights": {"clipping": "mae"}}]  # fmt: skip
+    spec = {"preset": "int8", "layers": rules, "budget": {"max_size_ratio": 0.87}, "export": {"opset": 25}}
+    _, _, report = quantize(spec)
+    first, *others = report["layers"]
+    assert (first["bits"], first["clipping"]) == (8, "auto")
+    assert len(others) == 4
+    assert all(layer["bits"] in (2, 4, 8) for layer in others)
+
+
+def test_a_budget_that_cannot_be_met_says_what_can(quantize):
+    with pytest.raises(BudgetTooSmall, match=r"100 bytes; the smallest .* has (\d+); export.opset 25") as caught:
+        quantize({"budget": {"max_bytes": 100}})
+    smallest = int(caught.value.errors[0].detail.split()[-2])
+    assert quantize({"budget": {"max_bytes": smallest}})[1]["bytes_after"] <= smallest
+    with pytest.raises(BudgetTooSmall):
+        quantize({"budget": {"max_bytes": smallest - 1}})
+
+
+@pytest.mark.parametrize("budget", [{}, {"max_bytes": 10, "max_size_ratio": 0.5}, {"max_bytes": 0}, {"bits": 4}])
+def test_a_budget_is_one_limit(budget):
+    with pytest.raises(SpecError, match="/budget"):
+        resolve({"budget": budget})
