@@ -1,44 +1,10 @@
-"""`python -m service`: serve the gateway."""
+"""`python -m service`: start the gateway, fast."""
 
-import argparse
+import gc
 import sys
 
-import uvicorn
-
-from jobs.logs import configure_logs
-from jobs.settings import Settings
-from jobs.tracing import configure_traces
-from service.app import create_app
-from service.guard import is_loopback
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m service")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
-    options = parser.parse_args()
-    settings = Settings()
-    refusal = _refusal(settings, options.host)
-    if refusal:
-        sys.stderr.write(refusal + "\n")
-        return 3
-    configure_logs(settings.log_format)
-    configure_traces("quantd-gateway", settings.otel_exporter_otlp_endpoint)
-    uvicorn.run(
-        create_app(settings), host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5
-    )
-    return 0
-
-
-def _refusal(settings: Settings, host: str) -> str | None:
-    """Why the gateway must not start like this; None where it may."""
-    if settings.auth == "required" or is_loopback(host):
-        return None
-    return (
-        f"QUANTD_AUTH=off is refused on {host}: anybody could use it; accepted: a loopback address, or "
-        "QUANTD_AUTH=required and keys from `quantd keys create`"
-    )
-
-
 if __name__ == "__main__":
+    gc.disable()  # the imports make objects and drop none: collections would be a seventh of the start
+    from service.server import main
+
     sys.exit(main())
