@@ -41,7 +41,7 @@ SIZES = {
 INTEGERS = {"bytes": 256, "ids": 512}
 """How many tokens there are; `sr`, a sampling rate, is 16,000."""
 MODULES = {
-    "wtw_adaptation_module": {"history": ["N", 2100]},
+    "wtw_adaptation_module": {"input": ["N", 2100]},
     "anydrive_v3_lstm": {"x": ["N", "T", 2], "h": [2, "N", 8], "c": [2, "N", 8]},
     "unitree_g1_motion": {"x": ["N", 47]},
 }

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -182,7 +183,7 @@ def _check_shape(name: str, shape: tuple[int, ...], value: ir.Value) -> None:
         return
     wanted = list(value.shape)
     fits = len(wanted) == len(shape) and all(
-        not isinstance(size, int) or size == given for size, given in zip(wanted[1:], shape[1:], strict=True)
+        not _is_fixed(size) or size == given for size, given in zip(wanted[1:], shape[1:], strict=True)
     )
     if not fits:
         raise InputMismatch(f"array {name!r} has shape {list(shape)}; accepted: {_shape(value)}")
@@ -200,15 +201,22 @@ def _check_feed(name: str, shape: tuple[int, ...], value: ir.Value) -> None:
     """The first axis counts feeds; the others are the input's own."""
     assert value.shape is not None, "its rank was compared"
     sizes = list(value.shape)
-    if any(isinstance(size, int) and size != given for size, given in zip(sizes, shape[1:], strict=True)):
+    if any(_is_fixed(size) and size != given for size, given in zip(sizes, shape[1:], strict=True)):
         wanted = ", ".join(["samples", *map(str, sizes)])
         raise InputMismatch(f"array {name!r} has shape {list(shape)}; accepted: [{wanted}]")
 
 
+def _is_fixed(size: Any) -> bool:
+    """Whether an axis has one size only; some exporters write -1 for any."""
+    return isinstance(size, int) and size > 0
+
+
 def _fixed_batch(inputs: list[ir.Value]) -> int | None:
     for value in inputs:
-        if value.shape is not None and len(value.shape) and isinstance(value.shape[0], int):
-            return value.shape[0]
+        if value.shape is not None and len(value.shape):
+            first = value.shape[0]
+            if isinstance(first, int) and _is_fixed(first):
+                return first
     return None
 
 

@@ -56,6 +56,11 @@ def test_arrays_of_one_more_axis_hold_whole_feeds(tmp_path):
         )
 
 
+def test_a_negative_size_in_the_model_is_any_size(tmp_path):
+    data = read_dataset(stored(tmp_path, input=images(20)), model({"input": ("FLOAT", [-1, 3, -1, 4])}))
+    assert [len(batch["input"]) for batch in data.batches()] == [8, 8, 4]
+
+
 def test_fewer_samples_than_a_fixed_batch_are_refused(tmp_path):
     with pytest.raises(InputMismatch, match="batches of exactly 3"):
         read_dataset(stored(tmp_path, input=images(2)), model({"input": ("FLOAT", [3, 3, 4, 4])}))
