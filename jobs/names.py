@@ -4,8 +4,8 @@ from typing import Literal
 
 Kind = Literal["model", "dataset"]
 
-ACTIVE = "qd:active"
-"""Set: jobs that have not ended."""
+OPEN = "qd:open"
+"""Sorted set: jobs that have not ended, by the time at which somebody looks whether they stand still."""
 QUEUED = "qd:queued"
 """Sorted set: jobs that wait, by the time since when they do."""
 ENDED = "qd:ended"

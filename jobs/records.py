@@ -16,8 +16,8 @@ from jobs import scripts
 from jobs.errors import Conflict, IdempotencyMismatch, NotFound, StorageFull, TooManyJobs
 from jobs.job import FINAL, Job, Progress, Stage, Status, Upload, now
 from jobs.names import (
-    ACTIVE,
     ENDED,
+    OPEN,
     QUEUED,
     UNARCHIVED,
     USAGE_BYTES,
@@ -56,6 +56,7 @@ class Records:
         self._delete_job = self._redis.register_script(scripts.script(scripts.DELETE_JOB))
         self._add_upload = self._redis.register_script(scripts.script(scripts.ADD_UPLOAD))
         self._delete_upload = self._redis.register_script(scripts.script(scripts.DELETE_UPLOAD))
+        self._claim_stale = self._redis.register_script(scripts.script(scripts.CLAIM_STALE))
         self._claim_webhooks = self._redis.register_script(scripts.script(scripts.CLAIM_WEBHOOKS))
 
     def ping(self) -> None:
@@ -81,12 +82,12 @@ class Records:
             "id": job.id, "index": index_key(job.tenant, "job"), "state": _state(job.status), "final": job.final,
             "tags": _tags(job), "api_key": job.api_key, "open_jobs": open_jobs, "bytes": _bytes(job),
             "idempotency": f"{fingerprint} {job_key(job.id)}", "restored": restored, "expire": KEPT_S,
-            "now": _seconds(job.finished_at or job.created_at),
+            "now": _seconds(job.finished_at or job.created_at), "due": time.time() + self._lease_s,
         }  # fmt: skip
         names = [job_key(job.id), events_key(job.id), idempotency_key(job.tenant, key) if key else ""]
-        fields = {**job.model_dump(mode="json"), "queued_at": time.time()}
         earlier = self._create(
-            keys=[*names, upload_key("model", job.model), *datasets], args=[_json(document), *_parts(fields)]
+            keys=[*names, upload_key("model", job.model), *datasets],
+            args=[_json(document), *_parts(job.model_dump(mode="json"))],
         )
         return job if earlier is None else self._earlier(str(earlier), job, key, fingerprint)
 
@@ -113,11 +114,16 @@ class Records:
         return _job(fields)
 
     def claim(self, job_id: str, owner: str) -> Job | None:
-        """Make `owner` run the job, if it is queued or its worker fell silent; None where it is not to be run."""
+        """Make `owner` run the job, if it is queued or its worker fell silent; None where it is not to be run.
+
+        One whose worker fell silent after it was asked to stop is cancelled.
+        """
         fields = {"status": "running", "started_at": now(), "stage": "loading", "error": None}
         change = {"from": ["queued"], "expired_before": time.time(), "claim": True}
         outcome = self._apply(job_id, change, fields, "state", _state(Status.RUNNING), owner=owner)
-        return self.job(job_id) if outcome in ("ok", "cancel") else None
+        if outcome == "cancel":
+            self.finish(job_id, owner, Status.CANCELLED, {})
+        return self.job(job_id) if outcome == "ok" else None
 
     def progress(self, job_id: str, owner: str, stage: Stage, progress: Progress) -> str:
         """Record progress and renew the lease: `ok`, `cancel` where the caller asked for it, `lost` where the
@@ -148,19 +154,14 @@ class Records:
         if self._apply(job.id, change, fields, "state", _state(Status.CANCELLED)) == "running":
             self._apply(job.id, {"from": ["running"]}, {"cancel": 1}, None, None)
 
-    def requeue_stale(self) -> list[str]:
-        """The ids of jobs that stand still: queued for longer than a lease, or running with an expired one."""
-        deadline = time.time()
-        stale = []
-        for job_id in cast(set[str], self._redis.smembers(ACTIVE)):
-            status, queued, lease = cast(
-                list[str | None], self._redis.hmget(job_key(job_id), "status", "queued_at", "lease")
-            )
-            since = float(queued or 0) + self._lease_s if status == '"queued"' else float(lease or 0)
-            if since < deadline:
-                self._apply(job_id, {"from": ["queued", "running"]}, {"queued_at": deadline}, None, None)
-                stale.append(job_id)
-        return stale
+    def claim_stale(self, count: int = 1000) -> list[str]:
+        """The ids of jobs that stand still, to be sent again: queued for a lease, or running with an expired one.
+
+        One that nobody claims is stale after two leases more, then four, and so on: behind a long queue, where its
+        first message still lies, few others gather.
+        """
+        document = {"now": time.time(), "lease": self._lease_s, "count": count}
+        return [str(job_id) for job_id in self._claim_stale(args=[_json(document)])]
 
     def delete_job(self, job: Job) -> None:
         """Remove the record of an ended job.
@@ -212,7 +213,7 @@ class Records:
         """How many jobs are queued, how many run, and since when the oldest queued one waits."""
         oldest = cast(list[tuple[str, float]], self._redis.zrange(QUEUED, 0, 0, withscores=True))
         queued = self._redis.zcard(QUEUED)
-        return queued, self._redis.scard(ACTIVE) - queued, oldest[0][1] if oldest else None
+        return queued, self._redis.zcard(OPEN) - queued, oldest[0][1] if oldest else None
 
     # Models and datasets
 

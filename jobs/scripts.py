@@ -26,7 +26,7 @@ local function write(job, id, old)
 end
 local function close(job, id, events)
   local key = field(job, 'api_key') or ''
-  redis.call('SREM', '$active', id)
+  redis.call('ZREM', '$open', id)
   redis.call('HINCRBY', '$usage_jobs', key, -1)
   redis.call('HINCRBY', '$usage_bytes', key, document.bytes)
   redis.call('ZADD', '$ended', document.now, id)
@@ -55,7 +55,7 @@ write(job, document.id)
 for i = 4, #KEYS do redis.call('ZADD', '$used', 'XX', 'GT', document.now, KEYS[i]) end
 redis.call('ZADD', document.index, 0, document.id)
 for _, tag in ipairs(document.tags) do redis.call('ZADD', index(job, 'tag:' .. tag), 0, document.id) end
-redis.call('SADD', '$active', document.id)
+redis.call('ZADD', '$open', document.due, document.id)
 redis.call('HINCRBY', '$usage_jobs', document.api_key, 1)
 redis.call('XADD', events, '*', 'event', 'state', 'data', document.state)
 if idempotency ~= '' then redis.call('SET', idempotency, document.idempotency, 'EX', document.expire) end
@@ -75,7 +75,11 @@ if document.expired_before and status == 'running' then allowed = lease < docume
 if document.owner and owner ~= document.owner then return 'lost' end
 if not allowed then return status end
 write(job, document.id, status)
-if document.claim then redis.call('HINCRBY', job, 'attempt', 1) end
+if document.claim then
+  redis.call('HINCRBY', job, 'attempt', 1)
+  redis.call('HDEL', job, 'resent')
+  redis.call('ZADD', '$open', 'XX', redis.call('HGET', job, 'lease'), document.id)
+end
 if document.event then
   redis.call('XADD', events, 'MAXLEN', '~', document.keep, '*', 'event', document.event, 'data', document.data)
 end
@@ -132,7 +136,7 @@ if redis.call('EXISTS', upload) == 0 then return false end
 local used = tonumber(redis.call('ZSCORE', '$used', upload) or '0')
 if document.unused_since and used > document.unused_since then return 'later' end
 local wanted = cjson.encode(document.id)
-for _, job in ipairs(redis.call('SMEMBERS', '$active')) do
+for _, job in ipairs(redis.call('ZRANGE', '$open', 0, -1)) do
   for _, input in ipairs(redis.call('HMGET', 'qd:job:' .. job, 'model', 'calibration', 'evaluation')) do
     if input == wanted then return job end
   end
@@ -143,6 +147,22 @@ redis.call('ZREM', ids, document.id)
 redis.call('ZREM', '$used', upload)
 redis.call('HINCRBY', '$usage_bytes', document.api_key, 0 - document.size)
 return false
+"""
+
+CLAIM_STALE = """
+local stale = {}
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', '$open', '-inf', document.now, 'LIMIT', 0, document.count)) do
+  local job = 'qd:job:' .. id
+  local lease = tonumber(redis.call('HGET', job, 'lease') or '0')
+  if field(job, 'status') == 'running' and lease > document.now then
+    redis.call('ZADD', '$open', lease, id)
+  else
+    local resent = redis.call('HINCRBY', job, 'resent', 1)
+    redis.call('ZADD', '$open', document.now + document.lease * 2 ^ resent, id)
+    stale[#stale + 1] = id
+  end
+end
+return stale
 """
 
 CLAIM_WEBHOOKS = """
@@ -163,6 +183,6 @@ return claimed
 def script(text: str) -> str:
     """The text with what all scripts share, and with the names that Python uses, too."""
     return Template(_PRELUDE + text).substitute(
-        active=names.ACTIVE, queued=names.QUEUED, ended=names.ENDED, used=names.USED, unarchived=names.UNARCHIVED,
+        open=names.OPEN, queued=names.QUEUED, ended=names.ENDED, used=names.USED, unarchived=names.UNARCHIVED,
         webhooks=names.WEBHOOKS, usage_jobs=names.USAGE_JOBS, usage_bytes=names.USAGE_BYTES,
     )  # fmt: skip

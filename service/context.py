@@ -61,7 +61,7 @@ def make_context(settings: Settings) -> Context:
     blobs = Blobs(settings.store_url, settings.download_endpoint)
     return Context(
         settings,
-        Records(settings.redis_url),
+        Records(settings.redis_url, settings.lease_s),
         blobs,
         Archive(blobs),
         Events(settings.redis_url),

@@ -41,7 +41,7 @@ def main() -> None:
         while not stopped.is_set():
             try:
                 workers.announce(itself)
-                for job_id in runner.requeue_stale():
+                for job_id in runner.claim_stale():
                     send(queue, job_id)
             except (redis.RedisError, OperationalError) as error:
                 log.warning("the records or the queue are away", error=str(error))

@@ -76,8 +76,8 @@ class Runner:
     def close(self) -> None:
         self._children.close()
 
-    def requeue_stale(self) -> list[str]:
-        return self._records.requeue_stale()
+    def claim_stale(self) -> list[str]:
+        return self._records.claim_stale()
 
     def _outcome(self, job: Job, owner: str) -> tuple[Status, dict[str, Any]]:
         try:

@@ -11,8 +11,8 @@ import redis
 
 from jobs.errors import Conflict, IdempotencyMismatch, NotFound, StorageFull, TooManyJobs
 from jobs.job import FINAL, Job, Progress, Stage, Status, Upload, new_id, now
-from jobs.names import events_key
-from jobs.records import Records
+from jobs.names import OPEN, events_key, job_key
+from jobs.records import LEASE_S, Records
 from jobs.valkey import Valkey
 
 
@@ -94,6 +94,15 @@ def test_a_cancel_of_a_running_job_is_heard_at_its_next_word(records):
     assert records.heartbeat(job.id, "owner") == "cancel"
     assert records.progress(job.id, "owner", Stage.FITTING, PROGRESS) == "cancel"
     assert records.heartbeat(job.id, "stranger") == "lost"
+
+
+def test_a_cancel_that_the_lost_worker_did_not_hear_counts_at_the_next_claim(records, valkey):
+    job = in_state(records, Status.RUNNING)
+    records.cancel(job)
+    late = records.job(job.id)
+    assert Records(valkey.url, lease_s=-1.0).heartbeat(job.id, "owner") == "cancel"  # its lease is over now
+    assert records.claim(job.id, "other") is None
+    assert (late.status, records.job(job.id).status) == (Status.RUNNING, Status.CANCELLED)
 
 
 def test_the_same_idempotency_key_gives_the_same_job_and_not_to_another_tenant(records):
@@ -260,3 +269,33 @@ def test_bytes_are_counted_once_and_given_back_once(records):
         records.delete_job(ended)
         records.delete_upload("model", upload)
     assert records.stored_bytes("k") == 0
+
+
+def test_a_job_that_nobody_claims_is_sent_again_ever_more_rarely(records, valkey):
+    waiting = queued(records)
+    sent = []
+    with redis.Redis.from_url(valkey.url) as client:
+        for _ in range(3):
+            assert records.claim_stale() == []
+            sent.append(client.zscore(OPEN, waiting.id) - time.time())
+            client.zadd(OPEN, {waiting.id: time.time() - 1})  # that time has come
+            assert records.claim_stale() == [waiting.id]
+    assert sent == pytest.approx([LEASE_S, 2 * LEASE_S, 4 * LEASE_S], rel=0.1)
+
+
+def test_a_claimed_job_is_sent_again_when_its_lease_is_over_however_long_it_waited(records, valkey):
+    job = queued(records)
+    with redis.Redis.from_url(valkey.url) as client:
+        for _ in range(5):
+            client.zadd(OPEN, {job.id: 0})
+            records.claim_stale()
+        records.claim(job.id, "owner")
+        assert client.zscore(OPEN, job.id) == pytest.approx(time.time() + LEASE_S, abs=5)
+        client.zadd(OPEN, {job.id: 0})
+        assert records.claim_stale() == []  # the lease holds
+        assert client.zscore(OPEN, job.id) == float(client.hget(job_key(job.id), "lease"))
+        client.hset(job_key(job.id), "lease", time.time() - 1)
+        client.zadd(OPEN, {job.id: 0})
+        assert records.claim_stale() == [job.id]
+        records.finish(job.id, "owner", Status.FAILED, {})
+        assert client.zcard(OPEN) == 0

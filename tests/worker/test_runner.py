@@ -155,11 +155,11 @@ def test_a_job_that_lost_its_worker_is_tried_three_times_and_then_fails(service)
     job_id = queued(records, model)
     for attempt in range(1, ATTEMPTS + 1):
         assert records.claim(job_id, f"lost{attempt}").attempt == attempt
-        assert job_id in records.requeue_stale()
+        assert job_id in records.claim_stale()
     run(settings, job_id, MAKES_ALL + DONE)
     job = records.job(job_id)
     assert (job.status, job.error.code) == (Status.FAILED, "worker.crashed")
-    assert job_id not in records.requeue_stale()
+    assert job_id not in records.claim_stale()
 
 
 def test_a_result_of_a_worker_that_lost_the_job_is_thrown_away(service):

@@ -9,6 +9,7 @@ from collections import Counter
 
 import httpx
 
+from jobs.names import OPEN
 from tests.e2e.faults.cluster import Cluster, assert_sound, until
 
 EVERY_S = 0.35
@@ -91,5 +92,5 @@ def _verify(cluster: Cluster, submitted: list[dict]) -> dict:
             assert_sound(cluster, job, attempts=job["attempt"])
         else:
             assert (states[-1], job["error"]["code"]) == ("failed", "worker.crashed")
-    assert cluster.redis().smembers("qd:active") == set()
+    assert cluster.redis().zcard(OPEN) == 0
     return ends
