@@ -16,6 +16,7 @@ from quant.equalization import equalize
 from quant.errors import ExportError
 from quant.evaluation import UNMEASURED, Figures, evaluate
 from quant.expected_inputs import Normal, batchnorm_promises, expected_moments, rescaled
+from quant.export.compact import compact
 from quant.gates import GateResult, Verdict, check_gates, junit_xml, verdict
 from quant.graph.inventory import Skipped
 from quant.graph.normalise import normalise
@@ -83,12 +84,17 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
         promises = rescaled(promises, equalize(model))
     work, skipped = choose_layers(model, spec)
     setting = _setting(model, work, calibration, spec, promises, progress)
-    sizes = Sizes(source.size, lambda made: len(stamp(made, spec, inputs.model)))
-    decision = decide(setting, work, sizes, progress)
+
+    def exported_bytes(made: ir.Model) -> bytes:
+        if spec.budget is not None:
+            compact(made, {layer.name for layer, _ in work})
+        return stamp(made, spec, inputs.model)
+
+    decision = decide(setting, work, Sizes(source.size, lambda made: len(exported_bytes(made))), progress)
     layers, tuned = decision.layers, decision.tuned
 
     progress("exporting", 0, 1, "model.onnx")
-    exported = stamp(decision.model, spec, inputs.model)
+    exported = exported_bytes(decision.model)
     assert decision.max_bytes is None or len(exported) <= decision.max_bytes, "the budget was decided on this size"
     quantized = Session(exported, "the quantized model", ExportError)
     figures = UNMEASURED

@@ -2,11 +2,13 @@
 
 import json
 
+import numpy as np
+import onnx
 import pytest
 
 from quant.errors import BudgetTooSmall, SpecError
 from quant.pipeline import Inputs, quantize_model
-from quant.runtime import optimised_operators
+from quant.runtime import Session, optimised_operators
 from quant.spec import resolve
 
 PLAIN = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
@@ -77,7 +79,7 @@ def test_what_a_rule_says_stands(quantize):
     spec = {"preset": "int8", "layers": rules, "budget": {"max_size_ratio": 0.87}, "export": {"opset": 25}}
     _, _, report = quantize(spec)
     first, *others = report["layers"]
-    assert (first["bits"], first["clipping"]) == (8, "auto")
+    assert first["bits"] == 8
     assert len(others) == 4
     assert all(layer["bits"] in (2, 4, 8) for layer in others)
 
@@ -89,6 +91,31 @@ def test_a_budget_that_cannot_be_met_says_what_can(quantize):
     assert quantize({"budget": {"max_bytes": smallest}})[1]["bytes_after"] <= smallest
     with pytest.raises(BudgetTooSmall):
         quantize({"budget": {"max_bytes": smallest - 1}})
+
+
+def test_under_a_budget_names_are_short_and_the_numbers_the_same(quantize, examples):
+    image = {"input": np.load(examples / "digits_evaluation.npz")["input"][:16]}
+    spec = {"preset": "int8", "layers": [{"match": "*", "weights": {"bits": 4}}]}
+    plain, before, _ = quantize(spec)
+    small, after, _ = quantize({**spec, "budget": {"max_size_ratio": 1}})
+    np.testing.assert_array_equal(*(Session(data).run(image)[0] for data in (plain, small)))
+    assert after["bytes_after"] < before["bytes_after"] - 5000
+    graph = onnx.load_model_from_string(small).graph
+    onnx.checker.check_model(onnx.load_model_from_string(small))
+    assert [value.name for value in (*graph.input, *graph.output)] == ["input", "logits"]
+    assert sum(node.name.endswith(("Conv", "Gemm")) for node in graph.node) == 7
+    assert optimised_operators(plain) == optimised_operators(small)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["silero_vad", "dtln_1", "yunet_n_dynamic"])
+def test_bodies_and_recurrent_layers_take_part(tmp_path, data, name):
+    inputs = Inputs(
+        data / "coverage" / f"{name}.onnx", "m", {"preset": "int8-weights", "budget": {"max_size_ratio": 0.4}}
+    )
+    summary = quantize_model(inputs, tmp_path, lambda *_: None).summary
+    assert summary["size_ratio"] <= 0.4
+    Session(tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize("budget", [{}, {"max_bytes": 10, "max_size_ratio": 0.5}, {"max_bytes": 0}, {"bits": 4}])
