@@ -37,7 +37,7 @@ def equalize(model: ir.Model) -> dict[str, NDArray[np.float64]]:
     """
     pairs = list(_pairs(model))
     weights = {one.name: one.weight.astype(np.float64) for pair in pairs for one in (pair.first, pair.second)}
-    factors = {pair.first.name: np.ones(pair.first.weight.shape[0]) for pair in pairs}
+    factors = {pair.first.name: np.ones(pair.first.shape[0]) for pair in pairs}
     for _ in range(ROUNDS):
         moved = 0.0
         for pair in pairs:
@@ -92,7 +92,7 @@ def _passes_factors(node: ir.Node) -> bool:
 
 def _depthwise(layer: Layer) -> bool:
     groups = int(layer.node.attributes.get_int("group", 1))
-    return groups > 1 and layer.weight.shape[1] == 1 and layer.weight.shape[0] == groups
+    return groups > 1 and layer.shape[1] == 1 and layer.shape[0] == groups
 
 
 def _step(first: NDArray[np.float64], second: NDArray[np.float64], depthwise: bool) -> NDArray[np.float64]:
@@ -109,7 +109,7 @@ def _outputs(step: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[
 
 
 def _inputs(step: NDArray[np.float64], layer: Layer) -> NDArray[np.float64]:
-    spatial = [1] * (layer.weight.ndim - 2)
+    spatial = [1] * (len(layer.shape) - 2)
     return step.reshape(-1, 1, *spatial) if _depthwise(layer) else step.reshape(1, -1, *spatial)
 
 
@@ -128,7 +128,7 @@ def _scale_clip(pair: Pair, factor: NDArray[np.float64]) -> None:
     graph, old = pair.first.graph, node.outputs[0]
     upper = constant(node.inputs[2])
     assert upper is not None, "only a Clip of constant bounds is in a pair"
-    shaped = (float(upper) * factor).astype(np.float32).reshape(-1, *[1] * (pair.first.weight.ndim - 2))
+    shaped = (float(upper) * factor).astype(np.float32).reshape(-1, *[1] * (len(pair.first.shape) - 2))
     bound = add_initializer(graph, f"{old.name}_bounds", shaped)
     relu = ir.Node("", "Relu", [node.inputs[0]], num_outputs=1, name=f"{node.name}_relu")
     relu.outputs[0].name = f"{old.name}_unbounded"

@@ -81,7 +81,7 @@ def quantize_layers(
 
     `fits` are those of the same layers, where they are known from another try.
     """
-    compiled = loops.pay(sum(_rows(*one) for one in work), sum(layer.weight.size for layer, _ in work))
+    compiled = loops.pay(sum(_rows(*one) for one in work), sum(layer.size for layer, _ in work))
     quantized = []
     for done, (layer, section) in enumerate(work):
         progress(done, len(work), layer.name)
@@ -92,8 +92,8 @@ def quantize_layers(
 
 def _rows(layer: Layer, section: Weights) -> int:
     if section.granularity == "block":
-        return layer.weight.size // section.block_size
-    return layer.weight.shape[layer.axis] if section.granularity == "channel" else 1
+        return layer.size // section.block_size
+    return layer.shape[layer.axis] if section.granularity == "channel" else 1
 
 
 def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> QuantizedLayer:
@@ -170,7 +170,7 @@ def _possible(layer: Layer, section: Weights, spec: Spec) -> tuple[Weights, list
     """The section with what this layer's kernel cannot take replaced, and notes that say so."""
     if section.granularity == "block" and not becomes_matmul_nbits(layer):
         return section.model_copy(update={"granularity": "channel"}), ["per channel: blocks are for MatMul and Gemm"]
-    batched = layer.op == "MatMul" and layer.weight.ndim > 2 and spec.activations is not None
+    batched = layer.op == "MatMul" and len(layer.shape) > 2 and spec.activations is not None
     if section.granularity == "channel" and batched and layer.float_only is None:
         note = "per tensor: ONNX Runtime's integer MatMul takes one scale for a batch of matrices"
         return section.model_copy(update={"granularity": "tensor"}), [note]

@@ -35,11 +35,11 @@ def weight_matrix(layer: Layer, array: NDArray[Scalar]) -> NDArray[Scalar] | Non
 
 def from_weight_matrix(layer: Layer, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """The inverse of `weight_matrix`: (G, O, K) in the weight's own shape."""
-    places = weight_matrix(layer, np.arange(layer.weight.size).reshape(layer.weight.shape))
+    places = weight_matrix(layer, np.arange(layer.size).reshape(layer.shape))
     assert places is not None, "there is no matrix to come back from"
-    flat = np.empty(layer.weight.size)
+    flat = np.empty(layer.size)
     flat[places.reshape(-1)] = matrix.reshape(-1)
-    return flat.reshape(layer.weight.shape)
+    return flat.reshape(layer.shape)
 
 
 def input_rows(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) -> NDArray[np.float32]:
@@ -72,7 +72,7 @@ class _Window:
 
 def _patches(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) -> NDArray[np.float32]:
     """im2col at some output positions; a ConvTranspose is a convolution of the input with zeros between its samples."""
-    spatial = layer.weight.shape[2:]
+    spatial = layer.shape[2:]
     if layer.op == "ConvTranspose":
         value = _spread(value, _ints(layer.node, "strides", len(spatial), 1))
     windows = _windows(layer, value.shape[2:])
@@ -94,7 +94,7 @@ def _patches(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) ->
 
 
 def _windows(layer: Layer, sizes: Sequence[int]) -> list[_Window]:
-    node, kernels = layer.node, layer.weight.shape[2:]
+    node, kernels = layer.node, layer.shape[2:]
     rank = len(kernels)
     dilations = _ints(node, "dilations", rank, 1)
     strides = [1] * rank if layer.op == "ConvTranspose" else _ints(node, "strides", rank, 1)

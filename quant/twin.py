@@ -56,7 +56,7 @@ def channel_axis(layer: Layer) -> int | None:
         return 1
     if layer.op not in ("Gemm", "MatMul"):
         return None
-    return -1 if layer.weight_index == 1 and layer.weight.ndim == 2 else None
+    return -1 if layer.weight_index == 1 and len(layer.shape) == 2 else None
 
 
 def compare_layers(
@@ -154,8 +154,8 @@ def _comparison(graph: onnx.GraphProto, layer: Layer, expected: str, actual: str
     """The nodes that compare one layer's outputs; their constants, inputs and outputs are added to the graph."""
     name, channels = layer.name, output_channels(layer)
     spatial = layer.op in ("Conv", "ConvTranspose")
-    shape = [1, channels, *[1] * (layer.weight.ndim - 2)] if spatial else [channels]
-    axes = [0, *range(2, layer.weight.ndim)] if spatial else [0]
+    shape = [1, channels, *[1] * (len(layer.shape) - 2)] if spatial else [channels]
+    axes = [0, *range(2, len(layer.shape))] if spatial else [0]
     constants = {"axes": np.array(axes), "shape": np.array(shape), "rows": np.array([-1, channels])}
     for key, value in constants.items():
         graph.initializer.append(numpy_helper.from_array(value.astype(np.int64), f"{name}/{key}"))
@@ -192,7 +192,7 @@ def _comparison(graph: onnx.GraphProto, layer: Layer, expected: str, actual: str
 def output_channels(layer: Layer) -> int:
     """How many channels the layer's output has along its channel axis."""
     groups = layer.node.attributes.get_int("group", 1) if layer.op == "ConvTranspose" else 1
-    return int(layer.weight.shape[layer.axis] * groups)
+    return int(layer.shape[layer.axis] * groups)
 
 
 def _sum_input(name: str) -> str:

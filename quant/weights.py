@@ -1,5 +1,6 @@
 """One weight on its way: fit its distribution, derive the clip bound, round to the grid, measure the error."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,9 +18,9 @@ from quant.statistics import RowStatistics, summarise
 
 @dataclass(frozen=True)
 class FittedWeight:
-    """A weight (any shape) as R rows of n that share a scale, with their statistics and fitted distributions."""
+    """A weight of this shape as R rows of n that share a scale, with their statistics and fitted distributions."""
 
-    weight: NDArray[np.float32]
+    shape: tuple[int, ...]
     granularity: Granularity
     statistics: RowStatistics
     fit: Fit
@@ -87,7 +88,7 @@ def fit_weight(
         NonFiniteWeight: the weight holds NaN or infinity.
     """
     statistics = summarise(granularity.rows(weight), compiled)
-    return FittedWeight(weight, granularity, statistics, select(statistics, spec.distributions, spec.selection))
+    return FittedWeight(weight.shape, granularity, statistics, select(statistics, spec.distributions, spec.selection))
 
 
 def clip_bound(fitted: FittedWeight, spec: Weights) -> NDArray[np.float64]:
@@ -125,7 +126,7 @@ def encode_weight(
         scale = codebook.scale
     codes = codebook.encode(values)
     error = _error(fitted, codebook.decode(codes), clip, expected_error(fitted.fit, codebook))
-    shape, granularity = fitted.weight.shape, fitted.granularity
+    shape, granularity = fitted.shape, fitted.granularity
     if isinstance(granularity, PerTensor):
         scale = scale.reshape(())
     elif isinstance(granularity, PerBlock):
@@ -160,7 +161,7 @@ def _error(
     expected: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> WeightError:
     """Over the weights alone: the zeros that fill up a last block come back as zeros and count for nothing."""
-    rows, size = fitted.statistics.rows, fitted.weight.size
+    rows, size = fitted.statistics.rows, math.prod(fitted.shape)
     difference = decoded.astype(np.float64) - rows
     largest = fitted.statistics.max_abs
     used = largest > 0

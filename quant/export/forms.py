@@ -29,7 +29,7 @@ def form_of(layer: Layer, section: Weights, spec: Spec) -> Form:
 
 def becomes_matmul_nbits(layer: Layer) -> bool:
     """A MatMul with a matrix on its right, or a Gemm that is such a MatMul and an Add."""
-    if layer.float_only is not None or layer.weight.ndim != 2 or layer.reduced_axis is None:
+    if layer.float_only is not None or len(layer.shape) != 2 or layer.reduced_axis is None:
         return False
     attributes = layer.node.attributes
     factors = attributes.get_float("alpha", 1.0), attributes.get_float("beta", 1.0)

@@ -76,7 +76,7 @@ def _quantize_bias(done: ExportedWeight, input_range: ActivationRange | None) ->
     bias = constant(layer.bias)
     if bias is None or input_range is None or input_range.bits > 8 or done.form not in (Form.INTEGER, Form.DIRECT):
         return
-    channels = layer.weight.shape[layer.axis]
+    channels = layer.shape[layer.axis]
     scale = bias_scale(input_range, weight.scale)
     if bias.size not in (1, channels) or scale.size not in (1, channels):
         return

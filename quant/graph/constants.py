@@ -9,11 +9,15 @@ from numpy.typing import NDArray
 LONGEST_NAME = 48
 
 
+def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
+    """The tensor, which may not be read yet, of an initializer that no caller can override; None for anything else."""
+    return None if value is None or value.is_graph_input() else value.const_value
+
+
 def constant(value: ir.Value | None) -> NDArray[np.generic] | None:
     """The array behind an initializer that no caller can override; None for anything else."""
-    if value is None or value.const_value is None or value.is_graph_input():
-        return None
-    return value.const_value.numpy()
+    tensor = constant_tensor(value)
+    return None if tensor is None else tensor.numpy()
 
 
 def shortened(name: str) -> str:

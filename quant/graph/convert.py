@@ -16,6 +16,7 @@ from onnx import version_converter
 
 from quant.errors import ModelError, UnsupportedOpset
 from quant.graph.compare import difference
+from quant.graph.external import is_mapped
 from quant.graph.generated import generated_feeds
 from quant.runtime import Feeds, Session
 
@@ -96,7 +97,12 @@ def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, Arrays]:
     finally:
         for value, tensor in large:
             value.const_value = tensor
-    return proto, {str(value.name): tensor.numpy() for value, tensor in large}
+    return proto, {str(value.name): _held(tensor) for value, tensor in large}
+
+
+def _held(tensor: ir.TensorProtocol) -> NDArray[np.generic]:
+    """All of them at once: what lies in a file is read, since each mapping takes a file descriptor."""
+    return tensor.numpy().copy() if is_mapped(tensor) else tensor.numpy()
 
 
 def _give_weights_back(converted: ir.Model, model: ir.Model) -> None:

@@ -48,35 +48,33 @@ def _check_extent(file: Path, entries: dict[str, str], what: str) -> None:
 
 
 def map_external(model: ir.Model, folder: Path) -> None:
-    """Put views of memory-mapped files in place of references that were checked: one mapping a file.
+    """Put tensors that are mapped into memory each time they are read, and no longer, in place of checked references.
 
-    A mapping holds a file descriptor, and a job may have fewer than a model has weights.
+    A mapping takes a file descriptor and address space, and a job may have less of both than a model has weights.
 
     Raises:
         UnreadableModel: a file ends before its weight does.
     """
-    files: dict[Path, np.memmap[tuple[int], np.dtype[np.uint8]]] = {}
     for graph in (model.graph, *model.graph.subgraphs()):
         for value in graph.initializers.values():
             tensor = value.const_value
             if isinstance(tensor, ir.ExternalTensor) and tensor.dtype.bitwidth >= 8 and tensor.size:
-                path = folder / str(tensor.location)
-                if path not in files:
-                    files[path] = np.memmap(path, np.uint8, "r")
-                value.const_value = _view(tensor, files[path])
+                value.const_value = _mapped_when_read(tensor, folder / str(tensor.location))
 
 
 def is_mapped(tensor: ir.TensorProtocol | None) -> bool:
     """Whether the tensor lies in another file than the model."""
-    return isinstance(tensor, ir.ExternalTensor) or (
-        isinstance(tensor, ir.Tensor) and isinstance(tensor.raw, np.memmap)
-    )
+    return isinstance(tensor, ir.ExternalTensor | ir.LazyTensor)
 
 
-def _view(tensor: ir.ExternalTensor, file: "np.memmap[tuple[int], np.dtype[np.uint8]]") -> ir.TensorProtocol:
-    start = tensor.offset or 0
-    data = file[start : start + tensor.nbytes]
-    if data.size != tensor.nbytes or tensor.length not in (None, 0, tensor.nbytes):
-        raise UnreadableModel(f"weight {tensor.name!r} has {tensor.nbytes} bytes; {data.size} are there")
-    array = data.view(tensor.dtype.numpy()).reshape(tensor.shape.numpy())
-    return ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
+def _mapped_when_read(tensor: ir.ExternalTensor, path: Path) -> ir.LazyTensor:
+    start, size, shape = tensor.offset or 0, tensor.nbytes, tensor.shape.numpy()
+    there = min(path.stat().st_size - start, size)
+    if there != size or tensor.length not in (None, 0, size):
+        raise UnreadableModel(f"weight {tensor.name!r} has {size} bytes; {there} are there")
+
+    def read() -> ir.TensorProtocol:
+        data = np.memmap(path, np.uint8, "r", start, (size,))
+        return ir.Tensor(data.view(tensor.dtype.numpy()).reshape(shape), dtype=tensor.dtype, name=tensor.name)
+
+    return ir.LazyTensor(read, tensor.dtype, ir.Shape(shape), name=tensor.name)

@@ -11,6 +11,8 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
+from quant.graph.external import is_mapped
+
 HALVES = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 _FLOATS = HALVES | {ir.DataType.FLOAT}
 _TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype")
@@ -82,7 +84,12 @@ def _retype(graph: ir.Graph) -> None:
 
 
 def _widened(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
-    return ir.tensor(tensor.numpy().astype(np.float32), name=tensor.name)
+    def read() -> ir.TensorProtocol:
+        return ir.tensor(tensor.numpy().astype(np.float32), name=tensor.name)
+
+    if not is_mapped(tensor):
+        return read()
+    return ir.LazyTensor(read, ir.DataType.FLOAT, ir.Shape(tensor.shape.numpy()), name=tensor.name)
 
 
 def _cast_input(graph: ir.Graph, value: ir.Value) -> None:

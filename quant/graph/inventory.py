@@ -1,5 +1,6 @@
 """The layers of a normalised model whose weights can be quantized, and why the others cannot."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.graph.constants import constant
+from quant.graph.constants import constant_tensor
 
 RECURRENT = ("LSTM", "GRU", "RNN")
 LAYER_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul", *RECURRENT, "Gather")
@@ -15,7 +16,7 @@ LAYER_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul", *RECURRENT, "Gathe
 
 @dataclass(frozen=True)
 class Layer:
-    """One constant float32 weight of a node.
+    """One constant float32 weight of a node; the array is read from the graph whenever it is asked for.
 
     `axis` is the weight's output-channel axis; `weight_index` and `input_index` say which operands of the node
     are the weight and the activation. `float_only` is the reason why ONNX Runtime has no integer kernel for it on a
@@ -25,11 +26,22 @@ class Layer:
     name: str
     op: str
     node: ir.Node
-    weight: NDArray[np.float32]
     axis: int
     weight_index: int
     input_index: int
     float_only: str | None = None
+
+    @property
+    def weight(self) -> NDArray[np.float32]:
+        return np.asarray(self._tensor.numpy(), np.float32)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(int(size) for size in self._tensor.shape.numpy())
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
 
     @property
     def weight_name(self) -> str:
@@ -46,7 +58,7 @@ class Layer:
         """The weight's axis that a Gemm or a MatMul with its weight on the right sums over; None for other layers."""
         if self.op == "Gemm":
             return 1 - self.axis
-        return self.weight.ndim - 2 if self.op == "MatMul" and self.weight_index == 1 else None
+        return len(self.shape) - 2 if self.op == "MatMul" and self.weight_index == 1 else None
 
     @property
     def graph(self) -> ir.Graph:
@@ -54,6 +66,12 @@ class Layer:
         graph = self.node.graph
         assert isinstance(graph, ir.Graph), "functions are inlined before"
         return graph
+
+    @property
+    def _tensor(self) -> ir.TensorProtocol:
+        tensor = constant_tensor(self.operand(self.weight_index))
+        assert tensor is not None, "it was constant when the layer was found"
+        return tensor
 
     def operand(self, index: int) -> ir.Value:
         value = self.node.inputs[index]
@@ -88,14 +106,14 @@ def inventory(model: ir.Model) -> tuple[list[Layer], list[Skipped]]:
 def _layers(node: ir.Node, *, nested: bool) -> Iterator[Layer | Skipped]:
     name, op = str(node.name), node.op_type
     if op == "Gather":  # most gather from shapes and positions: only a float table is an embedding
-        table = constant(node.inputs[0])
-        if table is not None and table.dtype.kind == "f" and table.ndim == 2:
+        table = constant_tensor(node.inputs[0])
+        if table is not None and table.dtype.is_floating_point() and len(table.shape) == 2:
             yield _layer(node, name, 0, 1, "a lookup has no arithmetic")
     elif op in RECURRENT:
         for index, letter in ((1, "W"), (2, "R")):
             yield _layer(node, f"{name}/{letter}", index, 0, f"ONNX Runtime runs {op} in float")
     else:
-        index = 0 if op == "MatMul" and constant(node.inputs[0]) is not None else 1
+        index = 0 if op == "MatMul" and constant_tensor(node.inputs[0]) is not None else 1
         yield _layer(node, name, index, 1 - index, _why_float(op, index, nested=nested))
 
 
@@ -108,17 +126,17 @@ def _why_float(op: str, weight_index: int, *, nested: bool) -> str | None:
 
 
 def _layer(node: ir.Node, name: str, weight_index: int, input_index: int, float_only: str | None) -> Layer | Skipped:
-    op, weight = node.op_type, constant(node.inputs[weight_index])
+    op, weight = node.op_type, constant_tensor(node.inputs[weight_index])
     if weight is None:
         return Skipped(name, op, "its weight is computed at run time")
-    if weight.dtype != np.float32:
-        return Skipped(name, op, f"its weight is {weight.dtype}; float32 is quantized")
-    if weight.ndim < 2:
+    if weight.dtype != ir.DataType.FLOAT:
+        return Skipped(name, op, f"its weight is {weight.dtype.numpy()}; float32 is quantized")
+    if len(weight.shape) < 2:
         return Skipped(name, op, "its weight is a vector")
     if weight.size == 0:
         return Skipped(name, op, "its weight is empty")
-    axis = _channel_axis(node, weight.ndim, weight_index)
-    return Layer(name, op, node, np.asarray(weight, np.float32), axis, weight_index, input_index, float_only)
+    axis = _channel_axis(node, len(weight.shape), weight_index)
+    return Layer(name, op, node, axis, weight_index, input_index, float_only)
 
 
 def _channel_axis(node: ir.Node, ndim: int, weight_index: int) -> int:

@@ -53,8 +53,9 @@ def _deserialized(proto: onnx.ModelProto) -> ir.Model:
         for value in (
             value for graph in (model.graph, *model.graph.subgraphs()) for value in graph.initializers.values()
         ):
-            if value.const_value is not None and not isinstance(value.const_value, ir.ExternalTensor):
-                value.const_value.numpy()  # as many elements as the shape says
+            tensor = value.const_value
+            if isinstance(tensor, ir.TensorProtoTensor):  # decoded once: as many elements as the shape says
+                value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
     except Exception as error:  # noqa: BLE001 - for hostile bytes onnx-ir raises what it likes
         cause = error
         while cause.__cause__ is not None and isinstance(cause.__cause__, Exception):

@@ -31,9 +31,9 @@ class LayerProblem:
     def of(cls, layer: Layer, granularity: Granularity, hessian: NDArray[np.float64]) -> "LayerProblem":
         """Requires: a layer that has moments."""
         matrix = weight_matrix(layer, layer.weight)
-        number = granularity.rows(np.zeros(layer.weight.shape, np.intp))
+        number = granularity.rows(np.zeros(layer.shape, np.intp))
         number += np.arange(len(number))[:, None]
-        rows = weight_matrix(layer, granularity.restore(number, layer.weight.shape))
+        rows = weight_matrix(layer, granularity.restore(number, layer.shape))
         assert matrix is not None, "a layer without a matrix has no moments"
         assert rows is not None, "its weight has one"
         return cls(layer, granularity, matrix.astype(np.float64), rows, _shares(rows, granularity), hessian)
