@@ -74,7 +74,8 @@ class Client:
         return self._json("GET", f"/v1/jobs/{job_id}/report")
 
     def follow(self, job_id: str) -> Iterator[Document]:
-        """The job's `progress` events as they come: stage, done, total, message; ends with the job."""
+        """The job's events as they come, until its end: `event` is `progress` (with stage, done, total, message),
+        `log` (with level, message) or `state` (with status)."""
         try:
             with self._http.stream("GET", f"/v1/jobs/{job_id}/events") as response:
                 self._check(response)
@@ -82,8 +83,8 @@ class Client:
                 for line in response.iter_lines():
                     if line.startswith("event:"):
                         kind = line.removeprefix("event:").strip()
-                    elif line.startswith("data:") and kind == "progress":
-                        yield json.loads(line.removeprefix("data:"))
+                    elif line.startswith("data:"):
+                        yield {"event": kind, **json.loads(line.removeprefix("data:"))}
         except (httpx.TransportError, httpx.InvalidURL):
             return  # the record tells how the job ends
 

@@ -26,7 +26,7 @@ class LocalJob:
         self.end: dict[str, Any] = {}
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The progress events.
+        """The `progress` and `log` events.
 
         Raises:
             JobFailed: the quantizer says why, or ended without a word.
@@ -40,7 +40,7 @@ class LocalJob:
             process.stdin.close()
             for line in process.stdout:
                 event = json.loads(line)
-                if event["event"] == "progress":
+                if event["event"] in ("progress", "log"):
                     yield event
                 else:
                     self.end = event

@@ -9,15 +9,21 @@ from rich.table import Table
 
 
 def show_progress(console: Console, events: Iterable[Mapping[str, Any]]) -> None:
-    """A bar on a terminal, a line a stage elsewhere."""
+    """A bar on a terminal, a line a stage elsewhere; and what the log says."""
     if console.is_terminal:
         _bar(console, events)
         return
     stage = None
     for event in events:
-        if event["stage"] != stage:
+        if event["event"] == "log":
+            _log(console, event)
+        elif event["event"] == "progress" and event["stage"] != stage:
             stage = event["stage"]
             console.print(f"{stage} ...", highlight=False)
+
+
+def _log(console: Console, event: Mapping[str, Any]) -> None:
+    console.print(f"{event['level']}: {event['message']}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _bar(console: Console, events: Iterable[Mapping[str, Any]]) -> None:
@@ -30,6 +36,10 @@ def _bar(console: Console, events: Iterable[Mapping[str, Any]]) -> None:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=1, stage="queued")
         for event in events:
+            if event["event"] == "log":
+                _log(progress.console, event)
+            if event["event"] != "progress":
+                continue
             done, total = event["done"], event["total"] or None
             progress.update(task, completed=done, total=total, description=event["message"], stage=event["stage"])
 

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import redis
 
@@ -132,6 +132,11 @@ class Records:
         told = progress.model_dump()
         data = json.dumps({"stage": stage, **told})
         return self._apply(job_id, change, {"stage": stage, "progress": told}, "progress", data, owner=owner)
+
+    def log(self, job_id: str, owner: str, level: Literal["info", "warning"], message: str) -> str:
+        """Append to the job's log and renew the lease; answers as `progress` does."""
+        change = {"from": ["running"], "owner": owner}
+        return self._apply(job_id, change, {}, "log", json.dumps({"level": level, "message": message}), owner=owner)
 
     def heartbeat(self, job_id: str, owner: str) -> str:
         """Renew the lease; answers as `progress` does."""

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from quant.errors import QuantdError
 from quant.pipeline import Inputs, quantize_model
@@ -45,6 +45,9 @@ class _Teller:
     def progress(self, stage: str, done: int, total: int, message: str) -> None:
         self("progress", stage=stage, done=done, total=total, message=message)
 
+    def log(self, level: Literal["info", "warning"], message: str) -> None:
+        self("log", level=level, message=message)
+
 
 def _run(job: dict[str, Any], tell: _Teller) -> int:
     paths = {role: Path(job[role]) for role in ("model", "calibration", "evaluation") if role in job}
@@ -53,7 +56,7 @@ def _run(job: dict[str, Any], tell: _Teller) -> int:
     isolation = tuple(os.environ.get("QUANTD_SANDBOX", "").split())
     inputs = Inputs(name=job["name"], spec=job["spec"], isolation=isolation, **paths)
     try:
-        outcome = quantize_model(inputs, out, tell.progress)
+        outcome = quantize_model(inputs, out, tell.progress, tell.log)
     except QuantdError as error:
         faults = [asdict(fault) for fault in error.errors]
         tell("error", code=error.code, title=error.title, detail=error.detail, errors=faults)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import onnx_ir as ir
 
@@ -31,6 +31,9 @@ from quant.second_moments import measure_second_moments
 from quant.spec import Spec, require_data, resolve
 from quant.tuning import Setting
 
+Log = Callable[[Literal["info", "warning"], str], None]
+"""Called with what is notable on the way."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -54,17 +57,21 @@ class Outcome:
     timings: dict[str, float]
 
 
-def quantize_model(inputs: Inputs, out: Path, progress: Progress) -> Outcome:
+def _unheard(_level: str, _message: str) -> None:
+    """Nobody listens."""
+
+
+def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _unheard) -> Outcome:
     """Quantize one model and write model.onnx, report.json, report.html, gates.junit.xml and manifest.json to `out`.
 
     Raises:
         QuantdError: anything a caller can act on; see `quant.errors`.
     """
     with tempfile.TemporaryDirectory() as scratch:  # external data is mapped from there to the end
-        return _quantize(inputs, out, Path(scratch), progress)
+        return _quantize(inputs, out, Path(scratch), progress, log)
 
 
-def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> Outcome:
+def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress, log: Log) -> Outcome:
     started = time.perf_counter()
     spec = resolve(inputs.spec)
     require_data(spec, calibration=inputs.calibration is not None, evaluation=inputs.evaluation is not None)
@@ -83,6 +90,8 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
     if spec.equalization == "cross_layer":
         promises = rescaled(promises, equalize(model))
     work, skipped = choose_layers(model, spec)
+    for left in skipped:
+        log("info", f"{left.name} ({left.op}) is left as it is: {left.reason}")
     setting = _setting(model, work, calibration, spec, promises, progress)
 
     def exported_bytes(made: ir.Model) -> bytes:
@@ -108,6 +117,8 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress) -> O
     summary = _summary(source.size, exported, layers, skipped, figures)
     gates = check_gates(spec.gates, summary, entries)
     warnings = _warnings(exported)
+    for warning in warnings:
+        log("warning", warning)
     report = model_report(summary, entries, skipped, _used(calibration, evaluation), warnings, spec, decision)
     artifacts = {
         "model.onnx": exported,

@@ -142,7 +142,7 @@ def delete_job(job: FoundJob, context: Ctx) -> None:
 async def job_events(
     job: FoundJob, context: Ctx, last_event_id: Annotated[str, Header(pattern=r"^\d{1,19}(-\d{1,19})?$")] = "0"
 ) -> AsyncIterator[ServerSentEvent]:
-    """`progress` and `state` events from the start, or from behind `Last-Event-ID`, until the final state."""
+    """`progress`, `log` and `state` events from the start, or from behind `Last-Event-ID`, until the final state."""
     async for event in context.events.follow(job.id, last_event_id):
         if event is None:
             if await run_in_threadpool(_over, context, job):  # its events were seen before, or have expired

@@ -27,6 +27,14 @@ class Told(_Line):
         return Progress(fraction=fraction, done=self.done, total=self.total, message=self.message)
 
 
+class Logged(_Line):
+    """Something notable, in words that may be a stranger's."""
+
+    event: Literal["log"]
+    level: Literal["info", "warning"]
+    message: str
+
+
 class Done(_Line):
     """The last line of a job that made its artifacts."""
 
@@ -51,7 +59,7 @@ class Refused(_Line):
         return make_problem(self.code, self.title, self.detail, self.errors)
 
 
-Line = Annotated[Told | Done | Refused, Field(discriminator="event")]
+Line = Annotated[Told | Logged | Done | Refused, Field(discriminator="event")]
 _LINE: TypeAdapter[Line] = TypeAdapter(Line)
 
 

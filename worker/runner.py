@@ -28,7 +28,7 @@ from worker.child import Child, Limits
 from worker.lease import Cancelled, Lease, Lost
 from worker.made import Made, collect
 from worker.metrics import CHILD_MEMORY, Stages, count_end
-from worker.protocol import Done, Refused, Told
+from worker.protocol import Done, Logged, Refused, Told
 from worker.warm import Warm
 
 Result = TypeVar("Result")
@@ -36,6 +36,8 @@ log = structlog.get_logger()
 _tracer = trace.get_tracer("quantd.worker")
 
 PROGRESS_EVERY_S = 0.2
+LOG_LINES, LOG_CHARACTERS = 200, 1000
+"""How many of a job's log lines are kept at most, and how much of each."""
 PATIENCE_S = 120.0
 """For so long a job waits for a record store or an object store that is away."""
 QUANT = (sys.executable, "-P", "-m", "quant")
@@ -132,8 +134,8 @@ class Runner:
         return upload
 
     def _watch(self, job: Job, owner: str, child: Child, lease: Lease, stages: Stages) -> Done | Refused:
-        """Relay the child's progress until its last line, which is returned."""
-        told = 0.0
+        """Relay the child's progress and log until its last line, which is returned."""
+        told, logged = 0.0, 0
         stage: Stage | None = None
         for line in child:
             lease.check()
@@ -144,6 +146,9 @@ class Runner:
             if isinstance(line, Told) and (line.stage != stage or time.monotonic() - told > PROGRESS_EVERY_S):
                 stage, told = line.stage, time.monotonic()
                 self._relay(job, owner, line)
+            if isinstance(line, Logged):
+                logged += 1
+                self._relay_log(job, owner, line, logged)
         failure = child.failure()
         log.error("child ended", job=job.id, detail=failure.detail, stderr=child.stderr().decode(errors="replace"))
         raise failure
@@ -151,6 +156,13 @@ class Runner:
     def _relay(self, job: Job, owner: str, line: Told) -> None:
         with contextlib.suppress(redis.RedisError):  # as a lease that is not renewed: the job goes on
             self._records.progress(job.id, owner, line.stage, line.progress)
+
+    def _relay_log(self, job: Job, owner: str, line: Logged, number: int) -> None:
+        if number > LOG_LINES:
+            return
+        message = line.message[:LOG_CHARACTERS] if number < LOG_LINES else "there is more; it is not kept"
+        with contextlib.suppress(redis.RedisError):
+            self._records.log(job.id, owner, line.level, message)
 
     def _store(self, job: Job, files: list[Made], lease: Lease) -> list[dict[str, Any]]:
         """Store each file under its own digest."""

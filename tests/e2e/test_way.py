@@ -150,6 +150,21 @@ def test_events_tell_the_whole_way_and_resume_behind_the_last_one(http, job):
     assert events[-1]["id"] in resumed
 
 
+def test_the_log_tells_what_was_left_out_and_what_to_beware_of(http, run_job, uploaded):
+    spec = {
+        "preset": "int4", "bias_correction": "none", "export": {"weight_storage": "direct"},
+        "layers": [{"match": "/classifier/*", "skip": True}],
+    }  # fmt: skip
+    job = run_job(model=uploaded["model"], calibration=uploaded["calibration"], spec=spec)
+    text = http.get(job["links"]["events"]).text
+    blocks = [dict(line.split(": ", 1) for line in block.split("\n")) for block in text.strip().split("\n\n")]
+    logged = [json.loads(block["data"]) for block in blocks if block["event"] == "log"]
+    report = http.get(job["links"]["report"]).json()
+    (skipped,) = report["skipped"]
+    assert logged[0] == {"level": "info", "message": f"{skipped['name']} (Gemm) is left as it is: {skipped['reason']}"}
+    assert [line["message"] for line in logged if line["level"] == "warning"] == report["warnings"] != []
+
+
 def test_jobs_are_listed_newest_first_in_pages(http, job, run_job, uploaded):
     newest = run_job(model=uploaded["model"], spec={"preset": "int8-weights"})
     seen, cursor = [], None

@@ -30,6 +30,7 @@ def test_an_error_becomes_a_problem_with_its_status():
         json.dumps({**PROGRESS, "stage": "dreaming"}).encode(),
         json.dumps({**PROGRESS, "done": -1}).encode(),
         json.dumps({**PROGRESS, "total": "many"}).encode(),
+        json.dumps({"event": "log", "level": "fatal", "message": "m"}).encode(),
         json.dumps({**ERROR, "code": "<script>"}).encode(),
         json.dumps({**ERROR, "errors": [{"pointer": "/a"}]}).encode(),
     ],

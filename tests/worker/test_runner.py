@@ -7,15 +7,17 @@ import threading
 import time
 
 import pytest
+import redis
 
 from jobs.blobs import Blobs
 from jobs.job import Job, Progress, Stage, Status, Upload, new_id, now
+from jobs.names import events_key
 from jobs.records import ATTEMPTS, Records
 from jobs.settings import Settings
 from jobs.valkey import Valkey
 from tests.worker.stand_in import DONE, MAKES_ALL, READS, last_line
 from worker.made import ARTIFACTS
-from worker.runner import Runner
+from worker.runner import LOG_CHARACTERS, LOG_LINES, Runner
 
 PROGRESS = Progress(fraction=0.5, done=1, total=2, message="conv1")
 
@@ -109,6 +111,18 @@ def test_a_child_that_dies_fails_its_job(service, code, expected):
     job = records.job(job_id)
     assert (job.status, job.error.code) == (Status.FAILED, expected)
     assert "Traceback" not in job.error.detail
+
+
+def test_a_job_that_logs_without_end_fills_no_stream(service, valkey):
+    settings, records, _, model = service
+    job_id = queued(records, model)
+    line = json.dumps({"event": "log", "level": "info", "message": "x" * (LOG_CHARACTERS + 1)})
+    run(settings, job_id, f"print({line + chr(10)!r} * {LOG_LINES + 10}, end='')\n" + MAKES_ALL + DONE)
+    with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
+        events = [(fields["event"], json.loads(fields["data"])) for _, fields in client.xrange(events_key(job_id))]
+    messages = [data["message"] for event, data in events if event == "log"]
+    assert messages == ["x" * LOG_CHARACTERS] * (LOG_LINES - 1) + ["there is more; it is not kept"]
+    assert records.job(job_id).status == Status.SUCCEEDED
 
 
 def test_a_job_over_its_time_fails(service):
