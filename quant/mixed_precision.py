@@ -12,6 +12,7 @@ from quant.attribution import can_be_changed, lone_errors
 from quant.dataset import Dataset
 from quant.errors import BudgetTooSmall, FieldError
 from quant.expected_inputs import expected_shifts
+from quant.export.forms import form_of
 from quant.export.storage import INT2_OPSET, stored_bits, stored_bytes
 from quant.graph.inventory import Layer
 from quant.grids.uniform import Uniform
@@ -22,7 +23,7 @@ from quant.second_moments import SecondMoments, output_error
 from quant.spec import Spec, Weights
 from quant.weights import decoded
 
-WIDTHS = (8, 4, 2)
+WIDTHS = (8, 6, 4, 2)
 """What a budget chooses from, where the file really stores that many bits."""
 PROBED = 4
 """The width whose error at the model's output is measured; the others follow by their errors at the layer's output."""
@@ -83,7 +84,8 @@ def sections(layer: Layer, section: Weights, spec: Spec) -> list[Weights]:
     """
     if spec.bits_are_given(layer.name, layer.op):
         return [section]
-    widths = [bits for bits in WIDTHS if stored_bits(bits, spec.export.opset) == bits]
+    form = form_of(layer, section.model_copy(update={"grid": Uniform()}), spec)
+    widths = [bits for bits in WIDTHS if stored_bits(bits, spec.export.opset, form) == bits]
     own = {bits: bits <= PROBED and bits in section.grid.widths for bits in widths}
     return [
         section.model_copy(update={"bits": bits, "grid": section.grid if own[bits] else Uniform()}) for bits in widths
@@ -165,7 +167,7 @@ def fit_budget(found: Choices, limit: int, spec: Spec, size: Callable[[Sequence[
     """
     smallest = size(found.layers_at(found.within(0)))
     if smallest > limit:
-        hint = "" if spec.export.opset >= INT2_OPSET else f"; export.opset {INT2_OPSET} has 2-bit weights, too"
+        hint = "" if spec.export.opset >= INT2_OPSET else f"; export.opset {INT2_OPSET} has 2-bit weights"
         detail = f"the budget is {limit} bytes; the smallest file that can be reached has {smallest}{hint}"
         raise BudgetTooSmall(detail, [FieldError("/budget", f"accepted: at least {smallest} bytes")])
     allowed = limit

@@ -35,7 +35,7 @@ class _Part(BaseModel):
 class Weights(_Part):
     """How weights are quantized."""
 
-    bits: Literal[8, 4, 3, 2] = 8
+    bits: Literal[8, 6, 4, 3, 2] = 8
     granularity: Literal["tensor", "channel", "block"] = "channel"
     block_size: Literal[16, 32, 64, 128] = 32
     symmetric: Literal[True] = True
@@ -60,6 +60,8 @@ class Weights(_Part):
         grid = self.grid
         if self.bits not in grid.widths:
             raise ValueError(f"{grid.name} has no {self.bits}-bit grid; accepted: {_listed(grid.widths)} bits")
+        if self.bits == 6 and not grid.integer_levels:
+            raise ValueError(f"6 bits are uniform; accepted: grid uniform, or bits 4, 3, 2 for {grid.name}")
         if self.bits == 3 and grid.integer_levels:
             raise ValueError(
                 "3 bits are stored as a codebook; accepted: grid lloyd_max, kmeans or apot, or bits 8, 4, 2"
@@ -80,7 +82,7 @@ class Activations(_Part):
 class WeightsOverride(_Part):
     """The part of `Weights` that a layer rule replaces; what it leaves out stays as it is for the model."""
 
-    bits: Literal[8, 4, 3, 2] | None = None
+    bits: Literal[8, 6, 4, 3, 2] | None = None
     granularity: Literal["tensor", "channel", "block"] | None = None
     block_size: Literal[16, 32, 64, 128] | None = None
     grid: GridField | None = None
@@ -276,7 +278,7 @@ def json_schema() -> dict[str, Any]:
 def capabilities() -> dict[str, Any]:
     """What this version can do, from the registries: bits, granularities, methods and presets."""
     return {
-        "weight_bits": [8, 4, 3, 2],
+        "weight_bits": [8, 6, 4, 3, 2],
         "activation_bits": [8, 16],
         "granularities": ["tensor", "channel", "block"],
         "grids": registry.describe_grids(),

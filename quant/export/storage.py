@@ -18,16 +18,20 @@ _SIGNED = {8: np.dtype(np.int8), 4: np.dtype(ml_dtypes.int4), 2: np.dtype(ml_dty
 _UNSIGNED = {4: np.dtype(ml_dtypes.uint4), 2: np.dtype(ml_dtypes.uint2)}
 
 
-def stored_bits(bits: int, opset: int) -> int:
-    """How many bits a code of `bits` bits takes in a file of this opset."""
+def stored_bits(bits: int, opset: int, form: Form = Form.INTEGER) -> int:
+    """How many bits a code of `bits` bits takes in a file of this opset.
+
+    Six bits are stored as four and two, in forms that are put together when the model is loaded.
+    """
     if bits > 4:
-        return 8
+        return 6 if bits == 6 and opset >= INT2_OPSET and form in (Form.INTEGER, Form.FOLDED) else 8
     return 2 if bits == 2 and opset >= INT2_OPSET else 4
 
 
 def stored_bytes(weight: QuantizedWeight, form: Form, opset: int) -> int:
     """Codes, scales and codebook of one weight, in bytes; a float codebook needs no scales."""
-    codes = -(-weight.codes.size * stored_bits(weight.bits, opset) // 8)
+    bits = stored_bits(weight.bits, opset, form)
+    codes = sum(-(-weight.codes.size * plane // 8) for plane in ((4, 2) if bits == 6 else (bits,)))
     if weight.levels is None:
         return codes + weight.scale.nbytes
     return codes + (weight.levels.size + weight.scale.nbytes if form is Form.INTEGER else weight.levels.nbytes)
@@ -47,7 +51,8 @@ def dequantized_weight(
     if transposed:
         codes, scale = np.ascontiguousarray(codes.T), np.ascontiguousarray(scale.T)
         axis = None if axis is None else 1 - axis
-    source = write.constant("codes", codes.astype(_SIGNED[stored_bits(weight.bits, opset)]))
+    bits = stored_bits(weight.bits, opset, form)
+    source = _from_planes(write, codes) if bits == 6 else write.constant("codes", codes.astype(_SIGNED[bits]))
     if form is Form.FOLDED:
         return write.node("Mul", [_cast(write, source, ir.DataType.FLOAT), _broadcast(write, weight)], "dequantized")
     if form is Form.INTEGER:
@@ -97,6 +102,15 @@ def _from_codebook(
     return dequantize_linear(write.before, write.name, value, weight.scale, weight.axis)
 
 
+def _from_planes(write: "_Writer", codes: NDArray[np.int8]) -> ir.Value:
+    """Six-bit codes -32 .. 31 from their upper four bits and their lower two: 4 high + low, int32."""
+    high = write.constant("high", (codes >> 2).astype(_SIGNED[4]))
+    low = write.constant("low", (codes & 3).astype(_UNSIGNED[2]))
+    four = write.constant("four", np.array(4, np.int32))
+    upper = write.node("Mul", [_cast(write, high, ir.DataType.INT32, "high"), four], "upper")
+    return write.node("Add", [upper, _cast(write, low, ir.DataType.INT32, "low")], "codes")
+
+
 def _restored(write: "_Writer", rows: ir.Value, granularity: PerChannel, shape: tuple[int, ...]) -> ir.Value:
     """Rows (C, n) back in the weight's shape, as `PerChannel.restore` does it."""
     axis = granularity.axis
@@ -108,10 +122,11 @@ def _restored(write: "_Writer", rows: ir.Value, granularity: PerChannel, shape: 
     return write.node("Transpose", [value], "restored", [ir.AttrInt64s("perm", order)])
 
 
-def _cast(write: "_Writer", source: ir.Value, to: ir.DataType) -> ir.Value:
+def _cast(write: "_Writer", source: ir.Value, to: ir.DataType, what: str = "") -> ir.Value:
     if source.dtype == to:
         return source
-    output = write.node("Cast", [source], str(to).lower(), [ir.AttrInt64("to", to)])
+    name = "_".join(filter(None, (what, str(to).lower())))
+    output = write.node("Cast", [source], name, [ir.AttrInt64("to", to)])
     output.dtype = to
     return output
 

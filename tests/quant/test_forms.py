@@ -75,6 +75,24 @@ def test_weight_only_matrices_run_as_matmul_nbits(quantize, tmp_path, op, bits, 
     assert [node.name for node in Session(data)._session.get_outputs()] == ["y"]
 
 
+@pytest.mark.parametrize("preset", ["int8", "int8-weights"])
+def test_six_bits_are_stored_as_four_and_two_and_put_together_at_load(quantize, preset):
+    spec = {"preset": preset, "weights": {"bits": 6, "clipping": "minmax"}, "bias_correction": "none",
+            "layers": [{"match": {"op": "Gemm"}, "weights": {"bits": 8}}]}  # fmt: skip
+    data, report = quantize({**spec, "export": {"opset": 25}})
+    plain, _ = quantize(spec)  # opset 21 has no two bits: six are stored in eight
+    operators = optimised_operators(data)
+    assert operators == optimised_operators(plain)
+    assert operators["QLinearConv"] == (5 if preset == "int8" else 0)
+    assert operators["DequantizeLinear(weight)"] == operators["Cast"] == 0
+    image = {"input": RNG.random((8, 1, 8, 8), np.float32)}
+    np.testing.assert_array_equal(Session(data).run(image)[0], Session(plain).run(image)[0])
+    for layer in (one for one in report["layers"] if one["op"] == "Conv"):
+        size = layer["parameters"]
+        assert layer["bytes_after"] == -(-size // 2) + -(-size // 4) + 4 * layer["weight_shape"][0]
+        assert layer["weight"]["sqnr_db"] > 28
+
+
 def test_smaller_blocks_lose_less(quantize, tmp_path):
     path = save(tmp_path, *matrices("MatMul"))
     spec = {"preset": "int4-weights", "weights": {"granularity": "block", "clipping": "minmax"}}
@@ -134,6 +152,7 @@ def test_other_runtimes_agree(quantize, examples, spec):
     ("weights", "told"),
     [
         ({"bits": 3}, "3 bits are stored as a codebook"),
+        ({"bits": 6, "grid": "lloyd_max"}, "6 bits are uniform"),
         ({"bits": 8, "grid": "kmeans"}, "kmeans has no 8-bit grid"),
         ({"bits": 4, "grid": "kmeans", "granularity": "block"}, "accepted with granularity block: uniform"),
         ({"granularity": "block"}, "granularity block is for weight-only models"),
