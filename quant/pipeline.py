@@ -171,10 +171,8 @@ def _summary(
     figures: Figures,
 ) -> dict[str, Any]:
     """CONTRACT's summary; `weight_sqnr_db` is over all quantized weights together, `seconds` stays None here."""
-    parameters = [done.layer.size for done in layers]
-    errors = [done.quantized.error for done in layers]
-    signal = sum(float((done.layer.weight.astype("float64") ** 2).sum()) for done in layers)
-    noise = sum(error.mse * size for error, size in zip(errors, parameters, strict=True))
+    errors = [done.quantized.errors for done in layers]
+    signal, noise = (sum(float(getattr(one, what).sum()) for one in errors) for what in ("energy", "square"))
     return {
         "bytes_before": bytes_before,
         "bytes_after": len(exported),

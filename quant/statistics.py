@@ -69,8 +69,10 @@ class RowStatistics:
         return self.count - self.zeros
 
 
-def summarise(rows: NDArray[np.float32], compiled: bool = False) -> RowStatistics:
+def summarise(rows: NDArray[np.float32], compiled: bool = False, largest: float = 0.0) -> RowStatistics:
     """Reduce float32 rows (R, n); sums are taken in double precision.
+
+    Bins reach up to the largest |w| here, or to `largest` where the rows are some of a weight's.
 
     Raises:
         NonFiniteWeight: a row holds NaN or infinity.
@@ -80,7 +82,7 @@ def summarise(rows: NDArray[np.float32], compiled: bool = False) -> RowStatistic
     if broken.any():
         row = int(broken.argmax())
         raise NonFiniteWeight(f"row {row} of the weight holds NaN or infinity; accepted: finite weights")
-    base, edges = _bins(np.maximum(-minimum, maximum).max())
+    base, edges = _bins(np.float32(max(np.maximum(-minimum, maximum).max(), largest)))
     rows = np.require(rows, requirements=["C", "A", "W"])  # one type of array for the compiled loops
     counts, zeros, sums = (_reduce_compiled if compiled else _reduce)(rows, _places(base))
     return RowStatistics(
@@ -130,7 +132,7 @@ def _reduce(
     """Counts (R, 2 BINS) of the non-zero weights, zeros (R,) and sums (3, R), tile by tile, small for the cache."""
     counts, sums = np.zeros((len(rows), 2 * BINS), np.int64), np.zeros((3, len(rows)))
     bits, codes = rows.view(np.uint32), len(places)
-    for part, columns in _tiles(rows.shape):
+    for part, columns in tiles(rows.shape):
         wide = rows[part, columns].astype(np.float64)
         sums[0, part] += wide.sum(axis=1)
         sums[2, part] += np.einsum("rn,rn->r", wide, wide)
@@ -146,7 +148,7 @@ def _reduce(
     return counts, rows.shape[1] - counts.sum(axis=1), sums
 
 
-def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
+def tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
     """Slices of rows and columns that cover (R, n) in tiles of about TILE weights."""
     width = min(shape[1], TILE)
     height = max(TILE // max(width, 1), 1)

@@ -1,7 +1,7 @@
 """One weight on its way: fit its distribution, derive the clip bound, round to the grid, measure the error."""
 
-import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from quant.grids.codebook import AnyCodebook, Codebook
 from quant.metrics import sqnr_db
 from quant.selection import select
 from quant.spec import Weights
-from quant.statistics import RowStatistics, summarise
+from quant.statistics import RowStatistics, summarise, tiles
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,28 @@ class FittedWeight:
     granularity: Granularity
     statistics: RowStatistics
     fit: Fit
+
+
+@dataclass(frozen=True)
+class RowErrors:
+    """What was lost in each of R rows, (R,) each: sums over the row's weights, and the expected means under its fit.
+
+    `absolute` and `square` are of the errors, `energy` of the weights; `clipped` counts weights beyond the bound;
+    `clip_ratio` is bound / largest |w|, NaN for a row of zeros; expected means are infinite where there are none.
+    """
+
+    absolute: NDArray[np.float64]
+    square: NDArray[np.float64]
+    energy: NDArray[np.float64]
+    clipped: NDArray[np.int64]
+    clip_ratio: NDArray[np.float64]
+    expected_absolute: NDArray[np.float64]
+    expected_square: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, parts: "Sequence[RowErrors]") -> "RowErrors":
+        """Those of consecutive rows."""
+        return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -58,8 +80,23 @@ class QuantizedWeight:
     bits: int
     granularity: Granularity
     clip: NDArray[np.float64]
-    error: WeightError
+    errors: RowErrors
     levels: NDArray[np.float32] | None = None
+
+    @property
+    def error(self) -> WeightError:
+        """Over the weights alone: the zeros that fill up a last block come back as zeros and count for nothing."""
+        rows, size = self.errors, self.codes.size
+        mse = float(rows.square.sum()) / size
+        return WeightError(
+            mae=float(rows.absolute.sum()) / size,
+            mse=mse,
+            sqnr_db=sqnr_db(float(rows.energy.sum()) / size, mse),
+            mae_expected=_mean_finite(rows.expected_absolute),
+            mse_expected=_mean_finite(rows.expected_square),
+            clip_ratio=1.0 if np.isnan(rows.clip_ratio).all() else float(np.nanmean(rows.clip_ratio)),
+            clipped_fraction=int(rows.clipped.sum()) / size,
+        )
 
     @property
     def axis(self) -> int | None:
@@ -80,7 +117,10 @@ def granularity_of(axis: int, reduced: int, spec: Weights) -> Granularity:
 
 
 def fit_weight(
-    weight: NDArray[np.float32], granularity: Granularity, spec: Weights, compiled: bool = False
+    weight: NDArray[np.float32],
+    granularity: Granularity,
+    spec: Weights,
+    compiled: bool = False,
 ) -> FittedWeight:
     """Fit the spec's families to each row of the weight; by compiled loops if asked to.
 
@@ -125,13 +165,13 @@ def encode_weight(
     else:
         scale = codebook.scale
     codes = codebook.encode(values)
-    error = _error(fitted, codebook.decode(codes), clip, expected_error(fitted.fit, codebook))
+    errors = _row_errors(fitted.statistics, codebook.decode(codes), clip, expected_error(fitted.fit, codebook))
     shape, granularity = fitted.shape, fitted.granularity
     if isinstance(granularity, PerTensor):
         scale = scale.reshape(())
     elif isinstance(granularity, PerBlock):
         scale = granularity.restore_scale(scale, shape)
-    return QuantizedWeight(granularity.restore(codes, shape), scale, spec.bits, granularity, clip, error, levels)
+    return QuantizedWeight(granularity.restore(codes, shape), scale, spec.bits, granularity, clip, errors, levels)
 
 
 def decoded(weight: QuantizedWeight) -> NDArray[np.float32]:
@@ -154,24 +194,22 @@ def _mean_finite(values: NDArray[np.float64]) -> float:
     return float(values[finite].mean()) if finite.any() else float("nan")
 
 
-def _error(
-    fitted: FittedWeight,
+def _row_errors(
+    statistics: RowStatistics,
     decoded: NDArray[np.float32],
     clip: NDArray[np.float64],
     expected: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> WeightError:
-    """Over the weights alone: the zeros that fill up a last block come back as zeros and count for nothing."""
-    rows, size = fitted.statistics.rows, math.prod(fitted.shape)
-    difference = decoded.astype(np.float64) - rows
-    largest = fitted.statistics.max_abs
-    used = largest > 0
-    mse = float(np.sum(difference**2)) / size
-    return WeightError(
-        mae=float(np.sum(np.abs(difference))) / size,
-        mse=mse,
-        sqnr_db=sqnr_db(float(np.sum(rows.astype(np.float64) ** 2)) / size, mse),
-        mae_expected=_mean_finite(expected[0]),
-        mse_expected=_mean_finite(expected[1]),
-        clip_ratio=float(np.mean(clip[used] / largest[used])) if used.any() else 1.0,
-        clipped_fraction=float(np.sum(np.abs(rows) > clip[:, None] * (1 + 1e-6))) / size,
-    )
+) -> RowErrors:
+    """Measured tile by tile, small for the cache."""
+    rows, limit = statistics.rows, clip[:, None] * (1 + 1e-6)
+    absolute, square = np.zeros((2, len(rows)))
+    clipped = np.zeros(len(rows), np.int64)
+    for part, columns in tiles(rows.shape):
+        wide = rows[part, columns].astype(np.float64)
+        difference = decoded[part, columns] - wide
+        square[part] += np.einsum("rn,rn->r", difference, difference)
+        absolute[part] += np.abs(difference, out=difference).sum(axis=1)
+        clipped[part] += (np.abs(wide, out=wide) > limit[part]).sum(axis=1)
+    largest = statistics.max_abs
+    ratio = np.divide(clip, largest, out=np.full_like(clip, np.nan), where=largest > 0)
+    return RowErrors(absolute, square, statistics.sum_sq, clipped, ratio, *expected)
