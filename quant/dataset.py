@@ -76,6 +76,11 @@ class Dataset:
                 for name, source in self.inputs.items()
             }
 
+    def label_batches(self) -> Iterator[NDArray[np.int64] | None]:
+        """The labels of each batch; None for each where there are none."""
+        for window in self._windows():
+            yield None if self.labels is None else self.labels[window]
+
     def _cut(self, array: NDArray[np.generic], window: slice) -> NDArray[np.generic]:
         return np.asarray(array[window.start]) if self.whole_feeds else array[window]
 

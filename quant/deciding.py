@@ -1,16 +1,18 @@
 """From a normalised model to its quantized one: every decision that is made on weights and calibration data."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from quant.allocation import Point
 from quant.expected_inputs import expected_shifts
 from quant.graph.inventory import Layer
 from quant.layers import QuantizedLayer, quantize_layers
 from quant.mixed_precision import Choices, choices, describe, fit_budget, quantize_at_widths
+from quant.search import describe_search, shortfall, smallest_within_gates
 from quant.spec import Weights
 from quant.tuning import Setting, Tuned, assemble, tune
 from quant.twin import channel_axis, output_channels
@@ -24,14 +26,16 @@ Progress = Callable[[str, int, int, str], None]
 class Decision:
     """The quantized model and its layers; how they were chosen among others, where there was a choice.
 
-    `allocation` is the report's; `max_bytes` the most that the exported file may take.
+    `allocation` and `search` are the report's; `max_bytes` is the most that the exported file may take.
     """
 
     model: ir.Model
     layers: list[QuantizedLayer]
     tuned: Tuned | None = None
     allocation: dict[str, Any] | None = None
+    search: dict[str, Any] | None = None
     max_bytes: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Sizes:
 
 
 def decide(setting: Setting, work: Work, sizes: Sizes, progress: Progress) -> Decision:
-    """Quantize the layers by their sections of the spec, or with the bits that its budget pays for.
+    """Quantize the layers by their sections of the spec, or with bits that its budget or its gates decide.
 
     Raises:
         BudgetTooSmall: the file cannot become as small as the budget asks.
@@ -53,16 +57,33 @@ def decide(setting: Setting, work: Work, sizes: Sizes, progress: Progress) -> De
     def correcting(done: int, total: int, what: str) -> None:
         progress("correcting", done, total, f"{what}, {done} of {total} samples")
 
-    if setting.spec.budget is None:
-        layers = quantize_layers(work, setting.moments, setting.spec, lambda *step: progress("fitting", *step))
+    spec = setting.spec
+    if not spec.allocates:
+        layers = quantize_layers(work, setting.moments, spec, lambda *step: progress("fitting", *step))
         return _finished(setting, work, layers, correcting)
     found = _choices(setting, work, sizes, progress)
-    limit = setting.spec.budget.limit(sizes.before)
-    point = fit_budget(found, limit, setting.spec, lambda layers: _size(setting, layers, sizes))
+
+    def size(point: Point) -> int:
+        return _size(setting, found.layers_at(point), sizes)
+
+    limit = None if spec.budget is None else spec.budget.limit(sizes.before)
+    search: dict[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+    if spec.objective == "smallest_within_gates":
+        kept, tries = smallest_within_gates(setting, found, size, sizes.before, correcting)
+        point, search = kept.point, describe_search(kept, tries)
+        warnings = () if kept.passed else (f"no choice of bits passes on calibration data; best: {shortfall(kept)}",)
+    else:
+        assert limit is not None, "bits are allocated for a budget or by the gates"
+        point = fit_budget(found, limit, spec, size)
     layers = found.layers_at(point)
-    allocation = describe(found, point, sizes.before, limit)
-    done = _finished(setting, _with_bits(work, layers), layers, correcting)
-    return Decision(done.model, done.layers, done.tuned, allocation, limit)
+    return replace(
+        _finished(setting, _with_bits(work, layers), layers, correcting),
+        allocation=describe(found, point, sizes.before, limit),
+        search=search,
+        max_bytes=limit,
+        warnings=warnings,
+    )
 
 
 def _choices(setting: Setting, work: Work, sizes: Sizes, progress: Progress) -> Choices:

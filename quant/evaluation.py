@@ -7,14 +7,14 @@ from quant.metrics import OutputComparison
 from quant.runtime import Session
 
 Figures = dict[str, float | None]
-UNMEASURED: Figures = OutputComparison().figures(labelled=False) | {"output_sqnr_db": None}
+UNMEASURED: Figures = OutputComparison().figures() | {"output_sqnr_db": None}
 """The figures of a job without evaluation data: each one None."""
 
 
 def evaluate(
     reference: Session, quantized: Session, evaluation: Dataset, progress: Callable[[int, int], None]
-) -> Figures:
-    """Output SQNR and cosine, top-1 of both models (percent) and their agreement (fraction).
+) -> OutputComparison:
+    """The outputs of both models compared over the whole set: SQNR, cosine, top-1, agreement.
 
     Raises:
         ModelError: the uploaded model does not run on the data.
@@ -22,10 +22,8 @@ def evaluate(
     """
     comparison = OutputComparison()
     done = 0
-    for feeds in evaluation.batches():
-        until = min(done + evaluation.batch, evaluation.used)
-        labels = None if evaluation.labels is None else evaluation.labels[done:until]
+    for feeds, labels in zip(evaluation.batches(), evaluation.label_batches(), strict=True):
         comparison.add(reference.run(feeds), quantized.run(feeds), labels)
-        done = until
+        done = min(done + evaluation.batch, evaluation.used)
         progress(done, evaluation.used)
-    return comparison.figures(labelled=evaluation.labels is not None)
+    return comparison

@@ -19,6 +19,13 @@ class GateResult:
     value: float | None
     passed: bool
 
+    @property
+    def failure(self) -> str:
+        """What was found and by how much that misses the limit."""
+        if self.value is None:
+            return f"{self.name}: limit {self.limit:g}, not measured"
+        return f"{self.name}: limit {self.limit:g}, found {self.value:.6g}, fails by {abs(self.value - self.limit):.3g}"
+
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -48,9 +55,7 @@ def junit_xml(results: Sequence[GateResult]) -> bytes:
     for result in results:
         case = ElementTree.SubElement(suite, "testcase", classname="quantd.gates", name=result.name)
         if not result.passed:
-            found = "not measured" if result.value is None else f"{result.value:.6g}"
-            message = f"{result.name}: limit {result.limit:g}, found {found}"
-            ElementTree.SubElement(case, "failure", message=message)
+            ElementTree.SubElement(case, "failure", message=result.failure)
     ElementTree.indent(suite)
     document: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
     return document + b"\n"

@@ -106,7 +106,8 @@ def quantize_at_widths(
     made: dict[tuple[str, int], QuantizedLayer] = {}
     for turn in range(max(counts.values())):
         now = [(layer, own[turn]) for key, group in groups.items() if turn < counts[key] for layer, own in group]
-        for done in quantize_layers(now, moments, spec, progress):
+        fits = {name: done.fitted for (name, _), done in made.items()}
+        for done in quantize_layers(now, moments, spec, progress, fits):
             made[done.layer.name, turn] = done
     return [
         tuple(tuple(made[layer.name, turn] for layer, _ in group) for turn in range(counts[key]))
@@ -159,13 +160,13 @@ def choices(
     )
 
 
-def fit_budget(found: Choices, limit: int, spec: Spec, size: Callable[[Sequence[QuantizedLayer]], int]) -> Point:
+def fit_budget(found: Choices, limit: int, spec: Spec, size: Callable[[Point], int]) -> Point:
     """The point of least error whose exported file takes at most `limit` bytes.
 
     Raises:
         BudgetTooSmall: no choice is that small.
     """
-    smallest = size(found.layers_at(found.within(0)))
+    smallest = size(found.within(0))
     if smallest > limit:
         hint = "" if spec.export.opset >= INT2_OPSET else f"; export.opset {INT2_OPSET} has 2-bit weights"
         detail = f"the budget is {limit} bytes; the smallest file that can be reached has {smallest}{hint}"
@@ -173,7 +174,7 @@ def fit_budget(found: Choices, limit: int, spec: Spec, size: Callable[[Sequence[
     allowed = limit
     while True:
         point = found.within(allowed)
-        over = size(found.layers_at(point)) - limit
+        over = size(point) - limit
         if over <= 0:
             return point
         allowed -= over
@@ -182,7 +183,8 @@ def fit_budget(found: Choices, limit: int, spec: Spec, size: Callable[[Sequence[
 def describe(found: Choices, point: Point, bytes_before: int, limit: int | None) -> dict[str, Any]:
     """The report's `allocation`: the front, what was chosen of it, and ACIQ's closed form at the same mean bits.
 
-    `expected_sqnr_db` adds up the layers' errors; sizes are those expected of the exported file.
+    `expected_sqnr_db` adds up the errors that the weights' widths are charged, activations not among them; sizes are
+    those expected of the exported file.
     """
 
     def entry(one: Point) -> dict[str, float]:

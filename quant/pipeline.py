@@ -14,7 +14,7 @@ from quant.dataset import Dataset, read_dataset
 from quant.deciding import Progress, Sizes, Work, decide
 from quant.equalization import equalize
 from quant.errors import ExportError
-from quant.evaluation import UNMEASURED, Figures, evaluate
+from quant.evaluation import UNMEASURED, evaluate
 from quant.expected_inputs import Normal, batchnorm_promises, expected_moments, rescaled
 from quant.export.compact import compact
 from quant.gates import GateResult, Verdict, check_gates, junit_xml, verdict
@@ -24,7 +24,7 @@ from quant.graph.placement import place
 from quant.graph.source import open_model
 from quant.layers import QuantizedLayer, choose_layers, needs_moments
 from quant.manifest import manifest_json, stamp
-from quant.metrics import sqnr_db
+from quant.metrics import OutputComparison, sqnr_db
 from quant.report import layer_report, model_report, report_html, report_json
 from quant.runtime import Session, optimised_operators
 from quant.second_moments import measure_second_moments
@@ -95,7 +95,7 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress, log:
     setting = _setting(model, work, calibration, spec, promises, progress)
 
     def exported_bytes(made: ir.Model) -> bytes:
-        if spec.budget is not None:
+        if spec.allocates:
             compact(made, {layer.name for layer, _ in work})
         return stamp(made, spec, inputs.model)
 
@@ -106,20 +106,20 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress, log:
     exported = exported_bytes(decision.model)
     assert decision.max_bytes is None or len(exported) <= decision.max_bytes, "the budget was decided on this size"
     quantized = Session(exported, "the quantized model", ExportError)
-    figures = UNMEASURED
+    outputs = None
     if evaluation is not None:
-        figures = evaluate(reference, quantized, evaluation, _samples(progress, "evaluating"))
+        outputs = evaluate(reference, quantized, evaluation, _samples(progress, "evaluating"))
     elif calibration is not None:
         quantized.run(next(calibration.batches()))
 
     progress("storing", 0, 1, "report.json")
     entries = [layer_report(done, spec.export.opset, tuned) for done in layers]
-    summary = _summary(source.size, exported, layers, skipped, figures)
+    summary = _summary(source.size, exported, layers, skipped, outputs)
     gates = check_gates(spec.gates, summary, entries)
-    warnings = _warnings(exported)
+    warnings = [*_warnings(exported), *decision.warnings]
     for warning in warnings:
         log("warning", warning)
-    report = model_report(summary, entries, skipped, _used(calibration, evaluation), warnings, spec, decision)
+    report = model_report(summary, entries, skipped, _used(calibration, evaluation), warnings, spec, decision, outputs)
     artifacts = {
         "model.onnx": exported,
         "report.json": report_json(report),
@@ -149,7 +149,7 @@ def _setting(
         return Setting(model, {}, None, spec, expected, expected)
     setting = Setting(model, {}, calibration, spec, expected, {})
     calibrating = _samples(progress, "calibrating")
-    looking = [layer for layer, section in work if needs_moments(section) or spec.budget is not None]
+    looking = [layer for layer, section in work if needs_moments(section) or spec.allocates]
     moments = measure_second_moments(model, looking, setting.fitting, calibrating)
     ranges: dict[str, ActivationRange] = {}
     if spec.activations is not None:
@@ -168,7 +168,7 @@ def _summary(
     exported: bytes,
     layers: Sequence[QuantizedLayer],
     skipped: Sequence[Skipped],
-    figures: Figures,
+    outputs: OutputComparison | None,
 ) -> dict[str, Any]:
     """CONTRACT's summary; `weight_sqnr_db` is over all quantized weights together, `seconds` stays None here."""
     errors = [done.quantized.errors for done in layers]
@@ -180,7 +180,7 @@ def _summary(
         "layers": len(layers) + len(skipped),
         "quantized_layers": len(layers),
         "weight_sqnr_db": sqnr_db(signal, noise),
-        **figures,
+        **(UNMEASURED if outputs is None else outputs.figures()),
         "seconds": None,
     }
 

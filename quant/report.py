@@ -13,6 +13,7 @@ from quant.export.storage import stored_bytes
 from quant.gates import GateResult
 from quant.graph.inventory import Skipped
 from quant.layers import QuantizedLayer
+from quant.metrics import OutputComparison
 from quant.spec import Spec
 from quant.tuning import Tuned
 from quant.weights import FittedWeight
@@ -65,6 +66,7 @@ def model_report(
     warnings: Sequence[str],
     spec: Spec,
     decision: Decision,
+    outputs: OutputComparison | None,
 ) -> dict[str, Any]:
     """The whole report; it holds no clock, so that equal input gives equal bytes (`seconds` is null)."""
     tuned = decision.tuned
@@ -79,7 +81,9 @@ def model_report(
         "warnings": list(warnings),
         "total_mean_shift": _total_mean_shift(tuned),
         "compared": None if tuned is None else {"kept": tuned.kept.name, "output_sqnr_db": tuned.compared},
+        "evaluation": None if outputs is None else outputs.details(spec.metric),
         "allocation": decision.allocation,
+        "search": decision.search,
         "error_bound": None,
     }
 

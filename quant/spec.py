@@ -28,6 +28,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What each preset says where the caller is silent; weights without activations are weight-only."""
 
 
+Metric = Literal["sqnr", "cosine", "mse", "mean_iou"]
+"""What the outputs of models that are no classifiers may be compared by; `mean_iou` is that of the likeliest class."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -188,15 +192,26 @@ class Spec(_Part):
     bias_correction: Literal["auto", "none", "data_free", "calibrated"] = "auto"
     equalization: Literal["none", "cross_layer"] = "none"
     budget: Budget | None = None
-    objective: Literal["fixed"] = "fixed"
+    objective: Literal["fixed", "smallest_within_gates"] = "fixed"
     layers: tuple[LayerRule, ...] = ()
     export: Export = Export()
     gates: Gates = Gates()
+    metric: Metric | None = None
     torchscript: TorchScript = TorchScript()
     seed: int = Field(default=0, ge=0)
 
+    @property
+    def allocates(self) -> bool:
+        """Whether the bits of each layer are to be found."""
+        return self.budget is not None or self.objective != "fixed"
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.objective != "fixed" and not self.gates.model_dump(exclude_none=True, exclude={"max_size_ratio"}):
+            raise ValueError(
+                f"objective {self.objective} needs a gate on quality; accepted: gates with min_output_sqnr_db, "
+                "max_top1_drop_points, min_top1_agreement or min_layer_sqnr_db"
+            )
         sections = [self.weights, *(rule.weights.apply(self.weights) for rule in self.layers)]
         if self.activations is not None and any(section.granularity == "block" for section in sections):
             raise ValueError("granularity block is for weight-only models; accepted: activations null, or granularity "
@@ -250,6 +265,8 @@ def require_data(spec: Spec, *, calibration: bool, evaluation: bool) -> None:
     if spec.activations is not None and not calibration:
         faults.append(FieldError("/activations", "needs calibration data; give a calibration dataset or "
                                                  "choose activations: null (or a *-weights preset)"))  # fmt: skip
+    if spec.objective != "fixed" and not calibration:
+        faults.append(FieldError("/objective", f"{spec.objective} is decided on calibration data; without it: fixed"))
     if spec.bias_correction == "calibrated" and not calibration:
         faults.append(FieldError("/bias_correction", "calibrated needs calibration data; without it: auto"))
     if not calibration:

@@ -16,13 +16,14 @@ from quant.expected_inputs import expected_shifts
 from quant.export.qdq import ExportedWeight, export_qdq
 from quant.graph.inventory import Layer, inventory
 from quant.layers import QuantizedLayer, fit_bias, quantize_layers
+from quant.metrics import OutputComparison
 from quant.runtime import Session
 from quant.second_moments import SecondMoments
 from quant.spec import Spec, Weights
 from quant.twin import LayerDifference, channel_axis, compare_layers
 
-HELD_OUT = 4
-"""Every fourth batch of the calibration set is kept for the comparison."""
+HELD_OUT, HALF = 4, 2
+"""Every fourth batch of the calibration set is kept for the comparison; every other one where gates are decided on."""
 
 Samples = Callable[[int, int, str], None]
 """Called with samples done, samples in all, and what is being tried."""
@@ -31,13 +32,17 @@ Samples = Callable[[int, int, str], None]
 @dataclass(frozen=True)
 class Candidate:
     """One way to quantize: the layers, the exported model, the difference at each layer before a correction, and the
-    output SQNR in dB where it was compared with others."""
+    outputs compared with the float model's where it was compared with others."""
 
     name: str
     layers: list[QuantizedLayer]
     model: ir.Model
     before: Mapping[str, LayerDifference]
-    sqnr_db: float = 0.0
+    outputs: OutputComparison | None = None
+
+    @property
+    def sqnr_db(self) -> float:
+        return 0.0 if self.outputs is None else self.outputs.sqnr_db
 
 
 @dataclass(frozen=True)
@@ -69,13 +74,17 @@ class Setting:
     def fitting(self) -> Dataset:
         """What moments and corrections are measured on; requires a calibration set."""
         assert self.calibration is not None, "without data nothing is measured"
-        return self.calibration.split(HELD_OUT)[0]
+        return self.calibration.split(self._every)[0]
 
     @property
     def held_out(self) -> Dataset:
         """What candidates are compared on; requires a calibration set."""
         assert self.calibration is not None, "without data nothing is compared"
-        return replace(self.calibration.split(HELD_OUT)[1], labels=None)
+        return self.calibration.split(self._every)[1]
+
+    @property
+    def _every(self) -> int:
+        return HELD_OUT if self.spec.objective == "fixed" else HALF
 
     @property
     def compared(self) -> list[Layer]:
@@ -118,14 +127,19 @@ def tune(
         plain = [(layer, _with_minmax(section)) for layer, section in work]
         fits = {done.layer.name: done.fitted for done in layers}
         ways["minmax"] = quantize_layers(plain, setting.moments, setting.spec, lambda *_: None, fits)
-    tried = [one for way, chosen in ways.items() for one in _tried(setting, way, chosen, progress)]
+    tried = [one for way, chosen in ways.items() for one in candidates_of(setting, way, chosen, progress)]
     candidates = [_measured(setting, one, progress) for one in tried] if len(tried) > 1 else tried
     kept = max(candidates, key=lambda candidate: candidate.sqnr_db)
     after = _compare(setting, kept.model, setting.held_out, progress, feed_back=False)
     return Tuned(kept, {one.name: one.sqnr_db for one in candidates} if len(tried) > 1 else {}, after)
 
 
-def _tried(setting: Setting, way: str, layers: list[QuantizedLayer], progress: Samples) -> list[Candidate]:
+def best_of(setting: Setting, candidates: Sequence[Candidate], progress: Samples) -> Candidate:
+    """The candidate of the greatest output SQNR on held-out samples, with its outputs compared there."""
+    return max((_measured(setting, one, progress) for one in candidates), key=lambda candidate: candidate.sqnr_db)
+
+
+def candidates_of(setting: Setting, way: str, layers: list[QuantizedLayer], progress: Samples) -> list[Candidate]:
     """What the spec's bias correction leaves to choose from."""
     mode = setting.spec.bias_correction
     name = f"{way or 'own'} bounds"
@@ -155,8 +169,8 @@ def _measured(setting: Setting, candidate: Candidate, progress: Samples) -> Cand
     reference = Session(ir.to_proto(setting.model).SerializeToString(), "the float model")
     session = Session(ir.to_proto(candidate.model).SerializeToString(), "the quantized model", ExportError)
     name = candidate.name
-    figures = evaluate(reference, session, setting.held_out, lambda done, total: progress(done, total, name))
-    return replace(candidate, sqnr_db=figures["output_sqnr_db"] or 0.0)
+    outputs = evaluate(reference, session, setting.held_out, lambda done, total: progress(done, total, name))
+    return replace(candidate, outputs=outputs)
 
 
 def _compare(

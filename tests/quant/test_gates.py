@@ -50,4 +50,4 @@ def test_junit_counts_and_explains_failures():
     suite = ElementTree.fromstring(junit_xml(results))
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
     messages = [failure.get("message") for failure in suite.iter("failure")]
-    assert messages == ["max_size_ratio: limit 0.2, found 0.28"]
+    assert messages == ["max_size_ratio: limit 0.2, found 0.28, fails by 0.08"]
