@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install demo test lint openapi up clean
+# Two halves side by side: the numerics, and what runs servers.
+.PHONY: install demo test test-library test-service lint openapi up clean
 
 install: .venv/installed
 
@@ -18,7 +19,13 @@ demo: install
 	$(BIN)/python examples/demo.py
 
 test: install
-	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-library test-service
+
+test-library:
+	$(BIN)/python -m pytest tests/quant tests/test_docker.py
+
+test-service:
+	$(BIN)/python -m pytest tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e
 
 up: install
 	$(BIN)/quantd up
