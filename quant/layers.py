@@ -19,7 +19,8 @@ from quant.graph.inventory import LAYER_OPERATORS, Layer, Skipped, inventory
 from quant.grids.codebook import Codebook, UniformCodebook
 from quant.grids.uniform import Uniform
 from quant.rounding.layer import LayerProblem
-from quant.second_moments import MAX_INPUTS, SecondMoments
+from quant.rounding.nearest import Nearest
+from quant.second_moments import MAX_INPUTS, Moments, SecondMoments
 from quant.spec import Spec, Weights
 from quant.weights import (
     FittedWeight,
@@ -72,7 +73,7 @@ def needs_moments(section: Weights) -> bool:
 
 def quantize_layers(
     work: Sequence[tuple[Layer, Weights]],
-    moments: Mapping[str, SecondMoments],
+    moments: Mapping[str, Moments],
     spec: Spec,
     progress: Callable[[int, int, str], None],
     fits: Mapping[str, FittedWeight] | None = None,
@@ -127,7 +128,7 @@ def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> Qua
 def _quantize(
     layer: Layer,
     section: Weights,
-    moments: SecondMoments | None,
+    moments: Moments | None,
     spec: Spec,
     compiled: bool,
     fitted: FittedWeight | None,
@@ -137,22 +138,23 @@ def _quantize(
     form = form_of(layer, section, spec)
     granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
     fitted = fitted or fit_weight(layer.weight, granularity, section, compiled)
+    if section.rounding.needs_data and not isinstance(moments, SecondMoments):
+        notes.append(f"rounded to nearest: {section.rounding.name} is for matrices of at most {MAX_INPUTS} inputs")
+        section = section.model_copy(update={"rounding": Nearest()})
     if moments is not None and needs_moments(section):
         quantized = _quantize_for_output(layer, section, fitted, moments, integer=form is Form.INTEGER)
     else:
         quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=form is Form.INTEGER)
-        if section.rounding.needs_data:
-            notes.append(f"rounded to nearest: {section.rounding.name} is for matrices of at most {MAX_INPUTS} inputs")
     if spec.activations is not None and layer.float_only is not None:
         notes.append(f"computed in float with quantized weights: {layer.float_only}")
     return QuantizedLayer(layer, section, form, fitted, quantized, time.perf_counter() - begun, tuple(notes))
 
 
 def _quantize_for_output(
-    layer: Layer, section: Weights, fitted: FittedWeight, moments: SecondMoments, *, integer: bool
+    layer: Layer, section: Weights, fitted: FittedWeight, moments: Moments, *, integer: bool
 ) -> QuantizedWeight:
     """Bound, rounding and scale by the error at the layer's output; the codes are kept when the scale is refitted."""
-    problem = LayerProblem.of(layer, fitted.granularity, moments.square)
+    problem = LayerProblem.of(layer, fitted.granularity, moments)
     if isinstance(section.clipping, Auto):
         clip, codebook = least_output_error(problem, fitted, section.grid, section.rounding, section.bits)
     else:
@@ -160,7 +162,7 @@ def _quantize_for_output(
         codebook = section.grid.build(fitted.statistics, fitted.fit, clip, section.bits)
     if isinstance(codebook, Codebook) and integer:
         codebook, _ = codebook.snapped()
-    values = problem.round(section.rounding, codebook)
+    values = section.rounding.round(problem, codebook)
     gain = problem.gain(values)
     rows = problem.restore(values) * gain[:, None].astype(np.float32)
     return encode_weight(fitted, section, clip * gain, codebook.scaled(gain), rows, integer=integer)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import onnx_ir as ir
 
-from quant.calibration import ActivationRange, calibrate, tie
+from quant.calibration import ActivationRange, RangeObserver, tie
 from quant.dataset import Dataset, read_dataset
 from quant.deciding import Progress, Sizes, Work, decide
 from quant.equalization import equalize
@@ -25,9 +25,10 @@ from quant.graph.source import open_model
 from quant.layers import QuantizedLayer, choose_layers, needs_moments
 from quant.manifest import manifest_json, stamp
 from quant.metrics import OutputComparison, sqnr_db
+from quant.observation import Observer, OutputRecorder, observe
 from quant.report import layer_report, model_report, report_html, report_json
 from quant.runtime import Session, optimised_operators
-from quant.second_moments import measure_second_moments
+from quant.second_moments import MomentObserver
 from quant.spec import Spec, require_data, resolve
 from quant.tuning import Setting
 
@@ -108,7 +109,8 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress, log:
     quantized = Session(exported, "the quantized model", ExportError)
     outputs = None
     if evaluation is not None:
-        outputs = evaluate(reference, quantized, evaluation, _samples(progress, "evaluating"))
+        expected = (reference.run(feeds) for feeds in evaluation.batches())
+        outputs = evaluate(expected, quantized, evaluation, _samples(progress, "evaluating"))
     elif calibration is not None:
         quantized.run(next(calibration.batches()))
 
@@ -148,15 +150,24 @@ def _setting(
     if calibration is None:
         return Setting(model, {}, None, spec, expected, expected)
     setting = Setting(model, {}, calibration, spec, expected, {})
-    calibrating = _samples(progress, "calibrating")
-    looking = [layer for layer, section in work if needs_moments(section) or spec.allocates]
-    moments = measure_second_moments(model, looking, setting.fitting, calibrating)
-    ranges: dict[str, ActivationRange] = {}
+    looking = [
+        (layer, section.rounding.needs_data or spec.allocates)
+        for layer, section in work
+        if needs_moments(section) or spec.allocates
+    ]
+    moments = MomentObserver(model, looking, setting.fitting)
+    outputs = OutputRecorder(model, setting.held_out)
+    observers: list[Observer] = [moments] if moments.names else []
+    ranges: Mapping[str, ActivationRange] = {}
     if spec.activations is not None:
         placement = place(model.graph, [layer for layer, _ in work if layer.float_only is None])
-        measured = calibrate(model, placement.observed, calibration, spec.activations, calibrating)
-        ranges = tie(measured, placement.ties)
-    return replace(setting, ranges=ranges, moments=moments)
+        seen = RangeObserver(placement.observed, spec.activations)
+        observers.append(seen)
+    if observers:
+        observe(model, calibration, [*observers, outputs], _samples(progress, "calibrating"))
+    if spec.activations is not None:
+        ranges = tie(seen.ranges(), placement.ties)
+    return replace(setting, ranges=ranges, moments=moments.moments(), recorded=outputs.kept)
 
 
 def _samples(progress: Progress, stage: str) -> Callable[[int, int], None]:
