@@ -2,17 +2,16 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 
 import httpx
 
 from jobs.stack import Stack
+from tests import command
 
 
 def quantd(*arguments):
-    done = subprocess.run([sys.executable, "-m", "client", *map(str, arguments)], capture_output=True, text=True)
+    done = command.quantd(*arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -5,14 +5,13 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 
 import httpx
 import pytest
 
 from jobs.stack import Stack
 from service.openapi import document
+from tests.command import quantd
 
 
 @pytest.fixture(scope="module")
@@ -23,20 +22,14 @@ def guarded(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def quantd(guarded):
-    def run(*arguments, **environment):
-        done = subprocess.run(
-            [sys.executable, "-m", "client", *map(str, arguments)], capture_output=True, text=True, timeout=60,
-            env={**os.environ, "QUANTD_URL": guarded.url, **environment},
-        )  # fmt: skip
-        assert "Traceback" not in done.stderr
-        return done
-
-    return run
+def stranger(guarded):
+    """A caller without a key."""
+    with httpx.Client(base_url=guarded.url, timeout=60) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def make_key(guarded, quantd):
+def make_key(guarded):
     def make(*options):
         done = quantd("keys", "create", "--json", "--state-dir", guarded.folder, *options)
         assert done.returncode == 0, done.stderr
@@ -81,19 +74,16 @@ PATHS = [(verb, path) for path, verbs in json.loads(document())["paths"].items()
 
 
 @pytest.mark.parametrize(("verb", "path"), PATHS)
-@pytest.mark.parametrize(
-    "header", [None, "Bearer", "Bearer qd_x", f"Bearer qd_{'0' * 16}_{'A' * 43}", "Basic cWQ6eA=="]
-)
-def test_every_endpoint_but_health_needs_a_key(guarded, verb, path, header):
-    headers = {"Authorization": header} if header else {}
-    response = httpx.request(verb, guarded.url + path, headers=headers)
-    if path in PUBLIC:
-        assert response.status_code == 200
-        return
-    assert response.status_code == 401
-    assert verb == "head" or response.json()["code"] == "auth.required"
-    assert response.headers["www-authenticate"] == "Bearer"
-    assert response.headers["x-request-id"]
+def test_every_endpoint_but_health_needs_a_key(stranger, verb, path):
+    for header in (None, "Bearer", "Bearer qd_x", f"Bearer qd_{'0' * 16}_{'A' * 43}", "Basic cWQ6eA=="):
+        response = stranger.request(verb, path, headers={"Authorization": header} if header else {})
+        if path in PUBLIC:
+            assert response.status_code == 200
+            continue
+        assert response.status_code == 401, header
+        assert verb == "head" or response.json()["code"] == "auth.required"
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert response.headers["x-request-id"]
 
 
 @pytest.mark.parametrize("path", ["/v1/nothing", "/nothing", "//v1/jobs", "/v1/jobs/", "/static/x"])
@@ -102,8 +92,8 @@ def test_a_path_that_is_not_there_needs_a_key_too(guarded, path):
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json"])
-def test_the_public_pages_show_no_job(guarded, job, path):
-    page = httpx.get(guarded.url + path)
+def test_the_public_pages_show_no_job(stranger, job, path):
+    page = stranger.get(path)
     assert page.status_code == 200
     assert job["id"] not in page.text
 
@@ -148,7 +138,7 @@ def test_a_key_does_what_its_scopes_say(client_of, job, examples):
     assert writer.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).status_code == 200
 
 
-def test_a_revoked_key_is_refused_at_once(guarded, quantd, make_key):
+def test_a_revoked_key_is_refused_at_once(guarded, make_key):
     made = make_key("--tenant", "carol", "--name", "ci")
     client = httpx.Client(base_url=guarded.url, headers={"Authorization": f"Bearer {made['key']}"})
     assert client.get("/v1/jobs").status_code == 200
@@ -161,15 +151,15 @@ def test_a_revoked_key_is_refused_at_once(guarded, quantd, make_key):
     assert "sha256" not in shown
 
 
-def test_the_command_sends_its_key(quantd, make_key):
+def test_the_command_sends_its_key(guarded, make_key):
     key = make_key()["key"]
-    assert quantd("jobs", "list", QUANTD_API_KEY=key).returncode == 0
-    refused = quantd("jobs", "list")
+    assert quantd("jobs", "list", QUANTD_URL=guarded.url, QUANTD_API_KEY=key).returncode == 0
+    refused = quantd("jobs", "list", QUANTD_URL=guarded.url)
     assert refused.returncode == 3
     assert "Authorization" in refused.stderr
 
 
-def test_keys_are_made_while_the_service_is_down_and_wrong_usage_is_exit_3(tmp_path, quantd):
+def test_keys_are_made_while_the_service_is_down_and_wrong_usage_is_exit_3(tmp_path):
     assert (
         quantd("keys", "list", QUANTD_REDIS_URL="redis://127.0.0.1:9", QUANTD_STATE_DIR=str(tmp_path)).returncode == 4
     )

@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 
-SPEC = {"preset": "int8", "seed": 7}
+WEIGHTS = {"clipping": "minmax", "distributions": ["gaussian"]}
+SPEC = {"preset": "int8", "seed": 7, "weights": WEIGHTS}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_its_events_end_at_once(http, first, model, uploaded):
     "other",
     [
         {"spec": {**SPEC, "seed": 8}},
-        {"spec": {**SPEC, "weights": {"clipping": "mse"}}},
+        {"spec": {**SPEC, "weights": {**WEIGHTS, "clipping": "mse"}}},
         {"evaluation": "evaluation"},
         {"calibration": "evaluation"},
     ],
@@ -71,7 +72,7 @@ def test_other_work_is_done(run_job, first, model, uploaded, other):
 
 
 def test_a_spec_written_out_is_the_same_work(run_job, first, model, uploaded):
-    spec = {**SPEC, "weights": {"bits": 8}, "layers": []}
+    spec = {**SPEC, "weights": {**WEIGHTS, "bits": 8}, "layers": []}
     assert run_job(model=model, calibration=uploaded["calibration"], spec=spec)["cached"] is True
 
 
