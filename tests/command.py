@@ -18,11 +18,11 @@ def quantd(*arguments, **environment):
         pytest.MonkeyPatch.context() as patch,
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
-        pytest.raises(SystemExit) as end,
     ):
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr(sys, "argv", ["quantd", *map(str, arguments)])
         patch.setattr(cli, "out_console", Console(width=160))
-        cli.main()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
     return subprocess.CompletedProcess(arguments, end.value.code, out.getvalue(), err.getvalue())

@@ -10,6 +10,8 @@ import onnxruntime as ort
 import pytest
 
 from tests import command
+from tests.specs import QUICK
+
 
 @pytest.fixture
 def quantd(stack):
@@ -113,7 +115,7 @@ def test_a_spec_file_is_yaml(quantd, digits, tmp_path):
 
 
 def test_jobs_are_listed_shown_watched_reported_and_removed(quantd, run_job, uploaded):
-    job = run_job(model=uploaded["model"], spec={"preset": "int8-weights"})["id"]
+    job = run_job(model=uploaded["model"], spec=QUICK)["id"]
     assert job in quantd("jobs", "list").stdout
     assert job in [item["id"] for item in json.loads(quantd("jobs", "list", "--json").stdout)]
     assert json.loads(quantd("jobs", "show", job).stdout)["status"] == "succeeded"
