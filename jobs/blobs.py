@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -39,6 +39,7 @@ class Entry:
 
     key: str
     modified: datetime
+    size: int
 
 
 class Blobs:
@@ -129,12 +130,12 @@ class Blobs:
         async for chunk in result.stream(min_chunk_size=CHUNK):
             yield bytes(chunk)
 
-    def signed_url(self, key: str) -> str | None:
-        """Where anybody may GET this one blob for some minutes; None where the store cannot be reached by callers.
+    def signed_url(self, key: str, method: Literal["GET", "PUT"] = "GET") -> str | None:
+        """Where anybody may GET or PUT this one blob for some minutes; None where callers cannot reach the store.
 
         Whoever has the URL has the blob: it belongs in an answer to its owner, and in no log.
         """
-        return str(obstore.sign(self._signer, "GET", key, SIGNED_FOR)) if self._signer is not None else None
+        return str(obstore.sign(self._signer, method, key, SIGNED_FOR)) if self._signer is not None else None
 
     def open(self, key: str) -> io.BufferedReader:
         """A seekable binary file over a blob, read in parts."""
@@ -154,7 +155,7 @@ class Blobs:
     def entries(self, prefix: str) -> Iterator[Entry]:
         """Every blob below a prefix."""
         for page in obstore.list(self._store, prefix=prefix or None):
-            yield from (Entry(found["path"], found["last_modified"]) for found in page)
+            yield from (Entry(found["path"], found["last_modified"], found["size"]) for found in page)
 
     def sweep(self, before: datetime) -> int:
         """Remove what puts that were killed have left, if older; how many there were.

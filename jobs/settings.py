@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     download_endpoint: str | None = Field(
         default=None,
         pattern=r"^https?://",
-        description="the S3 store's address as callers reach it: models are then downloaded from there, by signed URLs",
+        description="the S3 store's address as callers reach it: models come and go there by signed URLs",
     )
     auth: Literal["off", "required"] = "off"
     max_model_bytes: int = Field(default=4 * 2**30, gt=0)

@@ -8,7 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from jobs.settings import Settings
 from jobs.tracing import flush_traces
-from service import artifacts, health, jobs, pages, problems, quantize, resumable, uploads
+from service import artifacts, direct, health, jobs, pages, problems, quantize, resumable, uploads
 from service.background import housekeeping
 from service.context import make_context
 from service.edge import Edge
@@ -34,7 +34,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         separate_input_output_schemas=False,
         telemetry={"operation_spans": False, "metrics": False, "logs": False},
     )
-    for module in (uploads, resumable, jobs, quantize, artifacts, health, pages):
+    for module in (uploads, resumable, direct, jobs, quantize, artifacts, health, pages):
         app.include_router(module.router)
     problems.install(app)
     app.add_middleware(Guard)

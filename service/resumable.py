@@ -56,6 +56,11 @@ def find_session(upload_id: str, context: Ctx) -> Session:
     return context.sessions.get(upload_id, context.tenant)
 
 
+def folder(session: Session) -> str:
+    """Where the object store has an upload's parts."""
+    return f"{session.tenant}/uploads/{session.id}"
+
+
 Tus = [Depends(check_version)]
 Found = Annotated[Session, Depends(find_session)]
 Length = Annotated[int, Header(alias="Upload-Length", ge=0, description="bytes of the whole file")]
@@ -95,13 +100,13 @@ def begin_upload(
         filename=clean_name(said.get("filename")), sha256=said.get("sha256") or None,
     )  # fmt: skip
     begun = context.sessions.get(context.sessions.begin(session, idempotency_key or ""), context.tenant)
-    response.headers.update({**_state(begun), "Location": f"/v1/uploads/{begun.id}"})
+    response.headers.update({**state_headers(begun), "Location": f"/v1/uploads/{begun.id}"})
 
 
 @router.head("/{upload_id}", dependencies=Tus)
 def upload_state(session: Found, response: Response) -> None:
     """How far the upload is."""
-    response.headers.update(_state(session))
+    response.headers.update(state_headers(session))
 
 
 @router.patch("/{upload_id}", status_code=204, dependencies=Tus, openapi_extra=BODY)
@@ -114,8 +119,8 @@ async def append(session: Found, offset: Offset, request: Request, response: Res
     if session.result is None:
         session = await _append(context, session, request)
         if session.offset == session.length:
-            session = await _complete(context, session)
-    response.headers.update(_state(session))
+            session = await complete(context, session)
+    response.headers.update(state_headers(session))
 
 
 @router.delete("/{upload_id}", status_code=204, dependencies=Tus)
@@ -128,7 +133,7 @@ def end_upload(session: Found, response: Response, context: Ctx) -> None:
 async def _append(context: Context, session: Session, request: Request) -> Session:
     """Store what comes, until the caller ends or hangs up, as the session's next part."""
     room = session.length - session.offset
-    key = f"{session.tenant}/uploads/{session.id}/{session.offset:015d}-{secrets.token_hex(4)}"
+    key = f"{folder(session)}/{session.offset:015d}-{secrets.token_hex(4)}"
     stored = await context.blobs.write(key, _until_hung_up(request), lambda head: None, room)
     part = Part(key=key, size=stored.size)
     if not part.size:
@@ -151,7 +156,7 @@ async def _until_hung_up(request: Request) -> AsyncIterator[bytes]:
         return  # what came is kept
 
 
-async def _complete(context: Context, session: Session) -> Session:
+async def complete(context: Context, session: Session) -> Session:
     """Make the model or dataset; if it is refused the upload is over, too.
 
     Where this is cut off, a PATCH without bytes at the end's offset does it again.
@@ -163,7 +168,7 @@ async def _complete(context: Context, session: Session) -> Session:
         await run_in_threadpool(_forget, context, session)
         raise
     await run_in_threadpool(context.sessions.finish, session, upload.id)
-    await run_in_threadpool(_remove, context, parts)
+    await run_in_threadpool(_remove, context, session)
     return await run_in_threadpool(context.sessions.get, session.id, session.tenant)
 
 
@@ -174,17 +179,17 @@ async def _joined(context: Context, parts: list[Part]) -> AsyncIterator[bytes]:
 
 
 def _forget(context: Context, session: Session) -> None:
-    parts = context.sessions.parts(session)
     context.sessions.drop(session)
-    _remove(context, parts)
+    _remove(context, session)
 
 
-def _remove(context: Context, parts: list[Part]) -> None:
-    for part in parts:
-        context.blobs.delete(part.key)
+def _remove(context: Context, session: Session) -> None:
+    """Also what was sent to the store and never counted."""
+    for key in context.blobs.keys(folder(session)):
+        context.blobs.delete(key)
 
 
-def _state(session: Session) -> dict[str, str]:
+def state_headers(session: Session) -> dict[str, str]:
     expires = format_datetime(datetime.fromtimestamp(session.expires, UTC), usegmt=True)
     state = {**TUS, "Upload-Offset": str(session.offset), "Upload-Length": str(session.length)}
     state |= {"Upload-Expires": expires, "Cache-Control": "no-store"}

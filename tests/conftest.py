@@ -42,6 +42,18 @@ def stack(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def s3_stack(swift, tmp_path_factory):
+    """A service over the S3 server, which its callers reach, too."""
+    settings = {
+        **swift.environment,
+        "QUANTD_STORE_URL": f"s3://bucket/{os.getpid()}",
+        "QUANTD_DOWNLOAD_ENDPOINT": swift.endpoint,
+    }
+    with Stack(tmp_path_factory.mktemp("s3"), settings=settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def http(stack):
     with httpx.Client(base_url=stack.url, timeout=90) as client:
         yield client

@@ -2,17 +2,17 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 
 import httpx
 
 from jobs.stack import Stack
+from tests import command
+from tests.specs import QUICK
 
 
 def quantd(*arguments):
-    done = subprocess.run([sys.executable, "-m", "client", *map(str, arguments)], capture_output=True, text=True)
+    done = command.quantd(*arguments)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -22,7 +22,7 @@ def test_a_lost_redis_is_made_again_and_what_expires_is_removed(tmp_path, exampl
     where = ("--state-dir", tmp_path, "--json")
     with Stack(tmp_path) as stack, httpx.Client(base_url=stack.url, timeout=70) as http:
         model = http.post("/v1/models", content=data).json()
-        body = {"model": model["id"], "spec": {"preset": "int8-weights"}, "tags": {"a": "b"}}
+        body = {"model": model["id"], "spec": QUICK, "tags": {"a": "b"}}
         job = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"}).json()
         assert job["status"] == "succeeded"
         made = http.get(f"{job['links']['artifacts']}/model.onnx").content

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from jobs.stack import Stack
+from tests.specs import QUICK
 
 CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
@@ -22,7 +23,7 @@ def there(tmp_path_factory, examples):
     with Stack(tmp_path_factory.mktemp("contract")) as stack, httpx.Client(base_url=stack.url, timeout=70) as http:
         model = http.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()
         dataset = http.post("/v1/datasets", content=(examples / "digits_calibration.npz").read_bytes()).json()
-        body = {"model": model["id"], "calibration": dataset["id"]}
+        body = {"model": model["id"], "calibration": dataset["id"], "spec": QUICK}
         job = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"}).json()
         assert job["status"] == "succeeded"
         yield stack, {"model_id": model["id"], "dataset_id": dataset["id"], "job_id": job["id"], "name": "report.json"}

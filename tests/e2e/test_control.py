@@ -11,6 +11,9 @@ import httpx
 import pytest
 
 from jobs.stack import Stack
+from tests.specs import QUICK, QUICK_WEIGHTS
+
+SPEC = {"preset": "int8", "weights": QUICK_WEIGHTS}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,7 @@ def ids(client, examples):
 
 def submit(client, ids):
     """A job that is run, even though its like was run before."""
-    return client.post("/v1/jobs", json=ids, headers={"Cache-Control": "no-cache"}).json()
+    return client.post("/v1/jobs", json={"spec": SPEC, **ids}, headers={"Cache-Control": "no-cache"}).json()
 
 
 def status(client, job):
@@ -107,14 +110,13 @@ def test_a_killed_child_fails_its_job_alone(own, client, ids):
     ("settings", "code", "detail"),
     [
         ({"QUANTD_JOB_TIMEOUT_S": "0.2"}, "worker.timeout", "0.2 s"),
-        ({"QUANTD_JOB_MEMORY_BYTES": str(150 << 20)}, "worker.out_of_memory", f"{150 << 20} bytes"),
         ({"QUANTD_JOB_MEMORY_BYTES": str(200 << 20)}, "worker.out_of_memory", f"{200 << 20} bytes"),
     ],
 )
 def test_a_job_over_its_limits_fails_with_the_limit(tmp_path, examples, settings, code, detail):
     with Stack(tmp_path, settings=settings) as small, httpx.Client(base_url=small.url, timeout=70) as client:
         model = client.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"]
-        job = ended(client, submit(client, {"model": model, "spec": {"preset": "int8-weights"}}))
+        job = ended(client, submit(client, {"model": model, "spec": QUICK}))
         assert (job["status"], job["error"]["code"]) == ("failed", code)
         assert detail in job["error"]["detail"]
 

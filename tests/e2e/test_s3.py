@@ -9,23 +9,10 @@ import sys
 import httpx
 import pytest
 
-from jobs.stack import Stack
-
 
 @pytest.fixture(scope="module")
-def stack(swift, tmp_path_factory):
-    settings = {
-        **swift.environment,
-        "QUANTD_STORE_URL": f"s3://bucket/{os.getpid()}",
-        "QUANTD_DOWNLOAD_ENDPOINT": swift.endpoint,
-    }
-    with Stack(tmp_path_factory.mktemp("s3"), settings=settings) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def http(stack):
-    with httpx.Client(base_url=stack.url, timeout=90) as client:
+def http(s3_stack):
+    with httpx.Client(base_url=s3_stack.url, timeout=90) as client:
         yield client
 
 
@@ -56,18 +43,18 @@ def test_a_page_is_never_shown_from_the_stores_address(http, job):
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-def test_the_command_follows_to_the_store_and_checks_what_comes(stack, job, examples, tmp_path):
+def test_the_command_follows_to_the_store_and_checks_what_comes(s3_stack, job, examples, tmp_path):
     command = [sys.executable, "-m", "client", "quantize", examples / "digits.onnx", "--preset", "int8",
                "--calibration", examples / "digits_calibration.npz", "-o", tmp_path / "o.onnx", "--json"]  # fmt: skip
-    done = subprocess.run(command, env={**os.environ, "QUANTD_URL": stack.url}, capture_output=True, text=True)
+    done = subprocess.run(command, env={**os.environ, "QUANTD_URL": s3_stack.url}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["cached"]
     assert (tmp_path / "o.onnx").stat().st_size > 10_000
 
 
-def test_a_signed_url_is_in_no_log(stack, http, job):
+def test_a_signed_url_is_in_no_log(s3_stack, http, job):
     location = http.get(f"{job['links']['artifacts']}/model.onnx").headers["location"]
     signature = httpx.URL(location).params["X-Amz-Signature"]
     assert len(signature) == 64
-    for path in stack.folder.glob("*.log"):
+    for path in s3_stack.folder.glob("*.log"):
         assert signature not in path.read_text()

@@ -9,6 +9,8 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from tests.specs import QUICK
+
 
 @pytest.fixture(scope="module")
 def job(run_job, uploaded):
@@ -112,7 +114,7 @@ def test_equal_jobs_make_equal_bytes(http, run_job, job, uploaded):
 
 
 def test_weight_only_jobs_need_no_data(run_job, uploaded):
-    job = run_job(model=uploaded["model"], spec={"preset": "int8-weights"})
+    job = run_job(model=uploaded["model"], spec=QUICK)
     assert job["status"] == "succeeded", job["error"]
     assert job["summary"]["output_sqnr_db"] is None
 
@@ -166,7 +168,7 @@ def test_the_log_tells_what_was_left_out_and_what_to_beware_of(http, run_job, up
 
 
 def test_jobs_are_listed_newest_first_in_pages(http, job, run_job, uploaded):
-    newest = run_job(model=uploaded["model"], spec={"preset": "int8-weights"})
+    newest = run_job(model=uploaded["model"], spec=QUICK)
     seen, cursor = [], None
     while True:
         page = http.get("/v1/jobs", params={"limit": 2, **({"cursor": cursor} if cursor else {})}).json()
@@ -190,7 +192,7 @@ def test_the_front_page_links_to_the_report(http, job):
 
 
 def test_a_deleted_job_leaves_nothing_behind(http, run_job, uploaded):
-    job = run_job(model=uploaded["model"], spec={"preset": "int8-weights"})
+    job = run_job(model=uploaded["model"], spec=QUICK)
     assert http.delete(f"/v1/jobs/{job['id']}").status_code == 204
     assert http.get(f"/v1/jobs/{job['id']}").status_code == 404
     assert http.get(f"/v1/jobs/{job['id']}/artifacts/model.onnx").status_code == 404

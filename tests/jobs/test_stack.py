@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from jobs.stack import Stack, StackFailed
+from tests.specs import QUICK
 
 
 def gone(pids, within_s=5):
@@ -38,7 +39,7 @@ def test_what_was_stored_is_there_after_a_restart_and_a_dead_process_is_reported
     assert gone(pids)
     with Stack(tmp_path) as second:
         assert httpx.get(f"{second.url}/v1/models/{model['id']}").json() == model
-        body = {"model": model["id"], "spec": {"preset": "int8-weights"}}
+        body = {"model": model["id"], "spec": QUICK}
         job = httpx.post(f"{second.url}/v1/jobs", json=body, headers={"Prefer": "wait=60"}, timeout=70).json()
         assert job["status"] == "succeeded"
         os.kill(second.pid("worker"), signal.SIGKILL)

@@ -5,38 +5,43 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 
 import httpx
 import pytest
 
 from jobs.stack import Stack
 from service.openapi import document
+from tests.command import quantd
+from tests.specs import QUICK
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory):
+def state(tmp_path_factory):
+    return tmp_path_factory.mktemp("guarded")
+
+
+@pytest.fixture(scope="module")
+def early(state):
+    """A key that was made while the service was down."""
+    return quantd("keys", "create", "--state-dir", state).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def guarded(state, early):
     """A service that requires keys."""
-    with Stack(tmp_path_factory.mktemp("guarded"), settings={"QUANTD_AUTH": "required"}) as stack:
+    with Stack(state, settings={"QUANTD_AUTH": "required"}) as stack:
         yield stack
 
 
 @pytest.fixture(scope="module")
-def quantd(guarded):
-    def run(*arguments, **environment):
-        done = subprocess.run(
-            [sys.executable, "-m", "client", *map(str, arguments)], capture_output=True, text=True, timeout=60,
-            env={**os.environ, "QUANTD_URL": guarded.url, **environment},
-        )  # fmt: skip
-        assert "Traceback" not in done.stderr
-        return done
-
-    return run
+def stranger(guarded):
+    """A caller without a key."""
+    with httpx.Client(base_url=guarded.url, timeout=60) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def make_key(guarded, quantd):
+def make_key(guarded):
     def make(*options):
         done = quantd("keys", "create", "--json", "--state-dir", guarded.folder, *options)
         assert done.returncode == 0, done.stderr
@@ -70,7 +75,7 @@ def job(alice, examples):
     with (examples / "digits.onnx").open("rb") as model:
         form = {"model": ("digits.onnx", model)}
         response = alice.post(
-            "/v1/quantize", files=form, data={"preset": "int8-weights"}, headers={"Prefer": "wait=60"}
+            "/v1/quantize", files=form, data={"spec": json.dumps(QUICK)}, headers={"Prefer": "wait=60"}
         )
     assert response.json()["status"] == "succeeded", response.text
     return response.json()
@@ -81,19 +86,16 @@ PATHS = [(verb, path) for path, verbs in json.loads(document())["paths"].items()
 
 
 @pytest.mark.parametrize(("verb", "path"), PATHS)
-@pytest.mark.parametrize(
-    "header", [None, "Bearer", "Bearer qd_x", f"Bearer qd_{'0' * 16}_{'A' * 43}", "Basic cWQ6eA=="]
-)
-def test_every_endpoint_but_health_needs_a_key(guarded, verb, path, header):
-    headers = {"Authorization": header} if header else {}
-    response = httpx.request(verb, guarded.url + path, headers=headers)
-    if path in PUBLIC:
-        assert response.status_code == 200
-        return
-    assert response.status_code == 401
-    assert verb == "head" or response.json()["code"] == "auth.required"
-    assert response.headers["www-authenticate"] == "Bearer"
-    assert response.headers["x-request-id"]
+def test_every_endpoint_but_health_needs_a_key(stranger, verb, path):
+    for header in (None, "Bearer", "Bearer qd_x", f"Bearer qd_{'0' * 16}_{'A' * 43}", "Basic cWQ6eA=="):
+        response = stranger.request(verb, path, headers={"Authorization": header} if header else {})
+        if path in PUBLIC:
+            assert response.status_code == 200
+            continue
+        assert response.status_code == 401, header
+        assert verb == "head" or response.json()["code"] == "auth.required"
+        assert response.headers["www-authenticate"] == "Bearer"
+        assert response.headers["x-request-id"]
 
 
 @pytest.mark.parametrize("path", ["/v1/nothing", "/nothing", "//v1/jobs", "/v1/jobs/", "/static/x"])
@@ -102,8 +104,8 @@ def test_a_path_that_is_not_there_needs_a_key_too(guarded, path):
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json"])
-def test_the_public_pages_show_no_job(guarded, job, path):
-    page = httpx.get(guarded.url + path)
+def test_the_public_pages_show_no_job(stranger, job, path):
+    page = stranger.get(path)
     assert page.status_code == 200
     assert job["id"] not in page.text
 
@@ -126,7 +128,7 @@ def test_another_tenants_things_are_404(alice, bob, job):
     for verb, path in (("POST", job["links"]["cancel"]), ("DELETE", job["links"]["self"])):
         assert bob.request(verb, path).status_code == 404
     assert bob.delete(f"/v1/models/{job['model']}").status_code == 404
-    assert bob.post("/v1/jobs", json={"model": job["model"], "spec": {"preset": "int8-weights"}}).status_code == 404
+    assert bob.post("/v1/jobs", json={"model": job["model"], "spec": QUICK}).status_code == 404
     for path in ("/v1/jobs", "/v1/models", "/v1/datasets"):
         assert bob.get(path).json()["items"] == []
     assert [item["id"] for item in alice.get("/v1/jobs").json()["items"]] == [job["id"]]
@@ -148,7 +150,7 @@ def test_a_key_does_what_its_scopes_say(client_of, job, examples):
     assert writer.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).status_code == 200
 
 
-def test_a_revoked_key_is_refused_at_once(guarded, quantd, make_key):
+def test_a_revoked_key_is_refused_at_once(guarded, make_key):
     made = make_key("--tenant", "carol", "--name", "ci")
     client = httpx.Client(base_url=guarded.url, headers={"Authorization": f"Bearer {made['key']}"})
     assert client.get("/v1/jobs").status_code == 200
@@ -161,23 +163,23 @@ def test_a_revoked_key_is_refused_at_once(guarded, quantd, make_key):
     assert "sha256" not in shown
 
 
-def test_the_command_sends_its_key(quantd, make_key):
+def test_the_command_sends_its_key(guarded, make_key):
     key = make_key()["key"]
-    assert quantd("jobs", "list", QUANTD_API_KEY=key).returncode == 0
-    refused = quantd("jobs", "list")
+    assert quantd("jobs", "list", QUANTD_URL=guarded.url, QUANTD_API_KEY=key).returncode == 0
+    refused = quantd("jobs", "list", QUANTD_URL=guarded.url)
     assert refused.returncode == 3
     assert "Authorization" in refused.stderr
 
 
-def test_keys_are_made_while_the_service_is_down_and_wrong_usage_is_exit_3(tmp_path, quantd):
-    assert (
-        quantd("keys", "list", QUANTD_REDIS_URL="redis://127.0.0.1:9", QUANTD_STATE_DIR=str(tmp_path)).returncode == 4
-    )
-    assert quantd("keys", "create", "--tenant", "../x", "--state-dir", tmp_path).returncode == 3
-    assert quantd("keys", "revoke", "nobody", "--state-dir", tmp_path).returncode == 3
-    text = quantd("keys", "create", "--state-dir", tmp_path).stdout.strip()
-    with Stack(tmp_path, settings={"QUANTD_AUTH": "required"}) as stack:
-        assert httpx.get(f"{stack.url}/v1/jobs", headers={"Authorization": f"Bearer {text}"}).status_code == 200
+def test_a_key_that_was_made_while_the_service_was_down_is_let_in(stranger, early):
+    assert stranger.get("/v1/jobs", headers={"Authorization": f"Bearer {early}"}).status_code == 200
+
+
+def test_wrong_usage_is_exit_3_and_a_redis_that_is_away_exit_4(guarded, tmp_path):
+    away = {"QUANTD_REDIS_URL": "redis://127.0.0.1:9", "QUANTD_STATE_DIR": str(tmp_path)}
+    assert quantd("keys", "list", **away).returncode == 4
+    assert quantd("keys", "create", "--tenant", "../x", "--state-dir", guarded.folder).returncode == 3
+    assert quantd("keys", "revoke", "nobody", "--state-dir", guarded.folder).returncode == 3
 
 
 def test_keys_are_kept_out_of_the_logs(guarded, make_key):
@@ -228,7 +230,7 @@ def test_artifacts_count_and_are_given_back(client_of, examples):
     client = client_of("--tenant", "grace", "--max-bytes", "300000")
     with (examples / "digits.onnx").open("rb") as model:
         job = client.post(
-            "/v1/quantize", files={"model": model}, data={"preset": "int8-weights"}, headers={"Prefer": "wait=60"}
+            "/v1/quantize", files={"model": model}, data={"spec": json.dumps(QUICK)}, headers={"Prefer": "wait=60"}
         ).json()
     made = sum(item["size"] for item in client.get(job["links"]["artifacts"]).json()["items"])
     assert (examples / "digits.onnx").stat().st_size < 300000 <= (examples / "digits.onnx").stat().st_size + made
@@ -241,7 +243,7 @@ def test_artifacts_count_and_are_given_back(client_of, examples):
 def test_a_key_has_as_many_open_jobs_as_it_may(guarded, client_of, examples):
     client = client_of("--tenant", "heidi", "--max-jobs", "2")
     model = client.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"]
-    body = {"model": model, "spec": {"preset": "int8-weights"}}
+    body = {"model": model, "spec": QUICK}
     os.kill(guarded.pid("worker"), signal.SIGSTOP)
     try:
         first, _ = (client.post("/v1/jobs", json=body) for _ in range(2))

@@ -4,6 +4,8 @@ import secrets
 
 import pytest
 
+from tests.specs import QUICK
+
 
 @pytest.fixture
 def key():
@@ -39,15 +41,16 @@ def test_other_bytes_under_the_same_key_are_refused_and_not_kept(http, key, mode
 
 def test_a_key_is_of_uploads_and_jobs_together(http, key, model_bytes):
     model = http.post("/v1/models", content=model_bytes, headers=key).json()["id"]
-    refused = http.post("/v1/jobs", json={"model": model, "spec": {"preset": "int8-weights"}}, headers=key)
+    refused = http.post("/v1/jobs", json={"model": model, "spec": QUICK}, headers=key)
     assert (refused.status_code, refused.json()["code"]) == (422, "request.idempotency_mismatch")
 
 
 def test_a_job_sent_again_is_the_same_job(http, key, model_bytes):
     model = http.post("/v1/models", content=model_bytes).json()["id"]
-    body = {"model": model, "spec": {"preset": "int8-weights"}}
+    body = {"model": model, "spec": QUICK}
     first, again = (http.post("/v1/jobs", json=body, headers=key) for _ in range(2))
     assert first.json()["id"] == again.json()["id"]
+    http.post(first.json()["links"]["cancel"])
     other = http.post("/v1/jobs", json={**body, "tags": {"a": "b"}}, headers=key)
     assert (other.status_code, other.json()["code"]) == (422, "request.idempotency_mismatch")
 

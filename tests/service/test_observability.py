@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from jobs.job import Stage
 from jobs.stack import Stack
+from tests.specs import QUICK
 
 DASHBOARD = Path(__file__).parent.parent.parent / "docs" / "grafana-dashboard.json"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -57,8 +58,7 @@ def story(tmp_path_factory, examples):
                 "Prefer": "wait=60", "X-Request-ID": "the-request", "traceparent": f"00-{TRACE}-b7ad6b7169203331-01",
             }  # fmt: skip
             jobs = [
-                http.post("/v1/jobs", json={"model": model, "spec": {"preset": "int8-weights"}}, headers=headers).json()
-                for model in models
+                http.post("/v1/jobs", json={"model": model, "spec": QUICK}, headers=headers).json() for model in models
             ]
             gateway = http.get("/metrics").text
             worker = httpx.get(f"http://127.0.0.1:{port}/metrics").text

@@ -4,7 +4,9 @@ import hashlib
 
 import pytest
 
-SPEC = {"preset": "int8", "seed": 7}
+from tests.specs import QUICK, QUICK_WEIGHTS
+
+SPEC = {"preset": "int8", "seed": 7, "weights": QUICK_WEIGHTS}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def test_its_events_end_at_once(http, first, model, uploaded):
     "other",
     [
         {"spec": {**SPEC, "seed": 8}},
-        {"spec": {**SPEC, "weights": {"clipping": "mse"}}},
+        {"spec": {**SPEC, "weights": {**QUICK_WEIGHTS, "clipping": "mse"}}},
         {"evaluation": "evaluation"},
         {"calibration": "evaluation"},
     ],
@@ -71,7 +73,7 @@ def test_other_work_is_done(run_job, first, model, uploaded, other):
 
 
 def test_a_spec_written_out_is_the_same_work(run_job, first, model, uploaded):
-    spec = {**SPEC, "weights": {"bits": 8}, "layers": []}
+    spec = {**SPEC, "weights": {**QUICK_WEIGHTS, "bits": 8}, "layers": []}
     assert run_job(model=model, calibration=uploaded["calibration"], spec=spec)["cached"] is True
 
 
@@ -85,7 +87,7 @@ def test_no_cache_does_the_work_again(http, first, model, uploaded):
 
 def test_a_result_outlives_the_job_that_made_it_and_goes_with_the_last(http, run_job, examples, stack):
     model = http.post("/v1/models", content=variant(examples, b"\x02")).json()["id"]
-    body = {"model": model, "spec": {"preset": "int8-weights"}}
+    body = {"model": model, "spec": QUICK}
     first, second = run_job(**body), run_job(**body)
     assert http.delete(first["links"]["self"]).status_code == 204
     assert len(bytes_of(http, second)["model.onnx"]) > 1000
@@ -97,5 +99,5 @@ def test_a_result_outlives_the_job_that_made_it_and_goes_with_the_last(http, run
 
 def test_a_failed_job_is_tried_again(run_job, http, examples):
     cut = http.post("/v1/models", content=(examples / "digits.onnx").read_bytes()[:-700]).json()["id"]
-    jobs = [run_job(model=cut, spec={"preset": "int8-weights"}) for _ in range(2)]
+    jobs = [run_job(model=cut, spec=QUICK) for _ in range(2)]
     assert [(job["status"], job["cached"]) for job in jobs] == [("failed", False)] * 2

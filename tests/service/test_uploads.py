@@ -5,6 +5,8 @@ import hashlib
 
 import pytest
 
+from tests.specs import QUICK
+
 
 def digest(data):
     return f"sha-256=:{base64.b64encode(hashlib.sha256(data).digest()).decode()}:"
@@ -12,7 +14,7 @@ def digest(data):
 
 @pytest.fixture(scope="module")
 def artifact(http, run_job, uploaded):
-    job = run_job(model=uploaded["model"], spec={"preset": "int8-weights"})
+    job = run_job(model=uploaded["model"], spec=QUICK)
     url = f"/v1/jobs/{job['id']}/artifacts/model.onnx"
     return url, http.get(url)
 
@@ -108,12 +110,20 @@ def test_no_script_runs_in_a_report_by_whatever_name(http, artifact, name):
         ("a/", None),
     ],
 )
-def test_a_filename_is_kept_without_folders_and_controls_and_runs(http, run_job, examples, sent, kept):
-    note = hashlib.sha256(sent.encode()).hexdigest()[:5].encode()  # a doc_string: other bytes for each, the same model
-    data = (examples / "digits.onnx").read_bytes() + b"\x32\x05" + note
-    model = http.post(f"/v1/models?filename={sent}", content=data).json()
-    assert model["filename"] == kept
-    assert run_job(model=model["id"], spec={"preset": "int8-weights"})["status"] == "succeeded"
+def test_a_filename_is_kept_without_folders_and_controls(http, examples, sent, kept):
+    assert http.post(f"/v1/models?filename={sent}", content=variant(examples, sent)).json()["filename"] == kept
+
+
+@pytest.mark.parametrize("name", ["-x.onnx", "a/"])
+def test_a_model_of_an_odd_name_or_none_runs(http, run_job, examples, name):
+    model = http.post(f"/v1/models?filename={name}", content=variant(examples, name)).json()["id"]
+    assert run_job(model=model, spec=QUICK)["status"] == "succeeded"
+
+
+def variant(examples, name):
+    """A doc_string for each name: other bytes, the same model."""
+    note = hashlib.sha256(name.encode()).hexdigest()[:5].encode()
+    return (examples / "digits.onnx").read_bytes() + b"\x32\x05" + note
 
 
 def test_an_artifact_that_is_not_there_names_those_that_are(http, artifact):

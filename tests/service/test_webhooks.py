@@ -1,16 +1,13 @@
 """A job's end is told, signed, at the address that was checked, until it is taken."""
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
+import secrets
 import socket
 import ssl
 import subprocess
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -24,49 +21,10 @@ from jobs.records import Records
 from jobs.stack import ADDRESS, Stack
 from jobs.valkey import Valkey
 from service.webhooks import SCHEDULE_S, Deliveries, Refused, check_url, deliver
+from tests.receiver import receiving
+from tests.specs import QUICK
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-
-
-class Receiver(ThreadingHTTPServer):
-    """A platform's endpoint: keeps what it gets, answers with the next of `answers` (the last one again and again)."""
-
-    def __init__(self, *answers, headers=()):
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers, self.headers, self.got = list(answers), headers, []
-        self.port = self.server_address[1]
-
-    def wait(self, count, within_s=30):
-        deadline = time.monotonic() + within_s
-        while len(self.got) < count:
-            assert time.monotonic() < deadline, f"{len(self.got)} of {count} requests came"
-            time.sleep(0.05)
-        return self.got
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body.decode()))
-        self.send_response(self.server.answers[min(len(self.server.got), len(self.server.answers)) - 1])
-        for name, value in self.server.headers:
-            self.send_header(name, value)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    do_GET = do_POST
-
-    def log_message(self, *_):
-        pass
-
-
-@contextlib.contextmanager
-def receiving(*answers, **options):
-    with Receiver(*answers, **options) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +59,7 @@ def due_in(stack):
 
 
 def submit(http, model, url, **webhook):
-    body = {"model": model, "spec": {"preset": "int8-weights"}, "webhook": {"url": url, **webhook}}
+    body = {"model": model, "spec": QUICK, "webhook": {"url": url, **webhook}}
     return http.post("/v1/jobs", json=body)
 
 
@@ -140,16 +98,6 @@ def test_a_used_result_a_failure_and_a_cancel_are_told_too(http, model, examples
     assert told[failed["id"]] == "job.failed"
     assert told[cancelled["id"]] in ("job.cancelled", "job.failed")
     assert not [headers for _, headers, _ in got if "webhook-signature" in headers]
-
-
-def test_what_is_not_taken_is_sent_again_as_the_same_message(http, model):
-    with receiving(500, 200) as server:
-        submit(http, model, f"http://127.0.0.1:{server.port}/", secret=SECRET)
-        first, second = server.wait(2)
-    assert first[2] == second[2]
-    assert first[1]["webhook-id"] == second[1]["webhook-id"]
-    assert int(second[1]["webhook-timestamp"]) >= int(first[1]["webhook-timestamp"]) + 5
-    Verifier(SECRET).verify(second[2], second[1])
 
 
 @pytest.mark.parametrize("status", [410, 302])
@@ -266,43 +214,59 @@ def test_a_host_that_is_allowed_is(url, allowed):
     check_url(url, allowed)
 
 
-def test_a_webhook_outlives_the_gateway(tmp_path, examples):
-    with receiving(200) as server:
-        settings = {"QUANTD_WEBHOOK_ALLOW_HOSTS": "127.0.0.1"}
-        with Stack(tmp_path, settings=settings) as stack, httpx.Client(base_url=stack.url, timeout=70) as client:
-            own = client.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"]
-            url = f"http://127.0.0.1:{server.port}/"
-            os.kill(stack.pid("worker"), signal.SIGSTOP)
-            job = submit(client, own, url).json()
-            os.kill(stack.pid("gateway"), signal.SIGKILL)
-            os.kill(stack.pid("worker"), signal.SIGCONT)
-            with redis.Redis.from_url((tmp_path / ADDRESS).read_text()) as records:
-                deadline = time.monotonic() + 20
-                while records.zscore(WEBHOOKS, job["id"]) is None:
-                    assert time.monotonic() < deadline, "the job did not end"
-                    time.sleep(0.05)
-        assert server.got == []
-        with Stack(tmp_path, settings=settings):
-            ((_, _, body),) = server.wait(1)
-        assert json.loads(body)["data"]["id"] == job["id"]
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    server = Valkey(tmp_path_factory.mktemp("records"))
+    yield Records(server.url)
+    server.stop()
 
 
-def test_after_the_last_attempt_of_the_schedule_it_is_given_up(tmp_path):
-    server = Valkey(tmp_path)
-    try:
-        with receiving(503) as receiver:
-            records = Records(server.url)
-            upload = Upload(id="model_1", tenant="t", key="k", sha256="0" * 64, size=1, filename=None,
-                            created_at=now(), format="onnx")  # fmt: skip
-            records.add_upload("model", upload)
-            webhook = Webhook(url=f"http://127.0.0.1:{receiver.port}/")
-            job = Job(id=new_id("job"), tenant="t", status=Status.QUEUED, model=upload.id, spec={}, created_at=now(),
-                      webhook=webhook)  # fmt: skip
-            records.create_job(job)
-            deliveries = Deliveries(records, ["127.0.0.1"], schedule=(0, 0, 0))
-            assert asyncio.run(deliveries.send_due()) == 0
-            records.cancel(job)
-            assert [asyncio.run(deliveries.send_due()) for _ in range(5)] == [1, 1, 1, 0, 0]
-            assert len(receiver.got) == 3
-    finally:
-        server.stop()
+@pytest.fixture
+def ended(records):
+    """Stores a job whose end is to be told at this port, and cancels it."""
+
+    def make(port):
+        upload = Upload(
+            id=new_id("model"), tenant="t", key="k", sha256=secrets.token_hex(32), size=1, filename=None,
+            created_at=now(), format="onnx",
+        )  # fmt: skip
+        records.add_upload("model", upload)
+        webhook = Webhook(url=f"http://127.0.0.1:{port}/", secret=SECRET)
+        job = Job(
+            id=new_id("job"), tenant="t", status=Status.QUEUED, model=upload.id, spec={}, created_at=now(),
+            webhook=webhook,
+        )  # fmt: skip
+        records.create_job(job)
+        assert asyncio.run(Deliveries(records, ["127.0.0.1"]).send_due()) == 0
+        records.cancel(job)
+
+    return make
+
+
+def attempts(records, schedule, count):
+    """How many deliveries each of so many looks made."""
+    deliveries = Deliveries(records, ["127.0.0.1"], schedule)
+    return [asyncio.run(deliveries.send_due()) for _ in range(count)]
+
+
+def test_what_is_not_taken_is_sent_again_as_the_same_message(records, ended):
+    with receiving(500, 200) as receiver:
+        ended(receiver.port)
+        assert attempts(records, (0, 0, 0), 3) == [1, 1, 0]
+        first, second = receiver.got
+    assert first[2] == second[2]
+    assert first[1]["webhook-id"] == second[1]["webhook-id"]
+    Verifier(SECRET).verify(second[2], second[1])
+
+
+def test_after_the_last_attempt_of_the_schedule_it_is_given_up(records, ended):
+    with receiving(503) as receiver:
+        ended(receiver.port)
+        assert attempts(records, (0, 0, 0), 5) == [1, 1, 1, 0, 0]
+        assert len(receiver.got) == 3
+
+
+def test_the_next_attempt_waits_as_long_as_the_schedule_says(records, ended):
+    with receiving(503) as receiver:
+        ended(receiver.port)
+        assert attempts(records, (0, 60), 2) == [1, 0]

@@ -3,13 +3,14 @@
 import pytest
 
 from tests.e2e.faults.cluster import Cluster
+from tests.specs import QUICK
 
-SPEC = {"preset": "int8-weights"}
+SPEC = QUICK
 
 
 @pytest.fixture(scope="package")
 def _cluster(tmp_path_factory):
-    with Cluster(tmp_path_factory.mktemp("cluster"), lease_s="2") as running:
+    with Cluster(tmp_path_factory.mktemp("cluster"), lease_s="2", webhook_allow_hosts="127.0.0.1") as running:
         yield running
 
 

@@ -1,5 +1,6 @@
 """What was accepted ends, and ends once, whichever process is killed on the way."""
 
+import json
 import os
 import signal
 import time
@@ -7,8 +8,10 @@ import time
 import httpx
 import pytest
 
+from jobs.names import WEBHOOKS
 from tests.e2e.faults.cluster import assert_sound, until
 from tests.e2e.faults.conftest import SPEC
+from tests.receiver import receiving
 
 
 def test_the_gateway_is_killed_while_a_job_runs(cluster, model):
@@ -137,6 +140,19 @@ def test_sigterm_lets_the_gateway_answer_what_it_has_begun(cluster, examples):
 
     assert cluster.http.post("/v1/models", content=slowly()).status_code in (200, 201)
     assert cluster.terminate("gateway") in (0, -signal.SIGTERM)  # uvicorn raises the signal again after its end
+
+
+def test_a_webhook_outlives_the_gateway(cluster, model):
+    with receiving(200) as server:
+        job = cluster.submit(model=model, spec=SPEC, webhook={"url": f"http://127.0.0.1:{server.port}/"})
+        held = cluster.hold()
+        cluster.kill("gateway")
+        os.kill(held, signal.SIGCONT)
+        until(lambda: cluster.redis().zscore(WEBHOOKS, job["id"]), "the end of the job")
+        assert server.got == []
+        cluster.start("gateway")
+        ((_, _, body),) = server.wait(1)
+    assert json.loads(body)["data"]["id"] == job["id"]
 
 
 # Parts that are away

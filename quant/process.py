@@ -1,0 +1,85 @@
+"""One job in a process of its own (`python -m quant`), told in JSON lines on standard output.
+
+The job comes as one line of JSON on standard input, after everything that a job needs is loaded: `{"model": path,
+"name": str, "spec": {...}, "out": folder}` and, where there are such, `"calibration": path` and `"evaluation": path`.
+The last line is `{"event": "done", ...}` (exit 0) or `{"event": "error", ...}` (exit 1).
+"""
+
+import gc
+import json
+import mmap
+import os
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from quant.errors import QuantdError
+from quant.pipeline import Inputs, quantize_model
+
+ROOM = 192 << 20
+"""Bytes of address space that scipy's libraries take, and some more."""
+ROOM_FOR_LOOPS = 1 << 30
+"""Bytes that are free where the compiled loops are loaded before the job is known."""
+
+
+def main() -> int:
+    tell = _Teller()
+    _load_libraries()
+    gc.freeze()  # what is there now stays: no collection is to walk it
+    gc.enable()
+    line = sys.stdin.readline()
+    return _run(json.loads(line), tell) if line else 0
+
+
+class _Teller:
+    """The events, as lines; what libraries print themselves, from C++ too, goes to standard error from here on."""
+
+    def __init__(self) -> None:
+        self._lines = os.fdopen(os.dup(1), "w")
+        os.dup2(2, 1)
+
+    def __call__(self, event: str, **fields: Any) -> None:
+        self._lines.write(json.dumps({"event": event, **fields}) + "\n")
+        self._lines.flush()
+
+    def progress(self, stage: str, done: int, total: int, message: str) -> None:
+        self("progress", stage=stage, done=done, total=total, message=message)
+
+    def log(self, level: Literal["info", "warning"], message: str) -> None:
+        self("log", level=level, message=message)
+
+
+def _run(job: dict[str, Any], tell: _Teller) -> int:
+    paths = {role: Path(job[role]) for role in ("model", "calibration", "evaluation") if role in job}
+    out = Path(job["out"])
+    out.mkdir(parents=True, exist_ok=True)
+    isolation = tuple(os.environ.get("QUANTD_SANDBOX", "").split())
+    inputs = Inputs(name=job["name"], spec=job["spec"], isolation=isolation, **paths)
+    try:
+        outcome = quantize_model(inputs, out, tell.progress, tell.log)
+    except QuantdError as error:
+        faults = [asdict(fault) for fault in error.errors]
+        tell("error", code=error.code, title=error.title, detail=error.detail, errors=faults)
+        return 1
+    tell("done", **asdict(outcome))
+    return 0
+
+
+def _load_libraries() -> None:
+    """Load scipy while there is room for it.
+
+    Its OpenBLAS asks for memory again and again, for ever, where an address space limit leaves it none; with a thread
+    a core it asks for much, and its special functions use none of them.
+
+    Raises:
+        OSError: there is not enough memory.
+    """
+    mmap.mmap(-1, ROOM).close()
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's own OpenBLAS is loaded and keeps its threads
+    import_module("scipy.special")
+    with suppress(OSError):  # a job that is given little memory does without until it needs them
+        mmap.mmap(-1, ROOM_FOR_LOOPS).close()
+        import_module("quant.kernel.fits")
