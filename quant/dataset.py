@@ -64,6 +64,10 @@ class Dataset:
         numbers = range(len(self._windows())) if self.part is None else self.part
         return replace(self, part=tuple(numbers)[:batches])
 
+    def singly(self) -> "Dataset":
+        """All samples one by one, where the model takes batches of any size."""
+        return replace(self, batch=1, part=None) if self.batch == BATCH else self
+
     def _windows(self) -> list[slice]:
         end = self.samples - (self.samples % self.batch if self.batch != BATCH else 0)
         windows = [slice(start, min(start + self.batch, end)) for start in range(0, end, self.batch)]

@@ -57,7 +57,7 @@ def input_rows(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) 
 
 
 @dataclass(frozen=True)
-class _Window:
+class Window:
     """The geometry of one spatial axis of a convolution over an input already padded."""
 
     kernel: int
@@ -75,7 +75,7 @@ def _patches(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) ->
     spatial = layer.shape[2:]
     if layer.op == "ConvTranspose":
         value = _spread(value, _ints(layer.node, "strides", len(spatial), 1))
-    windows = _windows(layer, value.shape[2:])
+    windows = windows_of(layer, value.shape[2:])
     padded = np.pad(value, [(0, 0), (0, 0), *((w.before, w.after) for w in windows)])
     extents = [w.dilation * (w.kernel - 1) + 1 for w in windows]
     view = sliding_window_view(padded, extents, axis=tuple(range(2, padded.ndim)))
@@ -93,7 +93,7 @@ def _patches(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) ->
     return np.ascontiguousarray(rows.swapaxes(0, 1))
 
 
-def _windows(layer: Layer, sizes: Sequence[int]) -> list[_Window]:
+def windows_of(layer: Layer, sizes: Sequence[int]) -> list[Window]:
     node, kernels = layer.node, layer.shape[2:]
     rank = len(kernels)
     dilations = _ints(node, "dilations", rank, 1)
@@ -110,7 +110,7 @@ def _windows(layer: Layer, sizes: Sequence[int]) -> list[_Window]:
             upper = node.attributes.get_string("auto_pad") == "SAME_UPPER"
             before = missing // 2 if upper else missing - missing // 2
             after = missing - before
-        windows.append(_Window(kernel, stride, dilation, max(before, 0), max(after, 0)))
+        windows.append(Window(kernel, stride, dilation, max(before, 0), max(after, 0)))
     return windows
 
 
