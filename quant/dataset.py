@@ -70,6 +70,10 @@ class Dataset:
         """The numbers of the batches that are used."""
         return tuple(range(len(self._windows()))) if self.part is None else self.part
 
+    def singly(self) -> "Dataset":
+        """All samples one by one, where the model takes batches of any size."""
+        return replace(self, batch=1, part=None) if self.batch == BATCH else self
+
     def _windows(self) -> list[slice]:
         end = self.samples - (self.samples % self.batch if self.batch != BATCH else 0)
         windows = [slice(start, min(start + self.batch, end)) for start in range(0, end, self.batch)]

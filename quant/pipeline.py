@@ -13,6 +13,7 @@ from quant.calibration import ActivationRange, RangeObserver, tie
 from quant.dataset import Dataset, read_dataset
 from quant.deciding import Progress, Sizes, Work, decide
 from quant.equalization import equalize
+from quant.error_bound import bound_errors
 from quant.errors import ExportError
 from quant.evaluation import UNMEASURED, evaluate
 from quant.expected_inputs import Normal, batchnorm_promises, expected_moments, rescaled
@@ -103,6 +104,9 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress, log:
     decision = decide(setting, work, Sizes(source.size, lambda made: len(exported_bytes(made))), progress)
     layers, tuned = decision.layers, decision.tuned
 
+    bounds = None
+    if calibration is not None:
+        bounds = bound_errors(setting.model, decision.model, layers, setting.ranges, calibration)
     progress("exporting", 0, 1, "model.onnx")
     exported = exported_bytes(decision.model)
     assert decision.max_bytes is None or len(exported) <= decision.max_bytes, "the budget was decided on this size"
@@ -115,13 +119,14 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress, log:
         quantized.run(next(calibration.batches()))
 
     progress("storing", 0, 1, "report.json")
-    entries = [layer_report(done, spec.export.opset, tuned) for done in layers]
+    entries = [layer_report(done, spec.export.opset, tuned, bounds) for done in layers]
     summary = _summary(source.size, exported, layers, skipped, outputs)
     gates = check_gates(spec.gates, summary, entries)
     warnings = [*_warnings(exported), *decision.warnings]
     for warning in warnings:
         log("warning", warning)
-    report = model_report(summary, entries, skipped, _used(calibration, evaluation), warnings, spec, decision, outputs)
+    used = _used(calibration, evaluation)
+    report = model_report(summary, entries, skipped, used, warnings, spec, decision, bounds, outputs)
     artifacts = {
         "model.onnx": exported,
         "report.json": report_json(report),

@@ -56,7 +56,7 @@ def input_rows(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) 
 
 
 @dataclass(frozen=True)
-class _Window:
+class Window:
     """The geometry of one spatial axis of a convolution."""
 
     kernel: int
@@ -79,7 +79,7 @@ def _patches(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) ->
     spatial = layer.shape[2:]
     if layer.op == "ConvTranspose":
         value = _spread(value, _ints(layer.node, "strides", len(spatial), 1))
-    windows, sizes = _windows(layer, value.shape[2:]), value.shape[2:]
+    windows, sizes = windows_of(layer, value.shape[2:]), value.shape[2:]
     counts = [w.outputs(size) for w, size in zip(windows, sizes, strict=True)]
     drawn = _draw(len(value) * int(np.prod(counts)), limit, seed)
     sample, *position = np.unravel_index(drawn, (len(value), *counts))
@@ -106,7 +106,7 @@ def _along(places: NDArray[Scalar], axis: int, rank: int) -> NDArray[Scalar]:
     return places.reshape(len(places), *[1] * axis, -1, *[1] * (rank - 1 - axis))
 
 
-def _windows(layer: Layer, sizes: Sequence[int]) -> list[_Window]:
+def windows_of(layer: Layer, sizes: Sequence[int]) -> list[Window]:
     node, kernels = layer.node, layer.shape[2:]
     rank = len(kernels)
     dilations = _ints(node, "dilations", rank, 1)
@@ -123,7 +123,7 @@ def _windows(layer: Layer, sizes: Sequence[int]) -> list[_Window]:
             upper = node.attributes.get_string("auto_pad") == "SAME_UPPER"
             before = missing // 2 if upper else missing - missing // 2
             after = missing - before
-        windows.append(_Window(kernel, stride, dilation, max(before, 0), max(after, 0)))
+        windows.append(Window(kernel, stride, dilation, max(before, 0), max(after, 0)))
     return windows
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from quant.deciding import Decision
+from quant.error_bound import NO_BOX, Bounds
 from quant.export.storage import stored_bytes
 from quant.gates import GateResult
 from quant.graph.inventory import Skipped
@@ -22,8 +23,11 @@ WORST = 5
 """How many layers `worst_layers` names."""
 
 
-def layer_report(done: QuantizedLayer, opset: int, tuned: Tuned | None = None) -> dict[str, Any]:
+def layer_report(
+    done: QuantizedLayer, opset: int, tuned: Tuned | None = None, bounds: Bounds | None = None
+) -> dict[str, Any]:
     """One layer's entry; sizes in bytes, SQNR in dB, errors in the weight's unit."""
+    bound = None if bounds is None else bounds.layers.get(done.layer.name)
     layer, spec, fitted, quantized = done.layer, done.spec, done.fitted, done.quantized
     error = quantized.error
     return {
@@ -50,7 +54,7 @@ def layer_report(done: QuantizedLayer, opset: int, tuned: Tuned | None = None) -
             "mse_expected": _finite(error.mse_expected),
         },
         "output": _output(layer.name, tuned),
-        "bound": None,
+        "bound": None if bound is None else bound.described(),
         "bytes_before": 4 * layer.size,
         "bytes_after": stored_bytes(quantized, done.form, opset),
         "seconds": None,
@@ -66,6 +70,7 @@ def model_report(
     warnings: Sequence[str],
     spec: Spec,
     decision: Decision,
+    bounds: Bounds | None,
     outputs: OutputComparison | None,
 ) -> dict[str, Any]:
     """The whole report; it holds no clock, so that equal input gives equal bytes (`seconds` is null)."""
@@ -84,7 +89,7 @@ def model_report(
         "evaluation": None if outputs is None else outputs.details(spec.metric),
         "allocation": decision.allocation,
         "search": decision.search,
-        "error_bound": None,
+        "error_bound": (bounds or NO_BOX).described(),
     }
 
 

@@ -19,6 +19,10 @@ ARITHMETIC = frozenset(
     {"Add", "Div", "Mul", "Neg", "Pow", "Reciprocal", "ReduceL2", "ReduceSum", "ReduceSumSquare", "Sqrt", "Sub"}
 )
 """What weight normalisation is made of."""
+COUNTING = frozenset({"ConstantOfShape", "Gather", "Shape"})
+"""What exporters reckon borders and sizes with."""
+TRAPLESS = frozenset({"Add", "Mul", "Neg", "Sub"})
+"""Arithmetic that integers cannot end the process with, as a division by zero does."""
 
 
 def fold_constants(model: ir.Model) -> None:
@@ -32,7 +36,11 @@ def fold_constants(model: ir.Model) -> None:
     most = sum(tensor.size for tensor in held if tensor is not None)
     for graph in graphs:
         for node in list(graph):
-            if node.op_type in REARRANGING | ARITHMETIC and node.domain == "" and not node.outputs[0].is_graph_output():
+            if (
+                node.op_type in REARRANGING | ARITHMETIC | COUNTING
+                and node.domain == ""
+                and not node.outputs[0].is_graph_output()
+            ):
                 _fold(graph, node, most, model.opset_imports[""])
 
 
@@ -56,7 +64,12 @@ def _fold(graph: ir.Graph, node: ir.Node, most: int, opset: int) -> None:
 
 
 def _kinds(node: ir.Node, name: str) -> str:
-    """NumPy's kinds of what may be computed: an integer division by zero ends the process."""
+    """NumPy's kinds of what may be computed: an integer division by zero ends the process; what a lookup of floats
+    reads is a layer's weight."""
+    if node.op_type in TRAPLESS:
+        return "fi"
+    if node.op_type == "Gather":
+        return "i"
     return "f" if node.op_type in ARITHMETIC and (name == "input_0" or not _is_reduction(node)) else "fiub"
 
 
@@ -68,6 +81,10 @@ def _elements(node: ir.Node, arrays: list[NDArray[np.generic]]) -> int:
     """At least as many elements as the node gives."""
     if node.op_type in ARITHMETIC and not _is_reduction(node):
         return math.prod(np.broadcast_shapes(*(array.shape for array in arrays)))
+    if node.op_type == "ConstantOfShape":
+        return math.prod(arrays[0].tolist())
+    if node.op_type == "Gather":
+        return arrays[0].size * arrays[1].size
     return sum(array.size for array in arrays)
 
 

@@ -2,7 +2,7 @@
 
 Ensures: opset 21 or later; FP32 inside; no local functions; constants are initializers, and so is what is computed
 from them alone; initializers are not graph inputs, and all are used; BatchNormalization behind a layer is folded into
-it; a constant Gemm factor is 1; every node has a name of its own. All of it in the bodies of If, Loop and Scan, too.
+it, and so are borders of zeros before a Conv; a constant Gemm factor is 1; every node has a name of its own. All of it in the bodies of If, Loop and Scan, too.
 """
 
 import numpy as np
@@ -15,6 +15,7 @@ from quant.graph.convert import at_opset
 from quant.graph.float32 import to_float32
 from quant.graph.fold import fold_constants
 from quant.graph.inline import inline_functions
+from quant.graph.pads import fold_pads
 from quant.runtime import Feeds
 
 OPSET = 21
@@ -44,6 +45,7 @@ def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) 
                 _fold_gemm_factors(graph, node)
             elif node.op_type == "Add" and node.domain == "":
                 _flatten_bias(graph, node)
+        fold_pads(graph)
         fold_batchnorm(graph)
     passes.RemoveUnusedNodesPass()(model)
     for graph in model.graph.subgraphs():
