@@ -23,10 +23,11 @@ IR_VERSIONS = {21: 10, 25: 13}
 """For an opset and those after it the IR version of its new types: INT4, then INT2."""
 
 
-def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) -> ir.Model:
+def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None, *, compare: bool = True) -> ir.Model:
     """A model that computes the same outputs in the form above, at `opset` (21 or later) unless it is of a later one.
 
-    `sample` is one batch that the model takes; where it is given, outputs before and after are compared for it.
+    `sample` is one batch that the model takes; where it is given, outputs before and after are compared for it. A
+    model that is too large to be run is not to be compared at all.
 
     Raises:
         UnsupportedOpset: the model cannot be brought to that opset.
@@ -34,7 +35,7 @@ def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) 
     """
     inline_functions(model)
     to_float32(model)
-    model = at_opset(model, opset, sample)
+    model = at_opset(model, opset, sample, compare=compare)
     passes.RemoveInitializersFromInputsPass()(model)
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     fold_constants(model)
