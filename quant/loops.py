@@ -1,16 +1,10 @@
 """The compiled loops of `quant.kernel`, by name: numba takes a moment to load, which small models do without."""
 
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pkgutil import resolve_name
-from typing import Any, TypeVar
+from typing import Any
 
 FAMILIES = ("gaussian", "laplace", "student_t", "generalized_gaussian")
 """The families that the loops know, by their number there."""
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 ROWS_THAT_PAY, WEIGHTS_A_ROW = 1000, 90_000
 """NumPy takes as long as the loops take to load for so many rows; a row costs it as much as so many weights."""
 
@@ -23,13 +17,3 @@ def pay(rows: int, weights: int) -> bool:
 def run(name: str, rows: int, *arguments: Any) -> None:
     """Call a loop ("fits:fit_rows") over so many rows, in as many threads as the process may use."""
     resolve_name("quant.kernel.compile:over_rows")(resolve_name(f"quant.kernel.{name}"), rows, *arguments)
-
-
-def each(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """What NumPy code gives for each item, in as many threads as the process may use."""
-    return list(_threads().map(function, items))
-
-
-@lru_cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(int(os.environ.get("NUMBA_NUM_THREADS", len(os.sched_getaffinity(0)))))

@@ -30,9 +30,8 @@ PART = 1 << 20
 """Weights that are worked on at once."""
 ROWS = 1 << 12
 """Rows that are: each has its histogram."""
-TILE = 1 << 17
-"""Weights of a tile that stays in a processor's cache."""
-_NONE = np.full(1, np.inf)
+SLABS = 128
+"""What a matrix whose columns have the scales is cut into."""
 
 
 def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool) -> QuantizedLayer:
@@ -44,32 +43,44 @@ def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool
     begun = time.perf_counter()
     section, notes = possible(layer, section, spec)
     form = form_of(layer, section, spec)
-    weight, granularity = layer.weight, granularity_of(layer.axis, layer.reduced_axis or 0, section)
+    weight = np.require(layer.weight, requirements=["C", "A", "W"])  # as the compiled loops know them
+    granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
     whole = fit_weight(weight, PerTensor(), section, compiled)
-    groups = _groups(weight, granularity)
-    if isinstance(section.clipping, MinMax) and isinstance(section.grid, Uniform) and groups is not None:
+    groups = _groups(weight, granularity) if _is_plain(section) and compiled else None
+    if groups is not None and not isinstance(granularity, PerTensor):
         quantized = _quantize_groups(groups, weight.shape, granularity, section.bits)
     elif isinstance(granularity, PerTensor) or not section.clipping.by_row:
         fitted = whole if isinstance(granularity, PerTensor) else fit_weight(weight, granularity, section, compiled)
         quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=form is Form.INTEGER)
     else:
-        quantized = _quantize_rows(layer, granularity, section, whole, integer=form is Form.INTEGER)
+        quantized = _quantize_rows(weight, layer.axis, granularity, section, whole, integer=form is Form.INTEGER)
     return QuantizedLayer(layer, section, form, whole, quantized, time.perf_counter() - begun, tuple(notes))
 
 
+def _is_plain(section: Weights) -> bool:
+    """Whether neither bounds nor levels need a fit."""
+    return isinstance(section.clipping, MinMax) and isinstance(section.grid, Uniform)
+
+
 def _quantize_rows(
-    layer: Layer, granularity: Granularity, section: Weights, whole: FittedWeight, *, integer: bool
+    weight: NDArray[np.float32],
+    channels: int,
+    granularity: Granularity,
+    section: Weights,
+    whole: FittedWeight,
+    *,
+    integer: bool,
 ) -> QuantizedWeight:
-    """Some output channels after the other, each with its fit; bins are those of the whole weight."""
-    weight, largest = layer.weight, float(whole.statistics.max_abs[0])
+    """Some output channels (an axis) after the other, each with its fit; bins are those of the whole weight."""
+    largest = float(whole.statistics.max_abs[0])
     codes = np.empty(weight.shape, np.int8)
     done: list[QuantizedWeight] = []
-    for part in _parts(weight.shape, layer.axis, granularity):
+    for part in _parts(weight.shape, channels, granularity):
         fitted = fit_weight(weight[part], granularity, section, whole.statistics.compiled, largest)
         quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
         codes[part] = quantized.codes
         done.append(replace(quantized, codes=quantized.codes[:0]))
-    axis = 0 if isinstance(granularity, PerChannel) else layer.axis
+    axis = 0 if isinstance(granularity, PerChannel) else channels
     levels = [one.levels for one in done if one.levels is not None]
     return QuantizedWeight(
         codes=codes,
@@ -95,7 +106,7 @@ def _groups(weight: NDArray[np.float32], granularity: Granularity) -> NDArray[np
     """The weight seen as (G, S, C): the S weights of each of G * C rows share a scale. None if they do not lie so."""
     shape = weight.shape
     if isinstance(granularity, PerTensor):
-        return weight.reshape(1, -1, 1)
+        return None
     before, after = math.prod(shape[: granularity.axis]), math.prod(shape[granularity.axis + 1 :])
     if isinstance(granularity, PerBlock):
         return None if shape[granularity.axis] % granularity.size else weight.reshape(-1, granularity.size, after)
@@ -104,52 +115,30 @@ def _groups(weight: NDArray[np.float32], granularity: Granularity) -> NDArray[np
     return weight.reshape(1, before, -1) if after == 1 else None
 
 
-def _tiles(shape: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-    """Slices of the first two axes of (G, S, C): several groups, or a part of one."""
-    groups, size, width = shape
-    height = max(TILE // (size * width), 1)
-    depth = size if height > 1 else max(TILE // width, 1)
-    for group in range(0, groups, height):
-        for at in range(0, size, depth):
-            yield slice(group, group + height), slice(at, at + depth)
-
-
 def _quantize_groups(
-    view: NDArray[np.float32], shape: tuple[int, ...], granularity: Granularity, bits: int
+    view: NDArray[np.float32], shape: tuple[int, ...], granularity: PerChannel | PerBlock, bits: int
 ) -> QuantizedWeight:
-    """MinMax bounds and equal steps as the weight lies, tile by tile in threads: its rows need not be gathered."""
-    qmax = 2 ** (bits - 1) - 1
-    bound = np.zeros((view.shape[0], 1, view.shape[2]), np.float32)
-    tiles = list(_tiles(view.shape))
-    peaks = loops.each(lambda tile: _peak(view[tile]), tiles)
-    for (group, _), peak in zip(tiles, peaks, strict=True):
-        np.maximum(bound[group], peak, out=bound[group])
-    clip = bound.astype(np.float64)
+    """MinMax bounds and equal steps for the weight as it lies: its rows need not be gathered."""
+    (groups, size, width), qmax = view.shape, 2 ** (bits - 1) - 1
+    depth = size if groups > 1 else -(-size // SLABS)
+    matrix = view.reshape(groups, size) if width == 1 else view.reshape(-1, width)
+    number = groups if width == 1 else -(-len(matrix) // depth)
+    codes, sums, peaks = np.empty(matrix.shape, np.int8), np.empty((number, 3)), np.empty((number, width), np.float32)
+    if width == 1:
+        loops.run("minmax:row_peaks", number, matrix, peaks[:, 0])
+    else:
+        loops.run("minmax:column_peaks", number, matrix, depth, peaks)
+    clip = (peaks if groups > 1 or width == 1 else peaks.max(axis=0, keepdims=True)).astype(np.float64)
     scale = step(clip, bits)
-    codes = np.empty(view.shape, np.int8)
-
-    def encode(tile: tuple[slice, slice]) -> tuple[float, float, float]:
-        weights, steps = view[tile], scale[tile[0]]
-        rounded = np.rint(weights / steps)
-        np.clip(rounded, -qmax, qmax, out=rounded)
-        codes[tile] = rounded
-        np.multiply(rounded, steps, out=rounded)
-        wide = weights.astype(np.float64)
-        energy = float(np.vdot(wide, wide))
-        error = np.subtract(rounded, wide, out=wide)
-        square = float(np.vdot(error, error))
-        return float(np.abs(error, out=error).sum()), square, energy
-
-    absolute, square, energy = (np.array([sum(part)]) for part in zip(*loops.each(encode, tiles), strict=True))
-    ratio = np.array([1.0 if bound.any() else np.nan])
-    errors = RowErrors(absolute, square, energy, np.zeros(1, np.int64), ratio, _NONE, _NONE)
-    stored = {PerTensor: (), PerChannel: (-1,)}.get(type(granularity))
+    if width == 1:
+        loops.run("minmax:row_codes", number, matrix, scale[:, 0], qmax, codes, sums)
+    else:
+        loops.run("minmax:column_codes", number, matrix, depth, scale, qmax, codes, sums)
+    nothing, none = np.full(number, np.inf), np.zeros(number, np.int64)
+    ratio = np.full(number, 1.0 if clip.any() else np.nan)
+    errors = RowErrors(sums[:, 0], sums[:, 1], sums[:, 2], none, ratio, nothing, nothing)
     if isinstance(granularity, PerBlock):
-        stored = tuple(-1 if axis == granularity.axis else size for axis, size in enumerate(shape))
-    return QuantizedWeight(codes.reshape(shape), scale.reshape(stored), bits, granularity, clip.reshape(-1), errors)
-
-
-def _peak(tile: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The largest |w| (g, 1, C) of each row of a tile."""
-    peak: NDArray[np.float32] = np.maximum(tile.max(axis=1, keepdims=True), -tile.min(axis=1, keepdims=True))
-    return peak
+        scale = scale.reshape([-1 if axis == granularity.axis else length for axis, length in enumerate(shape)])
+    else:
+        scale = scale.reshape(-1)
+    return QuantizedWeight(codes.reshape(shape), scale, bits, granularity, clip.reshape(-1), errors)
