@@ -59,8 +59,18 @@ class Paired:
     lost: int
     gained: int
 
-    def interval(self, z: float = NORMAL_95) -> tuple[float, float]:
-        """Limits of the second's share of right answers less the first's, at z standard errors (1.96: 95 %).
+    @property
+    def difference(self) -> float:
+        """The second's share of right answers less the first's."""
+        return (self.gained - self.lost) / self.samples
+
+    @property
+    def standard_error(self) -> float:
+        """Of that difference, as far as these samples show it."""
+        return math.sqrt(((self.lost + self.gained) / self.samples - self.difference**2) / self.samples)
+
+    def interval(self) -> tuple[float, float]:
+        """Limits of the difference, at a confidence of 95 %.
 
         Half an observation is added to each of the four cells, so that few or no differences give no interval of
         length zero (Agresti and Min, 2005: Wald's interval for matched pairs, adjusted).
@@ -68,7 +78,7 @@ class Paired:
         lost, gained, samples = self.lost + 0.5, self.gained + 0.5, self.samples + 2
         centre = (gained - lost) / samples
         error = math.sqrt((lost + gained) / samples - centre**2) / math.sqrt(samples)
-        return max(centre - z * error, -1.0), min(centre + z * error, 1.0)
+        return max(centre - NORMAL_95 * error, -1.0), min(centre + NORMAL_95 * error, 1.0)
 
 
 @dataclass
@@ -169,7 +179,7 @@ class OutputComparison:
             "top5_float": self._percent(self.top5_float) if top5 else None,
             "top5_quantized": self._percent(self.top5_quantized) if top5 else None,
             "top1_difference": {
-                "points": 100 * (self.gained - self.lost) / self.labelled,
+                "points": 100 * self.paired.difference,
                 "low": 100 * low,
                 "high": 100 * high,
                 "confidence": 0.95,

@@ -125,13 +125,10 @@ def _fits(point: Point, limit: int, size: Callable[[Point], int]) -> bool:
 
 def _drop(outputs: OutputComparison, agreement: float | None) -> float | None:
     if outputs.labelled:
-        return -outputs.paired.interval(CAUTION)[0]
+        return CAUTION * outputs.paired.standard_error - outputs.paired.difference
     return None if agreement is None else 1 - agreement
 
 
 def _at_least(count: int, samples: int) -> float:
-    """The lower limit of a share (Wilson's score interval)."""
-    share, z = count / samples, CAUTION
-    centre = share + z**2 / (2 * samples)
-    width = z * math.sqrt(share * (1 - share) / samples + z**2 / (4 * samples**2))
-    return (centre - width) / (1 + z**2 / samples)
+    share = count / samples
+    return share - CAUTION * math.sqrt(share * (1 - share) / samples)

@@ -97,7 +97,7 @@ def test_a_header_that_declares_more_than_it_has_is_refused(http):
     [
         ({"weightz": {}}, "/weightz", "not permitted"),
         ({"weights": {"bitz": 8}}, "/weights/bitz", "not permitted"),
-        ({"weights": {"bits": 5}}, "/weights/bits", "8 or 4"),
+        ({"weights": {"bits": 5}}, "/weights/bits", "8, 6, 4, 3 or 2"),
         ({"weights": {"clipping": "magic"}}, "/weights/clipping", "'minmax'"),
         ({"weights": {"clipping": {"name": "mae", "q": 1}}}, "/weights/clipping/q", "not permitted"),
         ({"weights": {"distributions": ["cauchy"]}}, "/weights/distributions", "accepted: gaussian"),
@@ -303,11 +303,14 @@ def test_calibration_that_does_not_fit_fails_with_what_would(failed, examples, a
     assert message in error["detail"]
 
 
-def test_a_torchscript_archive_is_told_by_its_bytes_and_refused_by_its_job(http, run_job, examples):
-    uploaded = http.post("/v1/models", content=(examples / "digits.pt").read_bytes()).json()
+def test_a_torchscript_archive_is_told_by_its_bytes_and_a_damaged_one_refused_by_its_job(http, run_job, examples):
+    data = bytearray((examples / "digits.pt").read_bytes())
+    data[len(data) // 2 :] = b"\x00" * (len(data) - len(data) // 2)
+    uploaded = http.post("/v1/models", content=bytes(data)).json()
     assert uploaded["format"] == "torchscript"
     job = run_job(model=uploaded["id"], spec={"preset": "int8-weights"})
-    assert job["error"]["code"] == "model.unsupported_format"
+    assert job["status"] == "failed"
+    assert job["error"]["code"] == "model.unreadable"
 
 
 def test_the_worker_goes_on_after_failures(run_job, uploaded):

@@ -108,7 +108,7 @@ def test_a_killed_child_fails_its_job_alone(own, client, ids):
     [
         ({"QUANTD_JOB_TIMEOUT_S": "0.2"}, "worker.timeout", "0.2 s"),
         ({"QUANTD_JOB_MEMORY_BYTES": str(150 << 20)}, "worker.out_of_memory", f"{150 << 20} bytes"),
-        ({"QUANTD_JOB_MEMORY_BYTES": str(300 << 20)}, "worker.out_of_memory", f"{300 << 20} bytes"),
+        ({"QUANTD_JOB_MEMORY_BYTES": str(200 << 20)}, "worker.out_of_memory", f"{200 << 20} bytes"),
     ],
 )
 def test_a_job_over_its_limits_fails_with_the_limit(tmp_path, examples, settings, code, detail):

@@ -90,7 +90,8 @@ def test_every_endpoint_but_health_needs_a_key(guarded, verb, path, header):
     if path in PUBLIC:
         assert response.status_code == 200
         return
-    assert (response.status_code, response.json()["code"]) == (401, "auth.required")
+    assert response.status_code == 401
+    assert verb == "head" or response.json()["code"] == "auth.required"
     assert response.headers["www-authenticate"] == "Bearer"
     assert response.headers["x-request-id"]
 

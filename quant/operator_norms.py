@@ -1,0 +1,87 @@
+"""Upper bounds of the 2-norm of a layer as a linear operator: rigorous for convolutions, exact for matrices."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+WORK = 3e9
+"""Multiplications that the bound by frequencies may take; beyond them the coarser ones stand alone."""
+ROUNDING = 1 + 1e-9
+"""Factor that covers the round-off of double precision."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a kernel moves: stride and dilation along each axis, and the size of the input with its borders."""
+
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    sizes: tuple[int, ...]
+
+
+def matrix_norm(matrix: NDArray[np.float64]) -> float:
+    """The largest singular value of a matrix (..., O, K), the largest of all where there are several; an upper bound
+    of it, the least of Frobenius' and Schur's, where it would take too long."""
+    rows, columns = matrix.shape[-2:]
+    if matrix.size * min(rows, columns) <= WORK:
+        return ROUNDING * float(np.linalg.norm(matrix, 2, axis=(-2, -1)).max())
+    size = np.abs(matrix)
+    schur = np.sqrt(size.sum(axis=-1).max(axis=-1) * size.sum(axis=-2).max(axis=-1))
+    return ROUNDING * float(np.minimum(schur, np.linalg.norm(matrix, axis=(-2, -1))).max())
+
+
+def convolution_norm(kernel: NDArray[np.float64], geometry: Geometry) -> float:
+    """An upper bound of the 2-norm of a convolution with `kernel` (G, O, I, *k) over inputs of `geometry.sizes`.
+
+    The convolution without borders is a part of the one on a torus of its padded input's size, whose norm is the
+    largest over the frequencies of the kernel's transform; with stride s the s phases of the input are channels of
+    their own (Sedghi et al., 2019, on a torus that is large enough, MATH.md F.2). Where that takes too long, the least
+    of Schur's bound sqrt(|A|_1 |A|_inf) and of the unfolded matrix', sqrt(prod ceil(k / s)) times its norm.
+    """
+    phases = _phases(kernel, geometry)
+    spatial = phases.shape[3:]
+    torus = [
+        1 if size == 1 else max(-(-length // stride), size)
+        for size, length, stride in zip(spatial, geometry.sizes, geometry.strides, strict=True)
+    ]
+    groups, outputs, inputs = phases.shape[:3]
+    frequencies = int(np.prod(torus[:-1]) * (torus[-1] // 2 + 1))
+    least, most = min(outputs, inputs), max(outputs, inputs)
+    if groups * frequencies * least**2 * (most + 10 * least) > WORK:
+        return _coarse_norm(kernel, phases)
+    axes = tuple(range(3, 3 + len(spatial)))
+    symbol = np.moveaxis(np.fft.rfftn(phases, torus, axes=axes), (1, 2), (-2, -1))
+    adjoint = symbol.conj().swapaxes(-1, -2)
+    gram = symbol @ adjoint if outputs <= inputs else adjoint @ symbol
+    return ROUNDING * float(np.sqrt(max(np.linalg.eigvalsh(gram)[..., -1].max(), 0.0)))
+
+
+def _coarse_norm(kernel: NDArray[np.float64], phases: NDArray[np.float64]) -> float:
+    size = np.abs(phases)
+    spatial = tuple(range(3, phases.ndim))
+    into_output = size.sum(axis=(2, *spatial)).max(axis=1)
+    from_input = size.sum(axis=(1, *spatial)).max(axis=1)
+    schur = float(np.sqrt(into_output * from_input).max())
+    unfolded = float(np.sqrt(np.prod(phases.shape[3:]))) * matrix_norm(kernel.reshape(*kernel.shape[:2], -1))
+    return ROUNDING * min(schur, unfolded)
+
+
+def _phases(kernel: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
+    """The kernel (G, O, I * prod s, *ceil(k / s)) that acts on the phases of the input with stride 1."""
+    groups, outputs, inputs = kernel.shape[:3]
+    extents = [(k - 1) * d + 1 for k, d in zip(kernel.shape[3:], geometry.dilations, strict=True)]
+    lengths = [-(-extent // s) for extent, s in zip(extents, geometry.strides, strict=True)]
+    spread = np.zeros((groups, outputs, inputs, *(n * s for n, s in zip(lengths, geometry.strides, strict=True))))
+    spread[_every([0] * len(extents), geometry.dilations, extents)] = kernel
+    starts = product(*(range(stride) for stride in geometry.strides))
+    parts = [spread[_every(start, geometry.strides, spread.shape[3:])] for start in starts]
+    return np.concatenate(parts, axis=2)
+
+
+def _every(starts: Sequence[int], steps: Sequence[int], ends: Sequence[int]) -> tuple[Any, ...]:
+    """The index of every n-th entry along the last axes."""
+    return (..., *(slice(*ends_of_one) for ends_of_one in zip(starts, ends, steps, strict=True)))
