@@ -1,0 +1,98 @@
+"""The way of a job whose model is too large to be held: every layer is read, quantized, appended to a file, dropped."""
+
+import resource
+from collections.abc import Container, Sequence
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+
+from quant.deciding import Progress
+from quant.equalization import equalize
+from quant.errors import ExportError
+from quant.export.data_file import DataFile
+from quant.export.qdq import ExportedWeight, replace_weight, tidy
+from quant.graph.normalise import normalise
+from quant.layers import choose_layers, loops_pay
+from quant.manifest import stamp, write
+from quant.parts import quantize_in_parts
+from quant.report import layer_report
+from quant.result import Energies, Result
+from quant.spec import Spec
+
+ABOVE = 1_500_000_000
+"""Bytes of a float model that is quantized layer by layer, unless all of it is needed at once."""
+PROTOBUF = 2**31 - 1
+"""Bytes of the largest model that can be one message, as whatever runs it here must be."""
+TIMES = 6
+"""So many times its size a model takes of the address space where it is quantized as a whole."""
+MODEL, DATA = "model.onnx", "model.onnx.data"
+WARNINGS = [
+    "the model is too large to be run where it was quantized: onnx's checker has seen the result, ONNX Runtime has not",
+    "each layer's distribution is that of all its weights together, and no bias was corrected",
+]
+
+
+def whole_for(spec: Spec, given: Container[str]) -> list[str]:
+    """What of a job needs the whole model at once: the data that was given, by role, and what the spec asks for."""
+    asked = {"calibration data is given": "calibration" in given, "evaluation data is given": "evaluation" in given,
+             "bits are to be allocated": spec.allocates}  # fmt: skip
+    return [reason for reason, holds in asked.items() if holds]
+
+
+def most_at_once(wants: Sequence[str]) -> int:
+    """Bytes of the largest float model that is quantized as a whole: where that is not needed, one for which there is
+    room under the process's limit."""
+    if wants:
+        return PROTOBUF
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return ABOVE
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    return min(ABOVE, max(limit - used, 0) // TIMES)
+
+
+def quantize_layerwise(model: ir.Model, spec: Spec, origin: str, out: Path, progress: Progress) -> Result:
+    """Quantize the weights without data; writes model.onnx and model.onnx.data to `out`.
+
+    Memory is taken for a layer at a time; `origin` is the SHA-256 of the upload.
+
+    Raises:
+        ModelError: the model cannot be brought to the form that layers are found in, or a weight is not finite.
+        ExportError: onnx's checker refuses what was made.
+    """
+    opset = spec.export.opset
+    progress("normalising", 0, 1, MODEL)
+    model = normalise(model, opset, compare=False)
+    if spec.equalization == "cross_layer":
+        equalize(model)
+    work, skipped = choose_layers(model, spec)
+    compiled = loops_pay(work)
+    entries, seconds, energies = [], {}, Energies()
+    stored: dict[tuple[object, ...], ir.Value] = {}
+    with DataFile(out / DATA) as data:
+        for number, (layer, section) in enumerate(work):
+            progress("quantizing", number, len(work), layer.name)
+            done = quantize_in_parts(layer, section, spec, compiled)
+            entries.append(layer_report(done, opset))
+            seconds[layer.name] = done.seconds
+            energies = energies.plus(done.quantized.errors)
+            graph = layer.graph
+            known = set(graph.initializers)
+            replace_weight(ExportedWeight(layer, done.quantized, done.form), stored, opset)
+            data.move(value for name, value in graph.initializers.items() if name not in known)
+        progress("exporting", 0, 1, MODEL)
+        tidy(model)
+        for graph in (model.graph, *model.graph.subgraphs()):
+            data.move(graph.initializers.values())
+    files = {MODEL: write(out / MODEL, stamp(model, spec, origin)), DATA: data.stored}
+    _check(out / MODEL)
+    return Result(files, entries, seconds, skipped, energies, WARNINGS, {"calibration": None, "evaluation": None})
+
+
+def _check(path: Path) -> None:
+    try:
+        onnx.checker.check_model(path)
+    except onnx.checker.ValidationError as error:
+        reason = str(error).strip().split("\n")[0][:300]
+        raise ExportError(f"onnx's checker refuses the quantized model: {reason}") from None
