@@ -1,13 +1,14 @@
 """The file beside an exported model that holds its large tensors, written one after the other and never read back."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from quant.manifest import Stored
 
@@ -15,6 +16,8 @@ PAGE = 4096
 """Every tensor starts at a multiple, so that a consumer can map it."""
 LEAST = 1024
 """Bytes; what is no larger stays in the model."""
+PART = 1 << 18
+"""Elements of a byte that are packed, hashed and written at once: small for the cache."""
 
 
 class DataFile:
@@ -42,7 +45,8 @@ class DataFile:
     def _append(self, tensor: ir.TensorProtocol) -> ir.ExternalTensor:
         self._write(bytes(-self._size % PAGE))
         offset, shape = self._size, ir.Shape(tensor.shape.numpy())
-        self._write(_bytes(tensor))
+        for part in _parts(tensor):
+            self._write(part)
         return ir.ExternalTensor(
             self.path.name,
             offset,
@@ -67,9 +71,20 @@ class DataFile:
         self._file.close()
 
 
-def _bytes(tensor: ir.TensorProtocol) -> bytes | memoryview:
-    """As a file holds them, without a copy where the array lies so."""
-    if tensor.dtype.bitwidth < 8:
-        return tensor.tobytes()
-    array = np.ascontiguousarray(tensor.numpy())
-    return array.reshape(-1).view(np.uint8).data
+def _parts(tensor: ir.TensorProtocol) -> Iterator[bytes | memoryview]:
+    """What a file holds of it, without a copy of all of it where the type has 4 bits or whole bytes."""
+    width = tensor.dtype.bitwidth
+    if width < 8 and width != 4:
+        yield tensor.tobytes()
+        return
+    data = np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8)
+    for start in range(0, data.size, PART):
+        part = data[start : start + PART]
+        yield (_packed(part) if width == 4 else part).data
+
+
+def _packed(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Two 4-bit codes a byte, the first one in its lower half; what is left is filled up with zero."""
+    pairs = np.append(codes, np.uint8(0)) if codes.size % 2 else codes
+    both = pairs.view("<u2")
+    return ((both & 0x0F) | (both >> 4 & 0xF0)).astype(np.uint8)
