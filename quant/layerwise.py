@@ -24,8 +24,9 @@ ABOVE = 1_500_000_000
 """Bytes of a float model that is quantized layer by layer, unless all of it is needed at once."""
 PROTOBUF = 2**31 - 1
 """Bytes of the largest model that can be one message, as whatever runs it here must be."""
-TIMES = 6
-"""So many times its size a model takes of the address space where it is quantized as a whole."""
+TIMES, BESIDES, LEAST = 6, 700_000_000, 1 << 24
+"""Of the address space a model that is quantized as a whole takes so many times its size and so many bytes beside it;
+a model of the least is never more than any of the rest."""
 MODEL, DATA = "model.onnx", "model.onnx.data"
 WARNINGS = [
     "the model is too large to be run where it was quantized: onnx's checker has seen the result, ONNX Runtime has not",
@@ -49,7 +50,7 @@ def most_at_once(wants: Sequence[str]) -> int:
     if limit == resource.RLIM_INFINITY:
         return ABOVE
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    return min(ABOVE, max(limit - used, 0) // TIMES)
+    return max(min(ABOVE, (limit - used - BESIDES) // TIMES), LEAST)
 
 
 def quantize_layerwise(model: ir.Model, spec: Spec, origin: str, out: Path, progress: Progress) -> Result:
