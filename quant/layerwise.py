@@ -3,21 +3,26 @@
 import resource
 from collections.abc import Container, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import onnx_ir as ir
 
-from quant.deciding import Progress
+from quant.dataset import Dataset
+from quant.deciding import Progress, Work
 from quant.equalization import equalize
 from quant.errors import ExportError
+from quant.evaluation import evaluate
 from quant.export.data_file import DataFile
 from quant.export.qdq import ExportedWeight, replace_weight, tidy
 from quant.graph.normalise import normalise
+from quant.graph.source import FloatModel
 from quant.layers import choose_layers, loops_pay
 from quant.manifest import stamp, write
 from quant.parts import quantize_in_parts
 from quant.report import layer_report
-from quant.result import Energies, Result
+from quant.result import Energies, Result, samples_used
+from quant.runtime import Session
 from quant.spec import Spec
 
 ABOVE = 1_500_000_000
@@ -28,16 +33,15 @@ TIMES, BESIDES, LEAST = 6, 700_000_000, 1 << 24
 """Of the address space a model that is quantized as a whole takes so many times its size and so many bytes beside it;
 a model of the least is never more than any of the rest."""
 MODEL, DATA = "model.onnx", "model.onnx.data"
-WARNINGS = [
-    "the model is too large to be run where it was quantized: onnx's checker has seen the result, ONNX Runtime has not",
-    "each layer's distribution is that of all its weights together, and no bias was corrected",
-]
+NOT_RUN = (
+    "the model is too large to be run where it was quantized: onnx's checker has seen the result, ONNX Runtime has not"
+)
+APART = "each layer's distribution is that of all its weights together, and no bias was corrected"
 
 
 def whole_for(spec: Spec, given: Container[str]) -> list[str]:
-    """What of a job needs the whole model at once: the data that was given, by role, and what the spec asks for."""
-    asked = {"calibration data is given": "calibration" in given, "evaluation data is given": "evaluation" in given,
-             "bits are to be allocated": spec.allocates}  # fmt: skip
+    """What of a job needs the whole model at once, by the roles of the data that was given and by the spec."""
+    asked = {"calibration data is given": "calibration" in given, "bits are to be allocated": spec.allocates}
     return [reason for reason, holds in asked.items() if holds]
 
 
@@ -53,42 +57,61 @@ def most_at_once(wants: Sequence[str]) -> int:
     return max(min(ABOVE, (limit - used - BESIDES) // TIMES), LEAST)
 
 
-def quantize_layerwise(model: ir.Model, spec: Spec, origin: str, out: Path, progress: Progress) -> Result:
+def quantize_layerwise(
+    source: FloatModel, evaluation: Dataset | None, spec: Spec, out: Path, origin: str, progress: Progress
+) -> Result:
     """Quantize the weights without data; writes model.onnx and model.onnx.data to `out`.
 
-    Memory is taken for a layer at a time; `origin` is the SHA-256 of the upload.
+    Memory is taken for a layer at a time, but for an evaluation, which maps both models; `origin` is the SHA-256 of
+    the upload.
 
     Raises:
         ModelError: the model cannot be brought to the form that layers are found in, or a weight is not finite.
-        ExportError: onnx's checker refuses what was made.
+        ExportError: onnx's checker refuses what was made, or it does not run on the evaluation data.
     """
     opset = spec.export.opset
+    reference = Session(source.reference, mapped=True) if evaluation else None
     progress("normalising", 0, 1, MODEL)
-    model = normalise(model, opset, compare=False)
+    model = normalise(source.model, opset, compare=False)
     if spec.equalization == "cross_layer":
         equalize(model)
     work, skipped = choose_layers(model, spec)
-    compiled = loops_pay(work)
-    entries, seconds, energies = [], {}, Energies()
-    stored: dict[tuple[object, ...], ir.Value] = {}
     with DataFile(out / DATA) as data:
-        for number, (layer, section) in enumerate(work):
-            progress("quantizing", number, len(work), layer.name)
-            done = quantize_in_parts(layer, section, spec, compiled)
-            entries.append(layer_report(done, opset))
-            seconds[layer.name] = done.seconds
-            energies = energies.plus(done.quantized.errors)
-            graph = layer.graph
-            known = set(graph.initializers)
-            replace_weight(ExportedWeight(layer, done.quantized, done.form), stored, opset)
-            data.move(value for name, value in graph.initializers.items() if name not in known)
+        entries, seconds, energies = _move_layers(work, spec, data, progress)
         progress("exporting", 0, 1, MODEL)
         tidy(model)
         for graph in (model.graph, *model.graph.subgraphs()):
             data.move(graph.initializers.values())
     files = {MODEL: write(out / MODEL, stamp(model, spec, origin)), DATA: data.stored}
     _check(out / MODEL)
-    return Result(files, entries, seconds, skipped, energies, WARNINGS, {"calibration": None, "evaluation": None})
+    outputs = None
+    if evaluation is not None and reference is not None:
+        quantized = Session(out / MODEL, "the quantized model", ExportError)
+        outputs = evaluate(
+            reference, quantized, evaluation, lambda done, total: progress("evaluating", done, total, MODEL)
+        )
+    warnings = [NOT_RUN, APART] if outputs is None else [APART]
+    return Result(files, entries, seconds, skipped, energies, warnings, samples_used(None, evaluation), outputs)
+
+
+def _move_layers(
+    work: Work, spec: Spec, data: DataFile, progress: Progress
+) -> tuple[list[dict[str, Any]], dict[str, float], Energies]:
+    """Quantize each layer, and move its codes to the file; what the report says of them."""
+    compiled, opset = loops_pay(work), spec.export.opset
+    entries, seconds, energies = [], {}, Energies()
+    stored: dict[tuple[object, ...], ir.Value] = {}
+    for number, (layer, section) in enumerate(work):
+        progress("quantizing", number, len(work), layer.name)
+        done = quantize_in_parts(layer, section, spec, compiled)
+        entries.append(layer_report(done, opset))
+        seconds[layer.name] = done.seconds
+        energies = energies.plus(done.quantized.errors)
+        graph = layer.graph
+        known = set(graph.initializers)
+        replace_weight(ExportedWeight(layer, done.quantized, done.form), stored, opset)
+        data.move(value for name, value in graph.initializers.items() if name not in known)
+    return entries, seconds, energies
 
 
 def _check(path: Path) -> None:

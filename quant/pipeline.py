@@ -26,7 +26,7 @@ from quant.layers import choose_layers, needs_moments
 from quant.layerwise import most_at_once, quantize_layerwise, whole_for
 from quant.manifest import Stored, manifest_json, stamp, write
 from quant.report import layer_report, model_report, report_html, report_json
-from quant.result import Energies, Result
+from quant.result import Energies, Result, samples_used
 from quant.runtime import Session, optimised_operators
 from quant.second_moments import measure_second_moments
 from quant.spec import Spec, require_data, resolve
@@ -90,10 +90,11 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress, log:
     elif wants:
         raise LargeModel(
             f"{' and '.join(wants)}, which is for models of at most {most} bytes, and the model has {source.size}; "
-            "accepted: a *-weights preset without datasets and without a budget"
+            "accepted: a *-weights preset without calibration data and without a budget"
         )
     else:
-        result = quantize_layerwise(source.model, spec, given["model"].sha256, out, progress)
+        evaluation = read_dataset(inputs.evaluation, source.model) if inputs.evaluation else None
+        result = quantize_layerwise(source, evaluation, spec, out, given["model"].sha256, progress)
 
     progress("storing", 0, 1, "report.json")
     for left in result.skipped:
@@ -155,7 +156,7 @@ def _quantize_whole(
         skipped=skipped,
         weights=reduce(Energies.plus, (done.quantized.errors for done in decision.layers), Energies()),
         warnings=[*_warnings(exported), *decision.warnings],
-        samples=_used(calibration, evaluation),
+        samples=samples_used(calibration, evaluation),
         outputs=outputs,
         decision=decision,
     )
@@ -188,14 +189,6 @@ def _setting(
 
 def _samples(progress: Progress, stage: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(stage, done, total, f"{done} of {total} samples")
-
-
-def _used(calibration: Dataset | None, evaluation: Dataset | None) -> dict[str, Any]:
-    """Which samples calibrated and which evaluated: the first `used` of each set."""
-    return {
-        role: None if data is None else {"given": data.samples, "used": data.used, "batch": data.batch}
-        for role, data in (("calibration", calibration), ("evaluation", evaluation))
-    }
 
 
 def _warnings(exported: bytes) -> list[str]:

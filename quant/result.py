@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from quant.dataset import Dataset
 from quant.deciding import Decision
 from quant.evaluation import UNMEASURED
 from quant.graph.inventory import Skipped
@@ -53,3 +54,11 @@ class Result:
             **(UNMEASURED if self.outputs is None else self.outputs.figures()),
             "seconds": None,
         }
+
+
+def samples_used(calibration: Dataset | None, evaluation: Dataset | None) -> dict[str, Any]:
+    """Which samples calibrated and which evaluated: the first `used` of each set."""
+    return {
+        role: None if data is None else {"given": data.samples, "used": data.used, "batch": data.batch}
+        for role, data in (("calibration", calibration), ("evaluation", evaluation))
+    }

@@ -156,6 +156,18 @@ def test_equal_input_gives_equal_bytes(quantize, model):
     }
 
 
+def test_evaluation_data_is_run_by_both_models(quantize, model, feeds, tmp_path):
+    np.savez(tmp_path / "e.npz", **feeds)
+    spec = PLAIN | {"preset": "int8-weights", "gates": {"min_output_sqnr_db": 20}}
+    whole, parts = (
+        json.loads((quantize(model, spec, large=large, evaluation=tmp_path / "e.npz") / "report.json").read_text())
+        for large in (False, True)
+    )
+    assert parts["summary"]["output_sqnr_db"] == pytest.approx(whole["summary"]["output_sqnr_db"], rel=0.01)
+    assert parts["samples"] == whole["samples"]
+    assert not any("has not" in warning for warning in parts["warnings"])
+
+
 def test_what_stays_in_float_is_carried_over(quantize, model, feeds):
     spec = {"preset": "int8-weights", "layers": [{"match": {"op": "MatMul"}, "skip": True}]}
     out = quantize(model, spec, large=True)
@@ -188,7 +200,7 @@ def test_what_needs_the_whole_model_is_refused_above_what_one_message_holds(
     monkeypatch.setattr(layerwise, "PROTOBUF", 10_000)
     np.savez(tmp_path / "c.npz", x=np.zeros((4, 3, 8, 8), np.float32), ids=np.zeros(4, np.int64))
     data = {"calibration": tmp_path / "c.npz"} if spec["preset"] == "int8" else {}
-    with pytest.raises(LargeModel, match=r"at most 10000 bytes.*accepted: a \*-weights preset without datasets"):
+    with pytest.raises(LargeModel, match=r"at most 10000 bytes.*accepted: a \*-weights preset without calibration"):
         quantize(model, spec, large=True, **data)
 
 
