@@ -46,20 +46,16 @@ def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool
     weight = np.require(layer.weight, requirements=["C", "A", "W"])  # as the compiled loops know them
     granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
     whole = fit_weight(weight, PerTensor(), section, compiled)
-    groups = _groups(weight, granularity) if _is_plain(section) and compiled else None
-    if groups is not None and not isinstance(granularity, PerTensor):
-        quantized = _quantize_groups(groups, weight.shape, granularity, section.bits)
+    plain = isinstance(section.clipping, MinMax) and isinstance(section.grid, Uniform)  # neither looks at a fit
+    as_it_lies = quantize_as_it_lies(weight, granularity, section.bits) if plain and compiled else None
+    if as_it_lies is not None:
+        quantized = as_it_lies
     elif isinstance(granularity, PerTensor) or not section.clipping.by_row:
         fitted = whole if isinstance(granularity, PerTensor) else fit_weight(weight, granularity, section, compiled)
         quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=form is Form.INTEGER)
     else:
         quantized = _quantize_rows(weight, layer.axis, granularity, section, whole, integer=form is Form.INTEGER)
     return QuantizedLayer(layer, section, form, whole, quantized, time.perf_counter() - begun, tuple(notes))
-
-
-def _is_plain(section: Weights) -> bool:
-    """Whether neither bounds nor levels need a fit."""
-    return isinstance(section.clipping, MinMax) and isinstance(section.grid, Uniform)
 
 
 def _quantize_rows(
@@ -102,23 +98,11 @@ def _parts(shape: tuple[int, ...], axis: int, granularity: Granularity) -> Itera
         yield (slice(None),) * axis + (slice(start, start + step),)
 
 
-def _groups(weight: NDArray[np.float32], granularity: Granularity) -> NDArray[np.float32] | None:
-    """The weight seen as (G, S, C): the S weights of each of G * C rows share a scale. None if they do not lie so."""
-    shape = weight.shape
-    if isinstance(granularity, PerTensor):
+def quantize_as_it_lies(weight: NDArray[np.float32], granularity: Granularity, bits: int) -> QuantizedWeight | None:
+    """MinMax bounds and equal steps by compiled loops, without gathering its rows; None where they do not lie so."""
+    if isinstance(granularity, PerTensor) or (view := _groups(weight, granularity)) is None:
         return None
-    before, after = math.prod(shape[: granularity.axis]), math.prod(shape[granularity.axis + 1 :])
-    if isinstance(granularity, PerBlock):
-        return None if shape[granularity.axis] % granularity.size else weight.reshape(-1, granularity.size, after)
-    if before == 1:
-        return weight.reshape(-1, after, 1)
-    return weight.reshape(1, before, -1) if after == 1 else None
-
-
-def _quantize_groups(
-    view: NDArray[np.float32], shape: tuple[int, ...], granularity: PerChannel | PerBlock, bits: int
-) -> QuantizedWeight:
-    """MinMax bounds and equal steps for the weight as it lies: its rows need not be gathered."""
+    shape = weight.shape
     (groups, size, width), qmax = view.shape, 2 ** (bits - 1) - 1
     depth = size if groups > 1 else -(-size // SLABS)
     matrix = view.reshape(groups, size) if width == 1 else view.reshape(-1, width)
@@ -142,3 +126,14 @@ def _quantize_groups(
     else:
         scale = scale.reshape(-1)
     return QuantizedWeight(codes.reshape(shape), scale, bits, granularity, clip.reshape(-1), errors)
+
+
+def _groups(weight: NDArray[np.float32], granularity: PerChannel | PerBlock) -> NDArray[np.float32] | None:
+    """The weight seen as (G, S, C): the S weights of each of G * C rows share a scale. None if they do not lie so."""
+    shape = weight.shape
+    before, after = math.prod(shape[: granularity.axis]), math.prod(shape[granularity.axis + 1 :])
+    if isinstance(granularity, PerBlock):
+        return None if shape[granularity.axis] % granularity.size else weight.reshape(-1, granularity.size, after)
+    if before == 1:
+        return weight.reshape(-1, after, 1)
+    return weight.reshape(1, before, -1) if after == 1 else None
