@@ -82,13 +82,18 @@ def quantize_layers(
 
     `fits` are those of the same layers, where they are known from another try.
     """
-    compiled = loops.pay(sum(_rows(*one) for one in work), sum(layer.size for layer, _ in work))
+    compiled = loops_pay(work)
     quantized = []
     for done, (layer, section) in enumerate(work):
         progress(done, len(work), layer.name)
         fitted = (fits or {}).get(layer.name)
         quantized.append(_quantize(layer, section, moments.get(layer.name), spec, compiled, fitted))
     return quantized
+
+
+def loops_pay(work: Sequence[tuple[Layer, Weights]]) -> bool:
+    """Whether compiled loops pay for these layers."""
+    return loops.pay(sum(_rows(*one) for one in work), sum(layer.size for layer, _ in work))
 
 
 def _rows(layer: Layer, section: Weights) -> int:
@@ -134,7 +139,7 @@ def _quantize(
     fitted: FittedWeight | None,
 ) -> QuantizedLayer:
     begun = time.perf_counter()
-    section, notes = _possible(layer, section, spec)
+    section, notes = possible(layer, section, spec)
     form = form_of(layer, section, spec)
     granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
     fitted = fitted or fit_weight(layer.weight, granularity, section, compiled)
@@ -168,7 +173,7 @@ def _quantize_for_output(
     return encode_weight(fitted, section, clip * gain, codebook.scaled(gain), rows, integer=integer)
 
 
-def _possible(layer: Layer, section: Weights, spec: Spec) -> tuple[Weights, list[str]]:
+def possible(layer: Layer, section: Weights, spec: Spec) -> tuple[Weights, list[str]]:
     """The section with what this layer's kernel cannot take replaced, and notes that say so."""
     if section.granularity == "block" and not becomes_matmul_nbits(layer):
         return section.model_copy(update={"granularity": "channel"}), ["per channel: blocks are for MatMul and Gemm"]

@@ -8,13 +8,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from quant.deciding import Decision
 from quant.error_bound import NO_BOX, Bounds
 from quant.export.storage import stored_bytes
 from quant.gates import GateResult
-from quant.graph.inventory import Skipped
+from quant.granularity import PerChannel
 from quant.layers import QuantizedLayer
-from quant.metrics import OutputComparison
+from quant.result import Result
 from quant.spec import Spec
 from quant.tuning import Tuned
 from quant.weights import FittedWeight
@@ -42,7 +41,7 @@ def layer_report(
         "clipping": spec.clipping.name,
         "rounding": spec.rounding.name,
         "distribution": dict(sorted(Counter(fitted.fit.family).items())),
-        "fits": _fits(fitted, per_channel=spec.granularity == "channel"),
+        "fits": _fits(fitted),
         "candidates": fitted.fit.candidates_summary(),
         "clip_ratio": error.clip_ratio,
         "clipped_fraction": error.clipped_fraction,
@@ -64,32 +63,27 @@ def layer_report(
 
 def model_report(
     summary: Mapping[str, Any],
-    layers: Sequence[Mapping[str, Any]],
-    skipped: Sequence[Skipped],
-    samples: Mapping[str, Any],
-    warnings: Sequence[str],
+    result: Result,
     spec: Spec,
-    decision: Decision,
-    bounds: Bounds | None,
-    outputs: OutputComparison | None,
 ) -> dict[str, Any]:
     """The whole report; it holds no clock, so that equal input gives equal bytes (`seconds` is null)."""
-    tuned = decision.tuned
-    worst = sorted(layers, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST]
+    decision, outputs = result.decision, result.outputs
+    tuned = None if decision is None else decision.tuned
+    worst = sorted(result.entries, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST]
     return {
         "summary": dict(summary),
         "spec": spec.model_dump(mode="json"),
-        "samples": dict(samples),
-        "layers": list(layers),
+        "samples": dict(result.samples),
+        "layers": result.entries,
         "worst_layers": [layer["name"] for layer in worst],
-        "skipped": [{"name": s.name, "op": s.op, "reason": s.reason} for s in skipped],
-        "warnings": list(warnings),
+        "skipped": [{"name": s.name, "op": s.op, "reason": s.reason} for s in result.skipped],
+        "warnings": result.warnings,
         "total_mean_shift": _total_mean_shift(tuned),
         "compared": None if tuned is None else {"kept": tuned.kept.name, "output_sqnr_db": tuned.compared},
         "evaluation": None if outputs is None else outputs.details(spec.metric),
-        "allocation": decision.allocation,
-        "search": decision.search,
-        "error_bound": (bounds or NO_BOX).described(),
+        "allocation": None if decision is None else decision.allocation,
+        "search": None if decision is None else decision.search,
+        "error_bound": (result.bounds or NO_BOX).described(),
     }
 
 
@@ -140,7 +134,8 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _fits(fitted: FittedWeight, *, per_channel: bool) -> list[dict[str, Any]]:
-    """The chosen family's figures row by row; `channel` is null for a scale of the whole tensor."""
+def _fits(fitted: FittedWeight) -> list[dict[str, Any]]:
+    """The chosen family's figures row by row; `channel` is null where a row is a block or the whole tensor."""
+    per_channel = isinstance(fitted.granularity, PerChannel)
     rows = range(len(fitted.statistics.count))
     return [{"channel": row if per_channel else None, **fitted.fit.describe(row)} for row in rows]
