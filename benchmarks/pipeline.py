@@ -1,6 +1,6 @@
 """A whole W8A8 job against plain float inference of its calibration set, and against other quantizers.
 
-    python benchmarks/pipeline.py [--data ../shared/data] [--samples 64] [--runs 3] [--json FILE]
+    python benchmarks/pipeline.py [--data ../shared/data] [--models resnet20 ...] [--runs 3] [--json FILE]
 
 Every figure is of a process of its own, after its imports: seconds (median of the runs), peak memory above the start,
 and the latency of the file it wrote (median of 30 single samples). `floor` is ONNX Runtime's float inference of the
@@ -8,6 +8,7 @@ same samples in batches of 8. NNCF runs where it is installed.
 """
 
 import argparse
+import importlib
 import importlib.util
 import json
 import resource
@@ -28,16 +29,18 @@ from onnx import helper, numpy_helper
 
 Feeds = dict[str, NDArray[np.float32]]
 WAYS = ("floor", "quantd minmax", "quantd", "ort minmax", "ort percentile", "nncf")
-MODELS = ("resnet20", "mobilenetv1", "resnet18")
+SAMPLES = {"resnet20": 512, "mobilenetv1": 200, "resnet18": 200}
 MINMAX = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--samples", type=int, default=64)
+    parser.add_argument(
+        "--samples", type=int, help="calibration samples; 512 of 32 x 32 and 200 of 224 x 224 by default"
+    )
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--models", nargs="*", default=MODELS)
+    parser.add_argument("--models", nargs="*", default=list(SAMPLES))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", nargs=3, metavar=("WAY", "FOLDER", "MODEL"), help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -48,9 +51,10 @@ def main() -> None:
     table: dict[str, dict[str, Any]] = {}
     for model in given.models:
         with tempfile.TemporaryDirectory() as folder:
-            prepare(model, given.data, Path(folder), given.samples)
+            samples = given.samples or SAMPLES[model]
+            prepare(model, given.data, Path(folder), samples)
             table[model] = {way: repeated(way, Path(folder), model, given.runs) for way in ways}
-        show(model, table[model], given.samples)
+        show(model, table[model], samples)
     if given.json:
         given.json.write_text(json.dumps(table, indent=1))
 
@@ -100,6 +104,8 @@ def prepared(way: str, source: Path, target: Path, folder: Path) -> Callable[[],
     if way.startswith("quantd"):
         from quant.pipeline import Inputs, quantize_model
 
+        for library in ("scipy.special", "quant.kernel.fits"):  # as a job's process has them before its job
+            importlib.import_module(library)
         spec = MINMAX if way == "quantd minmax" else {}
         out = folder / "out"
         out.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
 """Every model in the data folder through the service at five presets; writes docs/coverage.md and JSON.
 
-    python benchmarks/coverage.py [--data ../shared/data] [--out docs/coverage.md] [--only NAME ...]
+    python benchmarks/every_model.py [--data ../shared/data] [--out docs/coverage.md] [--only NAME ...]
 
 Inputs are random but for models with images of their own; they calibrate (32 samples) and evaluate (16 others), so
 that the output SQNR says how far the quantized model is from the float one, not how good either is.
@@ -177,7 +177,7 @@ def line(row: Row) -> str:
 def page(rows: list[Row]) -> str:
     head = (
         "# Coverage\n\n"
-        "Real models through the service, made by `python benchmarks/coverage.py`. A cell holds the layers quantized,\n"
+        "Real models through the service, made by `python benchmarks/every_model.py`. A cell holds the layers quantized,\n"
         "of those that hold weights, the size of the file relative to the uploaded one, and the output SQNR on\n"
         "samples that did not calibrate (random for models without images of their own). `(!)`: the report warns.\n\n"
     )
