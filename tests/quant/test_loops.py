@@ -126,7 +126,7 @@ def test_results_are_the_same_bytes_whatever_the_threads(monkeypatch):
 
 
 def test_loops_pay_for_large_models_only():
-    assert not loops.pay(rows=400, weights=270_000)
+    assert not loops.pay(rows=698, weights=270_000)
     assert loops.pay(rows=9208, weights=2_600_000)
     assert loops.pay(rows=21, weights=100_000_000)
 
