@@ -177,9 +177,10 @@ def line(row: Row) -> str:
 def page(rows: list[Row]) -> str:
     head = (
         "# Coverage\n\n"
-        "Real models through the service, made by `python benchmarks/every_model.py`. A cell holds the layers quantized,\n"
-        "of those that hold weights, the size of the file relative to the uploaded one, and the output SQNR on\n"
-        "samples that did not calibrate (random for models without images of their own). `(!)`: the report warns.\n\n"
+        "Real models through the service, made by `python benchmarks/every_model.py`. A cell holds the layers\n"
+        "quantized, of those that hold weights, the size of the file relative to the uploaded one, and the output\n"
+        "SQNR on samples that did not calibrate (random for models without images of their own).\n"
+        "`(!)`: the report warns.\n\n"
     )
     table = [f"| model | {' | '.join(PRESETS)} |", f"| --- |{' --- |' * len(PRESETS)}", *map(line, rows)]
     details = sorted({
