@@ -106,13 +106,17 @@ class Client:
             raise JobFailed(f"{problem['code']}: {problem['detail']}")
         return job
 
+    def artifacts(self, job_id: str) -> list[Document]:
+        items: list[Document] = self._json("GET", f"/v1/jobs/{job_id}/artifacts")["items"]
+        return items
+
     def download(self, job_id: str, name: str, path: Path) -> None:
         """Write one artifact to a file, whole or not at all.
 
         Raises:
             ClientError: the job has none of this name, or the bytes that came are not those that it made.
         """
-        items = self._json("GET", f"/v1/jobs/{job_id}/artifacts")["items"]
+        items = self.artifacts(job_id)
         expected = next((item["sha256"] for item in items if item["name"] == name), None)
         if expected is None:
             raise ClientError(f"job {job_id} has no {name}; it has {', '.join(item['name'] for item in items)}")

@@ -30,6 +30,9 @@ app.command()(upkeep.reindex)
 DEFAULT_URL = "http://127.0.0.1:8000"
 out_console = Console()
 err_console = Console(stderr=True)
+MODEL_FILES = ("model.onnx", "model.onnx.data")
+"""The second one holds the weights of a large model, which the first one refers to by this name."""
+REPORTS = ("report.json", "report.html")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 JobId = Annotated[str, typer.Argument(help="The job's id.")]
@@ -56,7 +59,9 @@ def up(
 @app.command()
 def quantize(
     model: Annotated[Path, typer.Argument(help="The model: .onnx")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where the quantized model is written.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Where the model is written; a large one's weights go beside it.")
+    ],
     spec: Annotated[Path | None, typer.Option(help="The spec, YAML or JSON.")] = None,
     preset: Annotated[str | None, typer.Option(help="int8, int8-weights, int4 or int4-weights.")] = None,
     calibration: Annotated[Path | None, typer.Option(help="Calibration data: .npz or .npy")] = None,
@@ -74,7 +79,7 @@ def quantize(
             job = _quantize_local(model, wanted, calibration, evaluation, out, as_json)
         else:
             job = _quantize_remote(model, wanted, calibration, evaluation, out, as_json)
-        shutil.copyfile(out / "model.onnx", output)
+        _put(out, output)
         if report is not None:
             shutil.copyfile(out / ("report.json" if report.suffix == ".json" else "report.html"), report)
         layers = json.loads((out / "report.json").read_text())
@@ -178,6 +183,17 @@ def _spec(path: Path | None, preset: str | None, gates: list[str]) -> dict[str, 
     return spec
 
 
+def _put(made: Path, output: Path) -> None:
+    """The model where it is wanted, and beside it the file of its weights, where it has one."""
+    model, data = (made / name for name in MODEL_FILES)
+    beside = output.with_name(data.name)
+    if data.exists():
+        if beside.exists() and not output.exists():
+            raise ClientError(f"{beside} holds another model's weights; write this one to another folder")
+        shutil.move(data, beside)
+    shutil.copyfile(model, output)
+
+
 def _quantize_remote(
     model: Path, spec: dict[str, Any], calibration: Path | None, evaluation: Path | None, out: Path, quiet: bool
 ) -> dict[str, Any]:
@@ -188,7 +204,7 @@ def _quantize_remote(
         if not quiet:
             show_progress(err_console, events)
         job = client.succeeded(client.wait(job["id"]))
-        for name in ("model.onnx", "report.json", "report.html"):
+        for name in sorted({item["name"] for item in client.artifacts(job["id"])} & {*MODEL_FILES, *REPORTS}):
             client.download(job["id"], name, out / name)
     return job
 

@@ -16,8 +16,8 @@ from quant.runtime import Session
 from quant.twin import channel_axis, output_channels
 from quant.weights import decoded
 
-BATCHES = 4
-"""Batches that are run for each layer: the energy of an error is the mean of many values, and needs few samples."""
+SAMPLES = 32
+"""Samples that are run for each layer: the energy of an error is the mean of many values, and needs few samples."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def lone_errors(
     progress: Callable[[int, int], None],
 ) -> LoneErrors:
     """The error of each named change by itself: the layers that it lists with their quantized weights, and with
-    `shifts` added to their outputs' channels. Takes one run of the float model a change, on a few batches.
+    `shifts` added to their outputs' channels. Takes one run of the float model a change, on a few samples.
 
     Requires: every layer `can_be_changed`.
 
@@ -57,7 +57,7 @@ def lone_errors(
     layers = [done.layer for change in changes.values() for done in change]
     session = Session(_open_model(model, layers), "the float model", fold_weights=True)
     feeds = {name: _feeds(change, shifts) for name, change in changes.items()}
-    few = samples.first(BATCHES)
+    few = samples.spread(SAMPLES)
     signal, noise, done = 0.0, dict.fromkeys(changes, 0.0), 0
     for batch in few.batches():
         expected = _floats(session.run(batch))

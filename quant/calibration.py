@@ -1,18 +1,16 @@
-"""Activation ranges in one pass over the calibration set: each batch is reduced and dropped."""
+"""Activation ranges from what one pass over the calibration set shows: each batch is reduced and dropped."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.dataset import Dataset
 from quant.errors import ModelError
 from quant.histogram import Histogram
+from quant.observation import Tensors
 from quant.ranges.base import Evidence, Observed
 from quant.registry import DISTRIBUTIONS
-from quant.runtime import Session
 from quant.selection import select
 from quant.spec import Activations
 from quant.statistics import summarise
@@ -59,32 +57,29 @@ class ActivationRange:
         return (int(integers.min) - zero_point) * scale, (int(integers.max) - zero_point) * scale
 
 
-def calibrate(
-    model: ir.Model,
-    names: Sequence[str],
-    dataset: Dataset,
-    activations: Activations,
-    progress: Callable[[int, int], None],
-) -> dict[str, ActivationRange]:
-    """The range of each named float tensor over the whole set, by the spec's rule.
+class RangeObserver:
+    """Finds the range of each named float tensor by the spec's rule; what it keeps of a batch is a few numbers."""
 
-    Raises:
-        ModelError: the model does not run on the data, or a tensor became NaN or infinite.
-    """
-    if not names:
-        return {}
-    session = Session(with_outputs(model, names), "the float model")
-    rule = activations.clipping
-    observers = {name: _Observer(rule.evidence) for name in names}
-    done = 0
-    for feeds in dataset.batches():
-        for name, value in zip(names, session.run(feeds, names), strict=True):
-            observers[name].add(name, value)
-        done = min(done + dataset.batch, dataset.used)
-        progress(done, dataset.used)
-    levels = 2**activations.bits - (1 if activations.symmetric else 0)
-    ranges = {name: rule.range(observer.observed(), levels) for name, observer in observers.items()}
-    return {name: ActivationRange(*ends, activations.bits, activations.symmetric) for name, ends in ranges.items()}
+    def __init__(self, names: Sequence[str], activations: Activations) -> None:
+        self.names = list(names)
+        self._activations = activations
+        self._seen = {name: _Seen(activations.clipping.evidence) for name in names}
+
+    def add(self, number: int, values: Tensors) -> None:
+        """See one batch.
+
+        Raises:
+            ModelError: a tensor became NaN or infinite.
+        """
+        for name in self.names:
+            self._seen[name].add(name, values[name])
+
+    def ranges(self) -> dict[str, ActivationRange]:
+        """The range of each tensor over all that was seen."""
+        rule, bits, symmetric = self._activations.clipping, self._activations.bits, self._activations.symmetric
+        levels = 2**bits - (1 if symmetric else 0)
+        ends = {name: rule.range(seen.observed(), levels) for name, seen in self._seen.items()}
+        return {name: ActivationRange(*both, bits, symmetric) for name, both in ends.items()}
 
 
 def tie(ranges: Mapping[str, ActivationRange], ties: Mapping[str, str]) -> dict[str, ActivationRange]:
@@ -92,7 +87,7 @@ def tie(ranges: Mapping[str, ActivationRange], ties: Mapping[str, str]) -> dict[
     return {**ranges, **{name: ranges[root] for name, root in ties.items()}}
 
 
-class _Observer:
+class _Seen:
     """What one tensor's batches are reduced to."""
 
     def __init__(self, evidence: Evidence) -> None:
@@ -126,14 +121,3 @@ class _Observer:
         row = np.concatenate([sample, -sample]) if extremes.one_sided else sample
         statistics = summarise(row[None])
         return Observed(extremes.batches, statistics=statistics, fit=select(statistics, tuple(DISTRIBUTIONS), "aic"))
-
-
-def with_outputs(model: ir.Model, names: Sequence[str]) -> bytes:
-    """The model as bytes, with the named tensors as outputs too."""
-    proto = ir.to_proto(model)
-    present = {output.name for output in proto.graph.output}
-    for name in names:
-        if name not in present:
-            proto.graph.output.add(name=name)
-    data: bytes = proto.SerializeToString()
-    return data

@@ -59,10 +59,20 @@ class Dataset:
             return self, self
         return replace(self, part=tuple(n for n in numbers if n not in held)), replace(self, part=held)
 
-    def first(self, batches: int) -> "Dataset":
-        """The first batches of those that are used, at most so many."""
-        numbers = range(len(self._windows())) if self.part is None else self.part
-        return replace(self, part=tuple(numbers)[:batches])
+    def spread(self, samples: int) -> "Dataset":
+        """The batches of about so many samples, evenly spread over those that are used; at least one."""
+        numbers = self.numbers
+        few = min(max(samples // self.batch, 1), len(numbers))
+        return replace(self, part=tuple(numbers[i * len(numbers) // few] for i in range(few)))
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The numbers of the batches that are used."""
+        return tuple(range(len(self._windows()))) if self.part is None else self.part
+
+    def singly(self) -> "Dataset":
+        """All samples one by one, where the model takes batches of any size."""
+        return replace(self, batch=1, part=None) if self.batch == BATCH else self
 
     def _windows(self) -> list[slice]:
         end = self.samples - (self.samples % self.batch if self.batch != BATCH else 0)

@@ -11,7 +11,8 @@ QuantdError
 │   ├── UnsupportedTorchScript model.unsupported_torchscript
 │   ├── StatefulModule        model.stateful
 │   ├── NothingToQuantize     model.nothing_to_quantize
-│   └── NonFiniteWeight       model.non_finite_weight
+│   ├── NonFiniteWeight       model.non_finite_weight
+│   └── LargeModel            model.too_large
 ├── DatasetError          dataset.invalid
 │   ├── UnreadableDataset     dataset.unreadable
 │   ├── InputMismatch         dataset.input_mismatch
@@ -104,6 +105,11 @@ class NothingToQuantize(ModelError):
 class NonFiniteWeight(ModelError):
     code = "model.non_finite_weight"
     title = "A weight is NaN or infinite"
+
+
+class LargeModel(ModelError):
+    code = "model.too_large"
+    title = "The model is too large for what was asked"
 
 
 class DatasetError(QuantdError):

@@ -1,6 +1,9 @@
-"""The uploaded and the exported model side by side on the evaluation set."""
+"""A quantized model's outputs beside the float model's, over a whole set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from quant.dataset import Dataset
 from quant.metrics import OutputComparison
@@ -12,18 +15,20 @@ UNMEASURED: Figures = OutputComparison().figures() | {"output_sqnr_db": None}
 
 
 def evaluate(
-    reference: Session, quantized: Session, evaluation: Dataset, progress: Callable[[int, int], None]
+    expected: Iterable[Sequence[NDArray[np.generic]]],
+    quantized: Session,
+    samples: Dataset,
+    progress: Callable[[int, int], None],
 ) -> OutputComparison:
-    """The outputs of both models compared over the whole set: SQNR, cosine, top-1, agreement.
+    """The quantized model's outputs compared with the float model's, which `expected` gives batch by batch.
 
     Raises:
-        ModelError: the uploaded model does not run on the data.
-        ExportError: the exported one does not.
+        ExportError: the quantized model does not run on the data.
     """
     comparison = OutputComparison()
     done = 0
-    for feeds, labels in zip(evaluation.batches(), evaluation.label_batches(), strict=True):
-        comparison.add(reference.run(feeds), quantized.run(feeds), labels)
-        done = min(done + evaluation.batch, evaluation.used)
-        progress(done, evaluation.used)
+    for outputs, feeds, labels in zip(expected, samples.batches(), samples.label_batches(), strict=True):
+        comparison.add(list(outputs), quantized.run(feeds), labels)
+        done = min(done + samples.batch, samples.used)
+        progress(done, samples.used)
     return comparison

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from quant.bias_correction import Shifts
-from quant.calibration import with_outputs
 from quant.errors import ModelError
 from quant.graph.constants import constant
 from quant.graph.inventory import Layer
 from quant.layers import QuantizedLayer
+from quant.observation import with_outputs
 from quant.products import input_rows, weight_matrix
 from quant.runtime import Session
-from quant.second_moments import MAX_INPUTS, SecondMoments
+from quant.second_moments import MAX_INPUTS, Moments, SecondMoments
 from quant.weights import decoded
 
 Channels = NDArray[np.float64]
@@ -126,7 +126,7 @@ def expected_moments(
     return moments
 
 
-def expected_shifts(layers: Sequence[QuantizedLayer], moments: Mapping[str, SecondMoments]) -> Shifts:
+def expected_shifts(layers: Sequence[QuantizedLayer], moments: Mapping[str, Moments]) -> Shifts:
     """What to add to each bias (C,): -(Wq - W) E[x], for the layers whose moments are known."""
     shifts = {}
     for done in layers:

@@ -19,7 +19,8 @@ from quant.graph.inventory import LAYER_OPERATORS, Layer, Skipped, inventory
 from quant.grids.codebook import Codebook, UniformCodebook
 from quant.grids.uniform import Uniform
 from quant.rounding.layer import LayerProblem
-from quant.second_moments import MAX_INPUTS, SecondMoments
+from quant.rounding.nearest import Nearest
+from quant.second_moments import MAX_INPUTS, Moments, SecondMoments
 from quant.spec import Spec, Weights
 from quant.weights import (
     FittedWeight,
@@ -72,7 +73,7 @@ def needs_moments(section: Weights) -> bool:
 
 def quantize_layers(
     work: Sequence[tuple[Layer, Weights]],
-    moments: Mapping[str, SecondMoments],
+    moments: Mapping[str, Moments],
     spec: Spec,
     progress: Callable[[int, int, str], None],
     fits: Mapping[str, FittedWeight] | None = None,
@@ -81,13 +82,18 @@ def quantize_layers(
 
     `fits` are those of the same layers, where they are known from another try.
     """
-    compiled = loops.pay(sum(_rows(*one) for one in work), sum(layer.size for layer, _ in work))
+    compiled = loops_pay(work)
     quantized = []
     for done, (layer, section) in enumerate(work):
         progress(done, len(work), layer.name)
         fitted = (fits or {}).get(layer.name)
         quantized.append(_quantize(layer, section, moments.get(layer.name), spec, compiled, fitted))
     return quantized
+
+
+def loops_pay(work: Sequence[tuple[Layer, Weights]]) -> bool:
+    """Whether compiled loops pay for these layers."""
+    return loops.pay(sum(_rows(*one) for one in work), sum(layer.size for layer, _ in work))
 
 
 def _rows(layer: Layer, section: Weights) -> int:
@@ -127,32 +133,33 @@ def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> Qua
 def _quantize(
     layer: Layer,
     section: Weights,
-    moments: SecondMoments | None,
+    moments: Moments | None,
     spec: Spec,
     compiled: bool,
     fitted: FittedWeight | None,
 ) -> QuantizedLayer:
     begun = time.perf_counter()
-    section, notes = _possible(layer, section, spec)
+    section, notes = possible(layer, section, spec)
     form = form_of(layer, section, spec)
     granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
     fitted = fitted or fit_weight(layer.weight, granularity, section, compiled)
+    if section.rounding.needs_data and not isinstance(moments, SecondMoments):
+        notes.append(f"rounded to nearest: {section.rounding.name} is for matrices of at most {MAX_INPUTS} inputs")
+        section = section.model_copy(update={"rounding": Nearest()})
     if moments is not None and needs_moments(section):
         quantized = _quantize_for_output(layer, section, fitted, moments, integer=form is Form.INTEGER)
     else:
         quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=form is Form.INTEGER)
-        if section.rounding.needs_data:
-            notes.append(f"rounded to nearest: {section.rounding.name} is for matrices of at most {MAX_INPUTS} inputs")
     if spec.activations is not None and layer.float_only is not None:
         notes.append(f"computed in float with quantized weights: {layer.float_only}")
     return QuantizedLayer(layer, section, form, fitted, quantized, time.perf_counter() - begun, tuple(notes))
 
 
 def _quantize_for_output(
-    layer: Layer, section: Weights, fitted: FittedWeight, moments: SecondMoments, *, integer: bool
+    layer: Layer, section: Weights, fitted: FittedWeight, moments: Moments, *, integer: bool
 ) -> QuantizedWeight:
     """Bound, rounding and scale by the error at the layer's output; the codes are kept when the scale is refitted."""
-    problem = LayerProblem.of(layer, fitted.granularity, moments.square)
+    problem = LayerProblem.of(layer, fitted.granularity, moments)
     if isinstance(section.clipping, Auto):
         clip, codebook = least_output_error(problem, fitted, section.grid, section.rounding, section.bits)
     else:
@@ -160,13 +167,13 @@ def _quantize_for_output(
         codebook = section.grid.build(fitted.statistics, fitted.fit, clip, section.bits)
     if isinstance(codebook, Codebook) and integer:
         codebook, _ = codebook.snapped()
-    values = problem.round(section.rounding, codebook)
+    values = section.rounding.round(problem, codebook)
     gain = problem.gain(values)
     rows = problem.restore(values) * gain[:, None].astype(np.float32)
     return encode_weight(fitted, section, clip * gain, codebook.scaled(gain), rows, integer=integer)
 
 
-def _possible(layer: Layer, section: Weights, spec: Spec) -> tuple[Weights, list[str]]:
+def possible(layer: Layer, section: Weights, spec: Spec) -> tuple[Weights, list[str]]:
     """The section with what this layer's kernel cannot take replaced, and notes that say so."""
     if section.granularity == "block" and not becomes_matmul_nbits(layer):
         return section.model_copy(update={"granularity": "channel"}), ["per channel: blocks are for MatMul and Gemm"]

@@ -5,7 +5,7 @@ from typing import Any
 
 FAMILIES = ("gaussian", "laplace", "student_t", "generalized_gaussian")
 """The families that the loops know, by their number there."""
-ROWS_THAT_PAY, WEIGHTS_A_ROW = 1000, 90_000
+ROWS_THAT_PAY, WEIGHTS_A_ROW = 500, 90_000
 """NumPy takes as long as the loops take to load for so many rows; a row costs it as much as so many weights."""
 
 

@@ -19,7 +19,7 @@ from quant.grids.uniform import Uniform
 from quant.layers import QuantizedLayer, quantize_layers
 from quant.metrics import sqnr_db
 from quant.products import weight_matrix
-from quant.second_moments import SecondMoments, output_error
+from quant.second_moments import Moments
 from quant.spec import Spec, Weights
 from quant.weights import decoded
 
@@ -94,7 +94,7 @@ def sections(layer: Layer, section: Weights, spec: Spec) -> list[Weights]:
 
 def quantize_at_widths(
     work: Sequence[tuple[Layer, Weights]],
-    moments: Mapping[str, SecondMoments],
+    moments: Mapping[str, Moments],
     spec: Spec,
     progress: Samples,
 ) -> list[tuple[Made, ...]]:
@@ -118,7 +118,7 @@ def quantize_at_widths(
 def choices(
     weights: Sequence[tuple[Made, ...]],
     model: ir.Model,
-    moments: Mapping[str, SecondMoments],
+    moments: Mapping[str, Moments],
     samples: Dataset | None,
     spec: Spec,
     size: Callable[[Sequence[QuantizedLayer]], int],
@@ -207,8 +207,8 @@ def _probed(widths: Sequence[Made]) -> int:
     return min(range(len(widths)), key=lambda turn: abs(widths[turn][0].quantized.bits - PROBED))
 
 
-def _relative_error(made: Made, moments: Mapping[str, SecondMoments], spec: Spec) -> float:
-    """dW H dW^T over W H W^T, with the covariance where the bias makes up for the mean; H = I where it is not known."""
+def _relative_error(made: Made, moments: Mapping[str, Moments], spec: Spec) -> float:
+    """dW H dW^T over W H W^T, without the mean where the bias makes up for it; H = I where it is not known."""
     noise = signal = 0.0
     for done in made:
         layer = done.layer
@@ -220,12 +220,13 @@ def _relative_error(made: Made, moments: Mapping[str, SecondMoments], spec: Spec
                 signal + float(np.sum(layer.weight.astype(np.float64) ** 2)),
             )
             continue
-        hessian = known.square if spec.bias_correction == "none" else known.covariance
         of_change, of_weight = (weight_matrix(layer, array) for array in (change, layer.weight.astype(np.float64)))
         assert of_change is not None, "a layer with moments has a matrix"
         assert of_weight is not None, "and so has its change"
-        noise += float(output_error(of_change, hessian).sum())
-        signal += float(output_error(of_weight, known.square).sum())
+        noise += float(known.inner(of_change, of_change).sum())
+        if spec.bias_correction != "none":
+            noise -= float((np.einsum("gok,gk->go", of_change, known.mean) ** 2).sum())
+        signal += float(known.inner(of_weight, of_weight).sum())
     return noise / signal if signal > 0 else 0.0
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORK = 3e9
-"""Multiplications that the bound by frequencies may take; beyond them the coarser ones stand alone."""
+"""Multiplications that a norm may take; beyond them the coarser ones stand alone."""
+SVD = 10
+"""Multiplications for the singular values of an m x n matrix, in units of m n min(m, n)."""
 ROUNDING = 1 + 1e-9
 """Factor that covers the round-off of double precision."""
 
@@ -23,24 +25,25 @@ class Geometry:
     sizes: tuple[int, ...]
 
 
-def matrix_norm(matrix: NDArray[np.float64]) -> float:
+def matrix_norm(matrix: NDArray[np.float64], work: float = WORK) -> float:
     """The largest singular value of a matrix (..., O, K), the largest of all where there are several; an upper bound
-    of it, the least of Frobenius' and Schur's, where it would take too long."""
+    of it, the least of Frobenius' and Schur's, where that would take more than `work` multiplications."""
     rows, columns = matrix.shape[-2:]
-    if matrix.size * min(rows, columns) <= WORK:
+    if matrix.size * min(rows, columns) * SVD <= work:
         return ROUNDING * float(np.linalg.norm(matrix, 2, axis=(-2, -1)).max())
     size = np.abs(matrix)
     schur = np.sqrt(size.sum(axis=-1).max(axis=-1) * size.sum(axis=-2).max(axis=-1))
     return ROUNDING * float(np.minimum(schur, np.linalg.norm(matrix, axis=(-2, -1))).max())
 
 
-def convolution_norm(kernel: NDArray[np.float64], geometry: Geometry) -> float:
+def convolution_norm(kernel: NDArray[np.float64], geometry: Geometry, work: float = WORK) -> float:
     """An upper bound of the 2-norm of a convolution with `kernel` (G, O, I, *k) over inputs of `geometry.sizes`.
 
     The convolution without borders is a part of the one on a torus of its padded input's size, whose norm is the
     largest over the frequencies of the kernel's transform; with stride s the s phases of the input are channels of
-    their own (Sedghi et al., 2019, on a torus that is large enough, MATH.md F.2). Where that takes too long, the least
-    of Schur's bound sqrt(|A|_1 |A|_inf) and of the unfolded matrix', sqrt(prod ceil(k / s)) times its norm.
+    their own (Sedghi et al., 2019, on a torus that is large enough, MATH.md F.2). Where that takes more than
+    `work` multiplications, the least of Schur's bound sqrt(|A|_1 |A|_inf) and of the unfolded matrix', sqrt(prod
+    ceil(k / s)) times its norm.
     """
     phases = _phases(kernel, geometry)
     spatial = phases.shape[3:]
@@ -51,8 +54,8 @@ def convolution_norm(kernel: NDArray[np.float64], geometry: Geometry) -> float:
     groups, outputs, inputs = phases.shape[:3]
     frequencies = int(np.prod(torus[:-1]) * (torus[-1] // 2 + 1))
     least, most = min(outputs, inputs), max(outputs, inputs)
-    if groups * frequencies * least**2 * (most + 10 * least) > WORK:
-        return _coarse_norm(kernel, phases)
+    if groups * frequencies * least**2 * (most + SVD * least) > work:
+        return _coarse_norm(kernel, phases, work)
     axes = tuple(range(3, 3 + len(spatial)))
     symbol = np.moveaxis(np.fft.rfftn(phases, torus, axes=axes), (1, 2), (-2, -1))
     adjoint = symbol.conj().swapaxes(-1, -2)
@@ -60,13 +63,13 @@ def convolution_norm(kernel: NDArray[np.float64], geometry: Geometry) -> float:
     return ROUNDING * float(np.sqrt(max(np.linalg.eigvalsh(gram)[..., -1].max(), 0.0)))
 
 
-def _coarse_norm(kernel: NDArray[np.float64], phases: NDArray[np.float64]) -> float:
+def _coarse_norm(kernel: NDArray[np.float64], phases: NDArray[np.float64], work: float) -> float:
     size = np.abs(phases)
     spatial = tuple(range(3, phases.ndim))
     into_output = size.sum(axis=(2, *spatial)).max(axis=1)
     from_input = size.sum(axis=(1, *spatial)).max(axis=1)
     schur = float(np.sqrt(into_output * from_input).max())
-    unfolded = float(np.sqrt(np.prod(phases.shape[3:]))) * matrix_norm(kernel.reshape(*kernel.shape[:2], -1))
+    unfolded = float(np.sqrt(np.prod(phases.shape[3:]))) * matrix_norm(kernel.reshape(*kernel.shape[:2], -1), work)
     return ROUNDING * min(schur, unfolded)
 
 

@@ -2,32 +2,35 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
 import onnx_ir as ir
 
-from quant.calibration import ActivationRange, calibrate, tie
+from quant.calibration import ActivationRange, RangeObserver, tie
 from quant.dataset import Dataset, read_dataset
 from quant.deciding import Progress, Sizes, Work, decide
 from quant.equalization import equalize
-from quant.errors import ExportError
-from quant.evaluation import UNMEASURED, evaluate
+from quant.error_bound import bound_errors
+from quant.errors import ExportError, LargeModel
+from quant.evaluation import evaluate
 from quant.expected_inputs import Normal, batchnorm_promises, expected_moments, rescaled
 from quant.export.compact import compact
 from quant.gates import GateResult, Verdict, check_gates, junit_xml, verdict
-from quant.graph.inventory import Skipped
 from quant.graph.normalise import normalise
 from quant.graph.placement import place
-from quant.graph.source import open_model
-from quant.layers import QuantizedLayer, choose_layers, needs_moments
-from quant.manifest import manifest_json, stamp
-from quant.metrics import OutputComparison, sqnr_db
+from quant.graph.source import FloatModel, open_model
+from quant.layers import choose_layers, needs_moments
+from quant.layerwise import most_at_once, quantize_layerwise, whole_for
+from quant.manifest import Stored, manifest_json, stamp, write
+from quant.observation import Observer, OutputRecorder, observe
 from quant.report import layer_report, model_report, report_html, report_json
+from quant.result import Energies, Result, samples_used
 from quant.runtime import Session, optimised_operators
-from quant.second_moments import measure_second_moments
+from quant.second_moments import MomentObserver
 from quant.spec import Spec, require_data, resolve
 from quant.tuning import Setting
 
@@ -64,6 +67,8 @@ def _unheard(_level: str, _message: str) -> None:
 def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _unheard) -> Outcome:
     """Quantize one model and write model.onnx, report.json, report.html, gates.junit.xml and manifest.json to `out`.
 
+    A large model's weights go into model.onnx.data.
+
     Raises:
         QuantdError: anything a caller can act on; see `quant.errors`.
     """
@@ -77,7 +82,45 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress, log:
     require_data(spec, calibration=inputs.calibration is not None, evaluation=inputs.evaluation is not None)
 
     progress("loading", 0, 1, inputs.name)
-    source = open_model(inputs.model, scratch, spec.torchscript.inputs)
+    roles = {"model": inputs.model, "calibration": inputs.calibration, "evaluation": inputs.evaluation}
+    given = {role: Stored.read(path) for role, path in roles.items() if path is not None}
+    wants = whole_for(spec, given)
+    most = most_at_once(wants)
+    source = open_model(inputs.model, scratch, spec.torchscript.inputs, most)
+    if source.size <= most:
+        result = _quantize_whole(source, inputs, spec, out, given["model"].sha256, progress)
+    elif wants:
+        raise LargeModel(
+            f"{' and '.join(wants)}, which is for models of at most {most} bytes, and the model has {source.size}; "
+            "accepted: a *-weights preset without calibration data and without a budget"
+        )
+    else:
+        evaluation = read_dataset(inputs.evaluation, source.model) if inputs.evaluation else None
+        result = quantize_layerwise(source, evaluation, spec, out, given["model"].sha256, progress)
+
+    progress("storing", 0, 1, "report.json")
+    for left in result.skipped:
+        log("info", f"{left.name} ({left.op}) is left as it is: {left.reason}")
+    for warning in result.warnings:
+        log("warning", warning)
+    summary = result.summary(source.size)
+    gates = check_gates(spec.gates, summary, result.entries)
+    report = model_report(summary, result, spec)
+    documents = {
+        "report.json": report_json(report),
+        "report.html": report_html(report, inputs.name, gates),
+        "gates.junit.xml": junit_xml(gates),
+    }
+    files = result.files | {name: write(out / name, data) for name, data in documents.items()}
+    write(out / "manifest.json", manifest_json(given, spec, files, inputs.isolation))
+    summary["seconds"] = time.perf_counter() - started
+    return Outcome(summary, verdict(gates), gates, result.seconds)
+
+
+def _quantize_whole(
+    source: FloatModel, inputs: Inputs, spec: Spec, out: Path, origin: str, progress: Progress
+) -> Result:
+    """The way of a model that ONNX Runtime can run here, before and after."""
     model = source.model
     calibration = read_dataset(inputs.calibration, model) if inputs.calibration else None
     evaluation = read_dataset(inputs.evaluation, model) if inputs.evaluation else None
@@ -90,48 +133,40 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress, log:
     if spec.equalization == "cross_layer":
         promises = rescaled(promises, equalize(model))
     work, skipped = choose_layers(model, spec)
-    for left in skipped:
-        log("info", f"{left.name} ({left.op}) is left as it is: {left.reason}")
     setting = _setting(model, work, calibration, spec, promises, progress)
 
     def exported_bytes(made: ir.Model) -> bytes:
         if spec.allocates:
             compact(made, {layer.name for layer, _ in work})
-        return stamp(made, spec, inputs.model)
+        return stamp(made, spec, origin)
 
     decision = decide(setting, work, Sizes(source.size, lambda made: len(exported_bytes(made))), progress)
-    layers, tuned = decision.layers, decision.tuned
 
+    bounds = None
+    if calibration is not None:
+        bounds = bound_errors(setting.model, decision.model, decision.layers, setting.ranges, calibration)
     progress("exporting", 0, 1, "model.onnx")
     exported = exported_bytes(decision.model)
     assert decision.max_bytes is None or len(exported) <= decision.max_bytes, "the budget was decided on this size"
     quantized = Session(exported, "the quantized model", ExportError)
     outputs = None
     if evaluation is not None:
-        outputs = evaluate(reference, quantized, evaluation, _samples(progress, "evaluating"))
+        expected = (reference.run(feeds) for feeds in evaluation.batches())
+        outputs = evaluate(expected, quantized, evaluation, _samples(progress, "evaluating"))
     elif calibration is not None:
         quantized.run(next(calibration.batches()))
-
-    progress("storing", 0, 1, "report.json")
-    entries = [layer_report(done, spec.export.opset, tuned) for done in layers]
-    summary = _summary(source.size, exported, layers, skipped, outputs)
-    gates = check_gates(spec.gates, summary, entries)
-    warnings = [*_warnings(exported), *decision.warnings]
-    for warning in warnings:
-        log("warning", warning)
-    report = model_report(summary, entries, skipped, _used(calibration, evaluation), warnings, spec, decision, outputs)
-    artifacts = {
-        "model.onnx": exported,
-        "report.json": report_json(report),
-        "report.html": report_html(report, inputs.name, gates),
-        "gates.junit.xml": junit_xml(gates),
-    }
-    roles = {"model": inputs.model, "calibration": inputs.calibration, "evaluation": inputs.evaluation}
-    artifacts["manifest.json"] = manifest_json(roles, spec, artifacts, inputs.isolation)
-    for name, data in artifacts.items():
-        (out / name).write_bytes(data)
-    summary["seconds"] = time.perf_counter() - started
-    return Outcome(summary, verdict(gates), gates, {done.layer.name: done.seconds for done in layers})
+    return Result(
+        files={"model.onnx": write(out / "model.onnx", exported)},
+        entries=[layer_report(done, spec.export.opset, decision.tuned, bounds) for done in decision.layers],
+        seconds={done.layer.name: done.seconds for done in decision.layers},
+        skipped=skipped,
+        weights=reduce(Energies.plus, (done.quantized.errors for done in decision.layers), Energies()),
+        warnings=[*_warnings(exported), *decision.warnings],
+        samples=samples_used(calibration, evaluation),
+        outputs=outputs,
+        decision=decision,
+        bounds=bounds,
+    )
 
 
 def _setting(
@@ -148,49 +183,28 @@ def _setting(
     if calibration is None:
         return Setting(model, {}, None, spec, expected, expected)
     setting = Setting(model, {}, calibration, spec, expected, {})
-    calibrating = _samples(progress, "calibrating")
-    looking = [layer for layer, section in work if needs_moments(section) or spec.allocates]
-    moments = measure_second_moments(model, looking, setting.fitting, calibrating)
-    ranges: dict[str, ActivationRange] = {}
+    looking = [
+        (layer, section.rounding.needs_data or spec.allocates)
+        for layer, section in work
+        if needs_moments(section) or spec.allocates
+    ]
+    moments = MomentObserver(model, looking, setting.fitting)
+    outputs = OutputRecorder(model, setting.held_out)
+    observers: list[Observer] = [moments] if moments.names else []
+    ranges: Mapping[str, ActivationRange] = {}
     if spec.activations is not None:
         placement = place(model.graph, [layer for layer, _ in work if layer.float_only is None])
-        measured = calibrate(model, placement.observed, calibration, spec.activations, calibrating)
-        ranges = tie(measured, placement.ties)
-    return replace(setting, ranges=ranges, moments=moments)
+        seen = RangeObserver(placement.observed, spec.activations)
+        observers.append(seen)
+    if observers:
+        observe(model, calibration, [*observers, outputs], _samples(progress, "calibrating"))
+    if spec.activations is not None:
+        ranges = tie(seen.ranges(), placement.ties)
+    return replace(setting, ranges=ranges, moments=moments.moments(), recorded=outputs.kept)
 
 
 def _samples(progress: Progress, stage: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(stage, done, total, f"{done} of {total} samples")
-
-
-def _summary(
-    bytes_before: int,
-    exported: bytes,
-    layers: Sequence[QuantizedLayer],
-    skipped: Sequence[Skipped],
-    outputs: OutputComparison | None,
-) -> dict[str, Any]:
-    """CONTRACT's summary; `weight_sqnr_db` is over all quantized weights together, `seconds` stays None here."""
-    errors = [done.quantized.errors for done in layers]
-    signal, noise = (sum(float(getattr(one, what).sum()) for one in errors) for what in ("energy", "square"))
-    return {
-        "bytes_before": bytes_before,
-        "bytes_after": len(exported),
-        "size_ratio": len(exported) / bytes_before,
-        "layers": len(layers) + len(skipped),
-        "quantized_layers": len(layers),
-        "weight_sqnr_db": sqnr_db(signal, noise),
-        **(UNMEASURED if outputs is None else outputs.figures()),
-        "seconds": None,
-    }
-
-
-def _used(calibration: Dataset | None, evaluation: Dataset | None) -> dict[str, Any]:
-    """Which samples calibrated and which evaluated: the first `used` of each set."""
-    return {
-        role: None if data is None else {"given": data.samples, "used": data.used, "batch": data.batch}
-        for role, data in (("calibration", calibration), ("evaluation", evaluation))
-    }
 
 
 def _warnings(exported: bytes) -> list[str]:

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import onnx_ir as ir
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from quant.graph.inventory import Layer
@@ -33,11 +32,11 @@ def weight_matrix(layer: Layer, array: NDArray[Scalar]) -> NDArray[Scalar] | Non
     return (array if layer.axis == 0 else array.T)[None]
 
 
-def from_weight_matrix(layer: Layer, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+def from_weight_matrix(layer: Layer, matrix: NDArray[Scalar]) -> NDArray[Scalar]:
     """The inverse of `weight_matrix`: (G, O, K) in the weight's own shape."""
     places = weight_matrix(layer, np.arange(layer.size).reshape(layer.shape))
     assert places is not None, "there is no matrix to come back from"
-    flat = np.empty(layer.size)
+    flat = np.empty(layer.size, matrix.dtype)
     flat[places.reshape(-1)] = matrix.reshape(-1)
     return flat.reshape(layer.shape)
 
@@ -57,8 +56,8 @@ def input_rows(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) 
 
 
 @dataclass(frozen=True)
-class _Window:
-    """The geometry of one spatial axis of a convolution over an input already padded."""
+class Window:
+    """The geometry of one spatial axis of a convolution."""
 
     kernel: int
     stride: int
@@ -69,31 +68,45 @@ class _Window:
     def outputs(self, size: int) -> int:
         return (size + self.before + self.after - self.dilation * (self.kernel - 1) - 1) // self.stride + 1
 
+    def places(self, positions: NDArray[np.intp]) -> NDArray[np.intp]:
+        """What an output (n,) is computed from (n, kernel); below 0 and beyond the size lies the padding."""
+        places: NDArray[np.intp] = positions[:, None] * self.stride - self.before
+        return places + np.arange(self.kernel) * self.dilation
+
 
 def _patches(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) -> NDArray[np.float32]:
     """im2col at some output positions; a ConvTranspose is a convolution of the input with zeros between its samples."""
     spatial = layer.shape[2:]
     if layer.op == "ConvTranspose":
         value = _spread(value, _ints(layer.node, "strides", len(spatial), 1))
-    windows = _windows(layer, value.shape[2:])
-    padded = np.pad(value, [(0, 0), (0, 0), *((w.before, w.after) for w in windows)])
-    extents = [w.dilation * (w.kernel - 1) + 1 for w in windows]
-    view = sliding_window_view(padded, extents, axis=tuple(range(2, padded.ndim)))
-    view = view[_every([w.dilation for w in windows])]
-    counts = [w.outputs(size) for w, size in zip(windows, value.shape[2:], strict=True)]
+    windows, sizes = windows_of(layer, value.shape[2:]), value.shape[2:]
+    counts = [w.outputs(size) for w, size in zip(windows, sizes, strict=True)]
     drawn = _draw(len(value) * int(np.prod(counts)), limit, seed)
     sample, *position = np.unravel_index(drawn, (len(value), *counts))
-    at = [p * w.stride for p, w in zip(position, windows, strict=True)]
-    picked: tuple[Any, ...] = (sample, slice(None), *at)
-    patches = view[picked]
+    places = [w.places(at) for w, at in zip(windows, position, strict=True)]
+    inside = [(place >= 0) & (place < size) for place, size in zip(places, sizes, strict=True)]
+    at = [
+        _along(np.clip(place, 0, size - 1), axis, len(sizes))
+        for axis, (place, size) in enumerate(zip(places, sizes, strict=True))
+    ]
+    picked: tuple[Any, ...] = (_along(sample[:, None], 0, len(sizes)), slice(None), *at)
+    patches = value[picked]  # (n, kernel.., C): the axes of the index come first
+    for axis, ones in enumerate(inside):
+        if not ones.all():
+            patches *= _along(ones, axis, len(sizes))[..., None]
     if layer.op == "ConvTranspose":  # each weight meets the input that it is spread from: mirrored
-        patches = np.flip(patches, axis=tuple(range(2, patches.ndim)))
+        patches = np.flip(patches, axis=tuple(range(1, patches.ndim - 1)))
     groups = _groups(layer.node)
-    rows = patches.reshape(len(drawn), groups, -1)
+    rows = np.moveaxis(patches, -1, 1).reshape(len(drawn), groups, -1)
     return np.ascontiguousarray(rows.swapaxes(0, 1))
 
 
-def _windows(layer: Layer, sizes: Sequence[int]) -> list[_Window]:
+def _along(places: NDArray[Scalar], axis: int, rank: int) -> NDArray[Scalar]:
+    """Places (n, k) along one of the kernel's axes, to be broadcast to (n, kernel..)."""
+    return places.reshape(len(places), *[1] * axis, -1, *[1] * (rank - 1 - axis))
+
+
+def windows_of(layer: Layer, sizes: Sequence[int]) -> list[Window]:
     node, kernels = layer.node, layer.shape[2:]
     rank = len(kernels)
     dilations = _ints(node, "dilations", rank, 1)
@@ -110,7 +123,7 @@ def _windows(layer: Layer, sizes: Sequence[int]) -> list[_Window]:
             upper = node.attributes.get_string("auto_pad") == "SAME_UPPER"
             before = missing // 2 if upper else missing - missing // 2
             after = missing - before
-        windows.append(_Window(kernel, stride, dilation, max(before, 0), max(after, 0)))
+        windows.append(Window(kernel, stride, dilation, max(before, 0), max(after, 0)))
     return windows
 
 

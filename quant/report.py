@@ -8,12 +8,12 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from quant.deciding import Decision
+from quant.error_bound import NO_BOX, Bounds
 from quant.export.storage import stored_bytes
 from quant.gates import GateResult
-from quant.graph.inventory import Skipped
+from quant.granularity import PerChannel
 from quant.layers import QuantizedLayer
-from quant.metrics import OutputComparison
+from quant.result import Result
 from quant.spec import Spec
 from quant.tuning import Tuned
 from quant.weights import FittedWeight
@@ -22,8 +22,11 @@ WORST = 5
 """How many layers `worst_layers` names."""
 
 
-def layer_report(done: QuantizedLayer, opset: int, tuned: Tuned | None = None) -> dict[str, Any]:
+def layer_report(
+    done: QuantizedLayer, opset: int, tuned: Tuned | None = None, bounds: Bounds | None = None
+) -> dict[str, Any]:
     """One layer's entry; sizes in bytes, SQNR in dB, errors in the weight's unit."""
+    bound = None if bounds is None else bounds.layers.get(done.layer.name)
     layer, spec, fitted, quantized = done.layer, done.spec, done.fitted, done.quantized
     error = quantized.error
     return {
@@ -38,7 +41,7 @@ def layer_report(done: QuantizedLayer, opset: int, tuned: Tuned | None = None) -
         "clipping": spec.clipping.name,
         "rounding": spec.rounding.name,
         "distribution": dict(sorted(Counter(fitted.fit.family).items())),
-        "fits": _fits(fitted, per_channel=spec.granularity == "channel"),
+        "fits": _fits(fitted),
         "candidates": fitted.fit.candidates_summary(),
         "clip_ratio": error.clip_ratio,
         "clipped_fraction": error.clipped_fraction,
@@ -50,7 +53,7 @@ def layer_report(done: QuantizedLayer, opset: int, tuned: Tuned | None = None) -
             "mse_expected": _finite(error.mse_expected),
         },
         "output": _output(layer.name, tuned),
-        "bound": None,
+        "bound": None if bound is None else bound.described(),
         "bytes_before": 4 * layer.size,
         "bytes_after": stored_bytes(quantized, done.form, opset),
         "seconds": None,
@@ -60,31 +63,27 @@ def layer_report(done: QuantizedLayer, opset: int, tuned: Tuned | None = None) -
 
 def model_report(
     summary: Mapping[str, Any],
-    layers: Sequence[Mapping[str, Any]],
-    skipped: Sequence[Skipped],
-    samples: Mapping[str, Any],
-    warnings: Sequence[str],
+    result: Result,
     spec: Spec,
-    decision: Decision,
-    outputs: OutputComparison | None,
 ) -> dict[str, Any]:
     """The whole report; it holds no clock, so that equal input gives equal bytes (`seconds` is null)."""
-    tuned = decision.tuned
-    worst = sorted(layers, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST]
+    decision, outputs = result.decision, result.outputs
+    tuned = None if decision is None else decision.tuned
+    worst = sorted(result.entries, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST]
     return {
         "summary": dict(summary),
         "spec": spec.model_dump(mode="json"),
-        "samples": dict(samples),
-        "layers": list(layers),
+        "samples": dict(result.samples),
+        "layers": result.entries,
         "worst_layers": [layer["name"] for layer in worst],
-        "skipped": [{"name": s.name, "op": s.op, "reason": s.reason} for s in skipped],
-        "warnings": list(warnings),
+        "skipped": [{"name": s.name, "op": s.op, "reason": s.reason} for s in result.skipped],
+        "warnings": result.warnings,
         "total_mean_shift": _total_mean_shift(tuned),
         "compared": None if tuned is None else {"kept": tuned.kept.name, "output_sqnr_db": tuned.compared},
         "evaluation": None if outputs is None else outputs.details(spec.metric),
-        "allocation": decision.allocation,
-        "search": decision.search,
-        "error_bound": None,
+        "allocation": None if decision is None else decision.allocation,
+        "search": None if decision is None else decision.search,
+        "error_bound": (result.bounds or NO_BOX).described(),
     }
 
 
@@ -116,7 +115,7 @@ def _total_mean_shift(tuned: Tuned | None) -> dict[str, float | None] | None:
 
 
 def report_json(report: Mapping[str, Any]) -> bytes:
-    return (json.dumps(report, indent=1, allow_nan=False) + "\n").encode()
+    return (json.dumps(report, allow_nan=False) + "\n").encode()  # json is fast where it does not indent
 
 
 def report_html(report: Mapping[str, Any], title: str, gates: Sequence[GateResult]) -> bytes:
@@ -135,7 +134,8 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _fits(fitted: FittedWeight, *, per_channel: bool) -> list[dict[str, Any]]:
-    """The chosen family's figures row by row; `channel` is null for a scale of the whole tensor."""
+def _fits(fitted: FittedWeight) -> list[dict[str, Any]]:
+    """The chosen family's figures row by row; `channel` is null where a row is a block or the whole tensor."""
+    per_channel = isinstance(fitted.granularity, PerChannel)
     rows = range(len(fitted.statistics.count))
     return [{"channel": row if per_channel else None, **fitted.fit.describe(row)} for row in rows]

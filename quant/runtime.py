@@ -21,7 +21,8 @@ ort.set_default_logger_severity(4)  # a session's failure is raised and reported
 class Session:
     """A model loaded on the CPU, from bytes or a path; `failure` is raised where ONNX Runtime cannot load or run it.
 
-    `weights` are initializers by name that the model says to lie elsewhere.
+    `weights` are initializers by name that the model says to lie elsewhere. A `mapped` model's external data stays in
+    its file, without the copies that its kernels would pack for speed.
 
     Raises:
         QuantdError: of the kind `failure`; ONNX Runtime's own reason is in the detail.
@@ -35,8 +36,11 @@ class Session:
         weights: Mapping[str, NDArray[np.generic]] | None = None,
         *,
         fold_weights: bool = False,
+        mapped: bool = False,
     ) -> None:
         options = _options()
+        if mapped:
+            options.add_session_config_entry("session.disable_prepacking", "1")
         if weights:
             self._weights = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
             options.add_external_initializers(list(weights), self._weights)

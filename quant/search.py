@@ -10,7 +10,7 @@ from quant.gates import GateResult, check_gates
 from quant.metrics import OutputComparison
 from quant.mixed_precision import Choices, fit_budget
 from quant.spec import Gates
-from quant.tuning import Candidate, Samples, Setting, best_of, candidates_of
+from quant.tuning import Candidate, Samples, Setting, best_corrected
 
 CAUTION = 1.0
 """Standard errors by which a share must hold: the same gate is to hold on other samples."""
@@ -66,7 +66,7 @@ def smallest_within_gates(
 
     def passes(number: int) -> bool:
         layers = found.layers_at(points[number])
-        candidate = best_of(setting, candidates_of(setting, "", layers, progress), progress)
+        candidate = best_corrected(setting, layers, progress)
         ratio = size(points[number]) / bytes_before
         gates = held_out_gates(spec.gates, candidate, ratio)
         tries[number] = Try(points[number], ratio, found.mean_bits(points[number]), tuple(gates))

@@ -1,22 +1,40 @@
 """The second moments of every layer's input, which say what an error of its weights costs at its output."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.calibration import with_outputs
 from quant.dataset import Dataset
 from quant.graph.inventory import Layer
+from quant.observation import Tensors
 from quant.products import input_rows, weight_matrix
-from quant.runtime import Session
 
 POSITIONS, POSITIONS_PER_INPUT = 2048, 4
 """Rows that are drawn for a layer of K inputs: 2048 + 4 K over the whole set, spread evenly over the batches."""
+SAMPLE = 1024
+"""Rows that are drawn where errors are only compared with each other: all of them are seen by the same rows."""
 MAX_INPUTS = 4608
-"""Wider layers (170 MB of moments) are quantized without them."""
+"""Wider layers (170 MB of moments) get none, but a sample."""
+
+
+class Moments(Protocol):
+    """What an error of the weights (G, O, K) of a layer costs at its output."""
+
+    @property
+    def diagonal(self) -> NDArray[np.float64]:
+        """E[x_k^2] of each input (G, K)."""
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """E[x_k] of each input (G, K)."""
+
+    def inner(self, left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.float64]:
+        """E[(a x)(b x)] of each output (G, O) for weights a and b (G, O, K)."""
 
 
 @dataclass(frozen=True)
@@ -31,40 +49,80 @@ class SecondMoments:
         """What is left of the error once the bias is corrected: (G, K, K)."""
         return self.square - self.mean[:, :, None] * self.mean[:, None, :]
 
+    @cached_property
+    def diagonal(self) -> NDArray[np.float64]:
+        return np.diagonal(self.square, axis1=1, axis2=2)
 
-def measure_second_moments(
-    model: ir.Model, layers: Sequence[Layer], dataset: Dataset, progress: Callable[[int, int], None]
-) -> dict[str, SecondMoments]:
-    """The moments of each layer by name, from one pass over the set; layers that are too wide are left out.
+    def inner(self, left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.float64]:
+        product: NDArray[np.float64] = np.einsum("gok,gok->go", left @ self.square, right)
+        return product
 
-    Layers that share a weight get the same moments, pooled over all of them.
 
-    Raises:
-        ModelError: the model does not run on the data.
+@dataclass(frozen=True)
+class InputSample:
+    """Some of the rows (G, n, K) that a layer's weight matrix multiplies; float32."""
+
+    rows: NDArray[np.float32]
+
+    @cached_property
+    def diagonal(self) -> NDArray[np.float64]:
+        total: NDArray[np.float64] = np.einsum("gnk,gnk->gk", self.rows, self.rows, dtype=np.float64)
+        return np.divide(total, self.rows.shape[1])
+
+    @cached_property
+    def mean(self) -> NDArray[np.float64]:
+        mean: NDArray[np.float64] = self.rows.mean(axis=1, dtype=np.float64)
+        return mean
+
+    def inner(self, left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.float64]:
+        outputs = [self.rows @ one.astype(np.float32).swapaxes(1, 2) for one in (left, right)]
+        total: NDArray[np.float64] = np.einsum("gno,gno->go", *outputs, dtype=np.float64)
+        return np.divide(total, self.rows.shape[1])
+
+
+class MomentObserver:
+    """Sums the moments of each layer's input over the batches of a part of the set, or keeps a sample of it.
+
+    `layers` says of each layer whether it needs the moments themselves. Layers that share a weight get the same,
+    pooled over all of them; those that are too wide get a sample.
     """
-    sums = {_key(layer): _Sums.like(layer) for layer in layers if _has_moments(layer, model.graph)}
-    wanted = [layer for layer in layers if _key(layer) in sums]
-    if not wanted:
-        return {}
-    names = sorted({str(layer.operand(layer.input_index).name) for layer in wanted})
-    session = Session(with_outputs(model, names), "the float model")
-    batches, done = max(-(-dataset.used // dataset.batch), 1), 0
-    for number, feeds in enumerate(dataset.batches()):
-        values = dict(zip(names, session.run(feeds, names), strict=True))
-        for layer in wanted:
-            into = sums[_key(layer)]
-            limit = -(-(POSITIONS + POSITIONS_PER_INPUT * into.mean.shape[1]) // batches)
-            value = np.asarray(values[str(layer.operand(layer.input_index).name)], np.float32)
+
+    def __init__(self, model: ir.Model, layers: Sequence[tuple[Layer, bool]], part: Dataset) -> None:
+        self._layers = [layer for layer, _ in layers if _has_matrix(layer, model.graph)]
+        summed = {_key(layer) for layer, whole in layers if whole}
+        self._sums = {_key(layer): _sums(layer, _key(layer) in summed) for layer in self._layers}
+        self._numbers = part.numbers
+        self.names = {_input_name(layer) for layer in self._layers}
+
+    def add(self, number: int, values: Tensors) -> None:
+        """See one batch."""
+        if number not in self._numbers:
+            return
+        for layer in self._layers:
+            into = self._sums[_key(layer)]
+            limit = -(-into.wanted // len(self._numbers))
+            value = np.asarray(values[_input_name(layer)], np.float32)
             into.add(input_rows(layer, value, limit, seed=number))
-        done = min(done + dataset.batch, dataset.used)
-        progress(done, dataset.used)
-    return {layer.name: sums[_key(layer)].moments() for layer in wanted if sums[_key(layer)].count}
+
+    def moments(self) -> dict[str, SecondMoments | InputSample]:
+        """What is known of each layer's input, by name."""
+        sums = self._sums
+        return {layer.name: sums[_key(layer)].moments() for layer in self._layers if sums[_key(layer)].count}
 
 
 def output_error(difference: NDArray[np.float64], hessian: NDArray[np.float64]) -> NDArray[np.float64]:
     """dW H dW^T of each output: (G, O) from differences (G, O, K) and moments (G, K, K); the mean squared error."""
     error: NDArray[np.float64] = np.einsum("gok,gok->go", difference @ hessian, difference)
     return np.maximum(error, 0)
+
+
+def _sums(layer: Layer, whole: bool) -> "_Sums | _Rows":
+    matrix = weight_matrix(layer, layer.weight)
+    assert matrix is not None, "a layer without a matrix is not looked at"
+    groups, _, width = matrix.shape
+    if not whole or width > MAX_INPUTS:
+        return _Rows()
+    return _Sums(np.zeros((groups, width, width)), np.zeros((groups, width)))
 
 
 @dataclass
@@ -75,12 +133,9 @@ class _Sums:
     mean: NDArray[np.float64]
     count: int = 0
 
-    @classmethod
-    def like(cls, layer: Layer) -> "_Sums":
-        matrix = weight_matrix(layer, layer.weight)
-        assert matrix is not None, "a layer with moments has a matrix"
-        groups, _, width = matrix.shape
-        return cls(np.zeros((groups, width, width)), np.zeros((groups, width)))
+    @property
+    def wanted(self) -> int:
+        return POSITIONS + POSITIONS_PER_INPUT * int(self.mean.shape[1])
 
     def add(self, rows: NDArray[np.float32]) -> None:
         self.square += rows.swapaxes(1, 2) @ rows
@@ -91,13 +146,33 @@ class _Sums:
         return SecondMoments(self.square / self.count, self.mean / self.count)
 
 
-def _has_moments(layer: Layer, graph: ir.Graph) -> bool:
-    if layer.node.graph is not graph:  # what flows in the body of an If, Loop or Scan cannot be read
-        return False
-    matrix = weight_matrix(layer, layer.weight)
-    return matrix is not None and matrix.shape[2] <= MAX_INPUTS
+@dataclass
+class _Rows:
+    """The rows themselves, `count` of them."""
+
+    parts: list[NDArray[np.float32]] = field(default_factory=list)
+    wanted: int = SAMPLE
+
+    @property
+    def count(self) -> int:
+        return sum(part.shape[1] for part in self.parts)
+
+    def add(self, rows: NDArray[np.float32]) -> None:
+        self.parts.append(rows)
+
+    def moments(self) -> InputSample:
+        return InputSample(np.concatenate(self.parts, axis=1))
+
+
+def _has_matrix(layer: Layer, graph: ir.Graph) -> bool:
+    """What flows in the body of an If, Loop or Scan cannot be read."""
+    return layer.node.graph is graph and weight_matrix(layer, layer.weight) is not None
 
 
 def _key(layer: Layer) -> tuple[str, int]:
     """Layers that share a weight share its codes: what they see is pooled."""
     return layer.weight_name, layer.axis
+
+
+def _input_name(layer: Layer) -> str:
+    return str(layer.operand(layer.input_index).name)

@@ -27,9 +27,12 @@ def select(statistics: RowStatistics, families: Sequence[str], criterion: Criter
     A family with a shape is no candidate for rows of fewer than 64 non-zero weights, unless there is no other. Rows
     are taken a few hundred at a time: what the fits iterate over then stays in the processor's cache.
     """
-    rows = np.arange(len(statistics.count))
-    parts = np.array_split(rows, 1 if statistics.compiled else max(-(-len(rows) // ROWS_AT_ONCE), 1))
-    fit = concatenate([_select(statistics.take(part), families, criterion) for part in parts])
+    number = len(statistics.count)
+    if statistics.compiled or number <= ROWS_AT_ONCE:
+        fit = _select(statistics, families, criterion)
+    else:
+        parts = np.array_split(np.arange(number), -(-number // ROWS_AT_ONCE))
+        fit = concatenate([_select(statistics.take(part), families, criterion) for part in parts])
     notes = _notes(statistics, any(DISTRIBUTIONS[name].shaped for name in families))
     return replace(fit, notes=notes, compiled=statistics.compiled)
 
@@ -75,7 +78,7 @@ def _candidate(name: str, statistics: RowStatistics, barred: NDArray[np.bool_]) 
     kept = ~barred
     kept[0] |= barred.all()  # so that the family is in every table
     likelihood, aic, bic = np.full((3, len(barred)), np.inf)
-    some = statistics.take(kept) if barred.any() else statistics
+    some = statistics.take(kept)
     fitted = DISTRIBUTIONS[name].load()().fit(some)
     likelihood[kept] = _log_likelihood(fitted, some)
     aic[kept] = 2 * fitted.parameters - 2 * likelihood[kept]

@@ -44,7 +44,9 @@ class RowStatistics:
         return np.maximum(-self.minimum, self.maximum)
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.intp]) -> "RowStatistics":
-        """The same for some of the rows."""
+        """The same for some of the rows; all of them are not copied."""
+        if rows.dtype == np.bool_ and rows.all():
+            return self
         parts = {name: value[rows] for name, value in vars(self).items() if name not in ("edges", "compiled")}
         return replace(self, **parts)
 

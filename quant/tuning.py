@@ -1,9 +1,11 @@
 """Choosing, on samples held out of the calibration set, between ways to quantize by the whole model's output."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from quant.bias_correction import Shifts, add_to_biases
 from quant.calibration import ActivationRange
@@ -18,12 +20,16 @@ from quant.graph.inventory import Layer, inventory
 from quant.layers import QuantizedLayer, fit_bias, quantize_layers
 from quant.metrics import OutputComparison
 from quant.runtime import Session
-from quant.second_moments import SecondMoments
+from quant.second_moments import Moments, SecondMoments
 from quant.spec import Spec, Weights
 from quant.twin import LayerDifference, channel_axis, compare_layers
 
 HELD_OUT, HALF = 4, 2
 """Every fourth batch of the calibration set is kept for the comparison; every other one where gates are decided on."""
+CORRECTED_ON, REPORTED_ON = 64, 32
+"""Samples: a bias corrected on n of them leaves 1 / n of the difference's variance, and each is dear in the twin."""
+TELLING_DB = 10.0
+"""Below this SQNR the order of models without correction says little about that of the corrected ones."""
 
 Samples = Callable[[int, int, str], None]
 """Called with samples done, samples in all, and what is being tried."""
@@ -60,7 +66,7 @@ class Setting:
     """What every candidate shares: the float model, its activations' ranges, the calibration set and the spec.
 
     `expected` are the moments of the layers' inputs that follow without data, `moments` those measured, where there
-    is data.
+    is data, and `recorded` the float model's outputs of batches by their number, as far as they were kept.
     """
 
     model: ir.Model
@@ -68,7 +74,8 @@ class Setting:
     calibration: Dataset | None
     spec: Spec
     expected: Mapping[str, SecondMoments]
-    moments: Mapping[str, SecondMoments]
+    moments: Mapping[str, Moments]
+    recorded: Mapping[int, Sequence[NDArray[np.generic]]] = field(default_factory=dict)
 
     @property
     def fitting(self) -> Dataset:
@@ -81,6 +88,13 @@ class Setting:
         """What candidates are compared on; requires a calibration set."""
         assert self.calibration is not None, "without data nothing is compared"
         return self.calibration.split(self._every)[1]
+
+    def float_outputs(self, part: Dataset) -> Iterator[Sequence[NDArray[np.generic]]]:
+        """The float model's outputs for each batch of a part of the calibration set, recorded or computed."""
+        missing = set(part.numbers) - set(self.recorded)
+        session = Session(ir.to_proto(self.model).SerializeToString(), "the float model") if missing else None
+        for number, feeds in zip(part.numbers, part.batches(), strict=True):
+            yield session.run(feeds) if session and number in missing else self.recorded[number]
 
     @property
     def _every(self) -> int:
@@ -122,36 +136,49 @@ def tune(
     Raises:
         ExportError: a quantized model does not run.
     """
-    ways = {"": list(layers)}
+    ways = {"own": list(layers)}
     if any(isinstance(section.clipping, Auto) for _, section in work):
         plain = [(layer, _with_minmax(section)) for layer, section in work]
         fits = {done.layer.name: done.fitted for done in layers}
         ways["minmax"] = quantize_layers(plain, setting.moments, setting.spec, lambda *_: None, fits)
-    tried = [one for way, chosen in ways.items() for one in candidates_of(setting, way, chosen, progress)]
-    candidates = [_measured(setting, one, progress) for one in tried] if len(tried) > 1 else tried
+    candidates = _candidates(setting, ways, progress)
+    if len(candidates) > 1:
+        candidates = [_measured(setting, one, progress) for one in candidates]
     kept = max(candidates, key=lambda candidate: candidate.sqnr_db)
-    after = _compare(setting, kept.model, setting.held_out, progress, feed_back=False)
-    return Tuned(kept, {one.name: one.sqnr_db for one in candidates} if len(tried) > 1 else {}, after)
+    after = _compare(setting, kept.model, setting.held_out.spread(REPORTED_ON), progress, feed_back=False)
+    return Tuned(kept, {one.name: one.sqnr_db for one in candidates} if len(candidates) > 1 else {}, after)
 
 
-def best_of(setting: Setting, candidates: Sequence[Candidate], progress: Samples) -> Candidate:
-    """The candidate of the greatest output SQNR on held-out samples, with its outputs compared there."""
+def best_corrected(setting: Setting, layers: list[QuantizedLayer], progress: Samples) -> Candidate:
+    """What bias correction makes of the layers, or leaves them as: the one of the greatest output SQNR on held-out
+    samples, with its outputs compared there."""
+    candidates = _candidates(setting, {"own": layers}, progress)
     return max((_measured(setting, one, progress) for one in candidates), key=lambda candidate: candidate.sqnr_db)
 
 
-def candidates_of(setting: Setting, way: str, layers: list[QuantizedLayer], progress: Samples) -> list[Candidate]:
-    """What the spec's bias correction leaves to choose from."""
+def _candidates(setting: Setting, ways: Mapping[str, list[QuantizedLayer]], progress: Samples) -> list[Candidate]:
+    """What the spec's bias correction leaves to choose from; the best of several ways is corrected, or all of them
+    where none works without it."""
     mode = setting.spec.bias_correction
-    name = f"{way or 'own'} bounds"
     if mode == "data_free":
-        return [_made(setting, f"{name}, data-free", layers, expected_shifts(layers, setting.expected), {})]
-    plain = _made(setting, name, layers, {}, {})
+        shifts = {way: expected_shifts(layers, setting.expected) for way, layers in ways.items()}
+        return [_made(setting, f"{way} bounds, data-free", ways[way], shifts[way], {}) for way in ways]
+    plain = [_made(setting, f"{way} bounds", layers, {}, {}) for way, layers in ways.items()]
     if mode == "none" or not setting.compared:
-        return [plain]
-    before = _compare(setting, plain.model, setting.fitting, progress, feed_back=True)
+        return plain
+    if len(plain) > 1:
+        plain = [_measured(setting, one, progress) for one in plain]
+    best = max(plain, key=lambda candidate: candidate.sqnr_db)
+    promising = plain if best.sqnr_db < TELLING_DB else [best]
+    corrected = [_corrected(setting, one, progress) for one in promising]
+    return corrected if mode == "calibrated" else [*corrected, *plain]
+
+
+def _corrected(setting: Setting, plain: Candidate, progress: Samples) -> Candidate:
+    samples = setting.fitting.spread(CORRECTED_ON)
+    before = _compare(setting, plain.model, samples, progress, feed_back=True)
     shifts = {layer: -one.shift for layer, one in before.items()}
-    corrected = _made(setting, f"{name}, biases corrected", layers, shifts, before)
-    return [corrected] if mode == "calibrated" else [corrected, plain]
+    return _made(setting, f"{plain.name}, biases corrected", plain.layers, shifts, before)
 
 
 def _made(
@@ -166,10 +193,12 @@ def _made(
 
 
 def _measured(setting: Setting, candidate: Candidate, progress: Samples) -> Candidate:
-    reference = Session(ir.to_proto(setting.model).SerializeToString(), "the float model")
+    if candidate.outputs is not None:
+        return candidate
     session = Session(ir.to_proto(candidate.model).SerializeToString(), "the quantized model", ExportError)
-    name = candidate.name
-    outputs = evaluate(reference, session, setting.held_out, lambda done, total: progress(done, total, name))
+    name, part = candidate.name, setting.held_out
+    expected = setting.float_outputs(part)
+    outputs = evaluate(expected, session, part, lambda done, total: progress(done, total, name))
     return replace(candidate, outputs=outputs)
 
 

@@ -121,13 +121,16 @@ def fit_weight(
     granularity: Granularity,
     spec: Weights,
     compiled: bool = False,
+    largest: float = 0.0,
 ) -> FittedWeight:
     """Fit the spec's families to each row of the weight; by compiled loops if asked to.
+
+    `largest` is the largest |w| of all, where the weight is a part of another.
 
     Raises:
         NonFiniteWeight: the weight holds NaN or infinity.
     """
-    statistics = summarise(granularity.rows(weight), compiled)
+    statistics = summarise(granularity.rows(weight), compiled, largest)
     return FittedWeight(weight.shape, granularity, statistics, select(statistics, spec.distributions, spec.selection))
 
 

@@ -20,7 +20,9 @@ ARTIFACTS = {
     "gates.junit.xml": "application/xml",
     "manifest.json": "application/json",
 }
-"""What a job makes: nothing else that lies in its folder is ever published."""
+"""What a job makes."""
+OF_LARGE_MODELS = {"model.onnx.data": "application/octet-stream"}
+"""What it makes beside that where the model is large. Nothing else that lies in its folder is ever published."""
 MAX_DOCUMENT = 64 << 20
 """Bytes of a document that the service itself reads."""
 Document = TypeVar("Document", bound=BaseModel)
@@ -75,7 +77,8 @@ def collect(folder: Path, inputs: Mapping[str, str], isolation: tuple[str, ...])
     """
     if folder.is_symlink() or not folder.is_dir():
         _refuse("out", "is no folder")
-    made = [_look(folder / name, media_type) for name, media_type in ARTIFACTS.items()]
+    more = {name: media_type for name, media_type in OF_LARGE_MODELS.items() if os.path.lexists(folder / name)}
+    made = [_look(folder / name, media_type) for name, media_type in (ARTIFACTS | more).items()]
     _read(folder / "report.json", _Report)
     manifest = _read(folder / "manifest.json", _Manifest)
     told = {file.name: (file.sha256, file.size) for file in manifest.artifacts}

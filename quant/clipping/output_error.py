@@ -22,6 +22,8 @@ RATIOS = np.arange(0.95, 0.45, -0.05)
 """Shrink factors of the largest |w| that are tried beside the rules."""
 SCALES = np.arange(0.7, 1.25, 0.05)
 """Factors of all levels, for grids that take no bound."""
+PROMISING = 3
+"""Tries of a row whose output error is computed as it is: the others cost more if the inputs were independent."""
 AT_ONCE = 1 << 23
 """Weights that are rounded in one pass: 64 MB of them, a few times over."""
 
@@ -43,21 +45,37 @@ def least_output_error(
         bounds = [rule.bound(statistics, fit, bits) for rule in RULES]
         bounds += [ratio * largest for ratio in RATIOS]
         books = [grid.build(statistics, fit, bound, bits) for bound in bounds]
-    errors = _errors(problem, rounding, books)
-    best = np.argmin(errors, axis=0)
-    rows = np.arange(len(best))
-    return np.stack(bounds)[best, rows], _mixed(books, best)
+    if not rounding.needs_data:
+        tried = _promising(problem, books)
+        books, bounds = [_mixed(books, one) for one in tried], [_picked(bounds, one) for one in tried]
+    best = np.argmin(_errors(problem, rounding, books), axis=0)
+    return _picked(bounds, best), _mixed(books, best)
+
+
+def _promising(problem: LayerProblem, books: Sequence[AnyCodebook]) -> list[NDArray[np.intp]]:
+    """Numbers of codebooks (R,): for all rows the first, then each row's best few if inputs were independent."""
+    rough = np.stack([problem.independent_error(problem.nearest(book)) for book in books])
+    order = np.argsort(rough, axis=0, kind="stable")
+    return [np.zeros(rough.shape[1], np.intp), *order[:PROMISING]]
 
 
 def _errors(problem: LayerProblem, rounding: RoundingBase, books: Sequence[AnyCodebook]) -> NDArray[np.float64]:
-    """The output error of each codebook and row (B, R), as many codebooks at once as memory allows."""
+    """The output error of each codebook and row (B, R), of those that go one input after the other as many at once as
+    memory allows."""
+    if not rounding.needs_data:
+        return np.stack([problem.error(rounding.round(problem, book)) for book in books])
     together = max(AT_ONCE // problem.matrix.size, 1)
     errors = []
     for start in range(0, len(books), together):
         group = books[start : start + together]
         stacked = problem.repeated(len(group))
-        errors.append(stacked.error(stacked.round(rounding, _joined(group))).reshape(len(group), -1))
+        errors.append(stacked.error(rounding.round(stacked, _joined(group))).reshape(len(group), -1))
     return np.concatenate(errors)
+
+
+def _picked(bounds: Sequence[NDArray[np.float64]], numbers: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The bound (R,) that each row's number says."""
+    return np.stack(bounds)[numbers, np.arange(len(numbers))]
 
 
 def _joined(books: Sequence[AnyCodebook]) -> AnyCodebook:

@@ -1,6 +1,6 @@
 """The bound of the Laplacian support-region rule, one for the layer."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ class SupportRegion(ClipRuleBase):
     """The support of least squared error for a Laplacian layer and 2^bits mid-rise levels, the same for all rows."""
 
     name: Literal["support_region"] = "support_region"
+    by_row: ClassVar[bool] = False
 
     def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:
         """The layer's bound, at most each row's largest |w| (R,): the layer's mean |w| times a factor of the bits."""

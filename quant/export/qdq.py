@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 import onnx_ir as ir
@@ -39,10 +40,31 @@ def export_qdq(
     stored: dict[tuple[object, ...], ir.Value] = {}
     for done in weights:
         _quantize_bias(done, ranges.get(inputs[done.layer.name]))
-        _replace_weight(done, stored, opset)
+        replace_weight(done, stored, opset)
     values = {str(v.name): v for v in (*model.graph.inputs, *(out for node in model.graph for out in node.outputs))}
     for name, activation in ranges.items():
         _quantize_activation(model.graph, values[name], activation)
+    tidy(model)
+
+
+def replace_weight(done: ExportedWeight, stored: dict[tuple[object, ...], ir.Value], opset: int) -> None:
+    """The layer reads the stored weight; a weight that several layers read the same way is stored once."""
+    layer, weight, form = done.layer, done.weight, done.form
+    transposed = form is Form.MATMUL_NBITS and layer.axis == 0
+    scale = sha256(weight.scale.tobytes()).digest()
+    key = (layer.graph, layer.weight_name, form, weight.granularity, weight.bits, scale, transposed)
+    if key not in stored:
+        number = sum(other[:2] == key[:2] for other in stored)
+        name = f"{layer.weight_name}_{number}" if number else layer.weight_name
+        stored[key] = dequantized_weight(layer.node, name, weight, form, opset, transposed=transposed)
+    if form is Form.MATMUL_NBITS:
+        as_matmul(layer, stored[key])
+    else:
+        layer.node.replace_input_with(layer.weight_index, stored[key])
+
+
+def tidy(model: ir.Model) -> None:
+    """Remove what nothing reads any more, and put the nodes in order."""
     passes.RemoveUnusedNodesPass()(model)
     for graph in model.graphs():  # the pass leaves the initializers of nested bodies
         for name in [name for name, value in graph.initializers.items() if not value.uses()]:
@@ -54,21 +76,6 @@ def export_qdq(
 def bias_scale(input_range: ActivationRange, weight_scale: np.ndarray) -> np.ndarray:
     """The scale of an integer kernel's bias: input scale times weight scale, float32."""
     return (input_range.scale * weight_scale).astype(np.float32)
-
-
-def _replace_weight(done: ExportedWeight, stored: dict[tuple[object, ...], ir.Value], opset: int) -> None:
-    """The layer reads the stored weight; a weight that several layers read the same way is stored once."""
-    layer, weight, form = done.layer, done.weight, done.form
-    transposed = form is Form.MATMUL_NBITS and layer.axis == 0
-    key = (layer.graph, layer.weight_name, form, weight.granularity, weight.bits, weight.scale.tobytes(), transposed)
-    if key not in stored:
-        number = sum(other[:2] == key[:2] for other in stored)
-        name = f"{layer.weight_name}_{number}" if number else layer.weight_name
-        stored[key] = dequantized_weight(layer.node, name, weight, form, opset, transposed=transposed)
-    if form is Form.MATMUL_NBITS:
-        as_matmul(layer, stored[key])
-    else:
-        layer.node.replace_input_with(layer.weight_index, stored[key])
 
 
 def _quantize_bias(done: ExportedWeight, input_range: ActivationRange | None) -> None:

@@ -33,7 +33,7 @@ def add_initializer(graph: ir.Graph, name: str, array: NDArray[np.generic] | ir.
     unique, number = base, 1
     while unique in graph.initializers:
         unique, number = f"{base}_{number}", number + 1
-    tensor = ir.tensor(array)
+    tensor = ir.Tensor(np.asarray(array)) if isinstance(array, np.ndarray | np.generic) else array
     tensor.name = unique
     value = ir.Value(
         name=unique, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape.numpy()), const_value=tensor

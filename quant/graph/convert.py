@@ -16,7 +16,6 @@ from onnx import version_converter
 
 from quant.errors import ModelError, UnsupportedOpset
 from quant.graph.compare import difference
-from quant.graph.external import is_mapped
 from quant.graph.generated import generated_feeds
 from quant.runtime import Feeds, Session
 
@@ -31,16 +30,21 @@ _BEFORE_RESIZE_11 = (
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
-def at_opset(model: ir.Model, opset: int, sample: Feeds | None = None) -> ir.Model:
+def at_opset(model: ir.Model, opset: int, sample: Feeds | None = None, *, compare: bool = True) -> ir.Model:
     """The model at `opset`, or the model itself where it is of that one or a later.
 
+    Nothing is run unless it is to `compare`.
+
     Raises:
-        UnsupportedOpset: onnx cannot convert it, or what it makes computes something else.
+        UnsupportedOpset: onnx cannot convert it, or what it makes computes something else or, uncompared, may do so.
         ModelError: ONNX Runtime cannot load the model as it is.
     """
     if model.opset_imports.get("", 0) >= opset:
         return model
-    before, weights = _without_weights(model)
+    before, tensors = _without_weights(model)
+    if not compare:
+        return _uncompared(model, before, opset)
+    weights = {name: tensor.numpy() for name, tensor in tensors.items()}
     feeds, expected = _run_before(model, before, weights, sample)
     fault: str | None = None
     for attributes in _repairs(model):
@@ -56,6 +60,16 @@ def at_opset(model: ir.Model, opset: int, sample: Feeds | None = None) -> ir.Mod
     raise UnsupportedOpset(f"the model of opset {model.opset_imports.get('')} cannot be brought to {opset}: "
                            f"onnx's converter changes what it computes ({fault}); "
                            f"accepted: a model exported at opset {opset}")  # fmt: skip
+
+
+def _uncompared(model: ir.Model, before: onnx.ModelProto, opset: int) -> ir.Model:
+    if _repairs(model) is _BEFORE_RESIZE_11:
+        raise UnsupportedOpset(f"the model is of opset {model.opset_imports.get('')} and resizes, which onnx's "
+                               "converter changes, and it is too large to be run and compared; "
+                               f"accepted: a model exported at opset {opset}")  # fmt: skip
+    converted = _convert(before, opset)
+    _give_weights_back(converted, model)
+    return converted
 
 
 def _repairs(model: ir.Model) -> tuple[dict[str, str], ...]:
@@ -79,7 +93,7 @@ def _large(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
             yield value, tensor
 
 
-def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, Arrays]:
+def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, ir.TensorProtocol]]:
     """The model's graph, its large weights marked as lying elsewhere, and these weights by name."""
     large = list(_large(model))
     for value, tensor in large:
@@ -97,12 +111,7 @@ def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, Arrays]:
     finally:
         for value, tensor in large:
             value.const_value = tensor
-    return proto, {str(value.name): _held(tensor) for value, tensor in large}
-
-
-def _held(tensor: ir.TensorProtocol) -> NDArray[np.generic]:
-    """All of them at once: what lies in a file is read, since each mapping takes a file descriptor."""
-    return tensor.numpy().copy() if is_mapped(tensor) else tensor.numpy()
+    return proto, {str(value.name): tensor for value, tensor in large}
 
 
 def _give_weights_back(converted: ir.Model, model: ir.Model) -> None:

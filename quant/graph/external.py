@@ -1,6 +1,8 @@
 """External data of an ONNX file: every reference is checked before anything follows it."""
 
+import math
 import os
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -10,6 +12,7 @@ import onnx_ir as ir
 from quant.errors import MissingExternalData, UnreadableModel, UnsafeModel
 
 _KEYS = frozenset({"location", "offset", "length", "checksum", "basepath"})
+_OUTSIDE = "quantd.outside"
 
 
 def check_external(tensor: onnx.TensorProto, folder: Path | None) -> None:
@@ -47,34 +50,48 @@ def _check_extent(file: Path, entries: dict[str, str], what: str) -> None:
         raise UnreadableModel(f"{what} lies at {offset} + {length} of {file.name!r}, which has {size} bytes")
 
 
-def map_external(model: ir.Model, folder: Path) -> None:
-    """Put tensors that are mapped into memory each time they are read, and no longer, in place of checked references.
+def read_external(model: ir.Model, folder: Path, most: float = math.inf) -> None:
+    """Read what references that were checked point to, where all of it together is at most so many bytes.
 
-    A mapping takes a file descriptor and address space, and a job may have less of both than a model has weights.
+    Else each of them becomes a tensor that is mapped into memory when it is read, and no longer: a mapping takes a file
+    descriptor and address space, and a job may have less of both than a model has weights.
 
     Raises:
         UnreadableModel: a file ends before its weight does.
     """
-    for graph in (model.graph, *model.graph.subgraphs()):
-        for value in graph.initializers.values():
-            tensor = value.const_value
-            if isinstance(tensor, ir.ExternalTensor) and tensor.dtype.bitwidth >= 8 and tensor.size:
-                value.const_value = _mapped_when_read(tensor, folder / str(tensor.location))
+    found = [
+        (value, value.const_value)
+        for graph in (model.graph, *model.graph.subgraphs())
+        for value in graph.initializers.values()
+        if isinstance(value.const_value, ir.ExternalTensor)
+    ]
+    mapped = sum(tensor.nbytes for _, tensor in found) > most
+    for value, tensor in found:
+        tensor.meta[_OUTSIDE] = True
+        if tensor.dtype.bitwidth >= 8 and tensor.size:
+            read = _reader(tensor, folder / str(tensor.location))
+            value.const_value = (
+                ir.LazyTensor(read, tensor.dtype, ir.Shape(tensor.shape.numpy()), name=tensor.name)
+                if mapped
+                else ir.Tensor(read().numpy().copy(), dtype=tensor.dtype, name=tensor.name)
+            )
+            value.const_value.meta[_OUTSIDE] = True
 
 
-def is_mapped(tensor: ir.TensorProtocol | None) -> bool:
-    """Whether the tensor lies in another file than the model."""
-    return isinstance(tensor, ir.ExternalTensor | ir.LazyTensor)
+def lies_outside(tensor: ir.TensorProtocol | None) -> bool:
+    """Whether the tensor came from another file than the model."""
+    return tensor is not None and bool(tensor.meta.get(_OUTSIDE))
 
 
-def _mapped_when_read(tensor: ir.ExternalTensor, path: Path) -> ir.LazyTensor:
+def _reader(tensor: ir.ExternalTensor, path: Path) -> Callable[[], ir.TensorProtocol]:
+    """A function that maps the tensor; its pages may be written to, and are then the process's own."""
     start, size, shape = tensor.offset or 0, tensor.nbytes, tensor.shape.numpy()
     there = min(path.stat().st_size - start, size)
     if there != size or tensor.length not in (None, 0, size):
         raise UnreadableModel(f"weight {tensor.name!r} has {size} bytes; {there} are there")
 
     def read() -> ir.TensorProtocol:
-        data = np.memmap(path, np.uint8, "r", start, (size,))
+        data = np.memmap(path, np.uint8, "c", start, (size,))
         return ir.Tensor(data.view(tensor.dtype.numpy()).reshape(shape), dtype=tensor.dtype, name=tensor.name)
 
-    return ir.LazyTensor(read, tensor.dtype, ir.Shape(shape), name=tensor.name)
+    return read

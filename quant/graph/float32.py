@@ -11,8 +11,6 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-from quant.graph.external import is_mapped
-
 HALVES = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 _FLOATS = HALVES | {ir.DataType.FLOAT}
 _TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype")
@@ -87,7 +85,7 @@ def _widened(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     def read() -> ir.TensorProtocol:
         return ir.tensor(tensor.numpy().astype(np.float32), name=tensor.name)
 
-    if not is_mapped(tensor):
+    if not isinstance(tensor, ir.LazyTensor):
         return read()
     return ir.LazyTensor(read, ir.DataType.FLOAT, ir.Shape(tensor.shape.numpy()), name=tensor.name)
 

@@ -1,5 +1,6 @@
 """Reading an uploaded ONNX file into onnx-ir, with the refusals that a caller can act on."""
 
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from quant.errors import UnreadableModel, UnsupportedFormat, UnsupportedOperator, UnsupportedOpset
-from quant.graph.external import check_external, map_external
+from quant.graph.external import check_external, read_external
 
 MIN_OPSET, MAX_OPSET = 7, 26
 MAX_IR = 13
@@ -18,8 +19,10 @@ KNOWN_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 _ARCHIVES = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "a gzip archive"}
 
 
-def load(source: bytes | Path) -> ir.Model:
-    """The model of one ONNX file, from its bytes or from its path; external data beside a path is mapped, not read.
+def load(source: bytes | Path, most: float = math.inf) -> ir.Model:
+    """The model of one ONNX file, from its bytes or from its path.
+
+    External data beside a path is read, or where it is more than `most` bytes mapped whenever it is looked at.
 
     Raises:
         UnsupportedFormat: an archive, not an ONNX file (see `quant.graph.source`).
@@ -41,7 +44,7 @@ def load(source: bytes | Path) -> ir.Model:
     _check(proto, folder)
     model = _deserialized(proto)
     if folder is not None:
-        map_external(model, folder)
+        read_external(model, folder, most)
         for graph in (model.graph, *(function.graph for function in model.functions.values())):
             ir.external_data.set_base_dir(graph, folder)
     return model

@@ -2,7 +2,8 @@
 
 Ensures: opset 21 or later; FP32 inside; no local functions; constants are initializers, and so is what is computed
 from them alone; initializers are not graph inputs, and all are used; BatchNormalization behind a layer is folded into
-it; a constant Gemm factor is 1; every node has a name of its own. All of it in the bodies of If, Loop and Scan, too.
+it, and so are borders of zeros before a Conv; a constant Gemm factor is 1; every node has a name of its own. All of it
+in the bodies of If, Loop and Scan, too.
 """
 
 import numpy as np
@@ -15,6 +16,7 @@ from quant.graph.convert import at_opset
 from quant.graph.float32 import to_float32
 from quant.graph.fold import fold_constants
 from quant.graph.inline import inline_functions
+from quant.graph.pads import fold_pads
 from quant.runtime import Feeds
 
 OPSET = 21
@@ -23,10 +25,11 @@ IR_VERSIONS = {21: 10, 25: 13}
 """For an opset and those after it the IR version of its new types: INT4, then INT2."""
 
 
-def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) -> ir.Model:
+def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None, *, compare: bool = True) -> ir.Model:
     """A model that computes the same outputs in the form above, at `opset` (21 or later) unless it is of a later one.
 
-    `sample` is one batch that the model takes; where it is given, outputs before and after are compared for it.
+    `sample` is one batch that the model takes; where it is given, outputs before and after are compared for it. A
+    model that is too large to be run is not to be compared at all.
 
     Raises:
         UnsupportedOpset: the model cannot be brought to that opset.
@@ -34,7 +37,7 @@ def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) 
     """
     inline_functions(model)
     to_float32(model)
-    model = at_opset(model, opset, sample)
+    model = at_opset(model, opset, sample, compare=compare)
     passes.RemoveInitializersFromInputsPass()(model)
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     fold_constants(model)
@@ -44,6 +47,7 @@ def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None) 
                 _fold_gemm_factors(graph, node)
             elif node.op_type == "Add" and node.domain == "":
                 _flatten_bias(graph, node)
+        fold_pads(graph)
         fold_batchnorm(graph)
     passes.RemoveUnusedNodesPass()(model)
     for graph in model.graph.subgraphs():

@@ -1,5 +1,6 @@
 """The float model of a job as one ONNX file, whatever was uploaded: ONNX, a zip or tar of it, or TorchScript."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from zipfile import ZipFile
 import onnx_ir as ir
 
 from quant.graph.archive import ACCEPTED, readable, unpack
-from quant.graph.external import is_mapped
+from quant.graph.external import lies_outside
 from quant.graph.float32 import has_bfloat16, to_float32
 from quant.graph.inline import inline_functions
 from quant.graph.load import load
@@ -31,20 +32,25 @@ class FloatModel:
     size: int
 
 
-def open_model(upload: Path, folder: Path, module_inputs: Sequence[ModuleInput] = ()) -> FloatModel:
+def open_model(
+    upload: Path, folder: Path, module_inputs: Sequence[ModuleInput] = (), most: float = math.inf
+) -> FloatModel:
     """The float model of an upload; `folder` is for what has to be made, and is needed as long as the model is.
+
+    External data of more than `most` bytes is left where it is.
 
     Raises:
         ModelError, SpecError: see `float_onnx` and `quant.graph.load.load`.
     """
     source = float_onnx(upload, folder, module_inputs)
-    model = load(source)
+    model = load(source, most)
     size = onnx_bytes(source, model)
     if has_bfloat16(model):  # ONNX Runtime has no such kernels: the reference computes in FP32, too
         inline_functions(model)
         to_float32(model)
-        source = folder / "float32.onnx"
-        ir.save(model, source)
+        if size <= most:  # one that is larger is never run here
+            source = folder / "float32.onnx"
+            ir.save(model, source)
     return FloatModel(model, source, size)
 
 
@@ -73,4 +79,4 @@ def float_onnx(upload: Path, folder: Path, module_inputs: Sequence[ModuleInput] 
 def onnx_bytes(onnx: Path, model: ir.Model) -> int:
     """The size in bytes of an ONNX file and of the weights of its model that lie beside it."""
     outside = (value.const_value for value in model.graph.initializers.values())
-    return onnx.stat().st_size + sum(tensor.nbytes for tensor in outside if tensor is not None and is_mapped(tensor))
+    return onnx.stat().st_size + sum(tensor.nbytes for tensor in outside if tensor is not None and lies_outside(tensor))

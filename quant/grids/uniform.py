@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quant.fit import Fit
 from quant.grids.base import GridBase
@@ -18,6 +19,10 @@ class Uniform(GridBase):
 
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> UniformCodebook:
         """The codebook whose outermost levels are at +-clip (R,); a row of zeros gets scale 1."""
-        qmax = 2 ** (bits - 1) - 1
-        scale = (clip / qmax).astype(np.float32)
-        return UniformCodebook(np.where(scale > 0, scale, np.float32(1)), qmax)
+        return UniformCodebook(step(clip, bits), 2 ** (bits - 1) - 1)
+
+
+def step(clip: Rows, bits: int) -> NDArray[np.float32]:
+    """The distance of the levels for bounds of any shape; 1 where the bound is 0."""
+    scale = (clip / (2 ** (bits - 1) - 1)).astype(np.float32)
+    return np.where(scale > 0, scale, np.float32(1))

@@ -2,15 +2,34 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from quant.grids.codebook import AnyCodebook
+
+Matrix = NDArray[np.floating]
+"""Weights (G, O, K): O outputs of each of G groups, each a sum over K inputs."""
 Column = NDArray[np.float64]
 ToGrid = Callable[[Column, int], Column]
 """Takes the weights of one input (G, O) and that input's number to the nearest values that the grid has."""
+
+
+class Problem(Protocol):
+    """A layer's weights, and the second moments (G, K, K) of its inputs."""
+
+    @property
+    def matrix(self) -> Matrix: ...
+
+    @property
+    def hessian(self) -> NDArray[np.float64]: ...
+
+    def nearest(self, codebook: AnyCodebook) -> Matrix:
+        """The level nearest to each weight."""
+
+    def to_grid(self, codebook: AnyCodebook) -> ToGrid: ...
 
 
 class RoundingBase(BaseModel):
@@ -20,5 +39,5 @@ class RoundingBase(BaseModel):
     needs_data: ClassVar[bool] = False
 
     @abstractmethod
-    def round(self, matrix: NDArray[np.float64], hessian: NDArray[np.float64], to_grid: ToGrid) -> NDArray[np.float64]:
-        """Values on the grid (G, O, K) for weights (G, O, K) whose inputs have second moments `hessian` (G, K, K)."""
+    def round(self, problem: Problem, codebook: AnyCodebook) -> Matrix:
+        """The problem's weights on the codebook's grid, (G, O, K)."""

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from quant.rounding.base import RoundingBase, ToGrid
+from quant.grids.codebook import AnyCodebook
+from quant.rounding.base import Matrix, Problem, RoundingBase, ToGrid
 
 BLOCK = 64
 """Inputs whose errors are gathered before they are passed on to the rest in one product."""
@@ -20,12 +21,13 @@ class ErrorFeedback(RoundingBase):
     sweeps: int = Field(default=1, ge=0, le=100, description="how often every choice is made anew, the others given")
     damping: float = Field(default=0.01, gt=0, le=1, description="added to the moments' diagonal, relative to its mean")
 
-    def round(self, matrix: NDArray[np.float64], hessian: NDArray[np.float64], to_grid: ToGrid) -> NDArray[np.float64]:
+    def round(self, problem: Problem, codebook: AnyCodebook) -> Matrix:
         """Values (G, O, K) of nearly the least (W - V) H (W - V)^T (Frantar et al., 2022: GPTQ, blocked, in the order
         of falling input energy; Hassibi and Stork, 1993, for the compensation).
 
         With U^T U = H^-1, U upper triangular, the error e of input k moves a later weight j by -e U_kj / U_kk.
         """
+        matrix, hessian, to_grid = problem.matrix.astype(np.float64), problem.hessian, problem.to_grid(codebook)
         diagonal = np.diagonal(hessian, axis1=1, axis2=2)
         order = np.argsort(-diagonal.sum(axis=0), kind="stable")
         factor = _factor(hessian[:, order][:, :, order], self.damping)

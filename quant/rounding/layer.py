@@ -9,34 +9,40 @@ from quant.granularity import Granularity, PerBlock
 from quant.graph.inventory import Layer
 from quant.grids.codebook import AnyCodebook
 from quant.products import from_weight_matrix, weight_matrix
-from quant.rounding.base import Column, RoundingBase
-from quant.second_moments import output_error
+from quant.rounding.base import Column, Matrix, ToGrid
+from quant.second_moments import Moments, SecondMoments
 
 
 @dataclass(frozen=True)
 class LayerProblem:
-    """Weights (G, O, K), the row of the codebook that each belongs to, and the moments (G, K, K) of its inputs.
+    """Weights (G, O, K), the row of the codebook that each belongs to, and what is known of the layer's inputs.
 
     `shares` (2, P) lists each row with each output (flat) that has weights of it.
     """
 
     layer: Layer
     granularity: Granularity
-    matrix: NDArray[np.float64]
+    matrix: Matrix
     rows: NDArray[np.intp]
     shares: NDArray[np.intp]
-    hessian: NDArray[np.float64]
+    moments: Moments
 
     @classmethod
-    def of(cls, layer: Layer, granularity: Granularity, hessian: NDArray[np.float64]) -> "LayerProblem":
-        """Requires: a layer that has moments."""
+    def of(cls, layer: Layer, granularity: Granularity, moments: Moments) -> "LayerProblem":
+        """Requires: a layer that has a matrix."""
         matrix = weight_matrix(layer, layer.weight)
         number = granularity.rows(np.zeros(layer.shape, np.intp))
         number += np.arange(len(number))[:, None]
         rows = weight_matrix(layer, granularity.restore(number, layer.shape))
         assert matrix is not None, "a layer without a matrix has no moments"
         assert rows is not None, "its weight has one"
-        return cls(layer, granularity, matrix.astype(np.float64), rows, _shares(rows, granularity), hessian)
+        return cls(layer, granularity, matrix, rows, _shares(rows, granularity), moments)
+
+    @property
+    def hessian(self) -> NDArray[np.float64]:
+        """E[x x^T] (G, K, K); requires that the moments themselves were summed."""
+        assert isinstance(self.moments, SecondMoments), "a rounding that needs data has them summed"
+        return self.moments.square
 
     def repeated(self, times: int) -> "LayerProblem":
         """The same weights several times over, each with rows of its own: one pass then tries several codebooks."""
@@ -45,24 +51,39 @@ class LayerProblem:
         matrix = np.tile(self.matrix, (1, times, 1))
         return replace(self, matrix=matrix, rows=rows, shares=_shares(rows, self.granularity))
 
-    def round(self, rounding: RoundingBase, codebook: AnyCodebook) -> NDArray[np.float64]:
-        """Values on the codebook's grid (G, O, K)."""
+    def nearest(self, codebook: AnyCodebook) -> Matrix:
+        """The level nearest to each weight (G, O, K), float32."""
+        rows = self.granularity.rows(self.layer.weight)
+        values = self.granularity.restore(codebook.decode(codebook.encode(rows)), self.layer.shape)
+        matrix = weight_matrix(self.layer, values)
+        assert matrix is not None, "its weight has one"
+        return matrix
+
+    def to_grid(self, codebook: AnyCodebook) -> ToGrid:
+        """Rounds the weights of one input after the other."""
 
         def to_grid(values: Column, k: int) -> Column:
             book = codebook.take(self.rows[:, :, k].reshape(-1))
             flat = values.reshape(-1, 1).astype(np.float32)
             return book.decode(book.encode(flat)).astype(np.float64).reshape(values.shape)
 
-        return rounding.round(self.matrix, self.hessian, to_grid)
+        return to_grid
 
-    def error(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def error(self, values: Matrix) -> NDArray[np.float64]:
         """The mean squared output error of each row of the codebook (R,): the sum over the outputs that it is in."""
-        return self._by_row(output_error(values - self.matrix, self.hessian))
+        difference = values - self.matrix
+        return self._by_row(np.maximum(self.moments.inner(difference, difference), 0))
 
-    def gain(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def independent_error(self, values: Matrix) -> NDArray[np.float64]:
+        """The same (R,) as if the inputs were independent of each other, which is soon computed."""
+        difference, mean = values - self.matrix, self.moments.mean
+        variance = self.moments.diagonal - mean**2
+        spread = np.einsum("gok,gok,gk->go", difference, difference, variance)
+        return self._by_row(spread + np.einsum("gok,gk->go", difference, mean) ** 2)
+
+    def gain(self, values: Matrix) -> NDArray[np.float64]:
         """The factor (R,) of each row's scale that makes its output error least: w H v / v H v, about 1."""
-        weighted = values @ self.hessian
-        wanted, found = (self._by_row(np.einsum("gok,gok->go", weighted, other)) for other in (self.matrix, values))
+        wanted, found = (self._by_row(self.moments.inner(other, values)) for other in (self.matrix, values))
         usable = (wanted > 0) & (found > 0)
         return np.where(usable, wanted / np.where(usable, found, 1), 1.0)
 
@@ -71,9 +92,9 @@ class LayerProblem:
         np.add.at(total, self.shares[0], of_outputs.reshape(-1)[self.shares[1]])
         return total
 
-    def restore(self, values: NDArray[np.float64]) -> NDArray[np.float32]:
+    def restore(self, values: Matrix) -> NDArray[np.float32]:
         """Values (G, O, K) as rows (R, n) of the codebook."""
-        return self.granularity.rows(from_weight_matrix(self.layer, values).astype(np.float32))
+        return self.granularity.rows(from_weight_matrix(self.layer, values.astype(np.float32)))
 
 
 def _shares(rows: NDArray[np.intp], granularity: Granularity) -> NDArray[np.intp]:

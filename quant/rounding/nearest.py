@@ -2,10 +2,8 @@
 
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from quant.rounding.base import RoundingBase, ToGrid
+from quant.grids.codebook import AnyCodebook
+from quant.rounding.base import Matrix, Problem, RoundingBase
 
 
 class Nearest(RoundingBase):
@@ -13,6 +11,6 @@ class Nearest(RoundingBase):
 
     name: Literal["nearest"] = "nearest"
 
-    def round(self, matrix: NDArray[np.float64], hessian: NDArray[np.float64], to_grid: ToGrid) -> NDArray[np.float64]:
-        """The nearest values (G, O, K); the moments do not matter."""
-        return np.stack([to_grid(matrix[:, :, k], k) for k in range(matrix.shape[2])], axis=2)
+    def round(self, problem: Problem, codebook: AnyCodebook) -> Matrix:
+        """The nearest levels (G, O, K); the moments do not matter."""
+        return problem.nearest(codebook)

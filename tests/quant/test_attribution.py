@@ -5,15 +5,16 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from quant.attribution import lone_errors
+from quant.attribution import SAMPLES, lone_errors
 from quant.dataset import Dataset
 from quant.expected_inputs import expected_shifts
 from quant.graph.load import load
 from quant.graph.normalise import normalise
 from quant.layers import choose_layers, quantize_layers
 from quant.metrics import OutputComparison
+from quant.observation import observe
 from quant.runtime import Session
-from quant.second_moments import measure_second_moments
+from quant.second_moments import MomentObserver
 from quant.spec import resolve
 from quant.tuning import assemble
 
@@ -29,12 +30,14 @@ def test_it_measures_what_a_model_with_only_that_layer_quantized_shows(digits, c
     model, samples = digits
     spec = resolve({"preset": "int4-weights", "export": {"weight_storage": "direct"}})
     work, _ = choose_layers(model, spec)
-    moments = measure_second_moments(model, [layer for layer, _ in work], samples, lambda *_: None)
+    observer = MomentObserver(model, [(layer, True) for layer, _ in work], samples)
+    observe(model, samples, [observer], lambda *_: None)
+    moments = observer.moments()
     layers = quantize_layers(work, moments, spec, lambda *_: None)
     shifts = expected_shifts(layers, moments) if corrected else {}
     found = lone_errors(model, {one.layer.name: [one] for one in layers}, shifts, samples, lambda *_: None)
     reference = Session(ir.to_proto(model).SerializeToString())
-    few = list(samples.first(4).batches())
+    few = list(samples.spread(SAMPLES).batches())
     assert sum(len(batch["input"]) for batch in few) == 32
     for one in layers:
         alone, _ = assemble(model, [one], {}, {name: s for name, s in shifts.items() if name == one.layer.name}, 21)

@@ -12,18 +12,19 @@ from quant.clipping.mse import Mse
 from quant.clipping.output_error import least_output_error
 from quant.dataset import Dataset
 from quant.errors import DataRequired
-from quant.granularity import PerChannel
+from quant.granularity import PerBlock, PerChannel
 from quant.graph.inventory import inventory
 from quant.graph.load import load
 from quant.graph.normalise import normalise
 from quant.grids.codebook import Codebook, UniformCodebook
 from quant.grids.uniform import Uniform
+from quant.observation import observe
 from quant.products import from_weight_matrix, input_rows, weight_matrix
 from quant.rounding.error_feedback import ErrorFeedback
 from quant.rounding.layer import LayerProblem
 from quant.rounding.nearest import Nearest
 from quant.runtime import Session
-from quant.second_moments import measure_second_moments, output_error
+from quant.second_moments import MomentObserver, SecondMoments, output_error
 from quant.spec import require_data, resolve
 from quant.weights import fit_weight
 
@@ -64,7 +65,7 @@ def test_the_moments_predict_the_output_error_of_any_change_of_the_weights(built
     model, samples = built
     (layer,), _ = inventory(model)
     data = Dataset({"x": samples}, None, len(samples), 2)
-    moments = measure_second_moments(model, [layer], data, lambda *_: None)[layer.name]
+    moments = moments_of(model, [layer], data)[layer.name]
     change = RNG.normal(size=weight_matrix(layer, layer.weight).shape)
     predicted = output_error(change, moments.square)
     rows = input_rows(layer, samples, 10**9, 0)
@@ -91,7 +92,7 @@ def test_error_feedback_is_near_the_best_of_all_roundings(bits):
         moved = np.rint(problem.matrix[0] / codebook.scale[:, None]) + steps
         values = np.clip(moved, -codebook.qmax, codebook.qmax) * codebook.scale[:, None]
         best = np.minimum(best, problem.error(values[None]))
-    feedback = problem.error(problem.round(ErrorFeedback(), codebook)).sum()
+    feedback = problem.error(ErrorFeedback().round(problem, codebook)).sum()
     assert best.sum() <= feedback * (1 + 1e-6)
     assert feedback < 1.2 * best.sum()
 
@@ -104,33 +105,32 @@ def test_error_feedback_costs_less_than_nearest_on_every_grid(inputs, kind):
     if kind == "codebook":
         codebook = Codebook.nearest(np.sort(RNG.normal(size=(16, 16)), axis=1))
     elif kind == "blocks":
-        rows = np.arange(32).reshape(16, 2).repeat(inputs // 2, axis=1)[None]
-        problem = replace(problem, rows=rows)
+        problem = LayerProblem.of(problem.layer, PerBlock(0, inputs // 2), problem.moments)
         codebook = UniformCodebook(RNG.uniform(0.2, 0.5, 32).astype(np.float32), 7)
-    nearest, feedback = (problem.round(rounding, codebook) for rounding in (Nearest(), ErrorFeedback()))
+    nearest, feedback = (rounding.round(problem, codebook) for rounding in (Nearest(), ErrorFeedback()))
     errors = [output_error(values - problem.matrix, problem.hessian).sum() for values in (nearest, feedback)]
     assert errors[1] < 0.75 * errors[0]
-    on_grid = problem.round(Nearest(), codebook)
+    on_grid = Nearest().round(problem, codebook)
     np.testing.assert_array_equal(nearest, on_grid)
 
 
 def test_values_are_on_the_grid_and_independent_inputs_are_rounded_to_nearest():
     problem, _ = problem_of(outputs=4, inputs=30)
     codebook = UniformCodebook(np.array([0.1, 0.2, 0.3, 0.4], np.float32), 7)
-    steps = problem.round(ErrorFeedback(), codebook)[0] / codebook.scale[:, None]
+    steps = ErrorFeedback().round(problem, codebook)[0] / codebook.scale[:, None]
     np.testing.assert_allclose(steps, np.clip(np.rint(steps), -7, 7), atol=1e-5)
-    diagonal = replace(problem, hessian=np.eye(30)[None] * 2)
-    np.testing.assert_array_equal(diagonal.round(ErrorFeedback(), codebook), diagonal.round(Nearest(), codebook))
+    diagonal = replace(problem, moments=SecondMoments(np.eye(30)[None] * 2, np.zeros((1, 30))))
+    np.testing.assert_array_equal(ErrorFeedback().round(diagonal, codebook), Nearest().round(diagonal, codebook))
 
 
 def test_inputs_that_are_always_zero_are_rounded_to_nearest():
     problem, _ = problem_of(outputs=4, inputs=6)
     hessian = problem.hessian.copy()
     hessian[:, 2] = hessian[:, :, 2] = 0
-    dead = replace(problem, hessian=hessian)
+    dead = replace(problem, moments=SecondMoments(hessian, np.zeros((1, 6))))
     codebook = UniformCodebook(np.full(4, 0.3, np.float32), 7)
-    values = dead.round(ErrorFeedback(), codebook)
-    np.testing.assert_array_equal(values[:, :, 2], dead.round(Nearest(), codebook)[:, :, 2])
+    values = ErrorFeedback().round(dead, codebook)
+    np.testing.assert_array_equal(values[:, :, 2], Nearest().round(dead, codebook)[:, :, 2])
 
 
 @pytest.mark.parametrize("bits", [3, 4, 8])
@@ -143,7 +143,7 @@ def test_the_chosen_bound_costs_no_more_than_minmax_or_the_best_for_the_weights(
             least_output_error(problem, fitted, Uniform(), rounding, bits)[0],
         ]
         minmax, mse, best = (
-            problem.error(problem.round(rounding, Uniform().build(None, None, bound, bits))) for bound in bounds
+            problem.error(rounding.round(problem, Uniform().build(None, None, bound, bits))) for bound in bounds
         )
         assert (best <= minmax).all()
         assert (best <= mse).all()
@@ -153,7 +153,7 @@ def test_the_chosen_bound_costs_no_more_than_minmax_or_the_best_for_the_weights(
 def test_refitting_the_scale_lowers_the_output_error():
     problem, _ = problem_of(outputs=12, inputs=64)
     codebook = UniformCodebook(np.full(12, 0.7, np.float32), 3)
-    values = problem.round(Nearest(), codebook)
+    values = Nearest().round(problem, codebook)
     gain = problem.gain(values)
     assert (problem.error(values * gain[None, :, None]) <= problem.error(values) + 1e-12).all()
     for factor in (0.99, 1.01):
@@ -170,6 +170,12 @@ def test_error_feedback_without_calibration_data_is_refused():
     require_data(spec, calibration=True, evaluation=False)
 
 
+def moments_of(model, layers, data):
+    observer = MomentObserver(model, [(layer, True) for layer in layers], data)
+    observe(model, data, [observer], lambda *_: None)
+    return observer.moments()
+
+
 def problem_of(outputs, inputs):
     """A MatMul of correlated, non-negative inputs."""
     model = model_of("MatMul", (inputs, outputs), (inputs,), {})
@@ -178,7 +184,9 @@ def problem_of(outputs, inputs):
     mixing = random.normal(size=(inputs, inputs)) + 0.5
     rows = np.maximum(random.normal(size=(4000, inputs)) @ mixing, 0) / np.sqrt(inputs)
     fitted = fit_weight(layer.weight, PerChannel(layer.axis), resolve({"preset": "int4-weights"}).weights)
-    return LayerProblem.of(layer, PerChannel(1), (rows.T @ rows / len(rows))[None]), fitted
+    return LayerProblem.of(
+        layer, PerChannel(1), SecondMoments((rows.T @ rows / len(rows))[None], rows.mean(axis=0)[None])
+    ), fitted
 
 
 def model_of(op, weight, sample, attributes):

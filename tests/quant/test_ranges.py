@@ -5,7 +5,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from quant.calibration import ActivationRange, _Observer
+from quant.calibration import ActivationRange, _Seen
 from quant.histogram import HALF, Histogram
 from quant.ranges.minmax import MinMaxRange
 from quant.ranges.mse import MseRange
@@ -18,7 +18,7 @@ named = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 
 
 def observed(rule, *batches):
-    observer = _Observer(rule.evidence)
+    observer = _Seen(rule.evidence)
     for batch in batches:
         observer.add("x", batch.astype(np.float32))
     return observer.observed()

@@ -46,6 +46,19 @@ def test_what_an_honest_process_leaves_is_published(out):
         assert (file.sha256, file.size) == (hashlib.sha256(data).hexdigest(), len(data))
 
 
+def add_weights(out):
+    (out / "model.onnx.data").write_bytes(b"weights")
+    listed = json.loads((out / "manifest.json").read_text())["artifacts"]
+    change(out, artifacts=[*listed, {"name": "model.onnx.data", **digest(b"weights")}])
+
+
+def test_the_weights_of_a_large_model_are_published_beside_it(out):
+    add_weights(out)
+    made = {file.name: file for file in collect(out, INPUTS, ISOLATION)}
+    assert made["model.onnx.data"].sha256 == digest(b"weights")["sha256"]
+    assert set(made) == {*ARTIFACTS, "model.onnx.data"}
+
+
 def test_what_has_no_place_among_the_artifacts_is_left_alone(out):
     (out / "more").write_text("x")
     assert "more" not in [file.name for file in collect(out, INPUTS, ISOLATION)]
@@ -65,6 +78,9 @@ ATTACKS = {
     "pipe": lambda out: replace(out, "model.onnx", os.mkfifo),
     "other_bytes": lambda out: (out / "model.onnx").write_bytes(b"other"),
     "more_artifacts": lambda out: change(out, artifacts=[]),
+    "unnamed_weights": lambda out: (out / "model.onnx.data").write_bytes(b"weights"),
+    "named_weights_are_missing": lambda out: (add_weights(out), (out / "model.onnx.data").unlink()),
+    "linked_weights": lambda out: (out / "model.onnx.data").symlink_to("/etc/passwd"),
     "other_inputs": lambda out: change(out, inputs={}),
     "other_isolation": lambda out: change(out, isolation=["none"]),
     "no_json": lambda out: (out / "manifest.json").write_text("{"),

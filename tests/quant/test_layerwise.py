@@ -1,0 +1,214 @@
+"""A large model, layer by layer: the codes of the ordinary way, in a file beside the model."""
+
+import hashlib
+import json
+import resource
+
+import ml_dtypes
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, external_data_helper, helper, numpy_helper
+
+from quant import layerwise, loops
+from quant.errors import LargeModel
+from quant.pipeline import Inputs, quantize_model
+from quant.runtime import Session
+
+RNG = np.random.default_rng(0)
+PLAIN = {"bias_correction": "none"}
+SPECS = [
+    {"preset": "int8-weights", "weights": {"clipping": "minmax"}},
+    {"preset": "int4-weights", "weights": {"clipping": "minmax"}},
+    {"preset": "int8-weights", "weights": {"clipping": "minmax", "granularity": "tensor"}},
+    {"preset": "int4-weights", "weights": {"clipping": "minmax", "granularity": "block", "block_size": 32}},
+    {"preset": "int4-weights", "weights": {"clipping": "minmax", "granularity": "block", "block_size": 64}},
+    {"preset": "int4-weights", "export": {"weight_storage": "direct"}},
+    {"preset": "int4-weights", "weights": {"clipping": "support_region"}},
+    {"preset": "codebook4", "activations": None},
+    {"preset": "ternary", "activations": None},
+]
+
+
+@pytest.fixture
+def model(tmp_path):
+    """Every kind of layer, one weight that two of them read, weights of 16 bits; all of it in a file of its own."""
+    nodes = [
+        helper.make_node("Conv", ["x", "conv", "conv_bias"], ["c"], pads=[1] * 4),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("ConvTranspose", ["r", "transposed"], ["t"]),
+        helper.make_node("GlobalAveragePool", ["t"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("Gemm", ["f", "gemm", "gemm_bias"], ["g"], transB=1),
+        helper.make_node("MatMul", ["g", "shared"], ["m"]),
+        helper.make_node("MatMul", ["m", "shared"], ["n"]),
+        helper.make_node("Cast", ["half"], ["wide"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["n", "wide"], ["h"]),
+        helper.make_node("Gather", ["table", "ids"], ["e"]),
+        helper.make_node("Add", ["h", "e"], ["y"]),
+    ]
+    shapes = {
+        "conv": (16, 3, 3, 3), "conv_bias": (16,), "transposed": (16, 24, 2, 2), "gemm": (96, 24), "gemm_bias": (96,),
+        "shared": (96, 96), "half": (96, 640), "table": (50, 640),
+    }  # fmt: skip
+    weights = {name: RNG.standard_t(4, shape).astype(np.float32) for name, shape in shapes.items()}
+    weights["half"] = weights["half"].astype(np.float16)
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 8, 8]),
+         helper.make_tensor_value_info("ids", TensorProto.INT64, ["N"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 640])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = tmp_path / "float.onnx"
+    onnx.save(made, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    return path
+
+
+@pytest.fixture
+def feeds():
+    return {"x": RNG.normal(size=(4, 3, 8, 8)).astype(np.float32), "ids": np.array([0, 3, 7, 49])}
+
+
+@pytest.fixture
+def quantize(tmp_path, monkeypatch):
+    """Quantize a model the ordinary way or as a large one; the folder of what was made."""
+
+    def run(model, spec, *, large, **data):
+        monkeypatch.setattr(layerwise, "ABOVE", 0 if large else 1 << 40)
+        out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
+        out.mkdir()
+        quantize_model(Inputs(model, "m.onnx", spec, **data), out, lambda *_: None)
+        return out
+
+    return run
+
+
+def constants(path):
+    """Every initializer by its name."""
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["numpy", "loops"])
+@pytest.mark.parametrize(
+    "spec", SPECS, ids=lambda spec: "-".join(map(str, (spec["preset"], *spec.get("weights", {}).values())))
+)
+def test_the_codes_and_outputs_are_those_of_the_ordinary_way(quantize, model, feeds, spec, compiled, monkeypatch):
+    monkeypatch.setattr(loops, "pay", lambda *_: compiled)
+    monkeypatch.setattr("quant.parts.PART", 1 << 10)  # several parts a weight
+    whole, parts = (quantize(model, PLAIN | spec, large=large) for large in (False, True))
+    expected, actual = (constants(out / "model.onnx") for out in (whole, parts))
+    assert actual.keys() == expected.keys()
+    for name, array in expected.items():
+        assert (actual[name].dtype, actual[name].shape) == (array.dtype, array.shape)
+        if array.dtype == np.float32:  # a fit's sums may be of other parts
+            np.testing.assert_allclose(actual[name], array, rtol=1e-6)
+        else:
+            np.testing.assert_array_equal(actual[name], array)
+    outputs = [Session(out / "model.onnx").run(feeds)[0] for out in (whole, parts)]
+    np.testing.assert_allclose(*outputs, atol=1e-5 * np.abs(outputs[0]).max())
+
+
+def test_every_large_tensor_lies_beside_the_model_where_it_can_be_mapped(quantize, model):
+    out = quantize(model, {"preset": "int4-weights"}, large=True)
+    proto = onnx.load(out / "model.onnx", load_external_data=False)
+    outside = [
+        external_data_helper.ExternalDataInfo(tensor) for tensor in proto.graph.initializer if tensor.external_data
+    ]
+    assert {info.location for info in outside} == {"model.onnx.data"}
+    assert len(outside) >= 5
+    assert all(info.offset % 4096 == 0 for info in outside)
+    assert all(len(tensor.raw_data) <= 1024 for tensor in proto.graph.initializer)
+    onnx.checker.check_model(out / "model.onnx")
+
+
+def test_the_manifest_and_the_report_tell_of_both_files(quantize, model):
+    out = quantize(model, {"preset": "int8-weights", "gates": {"max_size_ratio": 0.5}}, large=True)
+    listed = {file["name"]: file for file in json.loads((out / "manifest.json").read_text())["artifacts"]}
+    data = (out / "model.onnx.data").read_bytes()
+    assert listed["model.onnx.data"]["sha256"] == hashlib.sha256(data).hexdigest()
+    report = json.loads((out / "report.json").read_text())
+    assert report["summary"]["bytes_after"] == len(data) + (out / "model.onnx").stat().st_size
+    assert report["summary"]["quantized_layers"] == 7
+    assert report["layers"][0]["fits"][0]["channel"] is None
+    assert "ONNX Runtime has not" in report["warnings"][0]
+
+
+def test_what_an_ordinary_job_reports_of_a_weight_is_reported(quantize, model):
+    spec = PLAIN | {"preset": "int4-weights", "weights": {"clipping": "mse"}}
+    whole, parts = (
+        json.loads((quantize(model, spec, large=large) / "report.json").read_text()) for large in (False, True)
+    )
+    for expected, actual in zip(whole["layers"], parts["layers"], strict=True):
+        for key in ("name", "bits", "clipping", "granularity", "bytes_after"):
+            assert actual[key] == expected[key]
+        for key, value in expected["weight"].items():
+            assert actual["weight"][key] == pytest.approx(value, rel=1e-6)
+        assert actual["clip_ratio"] == pytest.approx(expected["clip_ratio"])
+    assert parts["summary"]["weight_sqnr_db"] == pytest.approx(whole["summary"]["weight_sqnr_db"])
+
+
+def test_equal_input_gives_equal_bytes(quantize, model):
+    first, second = (quantize(model, {"preset": "int4-weights"}, large=True) for _ in range(2))
+    assert {path.name: path.read_bytes() for path in first.iterdir()} == {
+        path.name: path.read_bytes() for path in second.iterdir()
+    }
+
+
+def test_evaluation_data_is_run_by_both_models(quantize, model, feeds, tmp_path):
+    np.savez(tmp_path / "e.npz", **feeds)
+    spec = PLAIN | {"preset": "int8-weights", "gates": {"min_output_sqnr_db": 20}}
+    whole, parts = (
+        json.loads((quantize(model, spec, large=large, evaluation=tmp_path / "e.npz") / "report.json").read_text())
+        for large in (False, True)
+    )
+    assert parts["summary"]["output_sqnr_db"] == pytest.approx(whole["summary"]["output_sqnr_db"], rel=0.01)
+    assert parts["samples"] == whole["samples"]
+    assert not any("has not" in warning for warning in parts["warnings"])
+
+
+def test_what_stays_in_float_is_carried_over(quantize, model, feeds):
+    spec = {"preset": "int8-weights", "layers": [{"match": {"op": "MatMul"}, "skip": True}]}
+    out = quantize(model, spec, large=True)
+    np.testing.assert_array_equal(*(constants(path)["shared"] for path in (out / "model.onnx", model)))
+    assert Session(out / "model.onnx").run(feeds)[0].shape == (4, 640)
+
+
+def test_bfloat16_weights_are_widened_as_they_are_read(quantize, tmp_path):
+    array = RNG.normal(size=(64, 48)).astype(ml_dtypes.bfloat16)
+    weight = helper.make_tensor("w", TensorProto.BFLOAT16, array.shape, array.tobytes(), raw=True)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])], "g",
+        [helper.make_tensor_value_info("x", TensorProto.BFLOAT16, ["N", 64])],
+        [helper.make_tensor_value_info("y", TensorProto.BFLOAT16, ["N", 48])], [weight],
+    )  # fmt: skip
+    path = tmp_path / "half.onnx"
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    onnx.save(made, path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    out = quantize(path, {"preset": "int8-weights"}, large=True)
+    x = RNG.normal(size=(3, 64)).astype(np.float32)
+    expected = x @ array.astype(np.float32)
+    (actual,) = Session(out / "model.onnx").run({"x": x})
+    assert np.abs(actual - expected).max() < 0.02 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("spec", [{"preset": "int8"}, {"preset": "int4-weights", "budget": {"max_size_ratio": 0.2}}])
+def test_what_needs_the_whole_model_is_refused_above_what_one_message_holds(
+    quantize, model, tmp_path, spec, monkeypatch
+):
+    monkeypatch.setattr(layerwise, "PROTOBUF", 10_000)
+    np.savez(tmp_path / "c.npz", x=np.zeros((4, 3, 8, 8), np.float32), ids=np.zeros(4, np.int64))
+    data = {"calibration": tmp_path / "c.npz"} if spec["preset"] == "int8" else {}
+    with pytest.raises(LargeModel, match=r"at most 10000 bytes.*accepted: a \*-weights preset without calibration"):
+        quantize(model, spec, large=True, **data)
+
+
+def test_a_memory_limit_makes_a_smaller_model_a_large_one(monkeypatch):
+    most = []
+    for limit in (resource.RLIM_INFINITY, 64 << 30, 4 << 30, 1 << 28):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, limit=limit: (limit, limit))
+        most.append(layerwise.most_at_once([]))
+    assert most[0] == most[1] == layerwise.ABOVE
+    assert layerwise.LEAST == most[3] < most[2] < (4 << 30) // layerwise.TIMES
+    assert layerwise.most_at_once(["calibration data is given"]) == layerwise.PROTOBUF
