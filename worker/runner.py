@@ -49,7 +49,7 @@ class Runner:
     def __init__(self, settings: Settings, command: tuple[str, ...] = QUANT, concurrency: int = 1) -> None:
         threads = max(len(os.sched_getaffinity(0)) // concurrency, 1)
         memory = settings.job_memory_bytes
-        self._children = Warm(command, Limits(memory, settings.job_timeout_s, threads, disk=memory))
+        self._children = Warm(command, Limits(memory, settings.job_timeout_s, threads, disk=memory), concurrency)
         self._records, self._blobs = Records(settings.redis_url, settings.lease_s), Blobs(settings.store_url)
 
     def run(self, job_id: str) -> None:

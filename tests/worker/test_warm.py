@@ -49,13 +49,24 @@ def test_each_job_has_a_process_and_a_folder_of_its_own(warm):
 
 def test_one_that_was_killed_while_it_waited_is_replaced(warm):
     killed = warm.take()
-    waiting = warm._next.pid
+    waiting = warm._waiting[0].pid
     os.kill(waiting, signal.SIGKILL)
-    time.sleep(0.2)
+    while warm._waiting[0].alive:
+        time.sleep(0.01)
     taken = warm.take()
     assert taken.pid != waiting
     assert answers(taken, "c") == ["c"]
     killed.close()
+
+
+def test_as_many_wait_as_jobs_may_begin_at_once():
+    children = Warm((sys.executable, "-c", ECHO), LIMITS, ready=2)
+    waiting = [child.pid for child in children._waiting]
+    taken = [children.take(), children.take()]
+    assert [child.pid for child in taken] == waiting
+    for child in taken:
+        child.close()
+    children.close()
 
 
 def test_nothing_is_left_after_the_end(warm, tmp_path):

@@ -23,7 +23,7 @@ WITHIN_S = 60.0
 class Cluster:
     """`with Cluster(folder, lease_s=2) as cluster:` has a gateway, one or more workers and a Valkey up."""
 
-    def __init__(self, folder: Path, workers: int = 1, binary: Path | None = None, **settings: str) -> None:
+    def __init__(self, folder: Path, workers: int = 1, **settings: str) -> None:
         self.folder = folder
         self._sockets = tempfile.mkdtemp(prefix="qd-")
         self._redis_url = f"unix://{self._sockets}/valkey.sock?db=0"
@@ -33,7 +33,7 @@ class Cluster:
         python = [sys.executable, "-P", "-m"]
         self._commands = {
             "valkey": [
-                str(binary or server_binary()), "--port", "0", "--unixsocket", f"{self._sockets}/valkey.sock",
+                str(server_binary()), "--port", "0", "--unixsocket", f"{self._sockets}/valkey.sock",
                 "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always", "--save", "",
             ],
             "gateway": [*python, "service", "--port", str(port)],
