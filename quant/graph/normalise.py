@@ -2,7 +2,8 @@
 
 Ensures: opset 21 or later; FP32 inside; no local functions; constants are initializers, and so is what is computed
 from them alone; initializers are not graph inputs, and all are used; BatchNormalization behind a layer is folded into
-it, and so are borders of zeros before a Conv; a constant Gemm factor is 1; every node has a name of its own. All of it in the bodies of If, Loop and Scan, too.
+it, and so are borders of zeros before a Conv; a constant Gemm factor is 1; every node has a name of its own. All of
+it in the bodies of If, Loop and Scan, too.
 """
 
 import numpy as np
