@@ -11,8 +11,8 @@ from quant.expected_inputs import (
     batchnorm_promises,
     clipped_normal,
     expected_moments,
-    expected_tensors,
     expected_shifts,
+    expected_tensors,
 )
 from quant.graph.inventory import inventory
 from quant.graph.load import load
@@ -96,8 +96,7 @@ def test_correction_without_data_is_ahead_of_minmax_on_real_networks(tmp_path, d
 
 
 def test_the_mean_of_the_input_follows_from_what_the_first_norm_keeps():
-    random = np.random.default_rng(0)
-    model, weight = padded_network(random)
+    model, _ = padded_network(np.random.default_rng(0))
     found = batchnorm_promises(model)["x"]
     np.testing.assert_allclose(found.mean, [0.5, -1.0, 2.0], atol=1e-5)
     assert found.variance[0] == pytest.approx(4.0, rel=1e-4)
