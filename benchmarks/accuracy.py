@@ -1,10 +1,11 @@
-"""What each step of the quantizer gains on real networks: top-1 and output SQNR on data that it never saw.
+"""What is left of real networks' accuracy at few bits, on data that the quantizer never saw; writes docs/accuracy.md.
 
-    python benchmarks/accuracy.py [--models resnet20_cifar10,...] [--settings w4a8,...] [--samples 1000] [--json FILE]
+    python -m benchmarks.accuracy [--models resnet20_cifar10,...] [--settings w8a8,...] [--steps] [--images 1000]
 
-Reads the models and data of ../shared/data (or QUANTD_DATA). CIFAR nets are calibrated on 512 training images, VWW and
-ImageNet on the first 200 of their images (a fixed permutation of the latter), MNIST on 512 training images; evaluated
-on up to `--samples` of the others.
+Reads the models and data of ../shared/data (or QUANTD_DATA). CIFAR and MNIST nets are calibrated on 256 training
+images, VWW and ImageNet on the first 200 of their images (a fixed permutation of the latter); evaluated on up to
+`--images` of the others. Results are kept in docs/accuracy.json, so that parts of the table can be measured anew by
+themselves.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,93 +25,170 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks import peers
 from quant.pipeline import Inputs, quantize_model
 
 DATA = Path(os.environ.get("QUANTD_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CIFAR = {"mean": np.array([0.485, 0.456, 0.406]), "std": np.array([0.229, 0.224, 0.225])}
-MODELS = ("resnet20_cifar10", "resnet20_cifar10_jpeg", "resnet56_cifar10", "vww_mobilenetv1_025",
-          "mobilenetv1_075_imagenet", "vit_mnist")  # fmt: skip
-MINMAX = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
+RAW = {"mean": np.array([0.0]), "std": np.array([1 / 255])}
+MODELS = ("resnet20_cifar10", "resnet20_cifar10_jpeg", "resnet56_cifar10", "resnet8_mlperftiny",
+          "vww_mobilenetv1_025", "mobilenetv1_075_imagenet", "vit_mnist", "mnist_opset8")  # fmt: skip
+CIFAR_NETS, DEPTHWISE = MODELS[:4], MODELS[4:6]
+FEEDBACK = {"rounding": "error_feedback"}
+PLAIN = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A spec, the points of top-1 that each model may lose by it, and the setting that it must not fall behind."""
+
+    title: str
+    spec: dict[str, Any]
+    may_lose: dict[str, float]
+    least: dict[str, float]
+    calibrated: bool = True
+    ahead_of: str | None = None
+    peers: int | None = None
+
+
+SETTINGS = {
+    "w8a8": Setting("8-bit weights and activations", {"preset": "int8"}, dict.fromkeys(MODELS, 0.3), {}, peers=8),
+    "w4a8": Setting(
+        "4-bit weights, error feedback and bias correction; 8-bit activations",
+        {"preset": "int4", "weights": FEEDBACK},
+        dict.fromkeys(CIFAR_NETS, 1.0) | {"vww_mobilenetv1_025": 2.0},
+        {"mobilenetv1_075_imagenet": 74.0},
+        peers=4,
+    ),
+    "w4-minmax": Setting("4-bit weights alone, MinMax", {"preset": "int4-weights", **PLAIN}, {}, {}, calibrated=False),
+    "w4-data-free": Setting(
+        "4-bit weights alone, without any data",
+        {"preset": "int4-weights"},
+        dict.fromkeys(CIFAR_NETS, 3.0),
+        {"mobilenetv1_075_imagenet": 60.0},
+        calibrated=False,
+        ahead_of="w4-minmax",
+    ),
+    "w3a8": Setting(
+        "3-bit codebook with error feedback; 8-bit activations",
+        {"preset": "codebook4", "weights": {"bits": 3, **FEEDBACK}},
+        dict.fromkeys(CIFAR_NETS, 2.5),
+        {},
+    ),
+    "w2a8": Setting(
+        "2-bit weights (ternary) with error feedback; 8-bit activations",
+        {"preset": "ternary", "weights": FEEDBACK},
+        {},
+        {},
+        ahead_of="w2-twn",
+    ),
+    "w2-twn": Setting(
+        "2-bit weights by the plain ternary rule (TWN)",
+        {"preset": "ternary", "weights": {"grid": "ternary_twn"}, "bias_correction": "none"},
+        {},
+        {},
+    ),
+    "budget": Setting(
+        "bits allocated for a file of 0.16 of the float one",
+        {"preset": "int8", "weights": FEEDBACK, "budget": {"max_size_ratio": 0.16}, "export": {"opset": 25}},
+        dict.fromkeys((*CIFAR_NETS, "vww_mobilenetv1_025"), 1.0) | {"mobilenetv1_075_imagenet": 4.0},
+        {},
+        ahead_of="w4a8",
+    ),
+}
 STEPS: dict[str, dict[str, Any]] = {
-    "minmax": MINMAX,
-    "+ auto bounds": {"bias_correction": "none"},
-    "+ error feedback": {"weights": {"rounding": "error_feedback"}, "bias_correction": "none"},
-    "+ bias correction": {"weights": {"rounding": "error_feedback"}, "bias_correction": "calibrated"},
-    "auto": {"weights": {"rounding": "error_feedback"}},
-    "auto, equalized": {"weights": {"rounding": "error_feedback"}, "equalization": "cross_layer"},
+    "MinMax": PLAIN,
+    "+ bounds by output error": {"bias_correction": "none"},
+    "+ error feedback": {"weights": FEEDBACK, "bias_correction": "none"},
+    "+ bias correction": {"weights": FEEDBACK, "bias_correction": "calibrated"},
+    "+ equalization": {"weights": FEEDBACK, "bias_correction": "calibrated", "equalization": "cross_layer"},
 }
-SETTINGS: dict[str, dict[str, Any]] = {
-    "w8a8": {"preset": "int8"},
-    "w4a8": {"preset": "int4"},
-    "w4": {"preset": "int4-weights"},
-    "w3a8": {"preset": "codebook4", "weights": {"bits": 3}},
-}
+"""What the setting w4a8 is made of, one step after the other."""
 Arrays = dict[str, NDArray[Any]]
+Row = dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=",".join(MODELS))
-    parser.add_argument("--settings", default="w8a8,w4a8,w4")
-    parser.add_argument("--steps", default=",".join(STEPS))
-    parser.add_argument("--samples", type=int, default=1000)
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    rows = []
-    print(f"{'model':26}{'setting':8}{'step':20}{'float':>8}{'top-1':>8}{'SQNR dB':>9}{'size':>7}{'s':>7}")
-    for name in options.models.split(","):
-        for row in measure(name, options.settings.split(","), options.steps.split(","), options.samples):
-            rows.append(row)
+    parser.add_argument("--settings", default=",".join(SETTINGS))
+    parser.add_argument("--steps", action="store_true", help="also each step of w4a8 by itself")
+    parser.add_argument("--images", type=int, default=1000)
+    parser.add_argument("--out", type=Path, default=Path("docs/accuracy.md"))
+    given = parser.parse_args()
+    kept = given.out.with_suffix(".json")
+    rows: dict[str, Row] = {}
+    if kept.exists():
+        rows = {key(row): row for row in json.loads(kept.read_text())}
+    settings = given.settings.split(",") if given.settings else []
+    for name in given.models.split(","):
+        for row in measure(name, settings, given.steps, given.images):
+            rows[key(row)] = row
             print(
-                f"{name:26}{row['setting']:8}{row['step']:20}{row['top1_float']:8.2f}{row['top1']:8.2f}"
-                f"{row['output_sqnr_db']:9.2f}{row['size_ratio']:7.3f}{row['seconds']:7.1f}  {row['kept']}",
-                flush=True,
+                f"{row['model']:26}{row['setting']:13}{row['what']:26}{figures(row)}  {row['kept'] or ''}", flush=True
             )
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+            kept.write_text(json.dumps(list(rows.values()), indent=1) + "\n")
+    given.out.write_text(page(list(rows.values())))
 
 
-def measure(name: str, settings: list[str], steps: list[str], samples: int) -> Iterator[dict[str, Any]]:
-    """One row a setting and step: top-1 in percent, output SQNR in dB, size as a fraction of the float model's."""
+def key(row: Row) -> str:
+    return f"{row['model']} {row['setting']} {row['what']}"
+
+
+def measure(name: str, settings: list[str], steps: bool, images: int) -> Iterator[Row]:
+    """One row a setting, a step or a peer."""
     with tempfile.TemporaryDirectory() as folder:
-        calibration, evaluation = Path(folder, "calibration.npz"), Path(folder, "evaluation.npz")
-        for path, arrays in zip((calibration, evaluation), split(name, samples), strict=True):
+        sets = Path(folder, "calibration.npz"), Path(folder, "evaluation.npz")
+        for path, arrays in zip(sets, split(name, images), strict=True):
             np.savez(path, **arrays)
         for setting in settings:
-            for step in steps:
-                spec = merged(SETTINGS[setting], STEPS[step])
+            told = SETTINGS[setting]
+            yield ours(name, setting, "quantd", told.spec, sets, calibrated=told.calibrated)
+            for tool in peers.installed() if told.peers else ():
                 begun = time.perf_counter()
-                inputs = Inputs(DATA / "models" / f"{name}.onnx", name, spec, calibration, evaluation)
-                summary = quantize_model(inputs, Path(folder), lambda *_: None).summary
-                compared = json.loads(Path(folder, "report.json").read_text())["compared"]
-                yield {
-                    "model": name,
-                    "setting": setting,
-                    "step": step,
-                    "top1_float": summary["top1_float"],
-                    "top1": summary["top1_quantized"],
-                    "output_sqnr_db": summary["output_sqnr_db"],
-                    "size_ratio": summary["size_ratio"],
-                    "seconds": time.perf_counter() - begun,
-                    "kept": compared["kept"],
-                }
+                found = peers.measure(tool, DATA / "models" / f"{name}.onnx", *sets, Path(folder), told.peers or 8)
+                yield row_of(name, setting, tool, found, time.perf_counter() - begun)
+        for step, spec in STEPS.items() if steps else ():
+            yield ours(name, "steps", step, {**SETTINGS["w4a8"].spec, **spec}, sets, calibrated=True)
 
 
-def merged(setting: dict[str, Any], step: dict[str, Any]) -> dict[str, Any]:
-    return {**setting, **step, "weights": {**setting.get("weights", {}), **step.get("weights", {})}}
+def ours(name: str, setting: str, what: str, spec: dict[str, Any], sets: tuple[Path, Path], *, calibrated: bool) -> Row:
+    model = DATA / "models" / f"{name}.onnx"
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        inputs = Inputs(model, name, spec, sets[0] if calibrated else None, sets[1])
+        summary = quantize_model(inputs, Path(folder), lambda *_: None).summary
+        seconds = time.perf_counter() - begun
+        report = json.loads(Path(folder, "report.json").read_text())
+    found = {**summary, **report["evaluation"]["top1_difference"]}
+    return row_of(name, setting, what, found, seconds) | {"kept": (report["compared"] or {}).get("kept")}
 
 
-def split(name: str, samples: int) -> tuple[Arrays, Arrays]:
+def row_of(name: str, setting: str, what: str, found: dict[str, Any], seconds: float) -> Row:
+    kept = ("top1_float", "top1_quantized", "points", "low", "high", "samples", "output_sqnr_db", "size_ratio")
+    figures = {figure: found.get(figure) for figure in kept}
+    return {
+        "model": name,
+        "setting": setting,
+        "what": what,
+        **figures,
+        "kept": found.get("refused"),
+        "seconds": seconds,
+    }
+
+
+def split(name: str, images: int) -> tuple[Arrays, Arrays]:
     """Calibration images and evaluation images with labels, as quantd reads them."""
-    if "cifar" in name:
+    if "cifar" in name or "resnet8" in name:
         calibration, evaluation = load("cifar10_calibration"), load("cifar10_test")
-        return part(calibration, slice(512), CIFAR), part(evaluation, slice(samples), CIFAR)
+        scale = RAW if "resnet8" in name else CIFAR
+        return part(calibration, slice(256), scale), part(evaluation, slice(images), scale)
     if "mnist" in name:
-        scale = {"mean": np.array([0.1307]), "std": np.array([0.3081])}
-        return part(load("mnist_train"), slice(512), scale), part(load("mnist_test"), slice(samples), scale)
+        scale = RAW if "opset8" in name else {"mean": np.array([0.1307]), "std": np.array([0.3081])}
+        return part(load("mnist_train"), slice(256), scale), part(load("mnist_test"), slice(images), scale)
     arrays = load("vww_test") if "vww" in name else imagenet()
     scale = {} if "vww" in name else {"mean": np.array([0.5]), "std": np.array([0.5])}
-    return part(arrays, slice(200), scale), part(arrays, slice(200, 200 + samples), scale)
+    return part(arrays, slice(200), scale), part(arrays, slice(200, 200 + images), scale)
 
 
 def load(name: str) -> Arrays:
@@ -130,6 +209,100 @@ def imagenet() -> Arrays:
         files = [names[Path(rows[i]["file"]).name] for i in order]
         images = [np.asarray(Image.open(archive.open(file)).convert("RGB")) for file in files]
     return {"images": np.stack(images), "labels": np.array([int(rows[i]["label"]) for i in order])}
+
+
+def figures(row: Row) -> str:
+    if row["top1_quantized"] is None:
+        return "not measured"
+    return (f"{row['samples']:6} images {row['top1_float']:7.2f} -> {row['top1_quantized']:6.2f} "
+            f"{row['output_sqnr_db']:7.2f} dB  size {row['size_ratio']:.3f} {row['seconds']:6.1f} s")  # fmt: skip
+
+
+def verdict(row: Row, others: dict[tuple[str, str], Row]) -> str:
+    """What a row had to reach, and by how much it missed where it did."""
+    told, model, missed, asked = SETTINGS[row["setting"]], row["model"], [], []
+    if model in told.may_lose:
+        asked.append(f"lose at most {told.may_lose[model]:g}")
+        missed.append(-row["points"] - told.may_lose[model])
+    if model in told.least:
+        asked.append(f"at least {told.least[model]:g}")
+        missed.append(told.least[model] - row["top1_quantized"])
+    other = others.get((model, told.ahead_of or ""))
+    if other is not None:
+        asked.append(f"ahead of {other['setting']} ({other['top1_quantized']:.2f})")
+        missed.append(other["top1_quantized"] - row["top1_quantized"])
+    if not asked:
+        return ""
+    worst = max(missed)
+    return ", ".join(asked) + (": reached" if worst <= 1e-9 else f": **missed by {worst:.2f}**")
+
+
+def page(rows: list[Row]) -> str:
+    """docs/accuracy.md: a table a setting, one of the peers, one of the steps."""
+    order = {name: number for number, name in enumerate(MODELS)}
+    rows = sorted(rows, key=lambda row: order[row["model"]])
+    mine = {(row["model"], row["setting"]): row for row in rows if row["what"] == "quantd"}
+    text = ["# Accuracy", "", *(line for line in __doc__.strip().split("\n") if not line.startswith("    ")), "",
+            "Top-1 in percent on the named number of evaluation images, the difference to float in points with its",
+            "95 % interval, the output SQNR in dB, the size as a fraction of the float file's.", ""]  # fmt: skip
+    for setting, told in SETTINGS.items():
+        of_setting = [row for (_, its), row in mine.items() if its == setting]
+        if not of_setting:
+            continue
+        text += [f"## {setting}: {told.title}", "", f"`{json.dumps(told.spec)}`, "
+                 f"{'calibrated' if told.calibrated else 'no calibration data'}", ""]  # fmt: skip
+        text += [
+            "| model | images | float | quantd | difference | SQNR | size | asked |",
+            "| --- |" + " ---: |" * 6 + " --- |",
+        ]
+        text += [table_line(row, verdict(row, mine)) for row in of_setting] + [""]
+        text += peers_table([row for row in rows if row["setting"] == setting])
+    return "\n".join([*text, *steps_table([row for row in rows if row["setting"] == "steps"])]) + "\n"
+
+
+def table_line(row: Row, asked: str) -> str:
+    return (f"| {row['model']} | {row['samples']} | {row['top1_float']:.2f} | {row['top1_quantized']:.2f} | "
+            f"{row['points']:+.2f} [{row['low']:+.2f}, {row['high']:+.2f}] | {row['output_sqnr_db']:.1f} | "
+            f"{row['size_ratio']:.3f} | {asked} |")  # fmt: skip
+
+
+def peers_table(rows: list[Row]) -> list[str]:
+    tools = list(dict.fromkeys(row["what"] for row in rows))
+    if len(tools) < 2:
+        return []
+    cells = {(row["model"], row["what"]): row for row in rows}
+    lines = [f"| top-1, SQNR | {' | '.join(tools)} |", "| --- |" + " ---: |" * len(tools)]
+    for model in dict.fromkeys(row["model"] for row in rows):
+        found = [cells.get((model, tool)) for tool in tools]
+        lines.append(f"| {model} | {' | '.join(peer_cell(one) for one in found)} |")
+    return [*lines, ""]
+
+
+def peer_cell(row: Row | None) -> str:
+    if row is None:
+        return ""
+    if row["top1_quantized"] is None:
+        return str(row["kept"])
+    return f"{row['top1_quantized']:.2f}, {row['output_sqnr_db']:.1f} dB"
+
+
+def steps_table(rows: list[Row]) -> list[str]:
+    if not rows:
+        return []
+    cells = {(row["model"], row["what"]): row for row in rows}
+    lines = [
+        "## The steps of w4a8",
+        "",
+        f"| top-1, SQNR | images | float | {' | '.join(STEPS)} |",
+        "| --- |" + " ---: |" * (2 + len(STEPS)),
+    ]
+    for model in dict.fromkeys(row["model"] for row in rows):
+        first = next(row for row in rows if row["model"] == model)
+        found = [cells.get((model, step)) for step in STEPS]
+        lines.append(
+            f"| {model} | {first['samples']} | {first['top1_float']:.2f} | {' | '.join(map(peer_cell, found))} |"
+        )
+    return lines
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from quant.layers import QuantizedLayer
 from quant.observation import with_outputs
 from quant.products import input_rows, weight_matrix
 from quant.runtime import Session
-from quant.second_moments import MAX_INPUTS, Moments, SecondMoments
+from quant.second_moments import MAX_INPUTS, Moments, PromisedMoments
 from quant.weights import decoded
 
 Channels = NDArray[np.float64]
@@ -36,7 +36,8 @@ class Normal:
 def batchnorm_promises(model: ir.Model) -> dict[str, Normal]:
     """By tensor name: the output of a BatchNormalization in inference is about N(beta, gamma^2), channel by channel.
 
-    Given for its input's name too, which is what folding leaves of it. Requires: the model before `normalise`.
+    Given for its input's name too, which is what folding leaves of it. What it keeps of a first convolution's outputs
+    tells of the model's input. Requires: the model before `normalise`.
     """
     promises: dict[str, Normal] = {}
     for node in model.graph:
@@ -46,11 +47,40 @@ def batchnorm_promises(model: ir.Model) -> dict[str, Normal]:
         if gamma is not None and beta is not None:
             normal = Normal(beta.astype(np.float64), gamma.astype(np.float64) ** 2)
             promises |= {str(node.inputs[0].name): normal, str(node.outputs[0].name): normal}  # type: ignore[union-attr]
+            promises |= _input_promise(node)
     return promises
 
 
+def _input_promise(norm: ir.Node) -> dict[str, Normal]:
+    """The moments of a model's input by its name, from the statistics of the first convolution's outputs.
+
+    Those means are A E[x] + b, with A the sums over each kernel's positions: E[x] by least squares where there are
+    more outputs than inputs. One variance for all channels, the one that explains the outputs' best.
+    """
+    conv = norm.inputs[0].producer() if norm.inputs[0] is not None else None
+    if conv is None or conv.op_type != "Conv" or conv.attributes.get_int("group", 1) != 1:
+        return {}
+    source = conv.inputs[0]
+    border = source.producer() if source is not None else None
+    if border is not None and border.op_type == "Pad":
+        source = border.inputs[0]
+    weight, bias = constant(conv.inputs[1]), constant(conv.inputs[2]) if len(conv.inputs) > 2 else np.zeros(())
+    mean, variance = (constant(value) for value in norm.inputs[3:5])
+    if source is None or source.producer() is not None or source.is_initializer():
+        return {}
+    if weight is None or bias is None or mean is None or variance is None or len(weight) <= weight.shape[1]:
+        return {}
+    exact = weight.astype(np.float64)
+    taps = exact.reshape(*weight.shape[:2], -1).sum(axis=2)
+    found = np.linalg.lstsq(taps, mean.astype(np.float64) - bias.astype(np.float64), rcond=1e-3)[0]
+    energy = (exact.reshape(len(exact), -1) ** 2).sum(axis=1)
+    spread = float(energy @ variance / max(float(energy @ energy), 1e-300))
+    return {str(source.name): Normal(found, np.full(len(found), spread))}
+
+
 def expected_tensors(model: ir.Model, promises: Mapping[str, Normal]) -> dict[str, Normal]:
-    """The moments of every tensor that follows from the promises through Relu, Clip, Add and pooling."""
+    """The moments of every tensor that follows from the promises through Relu, Clip, Add, Conv, pooling, zeros beside
+    the channels and what only leaves positions out."""
     known = {str(name): normal for name, normal in promises.items()}
     for node in model.graph:
         name = str(node.outputs[0].name)
@@ -66,7 +96,11 @@ def expected_tensors(model: ir.Model, promises: Mapping[str, Normal]) -> dict[st
             known[name] = relu
         elif node.op_type == "Add" and len(inputs) == 2 and inputs[1] is not None:
             known[name] = Normal(first.mean + inputs[1].mean, first.variance + inputs[1].variance)
-        elif node.op_type in _KEEPING:
+        elif node.op_type == "Conv" and (made := _convolved(node, first)) is not None:
+            known[name] = made
+        elif node.op_type == "Pad" and (wider := _with_more_channels(node, first)) is not None:
+            known[name] = wider
+        elif node.op_type in _KEEPING or (node.op_type == "Slice" and _leaves_channels(node)):
             known[name] = first
     return known
 
@@ -101,7 +135,7 @@ def clipped_normal(normal: Normal, lower: float | Channels, upper: float | Chann
 
 def expected_moments(
     model: ir.Model, layers: Sequence[Layer], promises: Mapping[str, Normal]
-) -> dict[str, SecondMoments]:
+) -> dict[str, PromisedMoments]:
     """The moments of the layers whose input is known, by name; independent channels, zeros beyond the borders.
 
     The mean is that of the mean image over all output positions: exact at the borders, where the plain channel means
@@ -111,7 +145,7 @@ def expected_moments(
     names = {layer.name: str(layer.operand(layer.input_index).name) for layer in layers}
     known = [layer for layer in layers if names[layer.name] in tensors and layer.node.graph is model.graph]
     shapes = _shapes(model, sorted({names[layer.name] for layer in known}))
-    moments = {}
+    moments: dict[str, PromisedMoments] = {}
     for layer in known:
         normal, shape = tensors[names[layer.name]], shapes.get(names[layer.name])
         matrix = weight_matrix(layer, layer.weight)
@@ -122,7 +156,7 @@ def expected_moments(
         mean, variance = (input_rows(layer, _image(c, shape), POSITIONS, 0) for c in (normal.mean, normal.variance))
         square = mean.swapaxes(1, 2).astype(np.float64) @ mean / mean.shape[1]
         square += variance.mean(axis=1, dtype=np.float64)[:, :, None] * np.eye(mean.shape[2])
-        moments[layer.name] = SecondMoments(square, mean.mean(axis=1, dtype=np.float64))
+        moments[layer.name] = PromisedMoments(square, mean.mean(axis=1, dtype=np.float64))
     return moments
 
 
@@ -151,6 +185,41 @@ def _bounds(node: ir.Node) -> tuple[float, float] | None:
         return None
     lower, upper = (None if found is None else float(found) for _, found in given)
     return -np.inf if lower is None else lower, np.inf if upper is None else upper
+
+
+def _convolved(node: ir.Node, source: Normal) -> Normal | None:
+    """The output of a Conv without a promise of its own: inputs independent of each other, no borders."""
+    weight = constant(node.inputs[1])
+    bias = np.zeros(()) if len(node.inputs) < 3 else constant(node.inputs[2])
+    if weight is None or bias is None:
+        return None
+    groups = int(node.attributes.get_int("group", 1))
+    if source.mean.size != weight.shape[1] * groups:
+        return None
+    split = weight.astype(np.float64).reshape(groups, -1, *weight.shape[1:3], int(np.prod(weight.shape[3:])))
+    taps, squares = (matrix.reshape(*split.shape[:3], -1).sum(axis=-1) for matrix in (split, split**2))
+    mean, variance = (
+        np.einsum("goi,gi->go", matrix, moment.reshape(groups, -1)).reshape(-1)
+        for matrix, moment in ((taps, source.mean), (squares, source.variance))
+    )
+    return Normal(mean + bias, variance)
+
+
+def _with_more_channels(node: ir.Node, source: Normal) -> Normal | None:
+    """Channels of zeros before and behind the others; None for any other border."""
+    widths, filling = (constant(value) for value in (*node.inputs[1:3], None)[:2])
+    zeros = node.attributes.get_string("mode", "constant") == "constant" and (filling is None or not filling.any())
+    if widths is None or not zeros or len(node.inputs) > 3:
+        return None
+    borders = widths.astype(np.int64).reshape(2, -1)
+    if (borders < 0).any() or np.delete(borders, 1, axis=1).any():
+        return None
+    return Normal(*(np.pad(moment, tuple(borders[:, 1])) for moment in (source.mean, source.variance)))
+
+
+def _leaves_channels(node: ir.Node) -> bool:
+    axes = constant(node.inputs[3]) if len(node.inputs) > 3 else None
+    return axes is not None and bool((axes.astype(np.int64) >= 2).all())
 
 
 def _rectified(node: ir.Node, known: Mapping[str, Normal]) -> Normal | None:

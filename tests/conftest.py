@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
 from jobs.stack import Stack
@@ -11,6 +12,13 @@ from tests.swift import Swift
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers(request):
+    """A module's `RNG` starts anew for each test, so that what a test draws depends on no other."""
+    if (generator := getattr(request.module, "RNG", None)) is not None:
+        generator.bit_generator.state = np.random.default_rng(0).bit_generator.state
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from quant.expected_inputs import (
     clipped_normal,
     expected_moments,
     expected_shifts,
+    expected_tensors,
 )
 from quant.graph.inventory import inventory
 from quant.graph.load import load
@@ -48,7 +49,7 @@ def test_the_shift_is_exact_for_the_mean_image_borders_included():
     model, promises = network()
     layers, _ = inventory(model)
     moments = expected_moments(model, layers, promises)
-    assert set(moments) == {"conv2", "depthwise"}
+    assert set(moments) == {"conv1", "conv2", "depthwise"}
     spec = resolve({"preset": "int4-weights", "weights": {"clipping": "minmax"}})
     done = {one.layer.name: one for one in quantize_layers(choose_layers(model, spec)[0], {}, spec, lambda *_: None)}
     shifts = expected_shifts(list(done.values()), moments)
@@ -94,11 +95,62 @@ def test_correction_without_data_is_ahead_of_minmax_on_real_networks(tmp_path, d
     assert json.loads((tmp_path / "report.json").read_text())["compared"] is None
 
 
+def test_the_mean_of_the_input_follows_from_what_the_first_norm_keeps():
+    model, _ = padded_network(np.random.default_rng(0))
+    found = batchnorm_promises(model)["x"]
+    np.testing.assert_allclose(found.mean, [0.5, -1.0, 2.0], atol=1e-5)
+    assert found.variance[0] == pytest.approx(4.0, rel=1e-4)
+
+
+def test_moments_pass_a_plain_conv_a_slice_and_channels_of_zeros():
+    model, weight = padded_network(np.random.default_rng(0))
+    promises = {"x": batchnorm_promises(model)["x"]}
+    found = expected_tensors(normalise(model), promises)
+    mean = weight.sum(axis=(2, 3)) @ [0.5, -1.0, 2.0]
+    np.testing.assert_allclose(found["c"].mean, mean, rtol=1e-4)
+    np.testing.assert_allclose(found["c"].variance, 4 * (weight**2).sum(axis=(1, 2, 3)), rtol=1e-3)
+    np.testing.assert_allclose(found["p"].mean, [0, *mean, 0, 0], rtol=1e-4)
+    np.testing.assert_allclose(found["p"].variance[[0, -1]], 0)
+
+
+def test_without_data_promised_layers_keep_their_largest_weights_and_say_so():
+    model, promises = network()
+    moments = expected_moments(model, inventory(model)[0], promises)
+    for bits, clipping in ((4, "minmax"), (2, "auto")):
+        spec = resolve({"preset": "int4-weights", "weights": {"bits": bits}, "export": {"opset": 25}})
+        made = quantize_layers(choose_layers(model, spec)[0], moments, spec, lambda *_: None)
+        assert {one.spec.clipping.name for one in made} == {clipping}
+        assert all(("bounds of MinMax" in " ".join(one.notes)) == (bits == 4) for one in made)
+
+
 def test_a_model_without_batchnorm_promises_nothing():
     model, promises = network()
-    assert set(promises) == {"c1", "n1", "c2", "n2"}
+    assert set(promises) == {"x", "c1", "n1", "c2", "n2"}
     assert batchnorm_promises(model) == {}
     assert expected_moments(model, inventory(model)[0], {}) == {}
+
+
+def padded_network(random):
+    """Conv, BatchNorm (which keeps what its input is like), Slice, Pad; inputs of means 0.5, -1, 2 and deviation 2."""
+    weight = random.normal(size=(6, 3, 3, 3)).astype(np.float32)
+    arrays = {"w": weight, "g": np.ones(6), "b": np.zeros(6), "m": weight.sum(axis=(2, 3)) @ [0.5, -1.0, 2.0],
+              "v": 4 * (weight**2).sum(axis=(1, 2, 3))}  # fmt: skip
+    integers = {"from": [0, 0], "to": [9, 9], "axes": [2, 3], "steps": [2, 2], "pads": [0, 1, 0, 0, 0, 2, 0, 0]}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], "conv"),
+        helper.make_node("BatchNormalization", ["c", "g", "b", "m", "v"], ["n"]),
+        helper.make_node("Slice", ["c", "from", "to", "axes", "steps"], ["s"]),
+        helper.make_node("Pad", ["s", "pads"], ["p"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 9, 9])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("n", "p")],
+        [*(numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()),
+         *(numpy_helper.from_array(np.array(array), name) for name, array in integers.items())],
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return load(made.SerializeToString()), weight
 
 
 def network():

@@ -199,3 +199,28 @@ def assert_same_outputs(data, model, inputs):
     actual = Session(ir.to_proto(model).SerializeToString()).run(feeds)
     for a, b in zip(expected, actual, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("pads", "mode", "folds"), [
+    ([0, 0, 1, 0, 0, 0, 2, 1], "constant", True),
+    ([0, 1, 1, 0, 0, 0, 0, 0], "constant", False),
+    ([0, 0, 1, 1, 0, 0, 1, 1], "edge", False),
+    ([0, 0, -1, 0, 0, 0, 0, 0], "constant", False),
+])  # fmt: skip
+def test_borders_of_zeros_go_into_the_convolutions_behind_them(pads, mode, folds):
+    channels = 3 + pads[1]
+    weight = np.random.default_rng(0).normal(size=(4, channels, 3, 3)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Pad", ["x", "pads"], ["p"], mode=mode),
+         helper.make_node("Conv", ["p", "w"], ["y"], pads=[0, 1, 0, 0])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, 6, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.array(pads), "pads"), numpy_helper.from_array(weight, "w")],
+    )  # fmt: skip
+    source = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10).SerializeToString()
+    model = normalise(load(source))
+    assert ("Pad" not in {node.op_type for node in model.graph}) == folds
+    x = np.random.default_rng(1).normal(size=(2, 3, 6, 6)).astype(np.float32)
+    expected, found = (Session(one).run({"x": x})[0] for one in (source, ir.to_proto(model).SerializeToString()))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,90 @@
+"""The tools that quantd is measured beside, where they are installed: ONNX Runtime's own quantizer, and NNCF."""
+
+import contextlib
+import importlib.util
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnxruntime import quantization as ort_quantization
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from quant.dataset import Dataset, read_dataset
+from quant.errors import QuantdError
+from quant.evaluation import evaluate
+from quant.graph.load import load
+from quant.metrics import OutputComparison
+from quant.runtime import Session
+
+SAMPLES = 32
+"""Calibration images of the peers: their percentiles hold the activations of all images at once."""
+METHODS = {"ONNX Runtime MinMax": CalibrationMethod.MinMax, "ONNX Runtime Percentile": CalibrationMethod.Percentile}
+NNCF = "NNCF"
+
+logging.getLogger().setLevel(logging.ERROR)  # the tools warn at every model of what they were not asked
+
+
+def installed() -> list[str]:
+    return [*METHODS, *([NNCF] if importlib.util.find_spec("nncf") else [])]
+
+
+def measure(tool: str, model: Path, calibration: Path, evaluation: Path, folder: Path, bits: int) -> dict[str, Any]:
+    """The figures of the model quantized by a tool, weights per channel; `refused` holds its reason where it fails."""
+    source = load(model.read_bytes())
+    made = folder / "peer.onnx"
+    samples = read_dataset(calibration, source).singly().spread(SAMPLES)
+    try:
+        if tool == NNCF:
+            _nncf(model, made, samples, bits)
+        else:
+            _onnxruntime(model, made, samples, METHODS[tool], bits, folder)
+        test = read_dataset(evaluation, source)
+        found = _compared(model, made, test)
+    except (QuantdError, ValueError, RuntimeError, KeyError, NotImplementedError) as error:
+        return {"refused": f"fails: {type(error).__name__}"}
+    sizes = {"size_ratio": made.stat().st_size / model.stat().st_size}
+    return {**found.figures(), **found.details(None)["top1_difference"], **sizes}
+
+
+def _compared(model: Path, made: Path, test: Dataset) -> OutputComparison:
+    reference = Session(model)
+    return evaluate((reference.run(feeds) for feeds in test.batches()), Session(made), test, lambda *_: None)
+
+
+class _Reader(CalibrationDataReader):
+    def __init__(self, samples: Dataset) -> None:
+        self._batches: Iterator[dict[str, np.ndarray]] = samples.batches()
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._batches, None)
+
+
+def _onnxruntime(model: Path, made: Path, samples: Dataset, method: CalibrationMethod, bits: int, folder: Path) -> None:
+    prepared = folder / "prepared.onnx"
+    converted = onnx.version_converter.convert_version(onnx.load(model), 21)
+    onnx.save(converted, prepared)
+    with contextlib.redirect_stdout(io.StringIO()):
+        quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
+        ort_quantization.quantize_static(
+            str(prepared),
+            str(made),
+            _Reader(samples),
+            per_channel=True,
+            weight_type=QuantType.QInt8 if bits == 8 else QuantType.QInt4,
+            activation_type=QuantType.QUInt8,
+            calibrate_method=method,
+        )
+
+
+def _nncf(model: Path, made: Path, samples: Dataset, bits: int) -> None:
+    import nncf
+
+    if bits != 8:
+        raise NotImplementedError("NNCF's post-training quantization of convolutions is for 8 bits")
+    quantized = nncf.quantize(onnx.load(model), nncf.Dataset(list(samples.batches())), subset_size=SAMPLES)
+    onnx.save(quantized, made)
