@@ -35,6 +35,7 @@ MODELS = ("resnet20_cifar10", "resnet20_cifar10_jpeg", "resnet56_cifar10", "resn
           "vww_mobilenetv1_025", "mobilenetv1_075_imagenet", "vit_mnist", "mnist_opset8")  # fmt: skip
 CIFAR_NETS, DEPTHWISE = MODELS[:4], MODELS[4:6]
 FEEDBACK = {"rounding": "error_feedback"}
+EXPECTED = {"rounding": "expected_feedback"}
 PLAIN = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
 
 
@@ -63,7 +64,7 @@ SETTINGS = {
     "w4-minmax": Setting("4-bit weights alone, MinMax", {"preset": "int4-weights", **PLAIN}, {}, {}, calibrated=False),
     "w4-data-free": Setting(
         "4-bit weights alone, without any data",
-        {"preset": "int4-weights"},
+        {"preset": "int4-weights", "weights": EXPECTED},
         dict.fromkeys(CIFAR_NETS, 3.0),
         {"mobilenetv1_075_imagenet": 60.0},
         calibrated=False,

@@ -73,7 +73,7 @@ def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weight
 
 def needs_moments(section: Weights) -> bool:
     """Whether the section's bounds or rounding look at the layer's input, where there is data."""
-    return isinstance(section.clipping, Auto) or section.rounding.needs_data
+    return isinstance(section.clipping, Auto) or section.rounding.needs_moments
 
 
 def quantize_layers(
@@ -153,8 +153,9 @@ def _quantize(
     form = form_of(layer, section, spec)
     granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
     fitted = fitted or fit_weight(layer.weight, granularity, section, compiled)
-    if section.rounding.needs_data and not isinstance(moments, SecondMoments):
-        notes.append(f"rounded to nearest: {section.rounding.name} is for matrices of at most {MAX_INPUTS} inputs")
+    if section.rounding.needs_moments and not isinstance(moments, SecondMoments):
+        name = section.rounding.name
+        notes.append(f"rounded to nearest: {name} is for matrices of at most {MAX_INPUTS} known inputs")
         section = section.model_copy(update={"rounding": Nearest()})
     if moments is not None and needs_moments(section):
         quantized = _quantize_for_output(layer, section, fitted, moments, integer=form is Form.INTEGER)

@@ -15,6 +15,7 @@ from quant.granularity import Granularity, PerBlock, PerChannel, PerTensor
 from quant.graph.inventory import Layer
 from quant.grids.uniform import Uniform, step
 from quant.layers import QuantizedLayer, possible
+from quant.rounding.nearest import Nearest
 from quant.spec import Spec, Weights
 from quant.weights import (
     FittedWeight,
@@ -42,6 +43,9 @@ def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool
     """
     begun = time.perf_counter()
     section, notes = possible(layer, section, spec)
+    if section.rounding.needs_moments:
+        section = section.model_copy(update={"rounding": Nearest()})
+        notes.append("rounded to nearest: the model is too large for its inputs to be known")
     form = form_of(layer, section, spec)
     weight = np.require(layer.weight, requirements=["C", "A", "W"])  # as the compiled loops know them
     granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)

@@ -184,7 +184,7 @@ def _setting(
         return Setting(model, {}, None, spec, expected, expected)
     setting = Setting(model, {}, calibration, spec, expected, {})
     looking = [
-        (layer, section.rounding.needs_data or spec.allocates)
+        (layer, section.rounding.needs_moments or spec.allocates)
         for layer, section in work
         if needs_moments(section) or spec.allocates
     ]

@@ -27,7 +27,7 @@ from quant.ranges.entropy import EntropyRange
 from quant.ranges.minmax import MinMaxRange
 from quant.ranges.mse import MseRange
 from quant.ranges.percentile import PercentileRange
-from quant.rounding.error_feedback import ErrorFeedback
+from quant.rounding.error_feedback import ErrorFeedback, ExpectedFeedback
 from quant.rounding.nearest import Nearest
 
 
@@ -83,7 +83,7 @@ RangeRule = (
     | EntropyRange
     | AnalyticRange
 )  # fmt: skip
-Rounding = Nearest | ErrorFeedback
+Rounding = Nearest | ErrorFeedback | ExpectedFeedback
 
 
 def named(value: Any) -> Any:

@@ -60,13 +60,20 @@ class SecondMoments:
         return product
 
 
+@dataclass(frozen=True)
 class PromisedMoments(SecondMoments):
-    """Moments that were not measured: inputs are taken to be independent, which they are not."""
+    """Moments that were not measured: channels are taken to be independent, which they are not.
+
+    `above` (C,) is by how much the layer's outputs are expected above their mean where the activation behind them
+    hides nothing.
+    """
+
+    above: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
 
     def once_corrected(self) -> "PromisedMoments":
         """What is left of an error once the bias is corrected by the promised means, which are a tenth off."""
         left = self.covariance + DOUBT**2 * self.mean[:, :, None] * self.mean[:, None, :]
-        return PromisedMoments(left, self.mean)
+        return PromisedMoments(left, self.mean, self.above)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from quant.graph.constants import constant
 from quant.graph.inventory import Layer
 
+SELDOM = 0.01
+"""Channels that are active at a smaller share of their positions are corrected as if it were this."""
+
 
 @dataclass(frozen=True)
 class Site:

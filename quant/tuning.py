@@ -20,7 +20,7 @@ from quant.graph.inventory import Layer, inventory
 from quant.layers import QuantizedLayer, fit_bias, quantize_layers
 from quant.metrics import OutputComparison
 from quant.runtime import Session
-from quant.second_moments import Moments, SecondMoments
+from quant.second_moments import Moments, PromisedMoments
 from quant.sites import channel_axis
 from quant.spec import Spec, Weights
 from quant.twin import LayerDifference, compare_layers
@@ -74,7 +74,7 @@ class Setting:
     ranges: Mapping[str, ActivationRange]
     calibration: Dataset | None
     spec: Spec
-    expected: Mapping[str, SecondMoments]
+    expected: Mapping[str, PromisedMoments]
     moments: Mapping[str, Moments]
     recorded: Mapping[int, Sequence[NDArray[np.generic]]] = field(default_factory=dict)
 

@@ -11,11 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.compose import add_prefix_graph
 
 from quant.graph.inventory import Layer
-from quant.sites import Site, output_channels, site_of
+from quant.sites import SELDOM, Site, output_channels, site_of
 
 _SIDE = "quantized/"
-SELDOM = 0.01
-"""Channels that are active at a smaller share of their positions are corrected as if it were this."""
 
 
 def build_twin(float_model: onnx.ModelProto, quantized_model: onnx.ModelProto, layers: Sequence[Layer]) -> bytes:

@@ -45,7 +45,7 @@ def least_output_error(
         bounds = [rule.bound(statistics, fit, bits) for rule in RULES]
         bounds += [ratio * largest for ratio in RATIOS]
         books = [grid.build(statistics, fit, bound, bits) for bound in bounds]
-    if not rounding.needs_data:
+    if not rounding.needs_moments:
         tried = _promising(problem, books)
         books, bounds = [_mixed(books, one) for one in tried], [_picked(bounds, one) for one in tried]
     best = np.argmin(_errors(problem, rounding, books), axis=0)
@@ -62,7 +62,7 @@ def _promising(problem: LayerProblem, books: Sequence[AnyCodebook]) -> list[NDAr
 def _errors(problem: LayerProblem, rounding: RoundingBase, books: Sequence[AnyCodebook]) -> NDArray[np.float64]:
     """The output error of each codebook and row (B, R), of those that go one input after the other as many at once as
     memory allows."""
-    if not rounding.needs_data:
+    if not rounding.needs_moments:
         return np.stack([problem.error(rounding.round(problem, book)) for book in books])
     together = max(AT_ONCE // problem.matrix.size, 1)
     errors = []

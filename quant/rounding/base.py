@@ -37,6 +37,8 @@ class RoundingBase(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     needs_data: ClassVar[bool] = False
+    needs_moments: ClassVar[bool] = False
+    """Of the layer's inputs: measured or, where it needs no data, promised by BatchNormalization."""
 
     @abstractmethod
     def round(self, problem: Problem, codebook: AnyCodebook) -> Matrix:

@@ -13,11 +13,10 @@ BLOCK = 64
 """Inputs whose errors are gathered before they are passed on to the rest in one product."""
 
 
-class ErrorFeedback(RoundingBase):
-    """Each input's rounding error is compensated by the weights still to round; needs calibration data."""
+class Feedback(RoundingBase):
+    """Each input's rounding error is compensated by the weights still to round, as far as their inputs go together."""
 
-    name: Literal["error_feedback"] = "error_feedback"
-    needs_data: ClassVar[bool] = True
+    needs_moments: ClassVar[bool] = True
     sweeps: int = Field(default=1, ge=0, le=100, description="how often every choice is made anew, the others given")
     damping: float = Field(default=0.01, gt=0, le=1, description="added to the moments' diagonal, relative to its mean")
 
@@ -45,6 +44,19 @@ class ErrorFeedback(RoundingBase):
         for _ in range(self.sweeps):
             _refine(matrix, hessian, order, values, to_grid)
         return values
+
+
+class ErrorFeedback(Feedback):
+    """Each input's rounding error is compensated by the weights still to round; needs calibration data."""
+
+    name: Literal["error_feedback"] = "error_feedback"
+    needs_data: ClassVar[bool] = True
+
+
+class ExpectedFeedback(Feedback):
+    """Error feedback that, without calibration data, goes by the inputs that BatchNormalization layers promise."""
+
+    name: Literal["expected_feedback"] = "expected_feedback"
 
 
 def _refine(

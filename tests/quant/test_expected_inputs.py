@@ -1,6 +1,7 @@
 """Bias correction and bounds without data: what BatchNormalization promises of every layer's input."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from quant.graph.load import load
 from quant.graph.normalise import normalise
 from quant.layers import choose_layers, quantize_layers
 from quant.pipeline import Inputs, quantize_model
-from quant.spec import resolve
+from quant.spec import require_data, resolve
 from quant.weights import decoded
 
 # mean and variance of min(max(N(mu, s^2), a), b), from the reference table (Monte Carlo of 4 million agrees)
@@ -52,7 +53,8 @@ def test_the_shift_is_exact_for_the_mean_image_borders_included():
     assert set(moments) == {"conv1", "conv2", "depthwise"}
     spec = resolve({"preset": "int4-weights", "weights": {"clipping": "minmax"}})
     done = {one.layer.name: one for one in quantize_layers(choose_layers(model, spec)[0], {}, spec, lambda *_: None)}
-    shifts = expected_shifts(list(done.values()), moments)
+    unhidden = {name: replace(one, above=np.zeros(1)) for name, one in moments.items()}
+    shifts = expected_shifts(list(done.values()), unhidden)
     mean = clipped_normal(promises["c1"], 0, 6).mean.astype(np.float32)
     image = np.broadcast_to(mean.reshape(1, -1, 1, 1), (1, 4, 5, 5))
     weight, quantized = done["conv2"].layer.weight, decoded(done["conv2"].quantized)
@@ -74,6 +76,37 @@ def test_the_moments_agree_with_a_normal_input():
     relu = np.maximum(draws, 0)
     np.testing.assert_allclose(moments.mean[:, 0], relu.mean(0), rtol=0.03, atol=1e-3)
     np.testing.assert_allclose(moments.square[:, 0, 0], (relu**2).mean(0), rtol=0.03, atol=1e-3)
+
+
+def test_what_an_activation_hides_is_not_corrected():
+    """The error of rounded weights and what they make, as normal as promised: its mean where a Relu lets it through."""
+    model, promises = network()
+    layer = next(one for one in inventory(model)[0] if one.name == "conv2")
+    known = expected_moments(model, [layer], promises)["conv2"]
+    spec = resolve({"preset": "ternary", "activations": None, "weights": {"clipping": "minmax"}})
+    (done,) = quantize_layers([(layer, spec.weights)], {}, spec, lambda *_: None)
+    matrix, rounded = (one.astype(np.float64).reshape(4, -1) for one in (layer.weight, decoded(done.quantized)))
+    rows = np.random.default_rng(0).multivariate_normal(np.zeros(36), known.covariance[0], size=400_000)
+    deviation = np.sqrt(promises["c2"].variance) / (rows @ matrix.T).std(axis=0)
+    through = rows @ matrix.T * deviation + promises["c2"].mean > 0
+    error = rows @ (rounded - matrix).T * deviation + known.mean[0] @ (rounded - matrix).T
+    found = expected_shifts([done], {"conv2": known})["conv2"]
+    np.testing.assert_allclose(found, -(error * through).sum(0) / through.sum(0), rtol=0.01, atol=0.01)
+
+
+def test_feedback_by_promised_inputs_needs_no_data_and_costs_less_than_nearest():
+    model, promises = network()
+    layers, _ = inventory(model)
+    moments = expected_moments(model, layers, promises)
+    errors = []
+    for rounding in ("nearest", "expected_feedback"):
+        spec = resolve({"preset": "int4-weights", "bias_correction": "none", "weights": {"rounding": rounding}})
+        require_data(spec, calibration=False, evaluation=False)
+        done = quantize_layers(choose_layers(model, spec)[0], moments, spec, lambda *_: None)
+        changes = {one.layer.name: decoded(one.quantized) - one.layer.weight for one in done}
+        change = changes["conv2"].reshape(1, 4, -1).astype(np.float64)
+        errors.append(moments["conv2"].inner(change, change).sum())
+    assert errors[1] < 0.7 * errors[0]
 
 
 @pytest.mark.data
