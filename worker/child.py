@@ -33,10 +33,14 @@ _OUT_OF_DISK = re.compile(rb"No space left on device|File too large|Disk quota e
 
 class Child:
     """A process under limits in a folder that is removed with it; give it its job, then iterate it for the events it
-    writes, None at least each half second."""
+    writes, None at least each half second.
+
+    `peak_memory` is the most bytes that it was seen to have had resident.
+    """
 
     def __init__(self, start: Start, folder: Path, limits: Limits) -> None:
         self.folder, self._limits = folder, limits
+        self.peak_memory = 0
         self._deadline = time.monotonic() + limits.timeout_s
         self._errors = (folder / "stderr.log").open("w+b")
         given, told = os.pipe(), os.pipe()
@@ -50,15 +54,6 @@ class Child:
     @property
     def pid(self) -> int:
         return self._process.pid
-
-    def peak_memory(self) -> int:
-        """The most bytes that it has had resident; 0 where it has ended."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except FileNotFoundError:
-            return 0
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
-        return 1024 * int(found.group(1)) if found else 0
 
     def __enter__(self) -> Self:
         return self
@@ -132,6 +127,7 @@ class Child:
         return self._errors.read(CHUNK)
 
     def _check(self) -> None:
+        self.peak_memory = max(self.peak_memory, _peak_memory(self.pid))
         if time.monotonic() > self._deadline:
             raise WorkerTimeout(f"the job ran for more than {self._limits.timeout_s:g} s and was stopped")
         if bytes_written(self.folder, self.pid) > self._limits.disk:
@@ -141,6 +137,16 @@ class Child:
         return WorkerOutOfDisk(
             f"the job's files need more space than there is, or than the {self._limits.disk} bytes they may have"
         )
+
+
+def _peak_memory(pid: int) -> int:
+    """The most bytes that a process has had resident so far; 0 where it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return 0
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
+    return 1024 * int(found.group(1)) if found else 0
 
 
 def _ending(code: int) -> str:

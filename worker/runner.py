@@ -102,7 +102,7 @@ class Runner:
             name = inputs["model"].filename or job.model
             child.begin({"name": name, "spec": job.spec, "out": "out", **{role: role for role in inputs}})
             end = self._watch(job, owner, child, lease, stages)
-            CHILD_MEMORY.observe(child.peak_memory())
+            CHILD_MEMORY.observe(child.peak_memory)
             child.kill()  # what is looked at from here on changes no more
             if isinstance(end, Refused):
                 return Status.FAILED, {"error": end.problem.model_dump()}
