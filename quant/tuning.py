@@ -26,7 +26,7 @@ from quant.twin import LayerDifference, channel_axis, compare_layers
 
 HELD_OUT, HALF = 4, 2
 """Every fourth batch of the calibration set is kept for the comparison; every other one where gates are decided on."""
-CORRECTED_ON, REPORTED_ON = 64, 32
+CORRECTED_ON, REPORTED_ON = 64, 16
 """Samples: a bias corrected on n of them leaves 1 / n of the difference's variance, and each is dear in the twin."""
 TELLING_DB = 10.0
 """Below this SQNR the order of models without correction says little about that of the corrected ones."""
