@@ -21,8 +21,9 @@ from quant.layers import QuantizedLayer, fit_bias, quantize_layers
 from quant.metrics import OutputComparison
 from quant.runtime import Session
 from quant.second_moments import Moments, SecondMoments
+from quant.sites import channel_axis
 from quant.spec import Spec, Weights
-from quant.twin import LayerDifference, channel_axis, compare_layers
+from quant.twin import LayerDifference, compare_layers
 
 HELD_OUT, HALF = 4, 2
 """Every fourth batch of the calibration set is kept for the comparison; every other one where gates are decided on."""
@@ -177,7 +178,7 @@ def _candidates(setting: Setting, ways: Mapping[str, list[QuantizedLayer]], prog
 def _corrected(setting: Setting, plain: Candidate, progress: Samples) -> Candidate:
     samples = setting.fitting.spread(CORRECTED_ON)
     before = _compare(setting, plain.model, samples, progress, feed_back=True)
-    shifts = {layer: -one.shift for layer, one in before.items()}
+    shifts = {layer: one.correction for layer, one in before.items()}
     return _made(setting, f"{plain.name}, biases corrected", plain.layers, shifts, before)
 
 
