@@ -18,13 +18,15 @@ SELDOM = 0.01
 """Channels that are active at a smaller share of their positions are corrected as if it were this."""
 
 
-def build_twin(float_model: onnx.ModelProto, quantized_model: onnx.ModelProto, layers: Sequence[Layer]) -> bytes:
-    """One model with the inputs of both, and for each layer what was seen of it in earlier batches (2, C); two outputs
-    a layer.
+def build_twin(
+    float_model: onnx.ModelProto, quantized_model: onnx.ModelProto, layers: Sequence[Layer], *, feed_back: bool
+) -> bytes:
+    """One model with the inputs of both, that compares them at each layer.
 
-    The first are, channel by channel, the mean of float - quantized behind the activation and the share of positions
-    where either is active (2, C); the second the energies (3,) of the layer's float output, of the difference and of
-    the quantized output after the feedback.
+    With `feed_back` there is an input for what was seen of each layer in earlier batches (2, C), and an output for
+    what is seen in this one: channel by channel, the mean of float - quantized behind the activation and the share of
+    positions where either is active. Without, there are two outputs a layer: that mean (1, C), and the energies (3,)
+    of the layer's float output, of its quantized one and of their difference.
     """
     merged = onnx.ModelProto()
     merged.CopyFrom(float_model)
@@ -44,9 +46,11 @@ def build_twin(float_model: onnx.ModelProto, quantized_model: onnx.ModelProto, l
         place = first_reader.get(actual, len(side.node))
         reading = _reading(site_of(layer), side, place, corrected)
         part = _Part(graph, layer)
-        part.compare(reference[layer.name], actual, reading)
+        if feed_back:
+            corrected[actual] = part.correct(reference[layer.name], actual, reading)
+        else:
+            part.compare(reference[layer.name], actual, reading)
         compared.setdefault(place, []).extend(part.nodes)
-        corrected[actual] = part.corrected
     graph.node.extend(_with_feedback(side, compared, corrected))
     graph.initializer.extend(side.initializer)
     merged.ir_version = max(float_model.ir_version, quantized_model.ir_version)
@@ -107,41 +111,47 @@ class _Part:
     layer: Layer
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
-    @property
-    def corrected(self) -> str:
-        """The quantized output after the feedback."""
-        return f"{self.layer.name}/corrected"
-
-    def compare(self, expected: str, actual: str, reading: _Reading | None) -> None:
-        """Put all nodes: means, feedback and energies of the two sides' tensors."""
+    def correct(self, expected: str, actual: str, reading: _Reading | None) -> str:
+        """Put what measures the means and feeds them back; the name of the corrected quantized output."""
         name, channels = self.layer.name, output_channels(self.layer)
         self.graph.input.append(helper.make_tensor_value_info(past(name), TensorProto.FLOAT, [2, channels]))
-        means = self._means(expected, actual, reading)
-        sums, active = self._rows(self._put("Add", [means, past(name)]))
-        shape = [1, channels, *[1] * (len(self.layer.shape) - 2)] if self._spatial else [channels]
-        feedback = self._put("Reshape", [self._put("Div", [sums, active]), self._constant(np.array(shape))])
-        self._put("Add", [actual, feedback], self.corrected)
-        left = self._put("Sub", [expected, self.corrected])
-        energies = [self._put("ReduceSumSquare", [value], keepdims=0) for value in (expected, left, self.corrected)]
-        first = self._constant(np.array([0]))
-        self._put("Concat", [self._put("Unsqueeze", [one, first]) for one in energies], f"{name}/energies", axis=0)
-        for output, size in ((means, [2, channels]), (f"{name}/energies", [3])):
-            self.graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, size))
-
-    def _means(self, expected: str, actual: str, reading: _Reading | None) -> str:
-        """The mean differences and the shares of active positions (2, C)."""
+        sides = self._sides(expected, actual, reading)
+        mean = self._mean(self._put("Sub", sides))
         if reading is None:
-            always = self._constant(np.ones((1, output_channels(self.layer)), np.float32))
-            return self._put("Concat", [self._mean(self._put("Sub", [expected, actual])), always], axis=0)
+            share = self._constant(np.ones((1, channels), np.float32))
+        else:
+            active = self._mean(self._put("Sign", [self._put("Max", sides)]))
+            share = self._put("Max", [active, self._constant(np.array(SELDOM, np.float32))])
+        seen = self._put("Concat", [mean, share], axis=0)
+        self._output(seen, [2, channels])
+        sums, shares = self._rows(self._put("Add", [seen, past(name)]))
+        shape = [1, channels, *[1] * (len(self.layer.shape) - 2)] if self._spatial else [channels]
+        feedback = self._put("Reshape", [self._put("Div", [sums, shares]), self._constant(np.array(shape))])
+        return self._put("Add", [actual, feedback])
+
+    def compare(self, expected: str, actual: str, reading: _Reading | None) -> None:
+        """Put what measures the means and the energies."""
+        mean = self._mean(self._put("Sub", self._sides(expected, actual, reading)))
+        self._output(mean, [1, output_channels(self.layer)])
+        difference = self._put("Sub", [expected, actual])
+        energies = [self._put("ReduceSumSquare", [value], keepdims=0) for value in (expected, actual, difference)]
+        first = self._constant(np.array([0]))
+        self._output(self._put("Concat", [self._put("Unsqueeze", [one, first]) for one in energies], axis=0), [3])
+
+    def _sides(self, expected: str, actual: str, reading: _Reading | None) -> list[str]:
+        """What the next layers see of both."""
+        if reading is None:
+            return [expected, actual]
         if reading.total is not None and reading.other is not None:
             expected, actual = reading.total, self._put("Add", [actual, reading.other])
         sides = [self._put("Relu", [side]) for side in (expected, actual)]
-        if reading.upper is not None:
-            upper = self._constant(reading.upper)
-            sides = [self._put("Min", [side, upper]) for side in sides]
-        share = self._mean(self._put("Sign", [self._put("Max", sides)]))
-        often = self._put("Max", [share, self._constant(np.array(SELDOM, np.float32))])
-        return self._put("Concat", [self._mean(self._put("Sub", sides)), often], axis=0)
+        if reading.upper is None:
+            return sides
+        upper = self._constant(reading.upper)
+        return [self._put("Min", [side, upper]) for side in sides]
+
+    def _output(self, name: str, size: Sequence[int]) -> None:
+        self.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, size))
 
     def _mean(self, value: str) -> str:
         """The mean of each channel (1, C)."""
@@ -161,8 +171,8 @@ class _Part:
     def _spatial(self) -> bool:
         return self.layer.op in ("Conv", "ConvTranspose")
 
-    def _put(self, op: str, inputs: list[str], output: str | None = None, **attributes: Any) -> str:
-        name = output or f"{self.layer.name}/{len(self.nodes)}"
+    def _put(self, op: str, inputs: list[str], **attributes: Any) -> str:
+        name = f"{self.layer.name}/{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [name], name, **attributes))
         return name
 
