@@ -15,12 +15,14 @@ SELDOM = 0.01
 
 @dataclass(frozen=True)
 class Site:
-    """The activation that reads a layer: Relu, or a Clip from zero to `upper`, which is shaped as in the graph.
+    """The activation that reads a layer: Relu, or a Clip from zero to `upper`, which is shaped as in the graph, and the
+    name of what it `makes`.
 
     `total` is the name of the sum that it reads, where the layer's output is one operand of an Add and `other` the
     number of the other one.
     """
 
+    makes: str
     upper: NDArray[np.generic] | None
     total: str | None = None
     other: int = 0
@@ -38,11 +40,13 @@ def site_of(layer: Layer) -> Site | None:
         return None
     if reader.op_type == "Relu":
         bound, _ = _only_use(reader.outputs[0])  # by Min: what equalization leaves of a Clip
-        return Site(constant(bound.inputs[1]) if bound and bound.op_type == "Min" else None, total, other)
+        if bound is not None and bound.op_type == "Min":
+            return Site(str(bound.outputs[0].name), constant(bound.inputs[1]), total, other)
+        return Site(str(reader.outputs[0].name), None, total, other)
     bounds = [constant(value) for value in reader.inputs[1:]] if reader.op_type == "Clip" else []
     if len(bounds) < 2 or bounds[0] is None or bounds[1] is None or bounds[0].any():
         return None
-    return Site(bounds[1], total, other)
+    return Site(str(reader.outputs[0].name), bounds[1], total, other)
 
 
 def channel_axis(layer: Layer) -> int | None:

@@ -6,7 +6,7 @@ below zero a Relu hides the difference, and correcting it there takes from the v
 are reductions alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,29 +17,36 @@ from quant.dataset import Dataset
 from quant.errors import ExportError
 from quant.graph.inventory import Layer
 from quant.metrics import sqnr_db
-from quant.runtime import Session
+from quant.runtime import Feeds, Session
 from quant.sites import channel_axis, output_channels
 from quant.twin_graph import build_twin, past
 
-_NEVER = np.array([[0.0], [np.inf]])
-"""What was seen of a layer that is not to be corrected: infinitely many positions without a difference."""
+
+@dataclass(frozen=True)
+class Correction:
+    """What bias correction knows of one layer, with the layers before it corrected, in the output's unit.
+
+    `shift` (C,) is the mean of quantized - float in each channel, behind the activation that reads the layer;
+    `correction` (C,) what added to the layer's bias makes the squared difference there least, to first order: the mean
+    of float - quantized over the positions where either side is active.
+    """
+
+    shift: NDArray[np.float64]
+    correction: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class LayerDifference:
     """Quantized less float at one layer's output over the whole set, in the output's unit.
 
-    `shift` (C,) is the mean difference of each channel behind the activation that reads it, with the layers before it
-    corrected; `correction` (C,) what added to the layer's bias makes the squared difference there least, to first
-    order: the mean over the positions where either side is active. The energies are sums over all samples and
-    positions of the output as it is corrected.
+    `shift` (C,) is the mean difference of each channel behind the activation that reads it; the energies, of the float
+    output, the quantized one and their difference, are sums over all samples and positions.
     """
 
     shift: NDArray[np.float64]
-    correction: NDArray[np.float64]
     signal: float
-    noise: float
     quantized: float
+    noise: float
 
     @property
     def sqnr_db(self) -> float:
@@ -53,40 +60,73 @@ class LayerDifference:
         return (self.signal + self.quantized - self.noise) / (2 * size) if finite and size > 0 else None
 
 
-def compare_layers(
+def find_corrections(
     float_model: onnx.ModelProto,
     quantized_model: onnx.ModelProto,
     layers: Sequence[Layer],
     dataset: Dataset,
     progress: Callable[[int, int], None],
-    *,
-    feed_back: bool,
-) -> dict[str, LayerDifference]:
-    """The difference at each layer by name, from one run over the set; with `feed_back` each layer's correction so far
-    is added before the next layer sees it (Finkelstein et al., 2019, without a run per layer).
+) -> dict[str, Correction]:
+    """Every layer's correction by name, from one run over the set: each layer's correction so far is added before the
+    next layer sees it (Finkelstein et al., 2019, without a run per layer).
 
     Requires: both models have the layers under the same node names. Layers without a channel axis are left out.
 
     Raises:
         ExportError: the models do not run as one.
     """
-    layers = [layer for layer in layers if channel_axis(layer) is not None]
+    layers = _with_channels(layers)
     if not layers:
         return {}
-    twin = Session(build_twin(float_model, quantized_model, layers), "the twin graph", ExportError, fold_weights=True)
-    channels = {layer.name: output_channels(layer) for layer in layers}
-    seen = {name: np.zeros((2, size)) for name, size in channels.items()}
-    energy = dict.fromkeys(channels, np.zeros(3))
+    seen = {layer.name: np.zeros((2, output_channels(layer))) for layer in layers}
+    twin = _session(float_model, quantized_model, layers, feed_back=True)
+    for feeds in _watched(dataset, progress):
+        before = {past(name): one.astype(np.float32) for name, one in seen.items()}
+        found = [np.asarray(one, np.float64) for one in twin.run({**feeds, **before})]
+        seen = {name: one + now for (name, one), now in zip(seen.items(), found, strict=True)}
+    return {name: Correction(-total / len(dataset.numbers), total / active) for name, (total, active) in seen.items()}
+
+
+def compare_layers(
+    float_model: onnx.ModelProto,
+    quantized_model: onnx.ModelProto,
+    layers: Sequence[Layer],
+    dataset: Dataset,
+    progress: Callable[[int, int], None],
+) -> dict[str, LayerDifference]:
+    """The difference at each layer by name, from one run over the set.
+
+    Requires and raises: as `find_corrections`.
+    """
+    layers = _with_channels(layers)
+    if not layers:
+        return {}
+    sums = {layer.name: (np.zeros(output_channels(layer)), np.zeros(3)) for layer in layers}
+    twin = _session(float_model, quantized_model, layers, feed_back=False)
+    for feeds in _watched(dataset, progress):
+        found = iter(np.asarray(one, np.float64) for one in twin.run(feeds))
+        sums = {name: (shift + next(found)[0], energy + next(found)) for name, (shift, energy) in sums.items()}
+    return {
+        name: LayerDifference(-shift / len(dataset.numbers), *map(float, energy))
+        for name, (shift, energy) in sums.items()
+    }
+
+
+def _with_channels(layers: Sequence[Layer]) -> list[Layer]:
+    return [layer for layer in layers if channel_axis(layer) is not None]
+
+
+def _session(
+    float_model: onnx.ModelProto, quantized_model: onnx.ModelProto, layers: Sequence[Layer], *, feed_back: bool
+) -> Session:
+    model = build_twin(float_model, quantized_model, layers, feed_back=feed_back)
+    return Session(model, "the twin graph", ExportError, fold_weights=True)
+
+
+def _watched(dataset: Dataset, progress: Callable[[int, int], None]) -> Iterator[Feeds]:
+    """The batches of a set, each told of when it is done with."""
     done = 0
     for feeds in dataset.batches():
-        before = {past(name): (one if feed_back else one * 0 + _NEVER).astype(np.float32) for name, one in seen.items()}
-        found = iter(twin.run({**feeds, **before}))
-        for name in channels:
-            now, energies = (np.asarray(next(found), np.float64) for _ in range(2))
-            seen[name], energy[name] = seen[name] + now, energy[name] + energies
+        yield feeds
         done = min(done + dataset.batch, dataset.used)
         progress(done, dataset.used)
-    return {
-        name: LayerDifference(-total / len(dataset.numbers), total / active, *map(float, energy[name]))
-        for name, (total, active) in seen.items()
-    }

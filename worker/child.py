@@ -8,15 +8,14 @@ import selectors
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from jobs.errors import WorkerCrashed, WorkerFailure, WorkerOutOfDisk, WorkerOutOfMemory, WorkerTimeout
+from worker.process import Limits, Start
 from worker.protocol import Line, read_line
 from worker.workspaces import bytes_written
 
@@ -30,55 +29,31 @@ _OUT_OF_MEMORY = re.compile(
 )
 """How Python, NumPy, C++ and the loader say that RLIMIT_AS is reached."""
 _OUT_OF_DISK = re.compile(rb"No space left on device|File too large|Disk quota exceeded")
-SANDBOX = (sys.executable, "-P", "-m", "worker.sandbox")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a job may take: bytes of address space, seconds by the clock, threads, bytes of files that it writes.
-
-    `isolation` names what its process must be kept from: it does not start with less.
-    """
-
-    memory: int
-    timeout_s: float
-    threads: int
-    disk: int
-    isolation: tuple[str, ...] = ()
 
 
 class Child:
-    """`command` under limits in a folder that is removed with it; give it its job, then iterate it for the events
-    it writes, None at least each half second."""
+    """A process under limits in a folder that is removed with it; give it its job, then iterate it for the events it
+    writes, None at least each half second.
 
-    def __init__(self, command: Sequence[str], folder: Path, limits: Limits) -> None:
+    `peak_memory` is the most bytes that it was seen to have had resident.
+    """
+
+    def __init__(self, start: Start, folder: Path, limits: Limits) -> None:
         self.folder, self._limits = folder, limits
+        self.peak_memory = 0
         self._deadline = time.monotonic() + limits.timeout_s
         self._errors = (folder / "stderr.log").open("w+b")
-        self._process = subprocess.Popen(
-            sandboxed(command, folder, limits), cwd=folder, env=_environment(folder, limits.threads),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True,
-        )  # fmt: skip
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._input, self._output = self._process.stdin, self._process.stdout
+        given, told = os.pipe(), os.pipe()
+        self._input, self._output = os.fdopen(given[1], "wb"), os.fdopen(told[0], "rb")
+        try:
+            self._process = start(folder, limits, (given[0], told[1], self._errors.fileno()))
+        finally:
+            os.close(given[0])
+            os.close(told[1])
 
     @property
     def pid(self) -> int:
         return self._process.pid
-
-    def peak_memory(self) -> int:
-        """The most bytes that it has had resident; 0 where it has ended."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except FileNotFoundError:
-            return 0
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
-        return 1024 * int(found.group(1)) if found else 0
-
-    @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
 
     def __enter__(self) -> Self:
         return self
@@ -152,6 +127,7 @@ class Child:
         return self._errors.read(CHUNK)
 
     def _check(self) -> None:
+        self.peak_memory = max(self.peak_memory, _peak_memory(self.pid))
         if time.monotonic() > self._deadline:
             raise WorkerTimeout(f"the job ran for more than {self._limits.timeout_s:g} s and was stopped")
         if bytes_written(self.folder, self.pid) > self._limits.disk:
@@ -163,24 +139,14 @@ class Child:
         )
 
 
-def sandboxed(command: Sequence[str], folder: Path, limits: Limits) -> list[str]:
-    """The command that becomes `command` after it has given up what a job does not need."""
-    cpu_s = int(limits.timeout_s * (os.cpu_count() or 1)) + 1
-    bounds = [str(bound) for bound in (limits.memory, cpu_s, limits.disk)]
-    return [*SANDBOX, str(folder), *bounds, " ".join(limits.isolation), "--", *command]
-
-
-def _environment(folder: Path, threads: int) -> dict[str, str]:
-    """Nothing of the worker's own: no addresses, no secrets."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ}
-    pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return {
-        **kept,
-        **dict.fromkeys(pools, str(threads)),
-        "HOME": str(folder / "tmp"),
-        "TMPDIR": str(folder / "tmp"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+def _peak_memory(pid: int) -> int:
+    """The most bytes that a process has had resident so far; 0 where it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return 0
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
+    return 1024 * int(found.group(1)) if found else 0
 
 
 def _ending(code: int) -> str:

@@ -15,6 +15,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Sequence
 from errno import ENOSYS, EPERM
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,8 +65,7 @@ def main() -> None:
     parser.add_argument("command", nargs="*")
     given = parser.parse_args()
     reached = enter(given.folder, given.memory, given.cpu, given.file_size)
-    if missing := set(given.parts) - set(reached):
-        sys.exit(f"the job is not kept from what it should be: {', '.join(sorted(missing))} cannot be had")
+    require(given.parts, reached)
     if not given.command:
         sys.stdout.write(" ".join(reached))
         return
@@ -92,6 +92,15 @@ def enter(folder: Path, memory: int, cpu: int, file_size: int) -> list[str]:
     ):
         resource.setrlimit(limit, (value, value))
     return [*reached, "resource_limits"]
+
+
+def require(parts: Sequence[str], reached: Sequence[str]) -> None:
+    """
+    Raises:
+        RuntimeError: one of the parts was not reached.
+    """
+    if missing := set(parts) - set(reached):
+        raise RuntimeError(f"the job is not kept from what it should be: {', '.join(sorted(missing))} cannot be had")
 
 
 def _threads_of_user() -> int:

@@ -109,8 +109,8 @@ def test_a_killed_child_fails_its_job_alone(own, client, ids):
 @pytest.mark.parametrize(
     ("settings", "code", "detail"),
     [
-        ({"QUANTD_JOB_TIMEOUT_S": "0.2"}, "worker.timeout", "0.2 s"),
-        ({"QUANTD_JOB_MEMORY_BYTES": str(200 << 20)}, "worker.out_of_memory", f"{200 << 20} bytes"),
+        ({"QUANTD_JOB_TIMEOUT_S": "0.02"}, "worker.timeout", "0.02 s"),
+        ({"QUANTD_JOB_MEMORY_BYTES": str(8 << 20)}, "worker.out_of_memory", f"{8 << 20} bytes"),
     ],
 )
 def test_a_job_over_its_limits_fails_with_the_limit(tmp_path, examples, settings, code, detail):

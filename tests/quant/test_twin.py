@@ -19,7 +19,7 @@ from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
 from quant.spec import require_data, resolve
 from quant.tuning import assemble
-from quant.twin import compare_layers
+from quant.twin import compare_layers, find_corrections
 
 SAMPLES = np.abs(np.random.default_rng(5).normal(size=(32, 3, 6, 6))).astype(np.float32)
 
@@ -64,10 +64,10 @@ def quantized(model):
     return lambda shifts: assemble(model, layers, {}, shifts, 21)[0]
 
 
-def compare(model, other, batch, feed_back):
+def seen(measure, model, other, batch):
     data = Dataset({"x": SAMPLES}, None, len(SAMPLES), batch)
     layers = inventory(model)[0]
-    return compare_layers(ir.to_proto(model), ir.to_proto(other), layers, data, lambda *_: None, feed_back=feed_back)
+    return measure(ir.to_proto(model), ir.to_proto(other), layers, data, lambda *_: None)
 
 
 def outputs(model, layers):
@@ -94,7 +94,7 @@ def best_bias(x, y, reads):
 def test_without_feedback_it_measures_what_two_separate_runs_show(model, quantized, batch):
     layers, _ = inventory(model)
     other = quantized({})
-    found = compare(model, other, batch, feed_back=False)
+    found = seen(compare_layers, model, other, batch)
     assert list(found) == ["conv1", "conv2", "conv3", "matmul4", "matmul5", "gemm6"]
     for layer, x, y in zip(layers, outputs(model, layers), outputs(other, layers), strict=True):
         one = found[layer.name]
@@ -111,17 +111,17 @@ def test_with_feedback_it_corrects_layer_after_layer_as_a_run_for_each_layer_wou
     for number, layer in enumerate(layers):  # the slow way
         sides = [read(model, layer, one[number]) for one in (expected, outputs(quantized(shifts), layers))]
         shifts[layer.name] = best_bias(*sides, layer.name in ("conv1", "matmul4"))
-    found = compare(model, quantized({}), len(SAMPLES), feed_back=True)
+    found = seen(find_corrections, model, quantized({}), len(SAMPLES))
     for name, one in found.items():
         np.testing.assert_allclose(one.correction, shifts[name], rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("batch", [4, 32])
 def test_the_corrected_model_has_almost_no_shift_left(model, quantized, batch):
-    before = compare(model, quantized({}), batch, feed_back=True)
+    before = seen(find_corrections, model, quantized({}), batch)
     corrected = quantized({name: one.correction for name, one in before.items()})
-    after = compare(model, corrected, 32, feed_back=False)
-    final = {name: (np.abs(compare(model, quantized({}), 32, feed_back=False)[name].shift).mean(),
+    after = seen(compare_layers, model, corrected, 32)
+    final = {name: (np.abs(seen(compare_layers, model, quantized({}), 32)[name].shift).mean(),
                     np.abs(after[name].shift).mean()) for name in ("conv1", "conv2", "conv3", "gemm6")}  # fmt: skip
     for name, (uncorrected, left) in final.items():
         assert left < 0.3 * uncorrected, name
@@ -155,7 +155,7 @@ def test_what_a_relu_behind_a_shortcut_hides_is_not_corrected():
         Session(with_outputs(m, ["c", "a"])).run({"x": SAMPLES}, ["c", "a"]) for m in (reference, other)
     )
     sides = [np.moveaxis(one[1], 1, -1).reshape(-1, 3) for one in (shortcut, difference)]
-    found = compare(reference, other, len(SAMPLES), feed_back=True)["conv"].correction
+    found = seen(find_corrections, reference, other, len(SAMPLES))["conv"].correction
     np.testing.assert_allclose(found, best_bias(*(np.maximum(one, 0) for one in sides), reads=True), rtol=1e-3)
     errors = []
     for bias in (found, 0, (sides[0] - sides[1]).mean(0)):  # the last is what the convolution's own means are off by

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import WorkerCrashed, WorkerOutOfDisk, WorkerOutOfMemory, WorkerTimeout
-from worker.child import Child, Limits
+from worker.child import Child
+from worker.process import Limits, command
 from worker.protocol import Told
 
 MEMORY = 2 << 30
 
 
 def child(folder, code, memory=MEMORY, timeout_s=20):
-    return Child([sys.executable, "-c", code], folder, Limits(memory, timeout_s, threads=2, disk=memory))
+    return Child(command(sys.executable, "-c", code), folder, Limits(memory, timeout_s, threads=2, disk=memory))
 
 
 def says(message):
@@ -53,7 +54,7 @@ def test_a_child_that_closes_its_output_and_goes_on_is_stopped(folder, monkeypat
 def _no_seccomp(monkeypatch):
     """As on a system without libseccomp: there a child can start others."""
     code = "from worker import sandbox; sandbox.pyseccomp = None; sandbox.main()"
-    monkeypatch.setattr("worker.child.SANDBOX", (sys.executable, "-c", code))
+    monkeypatch.setattr("worker.process.SANDBOX", (sys.executable, "-c", code))
 
 
 @pytest.mark.usefixtures("_no_seccomp")
@@ -130,7 +131,7 @@ def test_the_child_works_in_its_own_folder_and_can_gain_no_privileges(folder):
 )
 def test_more_space_on_disk_than_allowed_is_out_of_disk(folder, code):
     small = Limits(memory=MEMORY, timeout_s=20, threads=2, disk=32 << 20)
-    with Child([sys.executable, "-c", f"import tempfile, time; {code}"], folder, small) as running:
+    with Child(command(sys.executable, "-c", f"import tempfile, time; {code}"), folder, small) as running:
         try:
             list(running)
             failure = running.failure()

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from worker.child import Child, Limits
-from worker.warm import Warm
+from worker.child import Child
+from worker.children import Children
+from worker.process import Limits, command
 
 LIMITS = Limits(memory=2 << 30, timeout_s=20, threads=2, disk=1 << 30)
 MISSING = {
@@ -33,7 +34,7 @@ def attempt(folder):
             "except BaseException as error: result = type(error).__name__\n"
             "pathlib.Path('out', 'result').write_text(result)"
         )
-        with Child([sys.executable, "-c", script], folder, LIMITS) as child:
+        with Child(command(sys.executable, "-c", script), folder, LIMITS) as child:
             list(child)
             assert (folder / "out" / "result").exists(), child.stderr()
             assert (folder / "given").read_text() == "input"
@@ -44,15 +45,15 @@ def attempt(folder):
 
 def without(monkeypatch, *parts):
     code = "; ".join(["from worker import sandbox", *(MISSING[part] for part in parts), "sandbox.main()"])
-    monkeypatch.setattr("worker.child.SANDBOX", (sys.executable, "-c", code))
+    monkeypatch.setattr("worker.process.SANDBOX", (sys.executable, "-c", code))
 
 
 @pytest.fixture
 def level():
     def reached():
-        warm = Warm((sys.executable, "-c", ""), LIMITS)
-        warm.close()
-        return warm.isolation
+        children = Children(command(sys.executable, "-c", ""), LIMITS)
+        children.close()
+        return children.isolation
 
     return reached
 
@@ -72,7 +73,7 @@ def test_the_level_without_a_part_is_told(level, monkeypatch):
 def test_nothing_starts_with_less_than_it_must_be_kept_from(folder, monkeypatch):
     without(monkeypatch, "seccomp")
     limits = replace(LIMITS, isolation=("landlock_7", "seccomp"))
-    with Child([sys.executable, "-c", "open('out/ran', 'w')"], folder, limits) as child:
+    with Child(command(sys.executable, "-c", "open('out/ran', 'w')"), folder, limits) as child:
         list(child)
         assert not (folder / "out" / "ran").exists()
         assert b"seccomp cannot be had" in child.stderr()

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.e2e.attacks import models
-from worker.child import Limits, sandboxed
+from worker.process import Limits, sandboxed
 from worker.workspaces import WRITABLE
 
 LIMITS = Limits(memory=4 << 30, timeout_s=600, threads=1, disk=256 << 20)
