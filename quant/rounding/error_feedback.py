@@ -11,6 +11,8 @@ from quant.rounding.base import Matrix, Problem, RoundingBase, ToGrid
 
 BLOCK = 64
 """Inputs whose errors are gathered before they are passed on to the rest in one product."""
+NOTHING = 1e-6
+"""Of the inputs' mean energy: what has less could take any weight at no cost, and keeps its own."""
 
 
 class Feedback(RoundingBase):
@@ -69,10 +71,10 @@ def _refine(
     """Choose each input's values anew, the others given: coordinate descent, which never raises the error."""
     slope = (matrix - values) @ hessian
     diagonal = np.diagonal(hessian, axis1=1, axis2=2)
+    seen = diagonal > NOTHING * diagonal.mean(axis=1, keepdims=True)
     for k in order:
-        energy = diagonal[:, None, k]
-        best = values[:, :, k] + slope[:, :, k] / np.where(energy > 0, energy, np.inf)
-        chosen = np.where(energy > 0, to_grid(best, int(k)), values[:, :, k])
+        best = values[:, :, k] + slope[:, :, k] / np.where(seen[:, k], diagonal[:, k], np.inf)[:, None]
+        chosen = np.where(seen[:, None, k], to_grid(best, int(k)), values[:, :, k])
         change = chosen - values[:, :, k]
         moved = np.flatnonzero(change.any(axis=0))
         slope[:, moved] -= change[:, moved, None] * hessian[:, None, k]
