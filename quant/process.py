@@ -10,7 +10,6 @@ import json
 import mmap
 import os
 import sys
-from contextlib import suppress
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -20,16 +19,23 @@ from quant.errors import QuantdError
 from quant.pipeline import Inputs, quantize_model
 
 ROOM = 192 << 20
-"""Bytes of address space that scipy's libraries take, and some more."""
-ROOM_FOR_LOOPS = 1 << 30
-"""Bytes that are free where the compiled loops are loaded before the job is known."""
+"""Bytes of address space that a job has at least: with less, native libraries fail in ways that tell nothing."""
 
 
 def main() -> int:
     tell = _Teller()
-    _load_libraries()
-    gc.freeze()  # what is there now stays: no collection is to walk it
-    gc.enable()
+    load()
+    return serve(tell)
+
+
+def serve(tell: "_Teller | None" = None) -> int:
+    """Do the job that comes on standard input; the status of the process that did it.
+
+    Raises:
+        OSError: there is not enough memory.
+    """
+    mmap.mmap(-1, ROOM).close()
+    tell = tell or _Teller()
     line = sys.stdin.readline()
     return _run(json.loads(line), tell) if line else 0
 
@@ -68,18 +74,16 @@ def _run(job: dict[str, Any], tell: _Teller) -> int:
     return 0
 
 
-def _load_libraries() -> None:
-    """Load scipy while there is room for it.
-
-    Its OpenBLAS asks for memory again and again, for ever, where an address space limit leaves it none; with a thread
-    a core it asks for much, and its special functions use none of them.
+def load() -> None:
+    """Load what every job needs.
 
     Raises:
-        OSError: there is not enough memory.
+        OSError: there is not enough memory: where an address space limit leaves it none, scipy's OpenBLAS asks again
+            and again, for ever; with a thread a core it asks for much, and its special functions use none of them.
     """
     mmap.mmap(-1, ROOM).close()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's own OpenBLAS is loaded and keeps its threads
     import_module("scipy.special")
-    with suppress(OSError):  # a job that is given little memory does without until it needs them
-        mmap.mmap(-1, ROOM_FOR_LOOPS).close()
-        import_module("quant.kernel.fits")
+    import_module("quant.kernel.fits")
+    gc.freeze()  # what is there now stays: no collection is to walk it
+    gc.enable()

@@ -7,8 +7,6 @@ import re
 import selectors
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from jobs.errors import WorkerCrashed, WorkerFailure, WorkerOutOfDisk, WorkerOutOfMemory, WorkerTimeout
+from worker.nursery import Nursery
 from worker.protocol import Line, read_line
 from worker.workspaces import bytes_written
 
@@ -31,7 +30,6 @@ _OUT_OF_MEMORY = re.compile(
 """How Python, NumPy, C++ and the loader say that RLIMIT_AS is reached."""
 _OUT_OF_DISK = re.compile(rb"No space left on device|File too large|Disk quota exceeded")
 _OOM_KILLS = Path("/proc/vmstat")
-SANDBOX = (sys.executable, "-P", "-m", "worker.sandbox")
 
 
 class Killed(WorkerCrashed):
@@ -53,37 +51,36 @@ class Limits:
 
 
 class Child:
-    """`command` under limits in a folder that is removed with it; give it its job, then iterate it for the events
-    it writes, None at least each half second."""
+    """`command` (without one, the quantizer) under limits in a folder that is removed with it.
 
-    def __init__(self, command: Sequence[str], folder: Path, limits: Limits) -> None:
+    Give it its job, then iterate it for the events it writes, None at least each half second.
+    """
+
+    def __init__(self, nursery: Nursery, command: Sequence[str], folder: Path, limits: Limits) -> None:
         self.folder, self._limits = folder, limits
         self._deadline, self._oom_kills = time.monotonic() + limits.timeout_s, 0
         self._errors = (folder / "stderr.log").open("w+b")
-        self._process = subprocess.Popen(
-            sandboxed(command, folder, limits), cwd=folder, env=_environment(folder, limits.threads),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, start_new_session=True,
-        )  # fmt: skip
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._input, self._output = self._process.stdin, self._process.stdout
+        stdin, given = os.pipe()
+        told, stdout = os.pipe()
+        self._input, self._output = os.fdopen(given, "wb"), os.fdopen(told, "rb")
+        try:
+            request = {
+                "command": command, "folder": str(folder), "bounds": bounds(limits), "isolation": limits.isolation,
+                "environment": environment(folder, limits.threads),
+            }  # fmt: skip
+            self._process = nursery.start(request, (stdin, stdout, self._errors.fileno()))
+        finally:
+            os.close(stdin)
+            os.close(stdout)
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
-    def peak_memory(self) -> int:
-        """The most bytes that it has had resident; 0 where it has ended."""
-        try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
-        except FileNotFoundError:
-            return 0
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
-        return 1024 * int(found.group(1)) if found else 0
-
     @property
-    def alive(self) -> bool:
-        return self._process.poll() is None
+    def peak_memory(self) -> int:
+        """The most bytes that it has had resident; 0 while it runs."""
+        return self._process.peak_memory
 
     def __enter__(self) -> Self:
         return self
@@ -103,9 +100,7 @@ class Child:
 
     def kill(self) -> None:
         """Kill the whole group: what the child has started itself, too."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._process.kill()
 
     def close(self) -> None:
         """Kill it and remove its folder."""
@@ -136,9 +131,8 @@ class Child:
 
     def failure(self) -> WorkerFailure:
         """Why the child ended without its last line."""
-        try:
-            code = self._process.wait(ENDS_WITHIN_S)
-        except subprocess.TimeoutExpired:
+        code = self._process.wait(ENDS_WITHIN_S)
+        if code is None:
             return WorkerCrashed("the job's process closed its output and went on; it was stopped")
         if _OUT_OF_MEMORY.search(self.stderr()):
             limit = self._limits.memory
@@ -170,14 +164,12 @@ class Child:
         )
 
 
-def sandboxed(command: Sequence[str], folder: Path, limits: Limits) -> list[str]:
-    """The command that becomes `command` after it has given up what a job does not need."""
-    cpu_s = int(limits.timeout_s * (os.cpu_count() or 1)) + 1
-    bounds = [str(bound) for bound in (limits.memory, cpu_s, limits.disk)]
-    return [*SANDBOX, str(folder), *bounds, " ".join(limits.isolation), "--", *command]
+def bounds(limits: Limits) -> tuple[int, int, int]:
+    """As the sandbox takes them: bytes of memory, seconds of processor time, bytes of a file."""
+    return limits.memory, int(limits.timeout_s * (os.cpu_count() or 1)) + 1, limits.disk
 
 
-def _environment(folder: Path, threads: int) -> dict[str, str]:
+def environment(folder: Path, threads: int) -> dict[str, str]:
     """Nothing of the worker's own: no addresses, no secrets."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ}
     pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")

@@ -5,7 +5,6 @@ import errno
 import functools
 import os
 import secrets
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,16 +39,16 @@ LOG_LINES, LOG_CHARACTERS = 200, 1000
 """How many of a job's log lines are kept at most, and how much of each."""
 PATIENCE_S = 120.0
 """For so long a job waits for a record store or an object store that is away."""
-QUANT = (sys.executable, "-P", "-m", "quant")
 
 
 class Runner:
     """Runs jobs, up to `concurrency` at a time, against one set of records and one object store."""
 
-    def __init__(self, settings: Settings, command: tuple[str, ...] = QUANT, concurrency: int = 1) -> None:
+    def __init__(self, settings: Settings, command: tuple[str, ...] = (), concurrency: int = 1) -> None:
+        """`command` stands in for the quantizer."""
         threads = max(len(os.sched_getaffinity(0)) // concurrency, 1)
         memory = settings.job_memory_bytes
-        self._children = Warm(command, Limits(memory, settings.job_timeout_s, threads, disk=memory), concurrency)
+        self._children = Warm(command, Limits(memory, settings.job_timeout_s, threads, disk=memory))
         self._records, self._blobs = Records(settings.redis_url, settings.lease_s), Blobs(settings.store_url)
 
     def run(self, job_id: str) -> None:
@@ -113,8 +112,8 @@ class Runner:
             name = inputs["model"].filename or job.model
             child.begin({"name": name, "spec": job.spec, "out": "out", **{role: role for role in inputs}})
             end = self._watch(job, owner, child, lease, stages)
-            CHILD_MEMORY.observe(child.peak_memory())
             child.kill()  # what is looked at from here on changes no more
+            CHILD_MEMORY.observe(child.peak_memory)
             if isinstance(end, Refused):
                 return Status.FAILED, {"error": end.problem.model_dump()}
             stages.enter(Stage.STORING)

@@ -1,50 +1,56 @@
-"""Children that wait, with their imports done, for the next jobs: a fresh process a job, and no job waits for one."""
+"""Children that start in milliseconds: a fresh process a job, by a fork of one whose imports are done."""
 
-import dataclasses
 import subprocess
+import sys
 import threading
-from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from worker.child import Child, Limits, sandboxed
+from worker.child import Child, Limits, bounds, environment
+from worker.nursery import Nursery
 from worker.workspaces import Workspaces
+
+SANDBOX = (sys.executable, "-P", "-m", "worker.sandbox")
 
 
 class Warm:
-    """Children of one command, `ready` of them at a time: another is started when one is taken.
+    """Children of one command, without one of the quantizer.
 
     `isolation` names what they are kept from on this machine.
     """
 
-    def __init__(self, command: Sequence[str], limits: Limits, ready: int = 1) -> None:
+    def __init__(self, command: Sequence[str], limits: Limits) -> None:
         self._workspaces = Workspaces()
+        self._command, self._threads = command, limits.threads
+        self._nursery = self._new_nursery()
         self.isolation = _isolation(self._workspaces.new(), limits)
-        self._command, self._limits = command, dataclasses.replace(limits, isolation=self.isolation)
+        self._limits = replace(limits, isolation=self.isolation)
         self._lock = threading.Lock()
-        self._waiting = deque(self._start() for _ in range(ready))
 
     def take(self) -> Child:
-        """The child that waits longest; it is the caller's to close."""
+        """A child that is the caller's to close."""
+        return self.start(self._command)
+
+    def start(self, command: Sequence[str]) -> Child:
+        """A child of another command, as `take` gives one."""
         with self._lock:
-            self._waiting.append(self._start())
-            taken = self._waiting.popleft()
-        if taken.alive:
-            return taken
-        taken.close()  # killed while it waited, by whoever was short of memory
-        return self._start()
+            if not self._nursery.alive:  # killed by whoever was short of memory, and its children with it
+                self._nursery.close()
+                self._nursery = self._new_nursery()
+            return Child(self._nursery, command, self._workspaces.new(), self._limits)
 
     def close(self) -> None:
-        for child in self._waiting:
-            child.close()
+        self._nursery.close()
         self._workspaces.close()
 
-    def _start(self) -> Child:
-        return Child(self._command, self._workspaces.new(), self._limits)
+    def _new_nursery(self) -> Nursery:
+        return Nursery(environment(self._workspaces.new(), self._threads), preload=not self._command)
 
 
 def _isolation(folder: Path, limits: Limits) -> tuple[str, ...]:
+    words = [str(bound) for bound in bounds(limits)]
     told = subprocess.run(
-        sandboxed((), folder, limits), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True
+        [*SANDBOX, str(folder), *words, ""], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True
     ).stdout
     return tuple(told.decode().split())

@@ -59,9 +59,12 @@ def child_of(pid, within_s=10):
 
 
 def children(pid):
+    """Of the worker, and those of them: a process of its own starts those of jobs."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):
-            yield from map(int, (task / "children").read_text().split())
+            for child in (task / "children").read_text().split():
+                yield int(child)
+                yield from children(int(child))
 
 
 def ended(client, job):

@@ -22,7 +22,7 @@ MISSING = {
 
 
 @pytest.fixture
-def attempt(folder):
+def attempt(folder, request):
     """Run an expression in a sandbox; what it gave, or the name of the exception."""
 
     def run(code):
@@ -33,7 +33,8 @@ def attempt(folder):
             "except BaseException as error: result = type(error).__name__\n"
             "pathlib.Path('out', 'result').write_text(result)"
         )
-        with Child([sys.executable, "-c", script], folder, LIMITS) as child:
+        nursery = request.getfixturevalue("nursery")  # started after the test has taken parts away
+        with Child(nursery, [sys.executable, "-c", script], folder, LIMITS) as child:
             list(child)
             assert (folder / "out" / "result").exists(), child.stderr()
             assert (folder / "given").read_text() == "input"
@@ -43,8 +44,9 @@ def attempt(folder):
 
 
 def without(monkeypatch, *parts):
-    code = "; ".join(["from worker import sandbox", *(MISSING[part] for part in parts), "sandbox.main()"])
-    monkeypatch.setattr("worker.child.SANDBOX", (sys.executable, "-c", code))
+    for place, module in (("worker.warm.SANDBOX", "sandbox"), ("worker.nursery.COMMAND", "forking")):
+        code = ["from worker import forking, sandbox", *(MISSING[part] for part in parts), f"{module}.main()"]
+        monkeypatch.setattr(place, (sys.executable, "-c", "; ".join(code)))
 
 
 @pytest.fixture
@@ -69,10 +71,11 @@ def test_the_level_without_a_part_is_told(level, monkeypatch):
     assert level() == ("no_new_privileges", "resource_limits")
 
 
-def test_nothing_starts_with_less_than_it_must_be_kept_from(folder, monkeypatch):
+def test_nothing_starts_with_less_than_it_must_be_kept_from(folder, monkeypatch, request):
     without(monkeypatch, "seccomp")
     limits = replace(LIMITS, isolation=("landlock_7", "seccomp"))
-    with Child([sys.executable, "-c", "open('out/ran', 'w')"], folder, limits) as child:
+    nursery = request.getfixturevalue("nursery")
+    with Child(nursery, [sys.executable, "-c", "open('out/ran', 'w')"], folder, limits) as child:
         list(child)
         assert not (folder / "out" / "ran").exists()
         assert b"seccomp cannot be had" in child.stderr()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.child import Limits
+from worker.child import Killed, Limits
+from worker.protocol import Refused, Told
 from worker.warm import Warm
 from worker.workspaces import PREFIX, Workspaces
 
@@ -47,25 +48,32 @@ def test_each_job_has_a_process_and_a_folder_of_its_own(warm):
     assert not first.folder.exists()
 
 
-def test_one_that_was_killed_while_it_waited_is_replaced(warm):
-    killed = warm.take()
-    waiting = warm._waiting[0].pid
-    os.kill(waiting, signal.SIGKILL)
-    while warm._waiting[0].alive:
+def test_what_starts_them_is_replaced_when_it_was_killed(warm):
+    running = warm.take()
+    os.kill(warm._nursery._process.pid, signal.SIGKILL)
+    assert isinstance(running.failure(), Killed)
+    assert answers(warm.take(), "c") == ["c"]
+    running.close()
+
+
+def test_they_end_with_what_starts_them(warm):
+    running = warm.take()
+    warm._nursery.close()
+    until = time.monotonic() + 5
+    while os.path.exists(f"/proc/{running.pid}") and time.monotonic() < until:
         time.sleep(0.01)
-    taken = warm.take()
-    assert taken.pid != waiting
-    assert answers(taken, "c") == ["c"]
-    killed.close()
+    assert not os.path.exists(f"/proc/{running.pid}")
 
 
-def test_as_many_wait_as_jobs_may_begin_at_once():
-    children = Warm((sys.executable, "-c", ECHO), LIMITS, ready=2)
-    waiting = [child.pid for child in children._waiting]
-    taken = [children.take(), children.take()]
-    assert [child.pid for child in taken] == waiting
-    for child in taken:
-        child.close()
+def test_one_after_the_other_starts_in_milliseconds():
+    children = Warm((), LIMITS)
+    children.take().close()  # its imports are done
+    begun = time.monotonic()
+    for _ in range(5):
+        with children.take() as child:
+            child.begin({"model": "none", "name": "m", "spec": {}, "out": "out"})
+            assert any(isinstance(line, Refused | Told) for line in child)
+    assert time.monotonic() - begun < 5 * 0.5
     children.close()
 
 

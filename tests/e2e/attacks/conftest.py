@@ -9,7 +9,6 @@ from jobs.errors import WorkerFailure
 from tests.e2e.attacks.models import SECRET
 from worker.child import Child, Limits
 from worker.protocol import Done, Refused
-from worker.runner import QUANT
 from worker.warm import Warm
 
 LIMITS = Limits(memory=2 << 30, timeout_s=30, threads=2, disk=64 << 20)
@@ -37,7 +36,7 @@ def secret(tmp_path):
 
 @pytest.fixture(scope="package")
 def children():
-    warm = Warm(QUANT, LIMITS)
+    warm = Warm((), LIMITS)
     yield warm
     warm.close()
 
@@ -68,8 +67,7 @@ def run_code(children, secret):
     """Run code where a job would run, past everything that looks at uploads; what it printed."""
 
     def run(code: str, **files: bytes) -> str:
-        child = Child((sys.executable, "-c", code), children._workspaces.new(), children._limits)
-        with child:
+        with children.start((sys.executable, "-c", code)) as child:
             for name, data in files.items():
                 (child.folder / name).write_bytes(data)
             child.begin({})
