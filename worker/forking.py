@@ -2,7 +2,7 @@
 
 Standard input is a Unix socket of messages. `{"start": ...}` comes with the three standard files of the new process; it
 enters the sandbox and becomes the command that is named, or without one runs the quantizer, whose imports are done here
-once (`--preload`). `{"reap": pid}` waits for the end of one. No job's bytes ever come here, and no secrets are here. It
+once (`--preload`). `{"reap": pid}` asks how one has ended. No job's bytes ever come here, and no secrets are here. It
 ends with its worker, and the processes that it started end with it.
 """
 
@@ -33,14 +33,14 @@ def main() -> None:
         if not message:
             return
         request = json.loads(message)
-        answer = (_start(request["start"], files, asked),) if "start" in request else _reap(request["reap"])
+        answer = [_start(request["start"], files, asked)] if "start" in request else _reap(request["reap"])
         asked.send(json.dumps(answer).encode())
 
 
-def _reap(pid: int) -> tuple[int, int]:
-    """Its status as `subprocess` has it, and the most bytes that it had resident."""
-    _, status, usage = os.wait4(pid, 0)
-    return os.waitstatus_to_exitcode(status), 1024 * usage.ru_maxrss
+def _reap(pid: int) -> list[int]:
+    """Its status as `subprocess` has it, and the most bytes that it had resident; nothing while it runs."""
+    ended, status, usage = os.wait4(pid, os.WNOHANG)
+    return [os.waitstatus_to_exitcode(status), 1024 * usage.ru_maxrss] if ended else []
 
 
 def _start(request: dict[str, Any], files: list[int], asked: socket.socket) -> int:

@@ -1,18 +1,20 @@
 """The worker's side of `worker.forking`: processes that another one starts, and how each of them ends."""
 
 import json
+import math
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 COMMAND = (sys.executable, "-P", "-m", "worker.forking")
+LOOK_EVERY_S = 0.002
 
 
 class Nursery:
@@ -39,16 +41,15 @@ class Nursery:
         """A new process with these standard input, output and error; `worker.forking` has what a request says."""
         return Process(self, *self._ask({"start": request}, files))
 
-    def reap(self, pid: int) -> tuple[int, int]:
-        """The status of a process that has ended, as `subprocess` has it, and the most bytes that it had resident.
+    def reap(self, pid: int) -> list[int]:
+        """The status of a process, as `subprocess` has it, and the most bytes that it had resident; none while it runs.
 
         They all end by SIGKILL with this one.
         """
         try:
-            status, peak = self._ask({"reap": pid})
+            return self._ask({"reap": pid})
         except OSError:
-            return -signal.SIGKILL, 0
-        return status, peak
+            return [-signal.SIGKILL, 0]
 
     def close(self) -> None:
         self._process.kill()
@@ -69,33 +70,27 @@ class Process:
 
     def __init__(self, nursery: Nursery, pid: int) -> None:
         self.pid, self._nursery = pid, nursery
-        self._handle: int | None = os.pidfd_open(pid)
         self._status: int | None = None
         self.peak_memory = 0
 
     def poll(self) -> int | None:
-        return self._look(0)
+        """Its status; None while it runs."""
+        if self._status is None and (ended := self._nursery.reap(self.pid)):
+            self._status, self.peak_memory = ended
+        return self._status
 
-    def wait(self, timeout_s: float | None = None) -> int | None:
+    def wait(self, timeout_s: float = math.inf) -> int | None:
         """Its status; None where it has none within so many seconds."""
-        return self._look(timeout_s)
+        deadline = time.monotonic() + timeout_s
+        while self.poll() is None and time.monotonic() < deadline:
+            time.sleep(LOOK_EVERY_S)
+        return self._status
 
     def kill(self) -> None:
         """Kill its whole group, what has outlived it too, and wait for its end."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        if self._handle is not None:
+        if self._status is None:
             with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._handle, signal.SIGKILL)  # it may not lead its group yet
-        self._look(None)
-
-    def _look(self, timeout_s: float | None) -> int | None:
-        if self._handle is None:
-            return self._status
-        waiting = select.poll()
-        waiting.register(self._handle, select.POLLIN)
-        if waiting.poll(None if timeout_s is None else 1000 * timeout_s):
-            os.close(self._handle)
-            self._handle = None
-            self._status, self.peak_memory = self._nursery.reap(self.pid)
-        return self._status
+                os.kill(self.pid, signal.SIGKILL)  # it may not lead its group yet
+        self.wait()
