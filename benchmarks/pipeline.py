@@ -8,7 +8,6 @@ same samples in batches of 8. NNCF runs where it is installed.
 """
 
 import argparse
-import importlib
 import importlib.util
 import json
 import resource
@@ -103,9 +102,9 @@ def prepared(way: str, source: Path, target: Path, folder: Path) -> Callable[[],
         return lambda: floor(source, calibration)
     if way.startswith("quantd"):
         from quant.pipeline import Inputs, quantize_model
+        from quant.process import load
 
-        for library in ("scipy.special", "quant.kernel.fits"):  # as a job's process has them before its job
-            importlib.import_module(library)
+        load()  # as a job's process is when it is forked
         spec = MINMAX if way == "quantd minmax" else {}
         out = folder / "out"
         out.mkdir(exist_ok=True)

@@ -1,10 +1,8 @@
-"""`python -m quant`: start the process of one job, fast; see `quant.process`."""
+"""`python -m quant`: the process of one job; see `quant.process`."""
 
-import gc
 import sys
 
-if __name__ == "__main__":
-    gc.disable()  # the imports make objects and drop none: collections would be a sixth of the start
-    from quant.process import main
+from quant.process import main
 
+if __name__ == "__main__":
     sys.exit(main())

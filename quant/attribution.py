@@ -13,7 +13,7 @@ from quant.graph.constants import add_initializer
 from quant.graph.inventory import Layer
 from quant.layers import QuantizedLayer
 from quant.runtime import Session
-from quant.twin import channel_axis, output_channels
+from quant.sites import channel_axis, output_channels
 from quant.weights import decoded
 
 SAMPLES = 32

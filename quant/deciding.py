@@ -13,9 +13,9 @@ from quant.graph.inventory import Layer
 from quant.layers import QuantizedLayer, quantize_layers
 from quant.mixed_precision import Choices, choices, describe, fit_budget, quantize_at_widths
 from quant.search import describe_search, shortfall, smallest_within_gates
+from quant.sites import channel_axis, output_channels
 from quant.spec import Weights
 from quant.tuning import Setting, Tuned, assemble, tune
-from quant.twin import channel_axis, output_channels
 
 Work = Sequence[tuple[Layer, Weights]]
 Progress = Callable[[str, int, int, str], None]

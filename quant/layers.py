@@ -98,7 +98,7 @@ def quantize_layers(
 
 def loops_pay(work: Sequence[tuple[Layer, Weights]]) -> bool:
     """Whether compiled loops pay for these layers."""
-    return loops.pay(sum(_rows(*one) for one in work), sum(layer.size for layer, _ in work))
+    return loops.loaded() or loops.pay(sum(_rows(*one) for one in work), sum(layer.size for layer, _ in work))
 
 
 def _rows(layer: Layer, section: Weights) -> int:

@@ -1,12 +1,24 @@
-"""The compiled loops of `quant.kernel`, by name: numba takes a moment to load, which small models do without."""
+"""The compiled loops of `quant.kernel`, by name: they take a moment to load, which small models do without where they
+are not loaded yet."""
 
+import sys
 from pkgutil import resolve_name
 from typing import Any
 
+EVERY = "quant.kernel.load"
 FAMILIES = ("gaussian", "laplace", "student_t", "generalized_gaussian")
 """The families that the loops know, by their number there."""
 ROWS_THAT_PAY, WEIGHTS_A_ROW = 1000, 90_000
 """NumPy takes as long as the loops take to load for so many rows; a row costs it as much as so many weights."""
+
+
+def load() -> None:
+    """Load all of them, ahead of the models that they are for."""
+    resolve_name(f"{EVERY}:load_all")()
+
+
+def loaded() -> bool:
+    return EVERY in sys.modules
 
 
 def pay(rows: int, weights: int) -> bool:

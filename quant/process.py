@@ -1,13 +1,11 @@
 """One job in a process of its own (`python -m quant`), told in JSON lines on standard output.
 
-The job comes as one line of JSON on standard input, after everything that a job needs is loaded: `{"model": path,
-"name": str, "spec": {...}, "out": folder}` and, where there are such, `"calibration": path` and `"evaluation": path`.
+The job comes as one line of JSON on standard input: `{"model": path, "name": str, "spec": {...}, "out": folder}` and,
+where there are such, `"calibration": path` and `"evaluation": path`.
 The last line is `{"event": "done", ...}` (exit 0) or `{"event": "error", ...}` (exit 1).
 """
 
-import gc
 import json
-import mmap
 import os
 import sys
 from dataclasses import asdict
@@ -15,27 +13,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from quant import loops
 from quant.errors import QuantdError
 from quant.pipeline import Inputs, quantize_model
 
-ROOM = 192 << 20
-"""Bytes of address space that a job has at least: with less, native libraries fail in ways that tell nothing."""
+
+def load() -> None:
+    """Load what a job needs beside this module: scipy's special functions and the compiled loops."""
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # for scipy's, which is idle here; NumPy's is loaded and keeps its threads
+    import_module("scipy.special")
+    loops.load()
 
 
 def main() -> int:
+    """Run the job that comes as one line on standard input; the exit status."""
     tell = _Teller()
-    load()
-    return serve(tell)
-
-
-def serve(tell: "_Teller | None" = None) -> int:
-    """Do the job that comes on standard input; the status of the process that did it.
-
-    Raises:
-        OSError: there is not enough memory.
-    """
-    mmap.mmap(-1, ROOM).close()
-    tell = tell or _Teller()
     line = sys.stdin.readline()
     return _run(json.loads(line), tell) if line else 0
 
@@ -72,18 +64,3 @@ def _run(job: dict[str, Any], tell: _Teller) -> int:
         return 1
     tell("done", **asdict(outcome))
     return 0
-
-
-def load() -> None:
-    """Load what every job needs.
-
-    Raises:
-        OSError: there is not enough memory: where an address space limit leaves it none, scipy's OpenBLAS asks again
-            and again, for ever; with a thread a core it asks for much, and its special functions use none of them.
-    """
-    mmap.mmap(-1, ROOM).close()
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy's own OpenBLAS is loaded and keeps its threads
-    import_module("scipy.special")
-    import_module("quant.kernel.fits")
-    gc.freeze()  # what is there now stays: no collection is to walk it
-    gc.enable()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
@@ -21,12 +22,13 @@ from quant.layers import QuantizedLayer, fit_bias, quantize_layers
 from quant.metrics import OutputComparison
 from quant.runtime import Session
 from quant.second_moments import Moments, SecondMoments
+from quant.sites import channel_axis
 from quant.spec import Spec, Weights
-from quant.twin import LayerDifference, channel_axis, compare_layers
+from quant.twin import Correction, LayerDifference, compare_layers, find_corrections
 
 HELD_OUT, HALF = 4, 2
 """Every fourth batch of the calibration set is kept for the comparison; every other one where gates are decided on."""
-CORRECTED_ON, REPORTED_ON = 64, 32
+CORRECTED_ON, REPORTED_ON = 64, 16
 """Samples: a bias corrected on n of them leaves 1 / n of the difference's variance, and each is dear in the twin."""
 TELLING_DB = 10.0
 """Below this SQNR the order of models without correction says little about that of the corrected ones."""
@@ -43,7 +45,7 @@ class Candidate:
     name: str
     layers: list[QuantizedLayer]
     model: ir.Model
-    before: Mapping[str, LayerDifference]
+    before: Mapping[str, Correction]
     outputs: OutputComparison | None = None
 
     @property
@@ -145,7 +147,7 @@ def tune(
     if len(candidates) > 1:
         candidates = [_measured(setting, one, progress) for one in candidates]
     kept = max(candidates, key=lambda candidate: candidate.sqnr_db)
-    after = _compare(setting, kept.model, setting.held_out.spread(REPORTED_ON), progress, feed_back=False)
+    after = compare_layers(*_twins(setting, kept.model), setting.held_out.spread(REPORTED_ON), _told(progress))
     return Tuned(kept, {one.name: one.sqnr_db for one in candidates} if len(candidates) > 1 else {}, after)
 
 
@@ -176,8 +178,8 @@ def _candidates(setting: Setting, ways: Mapping[str, list[QuantizedLayer]], prog
 
 def _corrected(setting: Setting, plain: Candidate, progress: Samples) -> Candidate:
     samples = setting.fitting.spread(CORRECTED_ON)
-    before = _compare(setting, plain.model, samples, progress, feed_back=True)
-    shifts = {layer: -one.shift for layer, one in before.items()}
+    before = find_corrections(*_twins(setting, plain.model), samples, _told(progress))
+    shifts = {layer: one.correction for layer, one in before.items()}
     return _made(setting, f"{plain.name}, biases corrected", plain.layers, shifts, before)
 
 
@@ -186,7 +188,7 @@ def _made(
     name: str,
     layers: list[QuantizedLayer],
     shifts: Shifts,
-    before: Mapping[str, LayerDifference],
+    before: Mapping[str, Correction],
 ) -> Candidate:
     model, written = assemble(setting.model, layers, setting.ranges, shifts, setting.spec.export.opset)
     return Candidate(name, written, model, before)
@@ -202,17 +204,12 @@ def _measured(setting: Setting, candidate: Candidate, progress: Samples) -> Cand
     return replace(candidate, outputs=outputs)
 
 
-def _compare(
-    setting: Setting, quantized: ir.Model, samples: Dataset, progress: Samples, *, feed_back: bool
-) -> dict[str, LayerDifference]:
-    return compare_layers(
-        ir.to_proto(setting.model),
-        ir.to_proto(quantized),
-        setting.compared,
-        samples,
-        lambda done, total: progress(done, total, "the outputs of every layer"),
-        feed_back=feed_back,
-    )
+def _twins(setting: Setting, quantized: ir.Model) -> tuple[onnx.ModelProto, onnx.ModelProto, list[Layer]]:
+    return ir.to_proto(setting.model), ir.to_proto(quantized), setting.compared
+
+
+def _told(progress: Samples) -> Callable[[int, int], None]:
+    return lambda done, total: progress(done, total, "the outputs of every layer")
 
 
 def _with_minmax(section: Weights) -> Weights:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import os
 import threading
 
 import redis
@@ -13,10 +14,13 @@ from jobs.queue import TASK, make_queue, send
 from jobs.settings import Settings
 from jobs.tracing import configure_traces
 from jobs.workers import Worker, Workers, worker_name
+from worker.forkserver import ForkServer
 from worker.metrics import serve_metrics
 from worker.runner import Runner
 
 LOOK_AFTER_EVERY_S = 15.0
+QUANT = "quant.process"
+"""What a job's process runs."""
 
 log = structlog.get_logger()
 
@@ -29,7 +33,9 @@ def main() -> None:
     configure_logs(settings.log_format)
     configure_traces("quantd-worker", settings.otel_exporter_otlp_endpoint)
     serve_metrics(settings.worker_metrics)
-    runner = Runner(settings, concurrency=concurrency)
+    threads = max(len(os.sched_getaffinity(0)) // concurrency, 1)
+    server = ForkServer(QUANT, threads)
+    runner = Runner(settings, server, threads)
     queue = make_queue(settings.redis_url, settings.job_timeout_s)
     queue.task(name=TASK)(runner.run)
 
@@ -57,6 +63,7 @@ def main() -> None:
     finally:
         stopped.set()
         runner.close()
+        server.close()
         with contextlib.suppress(redis.RedisError):
             workers.leave(itself)
 

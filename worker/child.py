@@ -7,15 +7,15 @@ import re
 import selectors
 import shutil
 import signal
+import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from jobs.errors import WorkerCrashed, WorkerFailure, WorkerOutOfDisk, WorkerOutOfMemory, WorkerTimeout
-from worker.nursery import Nursery
+from worker.process import Limits, Start
 from worker.protocol import Line, read_line
 from worker.workspaces import bytes_written
 
@@ -36,51 +36,29 @@ class Killed(WorkerCrashed):
     """Somebody else ended the process by SIGKILL: that says nothing of the job, which may be tried again."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a job may take: bytes of address space, seconds by the clock, threads, bytes of files that it writes.
-
-    `isolation` names what its process must be kept from: it does not start with less.
-    """
-
-    memory: int
-    timeout_s: float
-    threads: int
-    disk: int
-    isolation: tuple[str, ...] = ()
-
-
 class Child:
-    """`command` (without one, the quantizer) under limits in a folder that is removed with it.
+    """A process under limits in a folder that is removed with it; give it its job, then iterate it for the events it
+    writes, None at least each half second.
 
-    Give it its job, then iterate it for the events it writes, None at least each half second.
+    `peak_memory` is the most bytes that it was seen to have had resident.
     """
 
-    def __init__(self, nursery: Nursery, command: Sequence[str], folder: Path, limits: Limits) -> None:
+    def __init__(self, start: Start, folder: Path, limits: Limits) -> None:
         self.folder, self._limits = folder, limits
+        self.peak_memory = 0
         self._deadline, self._oom_kills = time.monotonic() + limits.timeout_s, 0
         self._errors = (folder / "stderr.log").open("w+b")
-        stdin, given = os.pipe()
-        told, stdout = os.pipe()
-        self._input, self._output = os.fdopen(given, "wb"), os.fdopen(told, "rb")
+        given, told = os.pipe(), os.pipe()
+        self._input, self._output = os.fdopen(given[1], "wb"), os.fdopen(told[0], "rb")
         try:
-            request = {
-                "command": command, "folder": str(folder), "bounds": bounds(limits), "isolation": limits.isolation,
-                "environment": environment(folder, limits.threads),
-            }  # fmt: skip
-            self._process = nursery.start(request, (stdin, stdout, self._errors.fileno()))
+            self._process = start(folder, limits, (given[0], told[1], self._errors.fileno()))
         finally:
-            os.close(stdin)
-            os.close(stdout)
+            os.close(given[0])
+            os.close(told[1])
 
     @property
     def pid(self) -> int:
         return self._process.pid
-
-    @property
-    def peak_memory(self) -> int:
-        """The most bytes that it has had resident; 0 while it runs."""
-        return self._process.peak_memory
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +78,9 @@ class Child:
 
     def kill(self) -> None:
         """Kill the whole group: what the child has started itself, too."""
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def close(self) -> None:
         """Kill it and remove its folder."""
@@ -131,8 +111,9 @@ class Child:
 
     def failure(self) -> WorkerFailure:
         """Why the child ended without its last line."""
-        code = self._process.wait(ENDS_WITHIN_S)
-        if code is None:
+        try:
+            code = self._process.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
             return WorkerCrashed("the job's process closed its output and went on; it was stopped")
         if _OUT_OF_MEMORY.search(self.stderr()):
             limit = self._limits.memory
@@ -153,6 +134,7 @@ class Child:
         return self._errors.read(CHUNK)
 
     def _check(self) -> None:
+        self.peak_memory = max(self.peak_memory, _peak_memory(self.pid))
         if time.monotonic() > self._deadline:
             raise WorkerTimeout(f"the job ran for more than {self._limits.timeout_s:g} s and was stopped")
         if bytes_written(self.folder, self.pid) > self._limits.disk:
@@ -164,22 +146,14 @@ class Child:
         )
 
 
-def bounds(limits: Limits) -> tuple[int, int, int]:
-    """As the sandbox takes them: bytes of memory, seconds of processor time, bytes of a file."""
-    return limits.memory, int(limits.timeout_s * (os.cpu_count() or 1)) + 1, limits.disk
-
-
-def environment(folder: Path, threads: int) -> dict[str, str]:
-    """Nothing of the worker's own: no addresses, no secrets."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ}
-    pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return {
-        **kept,
-        **dict.fromkeys(pools, str(threads)),
-        "HOME": str(folder / "tmp"),
-        "TMPDIR": str(folder / "tmp"),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+def _peak_memory(pid: int) -> int:
+    """The most bytes that a process has had resident so far; 0 where it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return 0
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
+    return 1024 * int(found.group(1)) if found else 0
 
 
 def _oom_kills() -> int:

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import functools
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -23,12 +22,13 @@ from jobs.records import ATTEMPTS, Kind, Records
 from jobs.settings import Settings
 from jobs.tracing import context_of
 from quant.errors import QuantdError
-from worker.child import Child, Killed, Limits
+from worker.child import Child, Killed
+from worker.children import Children
 from worker.lease import Cancelled, Lease, Lost
 from worker.made import Made, collect
 from worker.metrics import CHILD_MEMORY, Stages, count_end
+from worker.process import Limits, Start
 from worker.protocol import Done, Logged, Refused, Told
-from worker.warm import Warm
 
 Result = TypeVar("Result")
 log = structlog.get_logger()
@@ -42,13 +42,12 @@ PATIENCE_S = 120.0
 
 
 class Runner:
-    """Runs jobs, up to `concurrency` at a time, against one set of records and one object store."""
+    """Runs jobs, each in a process of `threads` threads, against one set of records and one object store."""
 
-    def __init__(self, settings: Settings, command: tuple[str, ...] = (), concurrency: int = 1) -> None:
-        """`command` stands in for the quantizer."""
-        threads = max(len(os.sched_getaffinity(0)) // concurrency, 1)
+    def __init__(self, settings: Settings, start: Start, threads: int = 1) -> None:
         memory = settings.job_memory_bytes
-        self._children = Warm(command, Limits(memory, settings.job_timeout_s, threads, disk=memory))
+        limits = Limits(memory, settings.job_timeout_s, threads, disk=memory)
+        self._children = Children(start, limits)
         self._records, self._blobs = Records(settings.redis_url, settings.lease_s), Blobs(settings.store_url)
 
     def run(self, job_id: str) -> None:
@@ -106,14 +105,14 @@ class Runner:
             return Status.FAILED, {"error": problem_of(full).model_dump()}
 
     def _run(self, job: Job, owner: str, lease: Lease) -> tuple[Status, dict[str, Any]]:
-        with self._children.take() as child, Stages() as stages:
+        with self._children.new() as child, Stages() as stages:
             stages.enter(Stage.LOADING)
             inputs = self._fetch(job, child.folder, lease)
             name = inputs["model"].filename or job.model
             child.begin({"name": name, "spec": job.spec, "out": "out", **{role: role for role in inputs}})
             end = self._watch(job, owner, child, lease, stages)
-            child.kill()  # what is looked at from here on changes no more
             CHILD_MEMORY.observe(child.peak_memory)
+            child.kill()  # what is looked at from here on changes no more
             if isinstance(end, Refused):
                 return Status.FAILED, {"error": end.problem.model_dump()}
             stages.enter(Stage.STORING)

@@ -1,10 +1,11 @@
-"""Give up what a job does not need.
+"""Give up what a job does not need, then become it.
 
-A process that has done so may read its folder and the code that it is made of, and write to `out` and `tmp` below its
-folder; it reaches no network, starts no process, signals none and gains no privileges.
+`python -m worker.sandbox FOLDER MEMORY CPU FILE_SIZE PARTS -- COMMAND`.
 
-`python -m worker.sandbox FOLDER MEMORY CPU FILE_SIZE PARTS -- COMMAND` does it and becomes the command; without one it
-prints what was reached.
+Limits are in bytes and seconds. The command may read its FOLDER and the code that it is made of, and write to
+`out` and `tmp` below FOLDER; it reaches no network, starts no process, signals none and gains no privileges. What of
+this the kernel grants is told to it in QUANTD_SANDBOX, and without a command printed; it does not start where one of
+the PARTS is missing.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Collection
+from collections.abc import Sequence
 from errno import ENOSYS, EPERM
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,7 +28,6 @@ except RuntimeError:  # the system has no libseccomp
     pyseccomp = None
 
 ENVIRONMENT = "QUANTD_SANDBOX"
-"""Where a job's process is told what was reached."""
 THREADS, FILES = 1024, 512
 """How many a job may have; threads beside those that its user has already."""
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
@@ -64,7 +64,8 @@ def main() -> None:
     parser.add_argument("parts", type=str.split)
     parser.add_argument("command", nargs="*")
     given = parser.parse_args()
-    reached = confine(given.folder, given.memory, given.cpu, given.file_size, given.parts)
+    reached = enter(given.folder, given.memory, given.cpu, given.file_size)
+    require(given.parts, reached)
     if not given.command:
         sys.stdout.write(" ".join(reached))
         return
@@ -72,12 +73,8 @@ def main() -> None:
     os.execv(given.command[0], given.command)
 
 
-def confine(folder: Path, memory: int, cpu: int, file_size: int, parts: Collection[str]) -> list[str]:
-    """Give all of it up, for good; what was reached, by name. Limits are in bytes and seconds.
-
-    Raises:
-        RuntimeError: one of the `parts` that must be reached is not.
-    """
+def enter(folder: Path, memory: int, cpu: int, file_size: int) -> list[str]:
+    """Give all of it up, for good; what was reached, by name."""
     libc = ctypes.CDLL(None, use_errno=True)
     threads = _threads_of_user() + THREADS
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -94,10 +91,16 @@ def confine(folder: Path, memory: int, cpu: int, file_size: int, parts: Collecti
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
-    reached.append("resource_limits")
+    return [*reached, "resource_limits"]
+
+
+def require(parts: Sequence[str], reached: Sequence[str]) -> None:
+    """
+    Raises:
+        RuntimeError: one of the parts was not reached.
+    """
     if missing := set(parts) - set(reached):
         raise RuntimeError(f"the job is not kept from what it should be: {', '.join(sorted(missing))} cannot be had")
-    return reached
 
 
 def _threads_of_user() -> int:

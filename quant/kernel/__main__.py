@@ -1,34 +1,8 @@
 """`python -m quant.kernel`: compile every loop into the cache, so that no job has to."""
 
-import numpy as np
-
-from quant.clipping.auto import Auto
-from quant.clipping.mae import Mae
-from quant.distributions.compiled import ks_distances
-from quant.expected_error import expected_error
-from quant.granularity import PerChannel
-from quant.grids.kmeans import KMeans
-from quant.grids.uniform import Uniform
 from quant.kernel.cache import complete
-from quant.parts import quantize_as_it_lies
-from quant.registry import DISTRIBUTIONS
-from quant.selection import select
-from quant.statistics import summarise
-
-
-def compile_all() -> None:
-    """Send a small weight through every loop."""
-    weight = np.random.default_rng(0).normal(size=(4, 300)).astype(np.float32)
-    for axis in (0, 1):
-        quantize_as_it_lies(weight, PerChannel(axis), 4)
-    statistics = summarise(weight, compiled=True)
-    fit = select(statistics, tuple(DISTRIBUTIONS), "aic")
-    bound = np.minimum(Auto().bound(statistics, fit, 4), Mae().bound(statistics, fit, 4))
-    expected_error(fit, Uniform().build(statistics, fit, bound, 4))
-    KMeans().build(statistics, fit, bound, 4)
-    ks_distances(fit.candidates[0].fitted, statistics)
-
+from quant.kernel.load import load_all
 
 if __name__ == "__main__":
-    compile_all()
+    load_all()
     complete()

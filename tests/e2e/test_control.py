@@ -59,12 +59,9 @@ def child_of(pid, within_s=10):
 
 
 def children(pid):
-    """Of the worker, and those of them: a process of its own starts those of jobs."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):
-            for child in (task / "children").read_text().split():
-                yield int(child)
-                yield from children(int(child))
+            yield from map(int, (task / "children").read_text().split())
 
 
 def ended(client, job):
@@ -110,8 +107,8 @@ def test_a_job_survives_a_kill_of_its_process(own, client, ids):
 @pytest.mark.parametrize(
     ("settings", "code", "detail"),
     [
-        ({"QUANTD_JOB_TIMEOUT_S": "0.2"}, "worker.timeout", "0.2 s"),
-        ({"QUANTD_JOB_MEMORY_BYTES": str(200 << 20)}, "worker.out_of_memory", f"{200 << 20} bytes"),
+        ({"QUANTD_JOB_TIMEOUT_S": "0.02"}, "worker.timeout", "0.02 s"),
+        ({"QUANTD_JOB_MEMORY_BYTES": str(8 << 20)}, "worker.out_of_memory", f"{8 << 20} bytes"),
     ],
 )
 def test_a_job_over_its_limits_fails_with_the_limit(tmp_path, examples, settings, code, detail):

@@ -20,8 +20,8 @@ from quant.expected_error import expected_error
 from quant.grids.kmeans import KMeans
 from quant.grids.uniform import Uniform
 from quant.kernel import compile as compilation
-from quant.kernel.__main__ import compile_all
 from quant.kernel.families import GAUSSIAN, GENERALIZED_GAUSSIAN, LAPLACE, STUDENT_T
+from quant.kernel.load import load_all
 from quant.registry import DISTRIBUTIONS
 from quant.selection import ks_interval, select
 from quant.statistics import summarise
@@ -132,7 +132,7 @@ def test_loops_pay_for_large_models_only():
 
 
 def test_every_loop_is_compiled_for_one_type_of_arguments_only():
-    compile_all()  # what `make install` does: a job must find all that it needs
+    load_all()  # what `make install` does: a job must find all that it needs
     weight = weights(300)
     weight.flags.writeable = False
     for rows in (weight, weight[:, :100], weight[:30].reshape(1, -1), np.tile(weight[0], 2000)[None], weight.T):
@@ -150,7 +150,7 @@ def test_every_loop_is_compiled_for_one_type_of_arguments_only():
 
 
 def test_the_next_process_finds_every_loop_beside_its_source():
-    compile_all()
+    load_all()
     call = [sys.executable, "-m", "quant.kernel"]
     told = subprocess.run(call, env={"NUMBA_DEBUG_CACHE": "1"}, capture_output=True, text=True, check=True).stdout
     assert f"data loaded from '{kernel.__path__[0]}" in told

@@ -2,7 +2,6 @@
 
 import pytest
 
-from worker.nursery import Nursery
 from worker.workspaces import WRITABLE
 
 
@@ -13,11 +12,3 @@ def folder(tmp_path):
     for name in ("", *WRITABLE):
         (job / name).mkdir()
     return job
-
-
-@pytest.fixture
-def nursery():
-    """What starts a process for code that stands in for the quantizer, in the environment of that."""
-    running = Nursery({}, preload=False)
-    yield running
-    running.close()

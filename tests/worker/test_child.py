@@ -9,21 +9,15 @@ from pathlib import Path
 import pytest
 
 from jobs.errors import WorkerCrashed, WorkerOutOfDisk, WorkerOutOfMemory, WorkerTimeout
-from worker.child import Child, Limits
+from worker.child import Child
+from worker.process import Limits, command
 from worker.protocol import Told
 
 MEMORY = 2 << 30
 
 
-@pytest.fixture
-def child(nursery, folder):
-    """Start code in a job's process."""
-
-    def start(code, memory=MEMORY, timeout_s=20, disk=MEMORY):
-        limits = Limits(memory, timeout_s, threads=2, disk=disk)
-        return Child(nursery, [sys.executable, "-c", code], folder, limits)
-
-    return start
+def child(folder, code, memory=MEMORY, timeout_s=20):
+    return Child(command(sys.executable, "-c", code), folder, Limits(memory, timeout_s, threads=2, disk=memory))
 
 
 def says(message):
@@ -32,32 +26,26 @@ def says(message):
     return f"import json; print(json.dumps({event}), flush=True)"
 
 
-@pytest.fixture
-def ended(child):
-    """Let code run to its end; its events, and what became of it."""
-
-    def run(code, **limits):
-        with child(code, **limits) as running:
-            events = [event for event in running if event is not None]
-            return events, running.failure()
-
-    return run
+def ended(folder, code, **limits):
+    with child(folder, code, **limits) as running:
+        events = [event for event in running if event is not None]
+        return events, running.failure()
 
 
-def test_events_come_in_order_and_other_lines_do_not_count(ended, folder):
+def test_events_come_in_order_and_other_lines_do_not_count(folder):
     lines = ["noise", "[1]", '{"event": "magic"}', '{"event": "done"}', "x" * 3_000_000]
     (folder / "noise").write_text("\n".join(lines))
     noise = "print(open('noise').read())"
-    events, _ = ended(f"{says(1)}; {noise}; {says(2)}")
+    events, _ = ended(folder, f"{says(1)}; {noise}; {says(2)}")
     assert [(type(event), event.message, event.progress.fraction) for event in events] == [
         (Told, "1", 0.5),
         (Told, "2", 0.5),
     ]
 
 
-def test_a_child_that_closes_its_output_and_goes_on_is_stopped(ended, monkeypatch):
+def test_a_child_that_closes_its_output_and_goes_on_is_stopped(folder, monkeypatch):
     monkeypatch.setattr("worker.child.ENDS_WITHIN_S", 0.3)
-    _, failure = ended("import os, time; os.close(1); time.sleep(60)")
+    _, failure = ended(folder, "import os, time; os.close(1); time.sleep(60)")
     assert isinstance(failure, WorkerCrashed)
     assert "closed its output" in failure.detail
 
@@ -65,49 +53,49 @@ def test_a_child_that_closes_its_output_and_goes_on_is_stopped(ended, monkeypatc
 @pytest.fixture
 def _no_seccomp(monkeypatch):
     """As on a system without libseccomp: there a child can start others."""
-    code = "from worker import forking, sandbox; sandbox.pyseccomp = None; forking.main()"
-    monkeypatch.setattr("worker.nursery.COMMAND", (sys.executable, "-c", code))
+    code = "from worker import sandbox; sandbox.pyseccomp = None; sandbox.main()"
+    monkeypatch.setattr("worker.process.SANDBOX", (sys.executable, "-c", code))
 
 
 @pytest.mark.usefixtures("_no_seccomp")
-def test_a_grandchild_that_holds_the_output_does_not_hold_the_job(ended):
+def test_a_grandchild_that_holds_the_output_does_not_hold_the_job(folder):
     sleeper = "import subprocess, sys, os; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
     started = time.monotonic()
-    _, failure = ended(f"{sleeper}; os._exit(3)")
+    _, failure = ended(folder, f"{sleeper}; os._exit(3)")
     assert "status 3" in failure.detail
     assert time.monotonic() - started < 5
 
 
-def test_a_child_that_ends_without_a_word_has_crashed(ended):
-    _, failure = ended("import os; os._exit(7)")
+def test_a_child_that_ends_without_a_word_has_crashed(folder):
+    _, failure = ended(folder, "import os; os._exit(7)")
     assert isinstance(failure, WorkerCrashed)
     assert "status 7" in failure.detail
 
 
-def test_a_killed_child_has_crashed_by_its_signal(ended):
-    _, failure = ended("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+def test_a_killed_child_has_crashed_by_its_signal(folder):
+    _, failure = ended(folder, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert isinstance(failure, WorkerCrashed)
     assert "SIGKILL" in failure.detail
 
 
-def test_more_memory_than_allowed_is_out_of_memory(ended):
-    _, failure = ended("b = bytearray(1 << 30)", memory=512 << 20)
+def test_more_memory_than_allowed_is_out_of_memory(folder):
+    _, failure = ended(folder, "b = bytearray(1 << 30)", memory=512 << 20)
     assert isinstance(failure, WorkerOutOfMemory)
 
 
-def test_a_child_over_its_time_is_stopped(child):
+def test_a_child_over_its_time_is_stopped(folder):
     with (
         pytest.raises(WorkerTimeout, match=r"more than 0\.5 s"),
-        child("while True: pass", timeout_s=0.5) as running,
+        child(folder, "while True: pass", timeout_s=0.5) as running,
     ):
         list(running)
     assert not alive(running.pid)
 
 
 @pytest.mark.usefixtures("_no_seccomp")
-def test_what_the_child_started_is_killed_with_it(child):
+def test_what_the_child_started_is_killed_with_it(folder):
     start = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    with child(f"{start}; {says('p.pid')}; time.sleep(60)") as running:
+    with child(folder, f"{start}; {says('p.pid')}; time.sleep(60)") as running:
         grandchild = int(next(event for event in running if event is not None).message)
         assert alive(grandchild)
     deadline = time.monotonic() + 5
@@ -116,19 +104,19 @@ def test_what_the_child_started_is_killed_with_it(child):
     assert not alive(grandchild)
 
 
-def test_the_environment_holds_nothing_of_the_workers(ended, folder, monkeypatch):
+def test_the_environment_holds_nothing_of_the_workers(folder, monkeypatch):
     monkeypatch.setenv("QUANTD_REDIS_URL", "redis://:secret@host")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    ((event,), _) = ended("import os; " + says("json.dumps(dict(os.environ))"))
+    ((event,), _) = ended(folder, "import os; " + says("json.dumps(dict(os.environ))"))
     environment = json.loads(event.message)
     assert "secret" not in event.message
     assert environment["HOME"] == environment["TMPDIR"] == str(folder / "tmp")
     assert environment["OMP_NUM_THREADS"] == environment["OPENBLAS_NUM_THREADS"] == "2"
 
 
-def test_the_child_works_in_its_own_folder_and_can_gain_no_privileges(ended, folder):
+def test_the_child_works_in_its_own_folder_and_can_gain_no_privileges(folder):
     code = "import os; status = open('/proc/self/status').read(); "
-    ((event,), _) = ended(code + says(r"(os.getcwd(), 'NoNewPrivs:\t1' in status)"))
+    ((event,), _) = ended(folder, code + says(r"(os.getcwd(), 'NoNewPrivs:\t1' in status)"))
     assert event.message == str((str(folder), True))
 
 
@@ -141,8 +129,9 @@ def test_the_child_works_in_its_own_folder_and_can_gain_no_privileges(ended, fol
     ],
     ids=["one_file", "many_files", "removed_files"],
 )
-def test_more_space_on_disk_than_allowed_is_out_of_disk(child, code):
-    with child(f"import tempfile, time; {code}", disk=32 << 20) as running:
+def test_more_space_on_disk_than_allowed_is_out_of_disk(folder, code):
+    small = Limits(memory=MEMORY, timeout_s=20, threads=2, disk=32 << 20)
+    with Child(command(sys.executable, "-c", f"import tempfile, time; {code}"), folder, small) as running:
         try:
             list(running)
             failure = running.failure()

@@ -17,6 +17,7 @@ from jobs.settings import Settings
 from jobs.valkey import Valkey
 from tests.worker.stand_in import DONE, MAKES_ALL, READS, last_line
 from worker.made import ARTIFACTS
+from worker.process import command
 from worker.runner import LOG_CHARACTERS, LOG_LINES, Runner
 
 PROGRESS = Progress(fraction=0.5, done=1, total=2, message="conv1")
@@ -51,7 +52,7 @@ def queued(records, model):
 
 
 def run(settings, job_id, code):
-    runner = Runner(settings, (sys.executable, "-c", READS + code))
+    runner = Runner(settings, command(sys.executable, "-c", READS + code))
     runner.run(job_id)
     runner.close()
 

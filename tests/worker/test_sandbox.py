@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from worker.child import Child, Limits
-from worker.warm import Warm
+from worker.child import Child
+from worker.children import Children
+from worker.process import Limits, command
 
 LIMITS = Limits(memory=2 << 30, timeout_s=20, threads=2, disk=1 << 30)
 MISSING = {
@@ -22,7 +23,7 @@ MISSING = {
 
 
 @pytest.fixture
-def attempt(folder, request):
+def attempt(folder):
     """Run an expression in a sandbox; what it gave, or the name of the exception."""
 
     def run(code):
@@ -33,8 +34,7 @@ def attempt(folder, request):
             "except BaseException as error: result = type(error).__name__\n"
             "pathlib.Path('out', 'result').write_text(result)"
         )
-        nursery = request.getfixturevalue("nursery")  # started after the test has taken parts away
-        with Child(nursery, [sys.executable, "-c", script], folder, LIMITS) as child:
+        with Child(command(sys.executable, "-c", script), folder, LIMITS) as child:
             list(child)
             assert (folder / "out" / "result").exists(), child.stderr()
             assert (folder / "given").read_text() == "input"
@@ -44,17 +44,16 @@ def attempt(folder, request):
 
 
 def without(monkeypatch, *parts):
-    for place, module in (("worker.warm.SANDBOX", "sandbox"), ("worker.nursery.COMMAND", "forking")):
-        code = ["from worker import forking, sandbox", *(MISSING[part] for part in parts), f"{module}.main()"]
-        monkeypatch.setattr(place, (sys.executable, "-c", "; ".join(code)))
+    code = "; ".join(["from worker import sandbox", *(MISSING[part] for part in parts), "sandbox.main()"])
+    monkeypatch.setattr("worker.process.SANDBOX", (sys.executable, "-c", code))
 
 
 @pytest.fixture
 def level():
     def reached():
-        warm = Warm((sys.executable, "-c", ""), LIMITS)
-        warm.close()
-        return warm.isolation
+        children = Children(command(sys.executable, "-c", ""), LIMITS)
+        children.close()
+        return children.isolation
 
     return reached
 
@@ -71,11 +70,10 @@ def test_the_level_without_a_part_is_told(level, monkeypatch):
     assert level() == ("no_new_privileges", "resource_limits")
 
 
-def test_nothing_starts_with_less_than_it_must_be_kept_from(folder, monkeypatch, request):
+def test_nothing_starts_with_less_than_it_must_be_kept_from(folder, monkeypatch):
     without(monkeypatch, "seccomp")
     limits = replace(LIMITS, isolation=("landlock_7", "seccomp"))
-    nursery = request.getfixturevalue("nursery")
-    with Child(nursery, [sys.executable, "-c", "open('out/ran', 'w')"], folder, limits) as child:
+    with Child(command(sys.executable, "-c", "open('out/ran', 'w')"), folder, limits) as child:
         list(child)
         assert not (folder / "out" / "ran").exists()
         assert b"seccomp cannot be had" in child.stderr()

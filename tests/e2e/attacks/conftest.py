@@ -1,15 +1,18 @@
 """A job's process as the worker starts it, given what a stranger may send, beside a file that it must not see."""
 
-import sys
 from dataclasses import dataclass
 
 import pytest
 
 from jobs.errors import WorkerFailure
 from tests.e2e.attacks.models import SECRET
-from worker.child import Child, Limits
+from tests.worker import scripted
+from worker.__main__ import QUANT
+from worker.child import Child
+from worker.children import Children
+from worker.forkserver import ForkServer
+from worker.process import Limits
 from worker.protocol import Done, Refused
-from worker.warm import Warm
 
 LIMITS = Limits(memory=2 << 30, timeout_s=30, threads=2, disk=64 << 20)
 SPEC = {"preset": "int8-weights"}
@@ -36,9 +39,11 @@ def secret(tmp_path):
 
 @pytest.fixture(scope="package")
 def children():
-    warm = Warm((), LIMITS)
-    yield warm
-    warm.close()
+    server = ForkServer(QUANT, LIMITS.threads)
+    children = Children(server, LIMITS)
+    yield children
+    children.close()
+    server.close()
 
 
 @pytest.fixture
@@ -46,7 +51,7 @@ def run_job(children, secret):
     """Run a job on these bytes."""
 
     def run(model: bytes, calibration: bytes | None = None, spec=None) -> End:
-        with children.take() as child:
+        with children.new() as child:
             given = {"model": model, **({"calibration": calibration} if calibration else {})}
             for role, data in given.items():
                 (child.folder / role).write_bytes(data)
@@ -63,18 +68,20 @@ def run_job(children, secret):
 
 
 @pytest.fixture
-def run_code(children, secret):
+def run_code(children, secret, monkeypatch):
     """Run code where a job would run, past everything that looks at uploads; what it printed."""
+    server = scripted.server(monkeypatch)
 
     def run(code: str, **files: bytes) -> str:
-        with children.start((sys.executable, "-c", code)) as child:
+        with Child(server, children._workspaces.new(), children._limits) as child:
             for name, data in files.items():
                 (child.folder / name).write_bytes(data)
-            child.begin({})
+            child.begin({"code": code})
             child._process.wait(60)
             return child._output.read().decode() + child.stderr().decode()
 
-    return run
+    yield run
+    server.close()
 
 
 def _end(child: Child) -> tuple[str | None, str]:

@@ -21,8 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.e2e.attacks import models
-from worker.child import Limits, bounds
-from worker.warm import SANDBOX
+from worker.process import Limits, sandboxed
 from worker.workspaces import WRITABLE
 
 LIMITS = Limits(memory=4 << 30, timeout_s=600, threads=1, disk=256 << 20)
@@ -144,8 +143,7 @@ def _run(folder: Path, kind: Kind, files: list[bytes]) -> list[dict]:
     jobs = [_store(folder, number, kind.job(data)) for number, data in enumerate(files)]
     (folder / "jobs").write_text("\n".join(map(json.dumps, jobs)))
     told = []
-    limits = [str(folder), *map(str, bounds(LIMITS)), ""]
-    command = [*SANDBOX, *limits, "--", sys.executable, "-P", "-c", LOOP]
+    command = sandboxed((sys.executable, "-P", "-c", LOOP), folder, LIMITS)
     environment = {"HOME": str(folder / "tmp"), "TMPDIR": str(folder / "tmp"), "OMP_NUM_THREADS": "1"}
     with (
         (folder / "stderr").open("w+b") as errors,

@@ -122,12 +122,12 @@ class Cluster:
         return until(lambda: self.busy_now(worker), "a job's process")
 
     def busy_now(self, worker: str) -> int | None:
-        """Its process starts another, which starts those of jobs."""
         with contextlib.suppress(OSError, KeyError):
-            for nursery in _children(self.processes[worker].pid):
-                for child in _children(nursery):
+            pid = self.processes[worker].pid
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                for child in (task / "children").read_text().split():
                     if Path(f"/proc/{child}/cwd/model").exists():
-                        return child
+                        return int(child)
         return None
 
     def hold(self, worker: str = "worker1") -> int:
@@ -135,12 +135,6 @@ class Cluster:
         pid = self.busy(worker)
         os.kill(pid, signal.SIGSTOP)
         return pid
-
-
-def _children(pid):
-    return [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
 
 
 def until(look, what, within_s=WITHIN_S):
