@@ -138,10 +138,10 @@ def copied(folder: Path) -> float:
 
 def job(preset: str, clipping: str, folder: Path) -> Figures:
     """Seconds of one job in this process, and its peak memory above the start in megabytes."""
-    from quant.__main__ import _load_libraries
     from quant.pipeline import Inputs, quantize_model
+    from quant.process import load
 
-    _load_libraries()
+    load()
     out = folder / "out"
     out.mkdir()
     spec = {"preset": preset, "weights": {"clipping": clipping}}

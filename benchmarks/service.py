@@ -1,9 +1,10 @@
-"""What the service costs beside the work itself: uploads, the start of a job, many clients, a long queue.
+"""What the service costs beside the work itself: uploads, starts, many clients, a long queue.
 
     python benchmarks/service.py [--gigabytes 1] [--jobs 200] [--clients 20] [--records 10000] [--json FILE]
 
 Everything runs on this machine over loopback: the embedded service with one worker, curl as the client of the
-uploads, nginx's own PUT as their yardstick (left out where it is not installed).
+uploads, nginx's own PUT as their yardstick (left out where it is not installed). Prints all figures as JSON, then those
+that have a target beside it.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +69,49 @@ def upload(stack: Stack, folder: Path, gigabytes: float) -> dict[str, Any]:
     }
 
 
-def start(client: httpx.Client, records: redis.Redis, body: dict[str, Any], jobs: int) -> dict[str, Any]:
-    """Milliseconds from the record of a job to its claim, and to the first word of its process, on an idle worker."""
+def gateway(stack: Stack, folder: Path, times: int = 5) -> dict[str, Any]:
+    """Seconds from the start of a gateway's process to its first answer, and those of the processor."""
+    environment = {
+        **os.environ,
+        "QUANTD_REDIS_URL": (stack.folder / ADDRESS).read_text(),
+        "QUANTD_STORE_URL": (stack.folder / "store").as_uri(),
+    }
+    answered, worked = [], []
+    for _ in range(times):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = str(free.getsockname()[1])
+        begun = time.perf_counter()
+        with (folder / "gateway.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "service", "--port", port], env=environment, stdout=log, stderr=log
+            )
+        while not _answers(f"http://127.0.0.1:{port}/livez"):
+            time.sleep(0.005)
+        answered.append(time.perf_counter() - begun)
+        process.terminate()
+        worked.append(sum(os.wait4(process.pid, 0)[2][:2]))
+    return {"starts": times, "seconds": _spread(answered), "processor_seconds": _spread(worked)}
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def start(client: httpx.Client, records: redis.Redis, body: dict[str, Any], jobs: int, idle_s: float) -> dict[str, Any]:
+    """Milliseconds from the record of a job to its claim, and to the first word of its process.
+
+    The next one is submitted so many seconds after the end of the last one.
+    """
     claimed, working = [], []
     for _ in range(jobs):
         job = client.post("/v1/jobs", json=_fresh(body), headers={"Prefer": "wait=60"}).json()
         times = _event_times(records, job["id"])
         claimed.append(times["running"] - times["queued"])
         working.append(times["progress"] - times["queued"])
-        time.sleep(1.5)  # idle again: the next process has its imports done
+        time.sleep(idle_s)
     return {"jobs": jobs, "claimed_ms": _spread(claimed), "working_ms": _spread(working)}
 
 
@@ -95,7 +131,8 @@ def crowd(client: httpx.Client, body: dict[str, Any], jobs: int, clients: int) -
     seconds = time.perf_counter() - begun
     return {
         "jobs": jobs, "clients": clients, "jobs_per_second": jobs / seconds,
-        "succeeded": sum(status == "succeeded" for _, status in ends), "seconds": _spread([took for took, _ in ends]),
+        "share": sum(status == "succeeded" for _, status in ends) / jobs,
+        "seconds": _spread([took for took, _ in ends]),
     }  # fmt: skip
 
 
@@ -180,6 +217,40 @@ def _nginx(folder: Path) -> Iterator[str]:
         process.wait()
 
 
+@dataclass(frozen=True)
+class Target:
+    """What a figure is to be: at most `bound`, or at least; `path` is where the results have it."""
+
+    what: str
+    path: str
+    bound: float
+    at_least: bool = False
+
+    def row(self, results: dict[str, Any]) -> str:
+        value = results
+        for name in self.path.split("."):
+            value = value[name]
+        if value is None:
+            return f"{self.what:<62}{'not measured':>14}"
+        met = value >= self.bound if self.at_least else value <= self.bound
+        sense = "at least" if self.at_least else "at most"
+        return f"{self.what:<62}{value:>14.3f}  {sense} {self.bound:g}: {'met' if met else 'MISSED'}"
+
+
+TARGETS = (
+    Target("upload of one large body, share of nginx PUT's rate", "upload.gateway_to_nginx", 0.6, at_least=True),
+    Target("gateway's peak memory with it, MB", "upload.gateway_peak_mb.after", 150),
+    Target("gateway's first answer, s, median", "gateway.seconds.p50", 1),
+    Target("submission to the first word of the job, idle, ms, median", "start.idle.working_ms.p50", 100),
+    Target("the same, ms, worst", "start.idle.working_ms.max", 500),
+    Target("the same, each right after the last, ms, median", "start.succession.working_ms.p50", 100),
+    Target("the same, ms, worst", "start.succession.working_ms.max", 500),
+    Target("share of the jobs of many clients that ended well", "crowd.share", 1, at_least=True),
+    Target("list with a long queue, ms, p99", "long_queue.list_ms.p99", 20),
+    Target("submission with a long queue, ms, p99", "long_queue.submit_ms.p99", 20),
+)
+
+
 def _peak_mb(pid: int) -> float:
     (line,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
     return round(int(line.split()[1]) / 1e3, 1)
@@ -204,10 +275,15 @@ def main() -> int:
         body = {"model": model, "spec": SPEC}
         results = {"upload": upload(stack, Path(folder), options.gigabytes)}
         records = redis.Redis.from_url((stack.folder / ADDRESS).read_text(), decode_responses=True)
-        results["start"] = start(client, records, body, options.starts)
+        results["gateway"] = gateway(stack, Path(folder))
+        results["start"] = {
+            "idle": start(client, records, body, options.starts, idle_s=1.0),
+            "succession": start(client, records, body, options.starts, idle_s=0.0),
+        }
         results["crowd"] = crowd(client, body, options.jobs, options.clients)
         results["long_queue"] = long_queue(stack, client, body, options.records)
     print(json.dumps(results, indent=1))
+    print("", *(target.row(results) for target in TARGETS), sep="\n")
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
     return 0

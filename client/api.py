@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 
 from client.errors import ClientError, JobFailed, Unreachable
+from client.resuming import LEAST, File, Resumable, Told
 
 CHUNK = 1 << 20
 WAIT_S = 30
@@ -44,11 +45,13 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def upload_model(self, path: Path) -> Document:
-        return self._upload("/v1/models", path)
+    def upload_model(self, path: Path, told: Told = lambda sent, size: None) -> Document:
+        """Upload a model; a large one goes on where it was cut off, and `told` hears how far it is."""
+        return self._upload("model", path, told)
 
-    def upload_dataset(self, path: Path) -> Document:
-        return self._upload("/v1/datasets", path)
+    def upload_dataset(self, path: Path, told: Told = lambda sent, size: None) -> Document:
+        """As `upload_model`."""
+        return self._upload("dataset", path, told)
 
     def submit(
         self, model: str, spec: Mapping[str, Any], calibration: str | None = None, evaluation: str | None = None
@@ -142,26 +145,33 @@ class Client:
                     file.write(chunk)
         return digest.hexdigest()
 
-    def _upload(self, path: str, file: Path) -> Document:
+    def _upload(self, kind: str, path: Path, told: Told) -> Document:
         try:
-            with file.open("rb") as stream:
-                sha256 = hashlib.file_digest(stream, "sha256").digest()
+            with path.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256")
+                size = stream.tell()
+                if size >= LEAST:
+                    file = File(kind, path, size, sha256.hexdigest())
+                    return self._json("GET", Resumable(self._send, file, told).run())
                 stream.seek(0)
-                headers = {"Repr-Digest": _digest_header(sha256), "Content-Type": "application/octet-stream"}
-                return self._json("POST", path, content=stream, headers=headers, params={"filename": file.name})
+                headers = {"Repr-Digest": _digest_header(sha256.digest()), "Content-Type": "application/octet-stream"}
+                query = {"filename": path.name}
+                return self._json("POST", f"/v1/{kind}s", content=stream, headers=headers, params=query)
         except OSError as error:
-            raise ClientError(f"{file}: {error.strerror}") from None
+            raise ClientError(f"{path}: {error.strerror}") from None
 
     def _json(self, method: str, path: str, **options: Any) -> Document:
         document: Document = self._send(method, path, **options).json()
         return document
 
-    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, also: Container[int] = (), **options: Any) -> httpx.Response:
+        """The answer, if it is a success or one of `also`."""
         try:
             response = self._http.request(method, path, **options)
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from None
-        self._check(response)
+        if response.status_code not in also:
+            self._check(response)
         return response
 
     def _check(self, response: httpx.Response) -> None:

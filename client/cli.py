@@ -17,7 +17,7 @@ from client import keys, upkeep
 from client.api import Client
 from client.errors import GATE_FAILED, ClientError, Unreachable
 from client.local import LocalJob
-from client.render import gates_table, jobs_table, layer_table, show_progress, summary_table
+from client.render import UploadProgress, gates_table, jobs_table, layer_table, show_progress, summary_table
 from jobs.stack import Stack, StackFailed
 
 app = typer.Typer(help="Post-training quantization of neural networks.", no_args_is_help=True, add_completion=False)
@@ -198,8 +198,13 @@ def _quantize_remote(
     model: Path, spec: dict[str, Any], calibration: Path | None, evaluation: Path | None, out: Path, quiet: bool
 ) -> dict[str, Any]:
     with _client() as client:
-        ids = [client.upload_dataset(path)["id"] if path else None for path in (calibration, evaluation)]
-        job = client.submit(client.upload_model(model)["id"], spec, *ids)
+        with UploadProgress(err_console, quiet) as progress:
+            ids = [
+                client.upload_dataset(path, progress.of(path.name))["id"] if path else None
+                for path in (calibration, evaluation)
+            ]
+            model_id = client.upload_model(model, progress.of(model.name))["id"]
+        job = client.submit(model_id, spec, *ids)
         events = client.follow(job["id"])
         if not quiet:
             show_progress(err_console, events)

@@ -1,10 +1,19 @@
 """What a person sees: the progress of a job, its summary and its layers."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 
@@ -20,6 +29,39 @@ def show_progress(console: Console, events: Iterable[Mapping[str, Any]]) -> None
         elif event["event"] == "progress" and event["stage"] != stage:
             stage = event["stage"]
             console.print(f"{stage} ...", highlight=False)
+
+
+class UploadProgress:
+    """How far large uploads are: a bar each on a terminal, a line each elsewhere."""
+
+    def __init__(self, console: Console, quiet: bool) -> None:
+        self._console, self._quiet = console, quiet
+        name = TextColumn("uploading {task.description}", markup=False)
+        columns = (name, BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def of(self, name: str) -> Callable[[int, int], None]:
+        """What is told of one file: the bytes that were sent, and those that there are."""
+        task: TaskID | None = None
+
+        def told(sent: int, size: int) -> None:
+            nonlocal task
+            if task is None:
+                task = self._progress.add_task(name, total=size)
+                if not self._quiet and not self._console.is_terminal:
+                    self._console.print(f"uploading {name} ...", highlight=False, markup=False)
+            self._progress.update(task, completed=sent)
+
+        return told
 
 
 def _log(console: Console, event: Mapping[str, Any]) -> None:

@@ -113,14 +113,14 @@ class Records:
             raise NotFound(f"there is no job {job_id!r}")
         return _job(fields)
 
-    def claim(self, job_id: str, owner: str) -> Job | None:
+    def claim(self, job_id: str, owner: str, again: bool = False) -> Job | None:
         """Make `owner` run the job, if it is queued or its worker fell silent; None where it is not to be run.
 
-        One whose worker fell silent after it was asked to stop is cancelled.
+        `again`: `owner` has it, and tries once more. One that was asked to stop meanwhile is cancelled.
         """
         fields = {"status": "running", "started_at": now(), "stage": "loading", "error": None}
-        change = {"from": ["queued"], "expired_before": time.time(), "claim": True}
-        outcome = self._apply(job_id, change, fields, "state", _state(Status.RUNNING), owner=owner)
+        held = {"from": ["running"], "owner": owner} if again else {"from": ["queued"], "expired_before": time.time()}
+        outcome = self._apply(job_id, {**held, "claim": True}, fields, "state", _state(Status.RUNNING), owner=owner)
         if outcome == "cancel":
             self.finish(job_id, owner, Status.CANCELLED, {})
         return self.job(job_id) if outcome == "ok" else None

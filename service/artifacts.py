@@ -14,7 +14,7 @@ from jobs.job import Artifact, Job
 from service.context import Context, Ctx
 from service.digests import digest_header
 from service.jobs import FoundJob
-from service.problems import RESPONSES
+from service.problems import RESPONSES, header_docs
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", responses=RESPONSES)
 
@@ -32,10 +32,12 @@ _PAGE = "text/html"
 def _bytes_of(*media_types: str) -> dict[int | str, dict[str, Any]]:
     """What a download is documented to answer."""
     content: dict[str, Any] = {media_type: {} for media_type in media_types}
+    headers = header_docs(ETag="the sha-256", Repr_Digest="that of the whole, as RFC 9530 writes it")
+    part = header_docs(Content_Range="which bytes of how many")
     return {
-        200: {"content": content, "description": "The bytes."},
-        206: {"content": content, "description": "The part that Range names."},
-        304: {"description": "If-None-Match names what is there."},
+        200: {"content": content, "description": "The bytes.", "headers": headers},
+        206: {"content": content, "description": "The part that Range names.", "headers": headers | part},
+        304: {"description": "If-None-Match names what is there.", "headers": headers},
     }
 
 

@@ -17,7 +17,7 @@ from jobs.errors import NotFound
 from jobs.job import Job, Status
 from service.context import Context, Ctx
 from service.documents import plain
-from service.problems import RESPONSES
+from service.problems import RESPONSES, header_docs
 from service.submission import submit_job
 from service.uploads import Cursor, IdempotencyKey, Limit
 from service.views import JobOut, view
@@ -89,12 +89,21 @@ FoundJob = Annotated[Job, Depends(find_job)]
 """The job that the path names; 404 before anything else happens."""
 
 
+SUBMITTED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "headers": header_docs(
+            Location="the job", Retry_After="while it has not ended: seconds", Preference_Applied="how long was waited"
+        )
+    }
+}
+
+
 class JobPage(BaseModel):
     items: list[JobOut]
     next_cursor: str | None
 
 
-@router.post("/jobs", status_code=202)
+@router.post("/jobs", status_code=202, responses=SUBMITTED)
 async def post_job(
     body: JobIn,
     response: Response,
@@ -124,7 +133,7 @@ async def get_job(job: FoundJob, response: Response, context: Ctx, prefer: Prefe
     return _answer(await _waited(context, job, prefer, response), response)
 
 
-@router.post("/jobs/{job_id}/cancel", status_code=202)
+@router.post("/jobs/{job_id}/cancel", status_code=202, responses=SUBMITTED)
 def cancel_job(job: FoundJob, response: Response, context: Ctx) -> JobOut:
     """A queued job never starts, a running one stops within 5 s; an ended one stays as it is."""
     context.records.cancel(job)

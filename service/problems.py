@@ -21,9 +21,23 @@ from quant.errors import QuantdError
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+
+
+def header_docs(**headers: str) -> dict[str, Any]:
+    """What is told of an answer's headers, by their names with `_` for `-`."""
+    return {
+        name.replace("_", "-"): {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
+    }
+
+
+def _problem(description: str, later: str) -> dict[str, Any]:
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": description, "content": content, "headers": header_docs(Retry_After=later)}
+
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"description": "What was wrong, where, and what would be accepted.", "content": {MEDIA_TYPE: {}}},
-    "5XX": {"description": "A part of the service failed or is away.", "content": {MEDIA_TYPE: {}}},
+    "4XX": _problem("What was wrong, where, and what would be accepted.", "with 429: seconds"),
+    "5XX": _problem("A part of the service failed or is away.", "with 503: seconds"),
 }
 """Documented on every endpoint."""
 _HTTP_ERRORS: dict[int, type[QuantdError]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}

@@ -10,7 +10,7 @@ from jobs.errors import BadRequest
 from jobs.names import Kind
 from service.context import Context, Ctx
 from service.documents import SPEC_BYTES, read_spec
-from service.jobs import CacheControl, JobIn, Prefer, submit
+from service.jobs import SUBMITTED, CacheControl, JobIn, Prefer, submit
 from service.problems import RESPONSES
 from service.submission import checked_spec
 from service.uploads import IdempotencyKey, clean_name, file_chunks, store_upload
@@ -37,6 +37,7 @@ _FORM = {
 @router.post(
     "/quantize",
     status_code=202,
+    responses=SUBMITTED,
     openapi_extra={"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}},
 )
 async def quantize(

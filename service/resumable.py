@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from jobs.errors import BadRequest, Conflict, TooLarge, UnsupportedVersion
+from jobs.errors import BadRequest, Conflict, NotFound, TooLarge, UnsupportedVersion
 from jobs.job import new_id
 from jobs.names import Kind
 from jobs.sessions import Part, Session
@@ -99,7 +99,10 @@ def begin_upload(
         id=new_id("upload"), tenant=context.tenant, kind=kind, length=length,
         filename=clean_name(said.get("filename")), sha256=said.get("sha256") or None,
     )  # fmt: skip
-    begun = context.sessions.get(context.sessions.begin(session, idempotency_key or ""), context.tenant)
+    begun = _begun(context, session, idempotency_key or "")
+    if begun.result is not None and not _is_there(context, begun):
+        context.sessions.drop(begun)  # what it became was deleted: the key is free again
+        begun = _begun(context, session, idempotency_key or "")
     response.headers.update({**state_headers(begun), "Location": f"/v1/uploads/{begun.id}"})
 
 
@@ -128,6 +131,18 @@ def end_upload(session: Found, response: Response, context: Ctx) -> None:
     """Give an upload up: nothing of it is kept."""
     _forget(context, session)
     response.headers.update(TUS)
+
+
+def _begun(context: Context, session: Session, idempotency_key: str) -> Session:
+    return context.sessions.get(context.sessions.begin(session, idempotency_key), context.tenant)
+
+
+def _is_there(context: Context, session: Session) -> bool:
+    try:
+        context.records.upload(session.kind, session.result or "", session.tenant)
+    except NotFound:
+        return False
+    return True
 
 
 async def _append(context: Context, session: Session, request: Request) -> Session:

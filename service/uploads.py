@@ -17,7 +17,7 @@ from quant.errors import UnreadableDataset
 from service.context import Context, Ctx
 from service.digests import sent_sha256
 from service.formats import check_dataset, dataset_arrays, model_format
-from service.problems import RESPONSES
+from service.problems import RESPONSES, header_docs
 from service.room import check_room
 
 router = APIRouter(prefix="/v1", responses=RESPONSES)
@@ -28,6 +28,13 @@ IdempotencyKey = Annotated[
 ]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
 BODY = {
+    "parameters": [
+        {"name": name, "in": place, "required": False, "description": text, "schema": {"type": "string"}}
+        for name, place, text in (
+            ("filename", "query", "the file's name; so do X-Filename and Content-Disposition"),
+            ("Repr-Digest", "header", "`sha-256=:<base64>:` of the bytes (RFC 9530); Content-Digest is as good"),
+        )
+    ],
     "requestBody": {
         "required": True,
         "content": {
@@ -40,8 +47,9 @@ BODY = {
                 }
             },
         },
-    }
+    },
 }
+THERE = header_docs(Location="the model or dataset")
 _FILENAME = re.compile(r'filename="?([^";]+)"?')
 
 
@@ -85,7 +93,11 @@ class DatasetPage(BaseModel):
 
 
 @router.post(
-    "/models", status_code=201, response_model=ModelOut, responses={200: {"model": ModelOut}}, openapi_extra=BODY
+    "/models",
+    status_code=201,
+    response_model=ModelOut,
+    responses={200: {"model": ModelOut, "headers": THERE}, 201: {"headers": THERE}},
+    openapi_extra=BODY,
 )
 async def upload_model(
     request: Request, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None
@@ -111,7 +123,11 @@ def delete_model(model_id: str, context: Ctx) -> None:
 
 
 @router.post(
-    "/datasets", status_code=201, response_model=DatasetOut, responses={200: {"model": DatasetOut}}, openapi_extra=BODY
+    "/datasets",
+    status_code=201,
+    response_model=DatasetOut,
+    responses={200: {"model": DatasetOut, "headers": THERE}, 201: {"headers": THERE}},
+    openapi_extra=BODY,
 )
 async def upload_dataset(
     request: Request, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None

@@ -29,6 +29,11 @@ _OUT_OF_MEMORY = re.compile(
 )
 """How Python, NumPy, C++ and the loader say that RLIMIT_AS is reached."""
 _OUT_OF_DISK = re.compile(rb"No space left on device|File too large|Disk quota exceeded")
+_OOM_KILLS = Path("/proc/vmstat")
+
+
+class Killed(WorkerCrashed):
+    """Somebody else ended the process by SIGKILL: that says nothing of the job, which may be tried again."""
 
 
 class Child:
@@ -41,7 +46,7 @@ class Child:
     def __init__(self, start: Start, folder: Path, limits: Limits) -> None:
         self.folder, self._limits = folder, limits
         self.peak_memory = 0
-        self._deadline = time.monotonic() + limits.timeout_s
+        self._deadline, self._oom_kills = time.monotonic() + limits.timeout_s, 0
         self._errors = (folder / "stderr.log").open("w+b")
         given, told = os.pipe(), os.pipe()
         self._input, self._output = os.fdopen(given[1], "wb"), os.fdopen(told[0], "rb")
@@ -66,6 +71,7 @@ class Child:
     def begin(self, job: Mapping[str, Any]) -> None:
         """Tell it what to do; its time counts from here."""
         self._deadline = time.monotonic() + self._limits.timeout_s
+        self._oom_kills = _oom_kills()
         with contextlib.suppress(BrokenPipeError):  # it has ended: `failure` tells why
             self._input.write(json.dumps(job).encode() + b"\n")
             self._input.close()
@@ -116,9 +122,10 @@ class Child:
             return self._too_much_disk()
         if code == -signal.SIGXCPU:
             return WorkerTimeout(f"the job used more than {self._limits.timeout_s:g} s of processor time a core")
-        return WorkerCrashed(
-            f"the job's process ended with {_ending(code)}; the service's operator finds more in its log"
-        )
+        if code == -signal.SIGKILL and _oom_kills() > self._oom_kills:
+            return WorkerOutOfMemory("the worker's machine ran out of memory, and its kernel ended the job's process")
+        kind = Killed if code == -signal.SIGKILL else WorkerCrashed
+        return kind(f"the job's process ended with {_ending(code)}; the service's operator finds more in its log")
 
     def stderr(self) -> bytes:
         """The end of what it wrote there."""
@@ -147,6 +154,12 @@ def _peak_memory(pid: int) -> int:
         return 0
     found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
     return 1024 * int(found.group(1)) if found else 0
+
+
+def _oom_kills() -> int:
+    """How many processes of this machine, in whatever container, its kernel has ended for want of memory."""
+    found = re.search(r"^oom_kill (\d+)$", _OOM_KILLS.read_text(), re.M) if _OOM_KILLS.exists() else None
+    return int(found.group(1)) if found else 0
 
 
 def _ending(code: int) -> str:

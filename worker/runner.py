@@ -22,7 +22,7 @@ from jobs.records import ATTEMPTS, Kind, Records
 from jobs.settings import Settings
 from jobs.tracing import context_of
 from quant.errors import QuantdError
-from worker.child import Child
+from worker.child import Child, Killed
 from worker.children import Children
 from worker.lease import Cancelled, Lease, Lost
 from worker.made import Made, collect
@@ -54,8 +54,11 @@ class Runner:
         """Run the job if it is to be run; a message that comes twice, or too late, does nothing."""
         owner = secrets.token_hex(16)
         job = self._records.claim(job_id, owner)
-        if job is None:
-            return
+        while job is not None and not self._attempted(job, owner):
+            job = _patiently(functools.partial(self._records.claim, job_id, owner, again=True))
+
+    def _attempted(self, job: Job, owner: str) -> bool:
+        """Do the job, or whatever ends it; False where its process was killed and it is to be tried again."""
         bound = log.bind(job=job.id, tenant=job.tenant, attempt=job.attempt, request=job.request_id)
         bound.info("job started")
         try:
@@ -63,10 +66,14 @@ class Runner:
                 status, fields = self._outcome(job, owner)
         except Lost:
             bound.warning("job lost to another worker")
-            return
+            return True
+        except Killed:
+            bound.warning("job's process killed; it is tried again")
+            return False
         if _patiently(lambda: self._records.finish(job.id, owner, status, fields)):
             bound.info("job ended", status=status, error=fields.get("error"))
             count_end(status, fields.get("error"))
+        return True
 
     @property
     def isolation(self) -> tuple[str, ...]:
@@ -88,6 +95,8 @@ class Runner:
         except Cancelled:
             return Status.CANCELLED, {}
         except QuantdError as error:
+            if isinstance(error, Killed) and job.attempt < ATTEMPTS:
+                raise
             return Status.FAILED, {"error": problem_of(error).model_dump()}
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):

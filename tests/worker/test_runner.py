@@ -114,6 +114,35 @@ def test_a_child_that_dies_fails_its_job(service, code, expected):
     assert "Traceback" not in job.error.detail
 
 
+DIES = "import signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+def test_a_job_whose_process_is_killed_each_time_is_tried_three_times_and_then_fails(service):
+    settings, records, _, model = service
+    job_id = queued(records, model)
+    run(settings, job_id, DIES)
+    job = records.job(job_id)
+    assert (job.status, job.error.code, job.attempt) == (Status.FAILED, "worker.crashed", ATTEMPTS)
+    assert "SIGKILL" in job.error.detail
+
+
+def test_a_job_whose_process_the_kernel_kills_for_want_of_memory_is_not_tried_again(service, tmp_path, monkeypatch):
+    kills = tmp_path / "vmstat"
+    kills.write_text("pgfault 1\noom_kill 1\n")
+    monkeypatch.setattr("worker.child._OOM_KILLS", kills)
+    settings, records, _, model = service
+    job_id = queued(records, model)
+    beside = threading.Thread(target=run, args=(settings, job_id, "time.sleep(0.5)\n" + DIES))
+    beside.start()
+    while records.job(job_id).status != Status.RUNNING:
+        time.sleep(0.02)
+    time.sleep(0.2)
+    kills.write_text("pgfault 1\noom_kill 2\n")
+    beside.join()
+    job = records.job(job_id)
+    assert (job.error.code, job.attempt) == ("worker.out_of_memory", 1)
+
+
 def test_a_job_that_logs_without_end_fills_no_stream(service, valkey):
     settings, records, _, model = service
     job_id = queued(records, model)

@@ -10,6 +10,7 @@ from collections import Counter
 import httpx
 
 from jobs.names import OPEN
+from jobs.records import ATTEMPTS
 from tests.e2e.faults.cluster import Cluster, assert_sound, until
 
 EVERY_S = 0.35
@@ -75,7 +76,7 @@ def _insist(cluster: Cluster, body: dict, key: str) -> dict:
 
 
 def _verify(cluster: Cluster, submitted: list[dict]) -> dict:
-    """Each was accepted once, ended once, and is whole or says that its process or worker was killed."""
+    """Each was accepted once, ended once, and is whole, or was tried as often as a job is and each time killed."""
     listed = [job["id"] for job in cluster.http.get("/v1/jobs", params={"limit": 100}).json()["items"]]
     mine = {job["id"] for job in submitted}
     assert len(mine) == len(submitted)
@@ -92,5 +93,6 @@ def _verify(cluster: Cluster, submitted: list[dict]) -> dict:
             assert_sound(cluster, job, attempts=job["attempt"])
         else:
             assert (states[-1], job["error"]["code"]) == ("failed", "worker.crashed")
+            assert job["attempt"] >= ATTEMPTS
     assert cluster.redis().zcard(OPEN) == 0
     return ends

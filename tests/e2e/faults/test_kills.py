@@ -46,6 +46,16 @@ def test_the_record_store_is_killed_while_a_job_runs(cluster, model):
     assert ended["attempt"] <= 2  # the lease is short here: it may have run out
 
 
+def test_every_connection_to_the_record_store_is_cut_while_a_job_runs(cluster, model):
+    job = cluster.submit(model=model, spec=SPEC)
+    held = cluster.hold()
+    with cluster.redis() as own:
+        assert own.client_kill_filter(_type="normal", skipme=True) >= 2
+    os.kill(held, signal.SIGCONT)
+    assert_sound(cluster, cluster.ended(job))
+    assert_sound(cluster, cluster.ended(cluster.submit(model=model, spec=SPEC)))
+
+
 def test_everything_is_killed_with_a_job_running_and_one_waiting(cluster, model):
     running = cluster.submit(model=model, spec=SPEC)
     cluster.hold()

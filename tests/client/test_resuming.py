@@ -1,0 +1,126 @@
+"""A large upload goes on where it was cut off, in this run of the command and in the next."""
+
+import contextlib
+import functools
+import secrets
+import socket
+import threading
+
+import httpx
+import pytest
+
+from client import resuming
+from client.api import Client
+from client.errors import ClientError, Unreachable
+from tests import command
+
+
+class Cutter:
+    """A way to the service on which each of the first `cuts` connections is cut after `after` bytes of it."""
+
+    def __init__(self, url: str, cuts: int, after: int) -> None:
+        self._to = ("127.0.0.1", httpx.URL(url).port)
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self._cuts, self._after, self.sent, self.connections = cuts, after, 0, 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._server.accept()
+                far = socket.create_connection(self._to)
+                self.connections += 1
+                room = self._after if self.connections <= self._cuts else None
+                threading.Thread(target=self._pump, args=(near, far, room), daemon=True).start()
+                threading.Thread(target=self._pump, args=(far, near, None, False), daemon=True).start()
+
+    def _pump(self, source, target, room, counted=True) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                data = data if room is None else data[:room]
+                room = None if room is None else room - len(data)
+                self.sent += len(data) if counted else 0
+                target.sendall(data)
+                if room == 0:
+                    break
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    monkeypatch.setattr("client.api.LEAST", 1000)
+    monkeypatch.setattr(resuming, "PART", 100_000)
+    monkeypatch.setattr(resuming, "PAUSES_S", (0.1,) * 3)
+
+
+@pytest.fixture
+def cutter(stack):
+    with contextlib.ExitStack() as open_:
+
+        def make(cuts, after=0):
+            made = Cutter(stack.url, cuts, after)
+            open_.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def model(examples, tmp_path):
+    """A model that nobody has uploaded."""
+    note = secrets.token_hex(8).encode()
+    path = tmp_path / "m.onnx"
+    path.write_bytes((examples / "digits.onnx").read_bytes() + b"\x32" + bytes([len(note)]) + note)
+    return path
+
+
+def test_a_connection_that_is_cut_again_and_again_costs_no_byte_twice(cutter, model):
+    way, told = cutter(cuts=2, after=100_000), []
+    with Client(way.url) as client:
+        made = client.upload_model(model, lambda sent, size: told.append((sent, size)))
+    size = model.stat().st_size
+    assert (made["filename"], made["size"]) == ("m.onnx", size)
+    assert way.connections == 3
+    assert told[-1] == (size, size)
+    assert way.sent < size + 100_000  # what was on its way at a cut, and the headers
+
+
+def test_the_next_run_goes_on_and_a_third_sends_nothing(cutter, model, monkeypatch):
+    monkeypatch.setattr(resuming, "PAUSES_S", ())
+    broken, whole = cutter(cuts=100, after=120_000), cutter(cuts=0)
+    with Client(broken.url) as client, pytest.raises(Unreachable):
+        client.upload_model(model)
+    with Client(whole.url) as client:
+        first = client.upload_model(model)
+        assert whole.sent < model.stat().st_size - 90_000
+        before = whole.sent
+        assert client.upload_model(model) == first
+        assert whole.sent - before < 5000
+
+
+def test_what_was_deleted_is_sent_again(stack, http, model):
+    with Client(stack.url) as client:
+        first = client.upload_model(model)
+        assert http.delete(f"/v1/models/{first['id']}").status_code == 204
+        again = client.upload_model(model)
+    assert again["id"] != first["id"]
+    assert again["sha256"] == first["sha256"]
+
+
+def test_a_file_that_is_refused_is_not_tried_again(stack, tmp_path):
+    (tmp_path / "no.onnx").write_bytes(b"no model" * 1000)
+    with Client(stack.url) as client, pytest.raises(ClientError, match="accepted"):
+        client.upload_model(tmp_path / "no.onnx")
+
+
+def test_the_command_tells_of_a_large_upload(stack, model, tmp_path):
+    quantd = functools.partial(command.quantd, QUANTD_URL=stack.url)
+    done = quantd("quantize", model, "--preset", "int8-weights", "-o", tmp_path / "out.onnx")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[0] == "uploading m.onnx ..."
