@@ -11,6 +11,7 @@ QuantdError
 │   ├── UnsupportedTorchScript model.unsupported_torchscript
 │   ├── StatefulModule        model.stateful
 │   ├── NothingToQuantize     model.nothing_to_quantize
+│   ├── AlreadyQuantized      model.already_quantized
 │   ├── NonFiniteWeight       model.non_finite_weight
 │   └── LargeModel            model.too_large
 ├── DatasetError          dataset.invalid
@@ -100,6 +101,11 @@ class StatefulModule(ModelError):
 class NothingToQuantize(ModelError):
     code = "model.nothing_to_quantize"
     title = "The model has no layer to quantize"
+
+
+class AlreadyQuantized(ModelError):
+    code = "model.already_quantized"
+    title = "The model has layers that are quantized already"
 
 
 class NonFiniteWeight(ModelError):

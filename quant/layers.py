@@ -12,7 +12,7 @@ from quant.calibration import ActivationRange
 from quant.clipping.auto import Auto
 from quant.clipping.minmax import MinMax
 from quant.clipping.output_error import least_output_error
-from quant.errors import NothingToQuantize
+from quant.errors import AlreadyQuantized, NothingToQuantize
 from quant.export.forms import Form, becomes_matmul_nbits, form_of
 from quant.export.qdq import BIAS_LIMIT
 from quant.graph.constants import constant
@@ -55,9 +55,16 @@ def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weight
     """Every layer that the spec does not skip with its own section, and what stays in float.
 
     Raises:
+        AlreadyQuantized: there are quantized layers that no rule of the spec skips.
         NothingToQuantize: no layer is left.
     """
     layers, skipped = inventory(model)
+    done = [one for one in skipped if one.quantized and spec.weights_for(one.name, one.op) is not None]
+    if done:
+        raise AlreadyQuantized(
+            f"{len(done)} {'layers are' if len(done) > 1 else 'layer is'} quantized already, {done[0].name!r} "
+            f"({done[0].op}) the first: {done[0].reason}; accepted: the float model, or layer rules that skip them"
+        )
     work: list[tuple[Layer, Weights]] = []
     for layer in layers:
         section = spec.weights_for(layer.name, layer.op)
@@ -66,7 +73,7 @@ def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weight
         else:
             work.append((layer, section))
     if not work:
-        left = "".join(f"; {s.name!r} stays in float: {s.reason}" for s in skipped[:3])
+        left = "".join(f"; {s.name!r} is left as it is: {s.reason}" for s in skipped[:3])
         raise NothingToQuantize(f"no {', '.join(LAYER_OPERATORS)} with a constant float32 weight{left}")
     return work, skipped
 

@@ -1,7 +1,8 @@
-"""Folding BatchNormalization into the layer before it.
+"""Folding BatchNormalization into the layer before it or, where there is none, into the one after.
 
-Requires: inference mode, constant statistics, a Conv, ConvTranspose or Gemm with constant weight whose only
-consumer it is. Ensures: the same outputs up to rounding. Where the requirement does not hold the node stays.
+Requires: inference mode, constant statistics, and a Conv, ConvTranspose or Gemm with constant weight whose only
+consumer it is; or a Conv without borders or a Gemm that is its only consumer. Ensures: the same outputs up to
+rounding. Where the requirement does not hold the node stays.
 """
 
 import numpy as np
@@ -21,29 +22,82 @@ def fold_batchnorm(graph: ir.Graph) -> None:
 
 
 def _fold(graph: ir.Graph, norm: ir.Node) -> None:
-    source = norm.inputs[0]
-    layer = source.producer() if source is not None else None
     statistics = [constant(value) for value in norm.inputs[1:5]]
-    if (
-        source is None
-        or layer is None
-        or layer.graph is not graph
-        or layer.op_type not in _FOLDABLE
-        or len(source.uses()) != 1
-        or source.is_graph_output()
-        or norm.attributes.get_int("training_mode", 0) == 1
-        or any(array is None for array in statistics)
-    ):
-        return
-    weight = constant(layer.inputs[1])
-    bias = constant(layer.inputs[2]) if len(layer.inputs) > 2 else np.zeros((), np.float32)
-    if weight is None or bias is None:
+    if norm.attributes.get_int("training_mode", 0) == 1 or any(array is None for array in statistics):
         return
     gamma, beta, mean, variance = (np.asarray(array, np.float64) for array in statistics)
     factor = gamma / np.sqrt(variance + norm.attributes.get_float("epsilon", 1e-5))
-    folded = (_scale_channels(layer, weight.astype(np.float64), factor)).astype(weight.dtype)
-    shift = (beta + (bias.astype(np.float64).reshape(-1) - mean) * factor).astype(weight.dtype)
-    _replace(graph, layer, norm, folded, shift)
+    if (layer := _only_maker(graph, norm.inputs[0])) is not None:
+        _fold_before(graph, layer, norm, factor, beta - mean * factor)
+    elif (layer := _only_reader(graph, norm.outputs[0])) is not None:
+        _fold_after(graph, layer, norm, factor, beta - mean * factor)
+
+
+def _only_maker(graph: ir.Graph, value: ir.Value | None) -> ir.Node | None:
+    """The layer whose output only the norm reads."""
+    layer = value.producer() if value is not None else None
+    if value is None or layer is None or layer.graph is not graph or layer.op_type not in _FOLDABLE:
+        return None
+    return None if len(value.uses()) != 1 or value.is_graph_output() else layer
+
+
+def _only_reader(graph: ir.Graph, value: ir.Value) -> ir.Node | None:
+    """The layer that alone reads the norm, each value of it through all taps: borders would be zeros behind it."""
+    uses = tuple(value.uses())
+    if len(uses) != 1 or uses[0].idx != 0 or value.is_graph_output() or uses[0].node.graph is not graph:
+        return None
+    layer = uses[0].node
+    if layer.op_type == "Conv":
+        padded = any(layer.attributes.get_ints("pads", [])) or layer.attributes.get_string("auto_pad", "NOTSET") in (
+            "SAME_UPPER", "SAME_LOWER",
+        )  # fmt: skip
+        return None if padded else layer
+    return layer if layer.op_type == "Gemm" and not layer.attributes.get_int("transA", 0) else None
+
+
+def _constants(layer: ir.Node) -> tuple[NDArray[np.generic], NDArray[np.float64]] | None:
+    """The weight and the bias, one or a value a channel, of a layer; None where they are computed."""
+    weight = constant(layer.inputs[1])
+    bias = constant(layer.inputs[2]) if len(layer.inputs) > 2 else np.zeros(1, np.float32)
+    if weight is None or bias is None or max(bias.shape[:-1], default=1) > 1:
+        return None
+    return weight, bias.astype(np.float64).reshape(-1)
+
+
+def _fold_before(
+    graph: ir.Graph, layer: ir.Node, norm: ir.Node, factor: NDArray[np.float64], shift: NDArray[np.float64]
+) -> None:
+    """f (W x + b) + s = (f W) x + (f b + s)."""
+    if (found := _constants(layer)) is None:
+        return
+    weight, bias = found
+    folded = _scale_channels(layer, weight.astype(np.float64), factor).astype(weight.dtype)
+    _replace(graph, layer, folded, (bias * factor + shift).astype(weight.dtype))
+    norm.outputs[0].replace_all_uses_with(layer.outputs[0], replace_graph_outputs=True)
+    graph.remove(norm, safe=True)
+
+
+def _fold_after(
+    graph: ir.Graph, layer: ir.Node, norm: ir.Node, factor: NDArray[np.float64], shift: NDArray[np.float64]
+) -> None:
+    """W (f x + s) + b = (W f) x + (W s + b)."""
+    if (found := _constants(layer)) is None:
+        return
+    weight, bias = found
+    wide = weight.astype(np.float64)
+    if layer.op_type == "Gemm":
+        by_rows = layer.attributes.get_int("transB", 0) == 1
+        scaled = wide * (factor if by_rows else factor[:, None])
+        added = wide @ shift if by_rows else shift @ wide
+    else:
+        group = layer.attributes.get_int("group", 1)
+        spatial = (1,) * (wide.ndim - 2)
+        per_group = [np.repeat(one.reshape(group, -1), len(wide) // group, axis=0) for one in (factor, shift)]
+        scaled = wide * per_group[0].reshape(*per_group[0].shape, *spatial)
+        added = (wide * per_group[1].reshape(*per_group[1].shape, *spatial)).sum(axis=tuple(range(1, wide.ndim)))
+    _replace(graph, layer, scaled.astype(weight.dtype), (bias + added).astype(weight.dtype))
+    layer.replace_input_with(0, norm.inputs[0])
+    graph.remove(norm, safe=True)
 
 
 def _scale_channels(layer: ir.Node, weight: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -57,17 +111,10 @@ def _scale_channels(layer: ir.Node, weight: NDArray[np.float64], factor: NDArray
     return (grouped * factor.reshape(group, 1, -1, *[1] * (weight.ndim - 2))).reshape(weight.shape)
 
 
-def _replace(
-    graph: ir.Graph, layer: ir.Node, norm: ir.Node, weight: NDArray[np.generic], bias: NDArray[np.generic]
-) -> None:
+def _replace(graph: ir.Graph, layer: ir.Node, weight: NDArray[np.generic], bias: NDArray[np.generic]) -> None:
     old = layer.inputs[1]
     name = str(old.name) if old is not None else str(layer.name)
     layer.replace_input_with(1, add_initializer(graph, f"{name}_folded", weight))
-    value = add_initializer(graph, f"{name}_folded_bias", bias)
-    if len(layer.inputs) > 2:
-        layer.replace_input_with(2, value)
-    else:
+    if len(layer.inputs) < 3:
         layer.resize_inputs(3)
-        layer.replace_input_with(2, value)
-    norm.outputs[0].replace_all_uses_with(layer.outputs[0], replace_graph_outputs=True)
-    graph.remove(norm, safe=True)
+    layer.replace_input_with(2, add_initializer(graph, f"{name}_folded_bias", bias))

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.graph.constants import constant_tensor
+from quant.graph.quantized import computes_with_integers, is_dequantized
 
 RECURRENT = ("LSTM", "GRU", "RNN")
 LAYER_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul", *RECURRENT, "Gather")
@@ -81,18 +82,21 @@ class Layer:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A node that stays in float, and the reason."""
+    """A node that stays as it is, in float or `quantized` already, and the reason."""
 
     name: str
     op: str
     reason: str
+    quantized: bool = False
 
 
 def inventory(model: ir.Model) -> tuple[list[Layer], list[Skipped]]:
-    """Every layer in graph order, also in bodies of If, Loop and Scan, and what stays in float of its kind."""
+    """Every layer in graph order, also in bodies of If, Loop and Scan, and what stays as it is of its kind."""
     layers: list[Layer] = []
     skipped: list[Skipped] = []
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        if computes_with_integers(node):
+            skipped.append(Skipped(str(node.name), node.op_type, "it computes with integers already", quantized=True))
         if node.op_type not in LAYER_OPERATORS or node.domain != "":
             continue
         for found in _layers(node, nested=node.graph is not model.graph):
@@ -107,7 +111,8 @@ def _layers(node: ir.Node, *, nested: bool) -> Iterator[Layer | Skipped]:
     name, op = str(node.name), node.op_type
     if op == "Gather":  # most gather from shapes and positions: only a float table is an embedding
         table = constant_tensor(node.inputs[0])
-        if table is not None and table.dtype.is_floating_point() and len(table.shape) == 2:
+        is_float = table is not None and table.dtype.is_floating_point() and len(table.shape) == 2
+        if is_float or (table is None and is_dequantized(node.inputs[0])):
             yield _layer(node, name, 0, 1, "a lookup has no arithmetic")
     elif op in RECURRENT:
         for index, letter in ((1, "W"), (2, "R")):
@@ -127,6 +132,8 @@ def _why_float(op: str, weight_index: int, *, nested: bool) -> str | None:
 
 def _layer(node: ir.Node, name: str, weight_index: int, input_index: int, float_only: str | None) -> Layer | Skipped:
     op, weight = node.op_type, constant_tensor(node.inputs[weight_index])
+    if weight is None and is_dequantized(node.inputs[weight_index]):
+        return Skipped(name, op, "its weight is quantized already", quantized=True)
     if weight is None:
         return Skipped(name, op, "its weight is computed at run time")
     if weight.dtype != ir.DataType.FLOAT:

@@ -78,6 +78,32 @@ def test_batchnorm_is_folded_into_the_layer_before_with_equal_outputs(op, option
     assert_same_outputs(data, model, {"x": shape})
 
 
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    ("op", "options"), [("Conv", {}), ("Conv", {"group": 2}), ("Gemm", {}), ("Gemm", {"trans_b": 1})]
+)
+def test_batchnorm_without_a_layer_before_is_folded_into_the_one_after(op, options, bias):
+    node, initializers, shape, _ = layer_nodes(op, bias=bias, **options)
+    norm, statistics = batchnorm("x", "n", 6)
+    node.input[0], node.output[0] = "n", "y"
+    data = model_bytes([norm, node], initializers + statistics, {"x": shape})
+    model = normalise(load(data))
+    assert [n.op_type for n in model.graph] == [op]
+    assert_same_outputs(data, model, {"x": shape})
+
+
+def test_batchnorm_before_a_layer_with_borders_stays():
+    """Borders are zeros behind the norm: no constant before it makes them."""
+    node, initializers, shape, _ = layer_nodes("Conv")
+    norm, statistics = batchnorm("x", "n", 6)
+    node.input[0], node.output[0] = "n", "y"
+    node.attribute.append(helper.make_attribute("pads", [1, 1, 1, 1]))
+    data = model_bytes([norm, node], initializers + statistics, {"x": shape})
+    model = normalise(load(data))
+    assert [n.op_type for n in model.graph] == ["BatchNormalization", "Conv"]
+    assert_same_outputs(data, model, {"x": shape})
+
+
 def test_batchnorm_stays_where_the_layer_has_another_consumer():
     node, initializers, shape, channels = layer_nodes("Conv")
     norm, statistics = batchnorm("h", "y", channels)
