@@ -6,14 +6,14 @@ import json
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import httpx
 
 from client.errors import ClientError, JobFailed, Unreachable
-from client.resuming import LEAST, File, Resumable, Told
+from client.resuming import LEAST, File, Resumable, Told, insist
 
-CHUNK = 1 << 20
+PARTIAL = 206
 WAIT_S = 30
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 Document = dict[str, Any]
@@ -114,7 +114,7 @@ class Client:
         return items
 
     def download(self, job_id: str, name: str, path: Path) -> None:
-        """Write one artifact to a file, whole or not at all.
+        """Write one artifact to a file, whole or not at all; where it is cut off, it goes on from there.
 
         Raises:
             ClientError: the job has none of this name, or the bytes that came are not those that it made.
@@ -125,25 +125,28 @@ class Client:
             raise ClientError(f"job {job_id} has no {name}; it has {', '.join(item['name'] for item in items)}")
         part = path.with_name(path.name + ".part")
         try:
-            found = self._fetch(f"/v1/jobs/{job_id}/artifacts/{name}", part)
+            with part.open("w+b") as file:
+                insist(lambda: self._fetch(f"/v1/jobs/{job_id}/artifacts/{name}", file), file.tell)
+                file.seek(0)
+                found = hashlib.file_digest(file, "sha256").hexdigest()
             if found != expected:
                 raise ClientError(f"{name} arrived with the sha-256 {found}, not {expected}; download it again")
             part.replace(path)
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from None
         finally:
             part.unlink(missing_ok=True)
 
-    def _fetch(self, url: str, part: Path) -> str:
-        """Write what a GET answers to a file, from the store itself where it is sent there; the sha-256 of it."""
-        digest = hashlib.sha256()
-        with self._http.stream("GET", url, follow_redirects=True) as response:
-            self._check(response)
-            with part.open("wb") as file:
-                for chunk in response.iter_bytes(CHUNK):
-                    digest.update(chunk)
+    def _fetch(self, url: str, file: BinaryIO) -> None:
+        """Write the rest of what a GET answers to a file, from the store itself where it is sent there."""
+        rest = {"Range": f"bytes={file.tell()}-"} if file.tell() else {}
+        try:
+            with self._http.stream("GET", url, headers=rest, follow_redirects=True) as response:
+                self._check(response)
+                if response.status_code != PARTIAL:
+                    file.seek(0)
+                for chunk in response.iter_bytes():  # as they come: what was read of a larger one would be lost
                     file.write(chunk)
-        return digest.hexdigest()
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from None
 
     def _upload(self, kind: str, path: Path, told: Told) -> Document:
         try:

@@ -1,7 +1,7 @@
-"""Large uploads that go on where they were cut off, by tus 1.0: after a lost connection, and in the next run as well.
+"""What goes on where it was cut off; large uploads, by tus 1.0, in the next run of the command as well.
 
-The service keeps what came for a day. It is found again by an idempotency key that the file itself gives: nothing is
-written here.
+The service keeps what came of one for a day. It is found again by an idempotency key that the file itself gives:
+nothing is written here.
 """
 
 import base64
@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
@@ -27,8 +28,27 @@ JOINING_S = 600.0
 CONFLICT = 409
 TUS: Mapping[str, str] = {"Tus-Resumable": "1.0.0"}
 
+Result = TypeVar("Result")
 Told = Callable[[int, int], object]
 """Called with the bytes that were sent and those that there are."""
+
+
+def insist(attempt: Callable[[], Result], arrived: Callable[[], int]) -> Result:
+    """What `attempt` gives; where it is cut off it is made again, with pauses that begin anew when more has arrived.
+
+    Raises:
+        Unreachable: nothing more arrived for half a minute.
+    """
+    failures = 0
+    while True:
+        before = arrived()
+        try:
+            return attempt()
+        except Unreachable:
+            failures = 1 if arrived() > before else failures + 1
+            if failures > len(PAUSES_S):
+                raise
+        time.sleep(PAUSES_S[failures - 1])
 
 
 @dataclass(frozen=True)
@@ -54,7 +74,7 @@ class Resumable:
 
     def __init__(self, send: Callable[..., httpx.Response], file: File, told: Told) -> None:
         self._send, self._file, self._told = send, file, told
-        self._arrived, self._begun = 0, False
+        self._arrived = 0
 
     def run(self) -> str:
         """Send what is not there yet; where the service then has the model or dataset.
@@ -63,21 +83,11 @@ class Resumable:
             Unreachable: the service stayed away, or was not there to begin with; what has arrived is kept.
             ClientError: it refused the file.
         """
-        failures = 0
-        while True:
-            before = self._arrived
-            try:
-                return self._go_on()
-            except Unreachable:
-                failures = 1 if self._arrived > before else failures + 1
-                if failures > len(PAUSES_S) or not self._begun:
-                    raise
-            time.sleep(PAUSES_S[failures - 1])
-
-    def _go_on(self) -> str:
-        """From where the service is, to the end."""
         place = self._request("POST", "/v1/uploads", headers=self._file.headers).headers["Location"]
-        self._begun = True
+        return insist(lambda: self._go_on(place), lambda: self._arrived)
+
+    def _go_on(self, place: str) -> str:
+        """From where the service is, to the end."""
         state = self._request("HEAD", place)
         while (result := state.headers.get("Content-Location")) is None:
             offset = int(state.headers["Upload-Offset"])

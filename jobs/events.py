@@ -24,7 +24,9 @@ class Events:
     """The event streams of all jobs, over one pool of asynchronous connections."""
 
     def __init__(self, url: str) -> None:
-        self._redis = redis.asyncio.Redis.from_url(url, decode_responses=True)
+        self._redis = redis.asyncio.Redis.from_url(
+            url, decode_responses=True, socket_timeout=10, socket_connect_timeout=2
+        )
 
     async def follow(self, job_id: str, after: str = "0") -> AsyncIterator[Event | None]:
         """The events behind `after` as they come; None each second in which none came."""

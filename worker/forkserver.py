@@ -18,7 +18,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from select import POLLIN, poll
 from typing import Any, NoReturn
 
 from worker.process import Limits, environment, pools
@@ -26,6 +25,7 @@ from worker.sandbox import ENVIRONMENT, enter, require
 
 MAX_REQUEST = 1 << 16
 _PR_SET_CHILD_SUBREAPER = 36
+_LOOK_EVERY_S = 0.005
 
 
 class Forked:
@@ -33,7 +33,6 @@ class Forked:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self._descriptor = os.pidfd_open(pid)
         self._code: int | None = None
 
     def wait(self, timeout: float | None = None) -> int:
@@ -42,15 +41,15 @@ class Forked:
         Raises:
             subprocess.TimeoutExpired: it runs for longer than `timeout` seconds from now.
         """
-        if self._code is None:
-            watch = poll()
-            watch.register(self._descriptor, POLLIN)
-            if not watch.poll(None if timeout is None else 1000 * timeout):
+        until = None if timeout is None else time.monotonic() + timeout
+        while self._code is None:
+            ended, status = os.waitpid(self.pid, 0 if until is None else os.WNOHANG)
+            if ended:
+                self._code = os.waitstatus_to_exitcode(status)
+            elif until is not None and time.monotonic() >= until:
                 raise subprocess.TimeoutExpired("the job's process", timeout or 0)
-            end = os.waitid(os.P_PIDFD, self._descriptor, os.WEXITED)
-            assert end is not None, "it was waited for"
-            self._code = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
-            os.close(self._descriptor)
+            else:
+                time.sleep(_LOOK_EVERY_S)
         return self._code
 
     def poll(self) -> int | None:

@@ -39,7 +39,7 @@ def export_qdq(
     inputs = {done.layer.name: str(done.layer.operand(done.layer.input_index).name) for done in weights}
     stored: dict[tuple[object, ...], ir.Value] = {}
     for done in weights:
-        _quantize_bias(done, ranges.get(inputs[done.layer.name]))
+        _quantize_bias(done, ranges, ranges.get(inputs[done.layer.name]))
         replace_weight(done, stored, opset)
     values = {str(v.name): v for v in (*model.graph.inputs, *(out for node in model.graph for out in node.outputs))}
     for name, activation in ranges.items():
@@ -78,21 +78,49 @@ def bias_scale(input_range: ActivationRange, weight_scale: np.ndarray) -> np.nda
     return (input_range.scale * weight_scale).astype(np.float32)
 
 
-def _quantize_bias(done: ExportedWeight, input_range: ActivationRange | None) -> None:
+def _quantize_bias(
+    done: ExportedWeight, ranges: Mapping[str, ActivationRange], input_range: ActivationRange | None
+) -> None:
     layer, weight = done.layer, done.weight
-    bias = constant(layer.bias)
-    if bias is None or input_range is None or input_range.bits > 8 or done.form not in (Form.INTEGER, Form.DIRECT):
+    node, index = _bias_of(layer, ranges)
+    bias = constant(node.inputs[index]) if node is not None else None
+    if node is None or bias is None or input_range is None or input_range.bits > 8:
         return
     channels = layer.shape[layer.axis]
     scale = bias_scale(input_range, weight.scale)
-    if bias.size not in (1, channels) or scale.size not in (1, channels):
+    if (
+        done.form not in (Form.INTEGER, Form.DIRECT)
+        or bias.size not in (1, channels)
+        or scale.size not in (1, channels)
+    ):
         return
     flat = np.broadcast_to(bias.astype(np.float64).reshape(-1), (channels,))
-    codes = np.clip(np.rint(flat / scale.astype(np.float64)), -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
+    codes = np.rint(flat / scale.astype(np.float64))
+    if node is not layer.node and np.abs(codes).max() > BIAS_LIMIT:
+        return
     name = f"{shortened(layer.name)}_bias"
-    source = add_initializer(layer.graph, f"{name}_codes", codes)
+    limited = np.clip(codes, -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
+    source = add_initializer(layer.graph, f"{name}_codes", limited)
     axis = 0 if scale.ndim else None
-    layer.node.replace_input_with(2, dequantize_linear(layer.node, name, source, scale, axis))
+    node.replace_input_with(index, dequantize_linear(node, name, source, scale, axis))
+
+
+def _bias_of(layer: Layer, ranges: Mapping[str, ActivationRange]) -> tuple[ir.Node | None, int]:
+    """The node that adds the layer's bias, and the number of that operand: the layer itself, or an Add behind a MatMul.
+
+    ONNX Runtime makes one Gemm of these two where the input is a matrix, or can be reshaped to one at load.
+    """
+    if layer.op != "MatMul":
+        return (layer.node, 2) if layer.bias is not None else (None, 0)
+    output = layer.node.outputs[0]
+    uses, shape = tuple(output.uses()), layer.operand(layer.input_index).shape
+    if shape is None or not (len(shape) == 2 or all(isinstance(size, int) for size in shape)):
+        return None, 0
+    if len(uses) != 1 or uses[0].node.op_type != "Add" or output.is_graph_output() or str(output.name) in ranges:
+        return None, 0
+    add, index = uses[0].node, 1 - uses[0].idx
+    array = constant(add.inputs[index])
+    return (add, index) if array is not None and array.ndim == 1 and layer.weight_index == 1 else (None, 0)
 
 
 def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: ActivationRange) -> None:

@@ -1,9 +1,12 @@
-"""Folding BatchNormalization into the layer before it or, where there is none, into the one after.
+"""Folding BatchNormalization into the layer before it or, where there is none, into the one after; and an Add or Mul of
+a constant a channel into the layer before.
 
 Requires: inference mode, constant statistics, and a Conv, ConvTranspose or Gemm with constant weight whose only
 consumer it is; or a Conv without borders or a Gemm that is its only consumer. Ensures: the same outputs up to
 rounding. Where the requirement does not hold the node stays.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -15,13 +18,31 @@ _FOLDABLE = ("Conv", "ConvTranspose", "Gemm")
 
 
 def fold_batchnorm(graph: ir.Graph) -> None:
-    """Fold every BatchNormalization of the graph that can be folded."""
+    """Fold every such node of the graph that can be folded."""
     for node in list(graph):
         if node.op_type == "BatchNormalization":
-            _fold(graph, node)
+            _fold_norm(graph, node)
+        elif node.op_type in ("Add", "Mul") and node.domain == "":
+            _fold_constant(graph, node)
 
 
-def _fold(graph: ir.Graph, norm: ir.Node) -> None:
+def _fold_constant(graph: ir.Graph, node: ir.Node) -> None:
+    """An Add or Mul of a constant that has one value, or one a channel of the layer before."""
+    for index, value in enumerate(node.inputs):
+        layer, other = _only_maker(graph, value), constant(node.inputs[1 - index])
+        weight = constant(layer.inputs[1]) if layer is not None else None
+        if layer is None or other is None or weight is None or other.ndim > weight.ndim:
+            continue
+        full = other.reshape((1,) * (weight.ndim - other.ndim) + other.shape)
+        channels = _channels(layer, weight.shape)
+        if full.size in (1, channels) and full.shape[1] == full.size:
+            each = np.broadcast_to(full.astype(np.float64).reshape(-1), (channels,))
+            one = np.ones(channels)
+            _fold_before(graph, layer, node, *((each, 0 * one) if node.op_type == "Mul" else (one, each)))
+            return
+
+
+def _fold_norm(graph: ir.Graph, norm: ir.Node) -> None:
     statistics = [constant(value) for value in norm.inputs[1:5]]
     if norm.attributes.get_int("training_mode", 0) == 1 or any(array is None for array in statistics):
         return
@@ -98,6 +119,13 @@ def _fold_after(
     _replace(graph, layer, scaled.astype(weight.dtype), (bias + added).astype(weight.dtype))
     layer.replace_input_with(0, norm.inputs[0])
     graph.remove(norm, safe=True)
+
+
+def _channels(layer: ir.Node, shape: Sequence[int]) -> int:
+    """How many channels the layer's output has."""
+    if layer.op_type == "ConvTranspose":
+        return shape[1] * layer.attributes.get_int("group", 1)
+    return shape[1] if layer.op_type == "Gemm" and not layer.attributes.get_int("transB", 0) else shape[0]
 
 
 def _scale_channels(layer: ir.Node, weight: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -126,18 +126,11 @@ def test_jobs_are_listed_shown_watched_reported_and_removed(quantd, run_job, upl
     assert quantd("jobs", "show", job).returncode == 3
 
 
-def test_up_serves_until_it_is_interrupted_and_keeps_its_records(tmp_path, examples, quantd):
-    for attempt in range(2):
-        serve = [sys.executable, "-m", "client", "up", "--port", "0", "--state-dir", str(tmp_path / "state")]
-        with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as up:
-            line = up.stdout.readline()
-            url = line.split()[4]
-            if attempt == 0:
-                model = examples / "digits.onnx"
-                done = quantd("quantize", model, "--preset", "int8-weights", "-o", tmp_path / "o.onnx", QUANTD_URL=url)
-                assert done.returncode == 0, done.stderr
-            else:
-                assert len(json.loads(quantd("jobs", "list", "--json", QUANTD_URL=url).stdout)) == 1
-            up.send_signal(signal.SIGINT)
-            assert up.wait(timeout=30) == 0
-        assert quantd("jobs", "list", QUANTD_URL=url).returncode == 4
+def test_up_serves_until_it_is_interrupted(tmp_path, quantd):
+    serve = [sys.executable, "-m", "client", "up", "--port", "0", "--state-dir", str(tmp_path / "state")]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as up:
+        url = up.stdout.readline().split()[4]
+        assert quantd("jobs", "list", "--json", QUANTD_URL=url).stdout == "[]\n"
+        up.send_signal(signal.SIGINT)
+        assert up.wait(timeout=30) == 0
+    assert quantd("jobs", "list", QUANTD_URL=url).returncode == 4

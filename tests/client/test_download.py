@@ -18,22 +18,27 @@ class Service(BaseHTTPRequestHandler):
 
     sent = DATA
     length = len(DATA)
+    cut = 0
+    """After so many bytes the first connection ends."""
 
     def do_GET(self):
         digest = hashlib.sha256(DATA).hexdigest()
         listed = json.dumps({"items": [{"name": "model.onnx", "sha256": digest}]}).encode()
         body, length = (listed, len(listed)) if self.path.endswith("/artifacts") else (self.sent, self.length)
-        self.send_response(200)
-        self.send_header("Content-Length", str(length))
+        start = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(length - start))
         self.end_headers()
-        self.wfile.write(body)
+        cut = self.cut if body is self.sent and not start else 0
+        self.wfile.write(body[start : cut or None])
 
     def log_message(self, *_):
         pass
 
 
 @pytest.fixture
-def client():
+def client(monkeypatch):
+    monkeypatch.setattr("client.resuming.PAUSES_S", (0.01,) * 2)
     with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with Client(f"http://127.0.0.1:{server.server_address[1]}") as client:
@@ -45,6 +50,12 @@ def test_what_arrives_whole_is_written(client, tmp_path):
     client.download("job", "model.onnx", tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx").read_bytes() == DATA
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_is_cut_off_goes_on_from_there(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(Service, "cut", 5000)
+    client.download("job", "model.onnx", tmp_path / "m.onnx")
+    assert (tmp_path / "m.onnx").read_bytes() == DATA
 
 
 @pytest.mark.parametrize(

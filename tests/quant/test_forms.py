@@ -93,6 +93,21 @@ def test_six_bits_are_stored_as_four_and_two_and_put_together_at_load(quantize, 
         assert layer["weight"]["sqnr_db"] > 28
 
 
+@pytest.mark.parametrize("shape", [["N", 40], [2, 3, 40]])
+def test_a_matmul_and_its_bias_run_as_one_integer_gemm(quantize, tmp_path, shape):
+    nodes, weights, _ = matrices("MatMulAdd")
+    path = save(tmp_path, nodes, weights, shape)
+    samples = normal(*([16, 40] if len(shape) == 2 else [16, 2, 3, 40]))
+    np.savez(tmp_path / "calibration.npz", x=samples)
+    data, report = quantize({"preset": "int8"}, path, tmp_path / "calibration.npz")
+    operators = optimised_operators(data)
+    assert (operators["QGemm"], operators["DequantizeLinear"]) == (1, 0)
+    assert report["warnings"] == []
+    feeds = {"x": samples[:3] if len(shape) == 2 else samples[0]}
+    expected, actual = (Session(model).run(feeds)[0] for model in (path.read_bytes(), data))
+    assert sqnr_db(float((expected**2).sum()), float(((actual - expected) ** 2).sum())) > 35
+
+
 def test_smaller_blocks_lose_less(quantize, tmp_path):
     path = save(tmp_path, *matrices("MatMul"))
     spec = {"preset": "int4-weights", "weights": {"granularity": "block", "clipping": "minmax"}}

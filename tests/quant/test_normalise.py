@@ -104,6 +104,31 @@ def test_batchnorm_before_a_layer_with_borders_stays():
     assert_same_outputs(data, model, {"x": shape})
 
 
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("shape", ["one", "channels", "image"])
+@pytest.mark.parametrize("op", ["Add", "Mul"])
+@pytest.mark.parametrize(
+    ("layer", "options"), [("Conv", {}), ("ConvTranspose", {"group": 2}), ("Gemm", {"trans_b": 1})]
+)
+def test_a_constant_a_channel_is_folded_into_the_layer_before(layer, options, op, shape, bias):
+    node, initializers, size, channels = layer_nodes(layer, bias=bias, **options)
+    spatial = () if layer == "Gemm" else (1, 1)
+    dims = {"one": (), "channels": (channels, *spatial), "image": (1, channels, *spatial)}[shape]
+    constant = helper.make_node(op, ["h", "k"] if bias else ["k", "h"], ["y"])
+    data = model_bytes([node, constant], [*initializers, tensor("k", *dims)], {"x": size})
+    model = normalise(load(data))
+    assert [n.op_type for n in model.graph] == [layer]
+    assert_same_outputs(data, model, {"x": size})
+
+
+def test_a_constant_that_differs_along_the_image_stays():
+    node, initializers, size, _ = layer_nodes("Conv")
+    data = model_bytes(
+        [node, helper.make_node("Add", ["h", "k"], ["y"])], [*initializers, tensor("k", 1, 1, 6)], {"x": size}
+    )
+    assert [n.op_type for n in normalise(load(data)).graph] == ["Conv", "Add"]
+
+
 def test_batchnorm_stays_where_the_layer_has_another_consumer():
     node, initializers, shape, channels = layer_nodes("Conv")
     norm, statistics = batchnorm("h", "y", channels)
