@@ -59,6 +59,13 @@ class Choices:
     def within(self, max_bytes: float) -> Point:
         return allocate([item.options for item in self.items], max_bytes)
 
+    def no_narrower(self, bits: int) -> "Choices":
+        """The same without widths below so many bits, where a weight has others; a point's numbers hold for both."""
+        counts = [max(sum(option.bits >= bits for option in item.options), 1) for item in self.items]
+        return Choices(
+            tuple(Item(item.made[:count], item.options[:count]) for item, count in zip(self.items, counts, strict=True))
+        )
+
     def layers_at(self, point: Point) -> list[QuantizedLayer]:
         return [done for item, number in zip(self.items, point.chosen, strict=True) for done in item.made[number]]
 
@@ -178,6 +185,22 @@ def fit_budget(found: Choices, limit: int, spec: Spec, size: Callable[[Point], i
         if over <= 0:
             return point
         allowed -= over
+
+
+def promising(found: Choices, limit: int, spec: Spec, size: Callable[[Point], int]) -> list[Point]:
+    """The points of least error within the limit whose weights have at least 2 bits, at least 4, and so on, as far as
+    such files are small enough: errors of weights in 2 bits are the ones that add up the least.
+
+    Raises:
+        BudgetTooSmall: no choice is that small.
+    """
+    points = [fit_budget(found, limit, spec, size)]
+    for bits in sorted(WIDTHS)[1:]:
+        wider = found.no_narrower(bits)
+        if size(wider.within(0)) > limit:
+            break
+        points.append(fit_budget(wider, limit, spec, size))
+    return list(dict.fromkeys(points))
 
 
 def describe(found: Choices, point: Point, bytes_before: int, limit: int | None) -> dict[str, Any]:

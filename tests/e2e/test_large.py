@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from jobs.stack import Stack
 
-MEMORY = 900 << 20
+MEMORY = 350 << 20
 INPUTS, OUTPUTS = 1 << 15, 256
 
 
