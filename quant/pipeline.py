@@ -124,7 +124,7 @@ def _quantize_whole(
     model = source.model
     calibration = read_dataset(inputs.calibration, model) if inputs.calibration else None
     evaluation = read_dataset(inputs.evaluation, model) if inputs.evaluation else None
-    reference = Session(source.reference)
+    Session(source.reference)  # what cannot be loaded is refused first
 
     progress("normalising", 0, 1, inputs.name)
     promises = batchnorm_promises(model)
@@ -151,6 +151,7 @@ def _quantize_whole(
     quantized = Session(exported, "the quantized model", ExportError)
     outputs = None
     if evaluation is not None:
+        reference = Session(source.reference)
         expected = (reference.run(feeds) for feeds in evaluation.batches())
         outputs = evaluate(expected, quantized, evaluation, _samples(progress, "evaluating"))
     elif calibration is not None:

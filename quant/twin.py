@@ -120,7 +120,8 @@ def _session(
     float_model: onnx.ModelProto, quantized_model: onnx.ModelProto, layers: Sequence[Layer], *, feed_back: bool
 ) -> Session:
     model = build_twin(float_model, quantized_model, layers, feed_back=feed_back)
-    return Session(model, "the twin graph", ExportError, fold_weights=True)
+    # by priority both sides are computed side by side: what is fed back has that order anyway
+    return Session(model, "the twin graph", ExportError, fold_weights=True, by_priority=not feed_back)
 
 
 def _watched(dataset: Dataset, progress: Callable[[int, int], None]) -> Iterator[Feeds]:
