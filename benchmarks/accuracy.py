@@ -99,7 +99,7 @@ SETTINGS = {
 }
 STEPS: dict[str, dict[str, Any]] = {
     "MinMax": PLAIN,
-    "+ bounds by output error": {"bias_correction": "none"},
+    "+ bounds by output error": {"weights": {}, "bias_correction": "none"},
     "+ error feedback": {"weights": FEEDBACK, "bias_correction": "none"},
     "+ bias correction": {"weights": FEEDBACK, "bias_correction": "calibrated"},
     "+ equalization": {"weights": FEEDBACK, "bias_correction": "calibrated", "equalization": "cross_layer"},
