@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import onnx_ir as ir
 
+from quant.absorption import absorb_biases
 from quant.calibration import ActivationRange, RangeObserver, tie
 from quant.dataset import Dataset, read_dataset
 from quant.deciding import Progress, Sizes, Work, decide
@@ -131,7 +132,7 @@ def _quantize_whole(
     given = calibration or evaluation
     model = normalise(model, spec.export.opset, next(given.batches()) if given else None)
     if spec.equalization == "cross_layer":
-        promises = rescaled(promises, equalize(model))
+        promises = absorb_biases(model, rescaled(promises, equalize(model)))
     work, skipped = choose_layers(model, spec)
     setting = _setting(model, work, calibration, spec, promises, progress)
 

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.graph.constants import add_initializer, constant
+from quant.graph.pads import has_borders
 
 _FOLDABLE = ("Conv", "ConvTranspose", "Gemm")
 
@@ -69,10 +70,7 @@ def _only_reader(graph: ir.Graph, value: ir.Value) -> ir.Node | None:
         return None
     layer = uses[0].node
     if layer.op_type == "Conv":
-        padded = any(layer.attributes.get_ints("pads", [])) or layer.attributes.get_string("auto_pad", "NOTSET") in (
-            "SAME_UPPER", "SAME_LOWER",
-        )  # fmt: skip
-        return None if padded else layer
+        return None if has_borders(layer) else layer
     return layer if layer.op_type == "Gemm" and not layer.attributes.get_int("transA", 0) else None
 
 

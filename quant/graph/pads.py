@@ -25,6 +25,12 @@ def fold_pads(graph: ir.Graph) -> None:
             conv.replace_input_with(0, node.inputs[0])
 
 
+def has_borders(conv: ir.Node) -> bool:
+    """Whether a convolution puts zeros around its input."""
+    automatic = conv.attributes.get_string("auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER")
+    return automatic or any(conv.attributes.get_ints("pads", []))
+
+
 def _borders(node: ir.Node) -> np.ndarray | None:
     """The widths (2, spatial axes) before and behind; None for anything but zeros of constant width there."""
     widths, filling, axes = (constant(value) for value in (*node.inputs[1:], None, None, None)[:3])

@@ -5,11 +5,14 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from quant.absorption import absorb_biases
+from quant.bias_correction import add_to_biases
 from quant.equalization import LIMIT, equalize
 from quant.expected_inputs import Normal, clipped_normal, expected_tensors, rescaled
 from quant.graph.inventory import inventory
 from quant.graph.load import load
 from quant.graph.normalise import normalise
+from quant.observation import with_outputs
 from quant.runtime import Session
 
 SAMPLES = np.random.default_rng(1).normal(size=(4, 3, 6, 6)).astype(np.float32) * 3
@@ -56,6 +59,31 @@ def test_the_promises_follow_the_factors():
     np.testing.assert_allclose(found.variance, expected.variance * factors["c1"] ** 2, rtol=1e-6)
 
 
+@pytest.mark.parametrize("activation", ["Relu", "Clip"])
+def test_what_channels_never_fall_below_moves_into_the_next_bias(activation):
+    model = network(activation, spread=1.0, upper=120.0)
+    add_to_biases(inventory(model)[0][:1], {"conv1": np.full(4, 100.0)})
+    equalize(model)
+    values, before = Session(with_outputs(model, ["c1", "y"])).run({"x": SAMPLES}, ["c1", "y"])
+    mean, least = (getattr(values.astype(np.float64), of)(axis=(0, 2, 3)) for of in ("mean", "min"))
+    assert (least > 0).all()
+    found = absorb_biases(model, {"c1": Normal(mean, ((mean - least) / 3) ** 2)})["c1"]
+    np.testing.assert_allclose(found.mean, mean - least)
+    values, after = Session(with_outputs(model, ["c1", "y"])).run({"x": SAMPLES}, ["c1", "y"])
+    np.testing.assert_allclose(values.min(axis=(0, 2, 3)), 0, atol=1e-4)
+    np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-3)
+
+
+def test_a_layer_with_borders_absorbs_nothing():
+    """Its zeros lie behind the activation."""
+    model = network("Relu")
+    inventory(model)[0][1].node.attributes.add(ir.AttrInt64s("pads", [1, 1, 1, 1]))
+    before = ir.to_proto(model).SerializeToString()
+    promise = Normal(np.full(4, 100.0), np.ones(4))
+    assert absorb_biases(model, {"c1": promise}) == {"c1": promise}
+    assert ir.to_proto(model).SerializeToString() == before
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["mobilenetv1_075_imagenet", "vww_mobilenetv1_025", "resnet20_cifar10"])
 def test_real_networks_compute_the_same(data, name):
@@ -69,13 +97,13 @@ def test_real_networks_compute_the_same(data, name):
     assert np.abs(after - before).max() < 1e-4 * np.abs(before).max()
 
 
-def network(activation, spread=20.0, dead=False):
+def network(activation, spread=20.0, dead=False, upper=6.0):
     """Conv, activation, depthwise Conv, activation, Conv, with channels of very different size."""
     random = np.random.default_rng(0)
     sizes = np.geomspace(1 / spread, spread, 4).reshape(-1, 1, 1, 1)
     arrays = {"w1": random.normal(size=(4, 3, 3, 3)) * sizes, "b1": random.normal(size=4),
               "w2": random.normal(size=(4, 1, 3, 3)), "w3": random.normal(size=(5, 4, 1, 1)),
-              "zero": np.array(0.0), "six": np.array(6.0)}  # fmt: skip
+              "zero": np.array(0.0), "six": np.array(upper)}  # fmt: skip
     if dead:
         arrays["w1"][0] = 0
     nodes = [helper.make_node("Conv", ["x", "w1", "b1"], ["c1"], "conv1", pads=[1, 1, 1, 1])]
