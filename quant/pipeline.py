@@ -132,7 +132,9 @@ def _quantize_whole(
     given = calibration or evaluation
     model = normalise(model, spec.export.opset, next(given.batches()) if given else None)
     if spec.equalization == "cross_layer":
-        promises = absorb_biases(model, rescaled(promises, equalize(model)))
+        promises = rescaled(promises, equalize(model))
+        if spec.activations is not None:
+            promises = absorb_biases(model, promises)
     work, skipped = choose_layers(model, spec)
     setting = _setting(model, work, calibration, spec, promises, progress)
 
