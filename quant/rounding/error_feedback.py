@@ -35,12 +35,13 @@ class Feedback(RoundingBase):
         left, values = matrix[:, :, order], np.empty_like(matrix)
         for start in range(0, len(order), BLOCK):
             block = slice(start, min(start + BLOCK, len(order)))
-            errors = np.empty_like(left[:, :, block])
+            here = left[:, :, block].copy()  # whose rows lie close together
+            errors = np.empty_like(here)
             for k in range(block.start, block.stop):
-                now = left[:, :, k]
+                now = here[:, :, k - start]
                 values[:, :, order[k]] = to_grid(now, int(order[k]))
                 error = (now - values[:, :, order[k]]) / factor[:, k, k, None]
-                left[:, :, k : block.stop] -= error[:, :, None] * factor[:, None, k, k : block.stop]
+                here[:, :, k - start :] -= error[:, :, None] * factor[:, None, k, k : block.stop]
                 errors[:, :, k - start] = error
             left[:, :, block.stop :] -= errors @ factor[:, block, block.stop :]
         for _ in range(self.sweeps):
@@ -68,17 +69,25 @@ def _refine(
     values: NDArray[np.float64],
     to_grid: ToGrid,
 ) -> None:
-    """Choose each input's values anew, the others given: coordinate descent, which never raises the error."""
+    """Choose each input's values anew, the others given: coordinate descent, which never raises the error.
+
+    What a block of inputs changes for the others is passed on in one product.
+    """
     slope = (matrix - values) @ hessian
     diagonal = np.diagonal(hessian, axis1=1, axis2=2)
     seen = diagonal > NOTHING * diagonal.mean(axis=1, keepdims=True)
-    for k in order:
-        best = values[:, :, k] + slope[:, :, k] / np.where(seen[:, k], diagonal[:, k], np.inf)[:, None]
-        chosen = np.where(seen[:, None, k], to_grid(best, int(k)), values[:, :, k])
-        change = chosen - values[:, :, k]
-        moved = np.flatnonzero(change.any(axis=0))
-        slope[:, moved] -= change[:, moved, None] * hessian[:, None, k]
-        values[:, :, k] = chosen
+    for start in range(0, len(order), BLOCK):
+        block = order[start : start + BLOCK]
+        within = hessian[:, block][:, :, block]
+        here, changes = slope[:, :, block], np.empty((*values.shape[:2], len(block)))
+        for at, k in enumerate(block):
+            best = values[:, :, k] + here[:, :, at] / np.where(seen[:, k], diagonal[:, k], np.inf)[:, None]
+            chosen = np.where(seen[:, None, k], to_grid(best, int(k)), values[:, :, k])
+            changes[:, :, at] = change = chosen - values[:, :, k]
+            moved = np.flatnonzero(change.any(axis=0))
+            here[:, moved] -= change[:, moved, None] * within[:, None, at]
+            values[:, :, k] = chosen
+        slope -= changes @ hessian[:, block]
 
 
 def _factor(hessian: NDArray[np.float64], damping: float) -> NDArray[np.float64]:
