@@ -35,15 +35,14 @@ class Feedback(RoundingBase):
         left, values = matrix[:, :, order], np.empty_like(matrix)
         for start in range(0, len(order), BLOCK):
             block = slice(start, min(start + BLOCK, len(order)))
-            here = left[:, :, block].copy()  # whose rows lie close together
-            errors = np.empty_like(here)
-            for k in range(block.start, block.stop):
-                now = here[:, :, k - start]
-                values[:, :, order[k]] = to_grid(now, int(order[k]))
-                error = (now - values[:, :, order[k]]) / factor[:, k, k, None]
-                here[:, :, k - start :] -= error[:, :, None] * factor[:, None, k, k : block.stop]
-                errors[:, :, k - start] = error
-            left[:, :, block.stop :] -= errors @ factor[:, block, block.stop :]
+            here = _inputs_first(left[:, :, block])
+            errors, within = np.empty_like(here), _inputs_first(factor[:, block, block])
+            for at, now in enumerate(here):
+                rounded = to_grid(now, int(order[start + at]))
+                values[:, :, order[start + at]] = rounded
+                errors[at] = error = (now - rounded) / within[at, :, at, None]
+                here[at + 1 :] -= within[at + 1 :, :, at, None] * error
+            left[:, :, block.stop :] -= np.moveaxis(errors, 0, -1) @ factor[:, block, block.stop :]
         for _ in range(self.sweeps):
             _refine(matrix, hessian, order, values, to_grid)
         return values
@@ -78,16 +77,20 @@ def _refine(
     seen = diagonal > NOTHING * diagonal.mean(axis=1, keepdims=True)
     for start in range(0, len(order), BLOCK):
         block = order[start : start + BLOCK]
-        within = hessian[:, block][:, :, block]
-        here, changes = slope[:, :, block], np.empty((*values.shape[:2], len(block)))
+        here, now = _inputs_first(slope[:, :, block]), _inputs_first(values[:, :, block])
+        changes, within = np.empty_like(here), _inputs_first(hessian[:, block][:, :, block])
         for at, k in enumerate(block):
-            best = values[:, :, k] + here[:, :, at] / np.where(seen[:, k], diagonal[:, k], np.inf)[:, None]
-            chosen = np.where(seen[:, None, k], to_grid(best, int(k)), values[:, :, k])
-            changes[:, :, at] = change = chosen - values[:, :, k]
-            moved = np.flatnonzero(change.any(axis=0))
-            here[:, moved] -= change[:, moved, None] * within[:, None, at]
-            values[:, :, k] = chosen
-        slope -= changes @ hessian[:, block]
+            best = now[at] + here[at] / np.where(seen[:, k], diagonal[:, k], np.inf)[:, None]
+            chosen = np.where(seen[:, k, None], to_grid(best, int(k)), now[at])
+            changes[at], now[at] = chosen - now[at], chosen
+            here[at + 1 :] -= within[at + 1 :, :, at, None] * changes[at]
+        values[:, :, block] = np.moveaxis(now, 0, -1)
+        slope -= np.moveaxis(changes, 0, -1) @ hessian[:, block]
+
+
+def _inputs_first(part: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A copy (K, G, O) of (G, O, K), so that what belongs to one input lies together."""
+    return np.ascontiguousarray(np.moveaxis(part, -1, 0))
 
 
 def _factor(hessian: NDArray[np.float64], damping: float) -> NDArray[np.float64]:
