@@ -145,7 +145,7 @@ def measure(name: str, settings: list[str], steps: bool, images: int) -> Iterato
         for setting in settings:
             told = SETTINGS[setting]
             yield ours(name, setting, "quantd", told.spec, sets, calibrated=told.calibrated)
-            for tool in peers.installed() if told.peers else ():
+            for tool in peers.installed(told.peers) if told.peers else ():
                 begun = time.perf_counter()
                 found = peers.measure(tool, DATA / "models" / f"{name}.onnx", *sets, Path(folder), told.peers or 8)
                 yield row_of(name, setting, tool, found, time.perf_counter() - begun)

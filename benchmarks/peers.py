@@ -29,8 +29,9 @@ NNCF = "NNCF"
 logging.getLogger().setLevel(logging.ERROR)  # the tools warn at every model of what they were not asked
 
 
-def installed() -> list[str]:
-    return [*METHODS, *([NNCF] if importlib.util.find_spec("nncf") else [])]
+def installed(bits: int) -> list[str]:
+    """NNCF's post-training quantization of convolutions is for 8 bits."""
+    return [*METHODS, *([NNCF] if bits == 8 and importlib.util.find_spec("nncf") else [])]
 
 
 def measure(tool: str, model: Path, calibration: Path, evaluation: Path, folder: Path, bits: int) -> dict[str, Any]:
@@ -40,12 +41,12 @@ def measure(tool: str, model: Path, calibration: Path, evaluation: Path, folder:
     samples = read_dataset(calibration, source).singly().spread(SAMPLES)
     try:
         if tool == NNCF:
-            _nncf(model, made, samples, bits)
+            _nncf(model, made, samples)
         else:
             _onnxruntime(model, made, samples, METHODS[tool], bits, folder)
         test = read_dataset(evaluation, source)
         found = _compared(model, made, test)
-    except (QuantdError, ValueError, RuntimeError, KeyError, NotImplementedError) as error:
+    except (QuantdError, ValueError, RuntimeError, KeyError) as error:
         return {"refused": f"fails: {type(error).__name__}"}
     sizes = {"size_ratio": made.stat().st_size / model.stat().st_size}
     return {**found.figures(), **found.details(None)["top1_difference"], **sizes}
@@ -81,10 +82,8 @@ def _onnxruntime(model: Path, made: Path, samples: Dataset, method: CalibrationM
         )
 
 
-def _nncf(model: Path, made: Path, samples: Dataset, bits: int) -> None:
+def _nncf(model: Path, made: Path, samples: Dataset) -> None:
     import nncf
 
-    if bits != 8:
-        raise NotImplementedError("NNCF's post-training quantization of convolutions is for 8 bits")
     quantized = nncf.quantize(onnx.load(model), nncf.Dataset(list(samples.batches())), subset_size=SAMPLES)
     onnx.save(quantized, made)

@@ -8,10 +8,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.bias_correction import add_to_biases
+from quant.equalization import is_depthwise, mixes_all_or_none
 from quant.expected_inputs import Normal
 from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer, inventory
 from quant.graph.pads import has_borders
+from quant.graph.uses import only_reader
 
 DEVIATIONS = 3.0
 """Of the values of a normal channel 0.13 % lie more than so many standard deviations below its mean."""
@@ -54,22 +56,15 @@ def _links(model: ir.Model) -> Iterator[_Link]:
     layers = [layer for layer in inventory(model)[0] if layer.op == "Conv" and layer.graph is model.graph]
     by_node = {layer.node: layer for layer in layers}
     for first in layers:
-        relu = _only_reader(first.node)
+        relu = only_reader(first.node.outputs[0])
         if relu is None or relu.op_type != "Relu" or constant(first.bias) is None:
             continue
-        reader, upper = _only_reader(relu), None
+        reader, upper = only_reader(relu.outputs[0]), None
         if reader is not None and reader.op_type == "Min" and len(reader.inputs) == 2:
-            reader, upper = _only_reader(reader), reader
+            reader, upper = only_reader(reader.outputs[0]), reader
         second = by_node.get(reader) if reader is not None else None
-        groups = 1 if second is None else int(second.node.attributes.get_int("group", 1))
-        if second is not None and groups in (1, second.shape[0]) and not has_borders(second.node):
+        if second is not None and mixes_all_or_none(second) and not has_borders(second.node):
             yield _Link(first, upper, second)
-
-
-def _only_reader(node: ir.Node) -> ir.Node | None:
-    output = node.outputs[0]
-    uses = tuple(output.uses())
-    return uses[0].node if len(uses) == 1 and uses[0].idx == 0 and not output.is_graph_output() else None
 
 
 def _lower(least: ir.Node, floor: NDArray[np.float64], axes: int) -> bool:
@@ -86,6 +81,5 @@ def _lower(least: ir.Node, floor: NDArray[np.float64], axes: int) -> bool:
 def _passed_on(layer: Layer, floor: NDArray[np.float64]) -> NDArray[np.float64]:
     """What a constant input (C,) adds to each output channel."""
     taps = layer.weight.astype(np.float64).sum(axis=tuple(range(2, len(layer.shape))))
-    depthwise = layer.shape[1] == 1 and layer.shape[0] == floor.size
-    passed: NDArray[np.float64] = taps[:, 0] * floor if depthwise else taps @ floor
+    passed: NDArray[np.float64] = taps[:, 0] * floor if is_depthwise(layer) else taps @ floor
     return passed

@@ -58,15 +58,13 @@ def lone_errors(
     session = Session(_open_model(model, layers), "the float model", fold_weights=True)
     feeds = {name: _feeds(change, shifts) for name, change in changes.items()}
     few = samples.spread(SAMPLES)
-    signal, noise, done = 0.0, dict.fromkeys(changes, 0.0), 0
-    for batch in few.batches():
+    signal, noise = 0.0, dict.fromkeys(changes, 0.0)
+    for batch in few.watched(progress):
         expected = _floats(session.run(batch))
         signal += sum(float(x @ x) for x in expected)
         for name, changed in feeds.items():
             actual = _floats(session.run({**batch, **changed}))
             noise[name] += sum(float((x - y) @ (x - y)) for x, y in zip(expected, actual, strict=True))
-        done = min(done + few.batch, few.used)
-        progress(done, few.used)
     return LoneErrors(signal, noise)
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer
+from quant.graph.uses import only_use
 
 Shifts = Mapping[str, NDArray[np.float64]]
 """By layer name, what is added to the bias of each output channel (C,)."""
@@ -42,10 +43,9 @@ def _add_to_operand(layer: Layer, shift: NDArray[np.float64]) -> None:
 
 def _add_behind(layer: Layer, shift: NDArray[np.float32]) -> None:
     output, graph = layer.node.outputs[0], layer.graph
-    uses = tuple(output.uses())
-    follower = uses[0].node if len(uses) == 1 and not output.is_graph_output() else None
+    follower, used = only_use(output)
     if follower is not None and follower.op_type == "Add":
-        index = 1 - uses[0].idx
+        index = 1 - used
         bias = constant(follower.inputs[index])
         if bias is not None and bias.shape[-1:] == shift.shape:
             value = add_initializer(graph, f"{layer.name}_corrected_bias", bias.astype(np.float32) + shift)

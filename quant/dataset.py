@@ -1,6 +1,6 @@
 """A calibration or evaluation set: arrays for the model's inputs, in batches, with labels where they are given."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,14 @@ class Dataset:
                 name: source.batch(window) if isinstance(source, Images) else self._cut(source, window)
                 for name, source in self.inputs.items()
             }
+
+    def watched(self, progress: Callable[[int, int], None]) -> Iterator[dict[str, NDArray[np.generic]]]:
+        """The batches, each told of, as samples done and samples in all, when it is done with."""
+        done = 0
+        for feeds in self.batches():
+            yield feeds
+            done = min(done + self.batch, self.used)
+            progress(done, self.used)
 
     def label_batches(self) -> Iterator[NDArray[np.int64] | None]:
         """The labels of each batch; None for each where there are none."""

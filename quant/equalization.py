@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer, inventory
+from quant.graph.uses import only_reader
 
 ROUNDS, TOLERANCE = 20, 1e-3
 LIMIT = 64.0
@@ -41,7 +42,7 @@ def equalize(model: ir.Model) -> dict[str, NDArray[np.float64]]:
     for _ in range(ROUNDS):
         moved = 0.0
         for pair in pairs:
-            step = _step(weights[pair.first.name], weights[pair.second.name], _depthwise(pair.second))
+            step = _step(weights[pair.first.name], weights[pair.second.name], is_depthwise(pair.second))
             step = np.clip(step, factors[pair.first.name] / LIMIT, factors[pair.first.name] * LIMIT)
             factors[pair.first.name] = factors[pair.first.name] / step
             weights[pair.first.name] = weights[pair.first.name] / _outputs(step, weights[pair.first.name])
@@ -63,22 +64,15 @@ def _pairs(model: ir.Model) -> Iterator[Pair]:
     by_node = {layer.node: layer for layer in layers if layer.op == "Conv" and layer.graph is model.graph}
     shared = {layer.weight_name for layer in layers if sum(one.weight_name == layer.weight_name for one in layers) > 1}
     for first in by_node.values():
-        consumer = _only_consumer(first.node.outputs[0])
+        consumer = only_reader(first.node.outputs[0])
         activation = None
         if consumer is not None and consumer not in by_node and _passes_factors(consumer):
-            activation, consumer = consumer, _only_consumer(consumer.outputs[0])
+            activation, consumer = consumer, only_reader(consumer.outputs[0])
         second = by_node.get(consumer) if consumer is not None else None
         if second is None or consumer is None or (first.bias is not None and constant(first.bias) is None):
             continue
-        groups = int(second.node.attributes.get_int("group", 1))
-        fits = groups == 1 or _depthwise(second)
-        if fits and not {first.weight_name, second.weight_name} & shared:
+        if mixes_all_or_none(second) and not {first.weight_name, second.weight_name} & shared:
             yield Pair(first, activation, second)
-
-
-def _only_consumer(value: ir.Value) -> ir.Node | None:
-    uses = tuple(value.uses())
-    return uses[0].node if len(uses) == 1 and uses[0].idx == 0 and not value.is_graph_output() else None
 
 
 def _passes_factors(node: ir.Node) -> bool:
@@ -90,7 +84,13 @@ def _passes_factors(node: ir.Node) -> bool:
     return len(bounds) == 2 and bounds[0] is not None and bounds[1] is not None and float(bounds[0]) == 0
 
 
-def _depthwise(layer: Layer) -> bool:
+def mixes_all_or_none(layer: Layer) -> bool:
+    """Whether each output of a Conv reads all input channels, or one of its own."""
+    return int(layer.node.attributes.get_int("group", 1)) == 1 or is_depthwise(layer)
+
+
+def is_depthwise(layer: Layer) -> bool:
+    """Whether each output of a Conv reads one input channel of its own."""
     groups = int(layer.node.attributes.get_int("group", 1))
     return groups > 1 and layer.shape[1] == 1 and layer.shape[0] == groups
 
@@ -110,7 +110,7 @@ def _outputs(step: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[
 
 def _inputs(step: NDArray[np.float64], layer: Layer) -> NDArray[np.float64]:
     spatial = [1] * (len(layer.shape) - 2)
-    return step.reshape(-1, 1, *spatial) if _depthwise(layer) else step.reshape(1, -1, *spatial)
+    return step.reshape(-1, 1, *spatial) if is_depthwise(layer) else step.reshape(1, -1, *spatial)
 
 
 def _scale_bias(layer: Layer, factor: NDArray[np.float64]) -> None:

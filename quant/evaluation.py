@@ -26,9 +26,6 @@ def evaluate(
         ExportError: the quantized model does not run on the data.
     """
     comparison = OutputComparison()
-    done = 0
-    for outputs, feeds, labels in zip(expected, samples.batches(), samples.label_batches(), strict=True):
+    for feeds, outputs, labels in zip(samples.watched(progress), expected, samples.label_batches(), strict=True):
         comparison.add(list(outputs), quantized.run(feeds), labels)
-        done = min(done + samples.batch, samples.used)
-        progress(done, samples.used)
     return comparison

@@ -62,13 +62,10 @@ def observe(
     if not names:
         return
     session = Session(with_outputs(model, names), "the float model")
-    done = 0
-    for number, feeds in zip(dataset.numbers, dataset.batches(), strict=True):
+    for feeds, number in zip(dataset.watched(progress), dataset.numbers, strict=True):
         values = dict(zip(names, session.run(feeds, names), strict=True))
         for observer in observers:
             observer.add(number, values)
-        done = min(done + dataset.batch, dataset.used)
-        progress(done, dataset.used)
 
 
 def with_outputs(model: ir.Model, names: Collection[str]) -> bytes:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from quant.graph.constants import constant
 from quant.graph.inventory import Layer
+from quant.graph.uses import only_use
 
 SELDOM = 0.01
 """Channels that are active at a smaller share of their positions are corrected as if it were this."""
@@ -31,15 +32,15 @@ class Site:
 def site_of(layer: Layer) -> Site | None:
     """The only reader of the layer's output if it is such an activation, an Add to the output let in between."""
     output = layer.node.outputs[0]
-    reader, index = _only_use(output)
+    reader, index = only_use(output)
     total, other = None, 0
     if reader is not None and reader.op_type == "Add" and _keeps_channels(layer, reader.inputs[1 - index]):
         total, other = str(reader.outputs[0].name), 1 - index
-        reader, _ = _only_use(reader.outputs[0])
+        reader, _ = only_use(reader.outputs[0])
     if reader is None:
         return None
     if reader.op_type == "Relu":
-        bound, _ = _only_use(reader.outputs[0])  # by Min: what equalization leaves of a Clip
+        bound, _ = only_use(reader.outputs[0])  # by Min: what equalization leaves of a Clip
         if bound is not None and bound.op_type == "Min":
             return Site(str(bound.outputs[0].name), constant(bound.inputs[1]), total, other)
         return Site(str(reader.outputs[0].name), None, total, other)
@@ -72,9 +73,3 @@ def _keeps_channels(layer: Layer, other: ir.Value | None) -> bool:
     spatial = layer.op in ("Conv", "ConvTranspose")
     more = other is not None and other.shape is not None and len(other.shape) > len(layer.shape)
     return output_channels(layer) > 1 and not (spatial and more)
-
-
-def _only_use(value: ir.Value) -> tuple[ir.Node | None, int]:
-    """The only reader of a value with the number of the operand that it is."""
-    uses = tuple(value.uses())
-    return (uses[0].node, uses[0].idx) if len(uses) == 1 and not value.is_graph_output() else (None, 0)

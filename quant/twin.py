@@ -6,7 +6,7 @@ below zero a Relu hides the difference, and correcting it there takes from the v
 are reductions alone.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from quant.dataset import Dataset
 from quant.errors import ExportError
 from quant.graph.inventory import Layer
 from quant.metrics import sqnr_db
-from quant.runtime import Feeds, Session
+from quant.runtime import Session
 from quant.sites import channel_axis, output_channels
 from quant.twin_graph import build_twin, past
 
@@ -80,7 +80,7 @@ def find_corrections(
         return {}
     seen = {layer.name: np.zeros((2, output_channels(layer))) for layer in layers}
     twin = _session(float_model, quantized_model, layers, feed_back=True)
-    for feeds in _watched(dataset, progress):
+    for feeds in dataset.watched(progress):
         before = {past(name): one.astype(np.float32) for name, one in seen.items()}
         found = [np.asarray(one, np.float64) for one in twin.run({**feeds, **before})]
         seen = {name: one + now for (name, one), now in zip(seen.items(), found, strict=True)}
@@ -103,7 +103,7 @@ def compare_layers(
         return {}
     sums = {layer.name: (np.zeros(output_channels(layer)), np.zeros(3)) for layer in layers}
     twin = _session(float_model, quantized_model, layers, feed_back=False)
-    for feeds in _watched(dataset, progress):
+    for feeds in dataset.watched(progress):
         found = iter(np.asarray(one, np.float64) for one in twin.run(feeds))
         sums = {name: (shift + next(found)[0], energy + next(found)) for name, (shift, energy) in sums.items()}
     return {
@@ -122,12 +122,3 @@ def _session(
     model = build_twin(float_model, quantized_model, layers, feed_back=feed_back)
     # by priority both sides are computed side by side: what is fed back has that order anyway
     return Session(model, "the twin graph", ExportError, fold_weights=True, by_priority=not feed_back)
-
-
-def _watched(dataset: Dataset, progress: Callable[[int, int], None]) -> Iterator[Feeds]:
-    """The batches of a set, each told of when it is done with."""
-    done = 0
-    for feeds in dataset.batches():
-        yield feeds
-        done = min(done + dataset.batch, dataset.used)
-        progress(done, dataset.used)

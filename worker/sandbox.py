@@ -95,7 +95,8 @@ def enter(folder: Path, memory: int, cpu: int, file_size: int) -> list[str]:
 
 
 def require(parts: Sequence[str], reached: Sequence[str]) -> None:
-    """
+    """Go on only with all that a job is to be kept from.
+
     Raises:
         RuntimeError: one of the parts was not reached.
     """

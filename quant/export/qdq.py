@@ -14,6 +14,7 @@ from quant.export.matmul import as_matmul
 from quant.export.storage import dequantize_linear, dequantized_weight
 from quant.graph.constants import add_initializer, constant, shortened
 from quant.graph.inventory import Layer
+from quant.graph.uses import only_use
 from quant.weights import QuantizedWeight
 
 BIAS_LIMIT = 2**30
@@ -113,12 +114,12 @@ def _bias_of(layer: Layer, ranges: Mapping[str, ActivationRange]) -> tuple[ir.No
     if layer.op != "MatMul":
         return (layer.node, 2) if layer.bias is not None else (None, 0)
     output = layer.node.outputs[0]
-    uses, shape = tuple(output.uses()), layer.operand(layer.input_index).shape
+    shape, (add, used) = layer.operand(layer.input_index).shape, only_use(output)
     if shape is None or not (len(shape) == 2 or all(isinstance(size, int) for size in shape)):
         return None, 0
-    if len(uses) != 1 or uses[0].node.op_type != "Add" or output.is_graph_output() or str(output.name) in ranges:
+    if add is None or add.op_type != "Add" or str(output.name) in ranges:
         return None, 0
-    add, index = uses[0].node, 1 - uses[0].idx
+    index = 1 - used
     array = constant(add.inputs[index])
     return (add, index) if array is not None and array.ndim == 1 and layer.weight_index == 1 else (None, 0)
 

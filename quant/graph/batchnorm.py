@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from quant.graph.constants import add_initializer, constant
 from quant.graph.pads import has_borders
+from quant.graph.uses import only_reader, only_use
 
 _FOLDABLE = ("Conv", "ConvTranspose", "Gemm")
 
@@ -60,15 +61,14 @@ def _only_maker(graph: ir.Graph, value: ir.Value | None) -> ir.Node | None:
     layer = value.producer() if value is not None else None
     if value is None or layer is None or layer.graph is not graph or layer.op_type not in _FOLDABLE:
         return None
-    return None if len(value.uses()) != 1 or value.is_graph_output() else layer
+    return None if only_use(value)[0] is None else layer
 
 
 def _only_reader(graph: ir.Graph, value: ir.Value) -> ir.Node | None:
     """The layer that alone reads the norm, each value of it through all taps: borders would be zeros behind it."""
-    uses = tuple(value.uses())
-    if len(uses) != 1 or uses[0].idx != 0 or value.is_graph_output() or uses[0].node.graph is not graph:
+    layer = only_reader(value)
+    if layer is None or layer.graph is not graph:
         return None
-    layer = uses[0].node
     if layer.op_type == "Conv":
         return None if has_borders(layer) else layer
     return layer if layer.op_type == "Gemm" and not layer.attributes.get_int("transA", 0) else None

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from quant.graph.constants import constant
 from quant.graph.inventory import Layer
+from quant.graph.uses import only_use
 
 _FUSED_ACTIVATIONS = ("Relu", "Clip")
 _FLOAT_OUTPUT = ("Gemm", "MatMul")
@@ -60,10 +61,9 @@ def place(graph: ir.Graph, layers: Sequence[Layer]) -> Placement:
 def fused_output(node: ir.Node) -> ir.Value:
     """The node's first output, behind a Relu or Clip that is its only consumer."""
     output = node.outputs[0]
-    uses = tuple(output.uses())
-    if len(uses) != 1 or output.is_graph_output():
+    consumer, _ = only_use(output)
+    if consumer is None:
         return output
-    consumer = uses[0].node
     fuses = consumer.op_type in _FUSED_ACTIVATIONS and all(
         bound is None or constant(bound) is not None for bound in consumer.inputs[1:]
     )

@@ -74,6 +74,23 @@ def test_what_channels_never_fall_below_moves_into_the_next_bias(activation):
     np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-3)
 
 
+def test_a_layer_of_groups_of_channels_absorbs_nothing():
+    random = np.random.default_rng(0)
+    arrays = {"w1": random.normal(size=(4, 3, 3, 3)), "b1": np.full(4, 100.0), "w2": random.normal(size=(2, 2, 1, 1))}
+    nodes = [
+        helper.make_node("Conv", ["x", "w1", "b1"], ["c1"], "conv1"),
+        helper.make_node("Relu", ["c1"], ["r1"]),
+        helper.make_node("Conv", ["r1", "w2"], ["y"], "conv2", group=2),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", c, *s]) for n, c, s in
+            (("x", 3, [6, 6]), ("y", 2, [4, 4]))]  # fmt: skip
+    weights = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], weights)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    promises = {"c1": Normal(np.full(4, 100.0), np.ones(4))}
+    assert absorb_biases(normalise(load(made.SerializeToString())), promises) == promises
+
+
 def test_a_layer_with_borders_absorbs_nothing():
     """Its zeros lie behind the activation."""
     model = network("Relu")
