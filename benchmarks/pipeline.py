@@ -27,9 +27,13 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 Feeds = dict[str, NDArray[np.float32]]
-WAYS = ("floor", "quantd minmax", "quantd", "ort minmax", "ort percentile", "nncf")
+WAYS = ("floor", "quantd minmax", "quantd", "quantd int4", "ort minmax", "ort percentile", "nncf")
 SAMPLES = {"resnet20": 512, "mobilenetv1": 200, "resnet18": 200}
-MINMAX = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
+SPECS: dict[str, dict[str, object]] = {
+    "quantd minmax": {"weights": {"clipping": "minmax"}, "bias_correction": "none"},
+    "quantd": {},
+    "quantd int4": {"preset": "int4"},
+}
 
 
 def main() -> None:
@@ -100,17 +104,16 @@ def prepared(way: str, source: Path, target: Path, folder: Path) -> Callable[[],
     calibration = folder / "calibration.npz"
     if way == "floor":
         return lambda: floor(source, calibration)
-    if way.startswith("quantd"):
+    if way in SPECS:
         from quant.pipeline import Inputs, quantize_model
         from quant.process import load
 
         load()  # as a job's process is when it is forked
-        spec = MINMAX if way == "quantd minmax" else {}
         out = folder / "out"
         out.mkdir(exist_ok=True)
 
         def ours() -> None:
-            quantize_model(Inputs(source, source.name, spec, calibration), out, lambda *_: None)
+            quantize_model(Inputs(source, source.name, SPECS[way], calibration), out, lambda *_: None)
             target.write_bytes((out / "model.onnx").read_bytes())
 
         return ours

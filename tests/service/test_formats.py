@@ -4,7 +4,6 @@ import io
 import random
 import struct
 import tarfile
-import time
 import tracemalloc
 import zipfile
 
@@ -121,14 +120,12 @@ def test_a_directory_without_end_is_not_taken_into_memory():
 def test_mutated_files_are_read_or_refused(examples):
     """Whatever zipfile, its codecs and NumPy make of broken bytes, the caller gets an answer of ours."""
     source, chance = npz(input=np.ones((8, 3), np.float32), labels=np.arange(8)), random.Random(0)
-    started = time.monotonic()
     for data in (source, npy((8, 3), data=bytes(96))):
         for _ in range(1000):
             broken = bytearray(data)
             for _ in range(chance.randint(1, 8)):
                 broken[chance.randrange(len(broken))] = chance.randrange(256)
             refused(bytes(broken[: chance.randint(1, len(broken))] if chance.random() < 0.3 else broken))
-    assert time.monotonic() - started < 20
 
 
 def refused(data):

@@ -63,7 +63,7 @@ def test_a_grandchild_that_holds_the_output_does_not_hold_the_job(folder):
     started = time.monotonic()
     _, failure = ended(folder, f"{sleeper}; os._exit(3)")
     assert "status 3" in failure.detail
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # of the 60 that the grandchild holds it
 
 
 def test_a_child_that_ends_without_a_word_has_crashed(folder):
@@ -98,7 +98,7 @@ def test_what_the_child_started_is_killed_with_it(folder):
     with child(folder, f"{start}; {says('p.pid')}; time.sleep(60)") as running:
         grandchild = int(next(event for event in running if event is not None).message)
         assert alive(grandchild)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while alive(grandchild) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not alive(grandchild)
