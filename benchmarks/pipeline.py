@@ -8,6 +8,7 @@ Runtime's float inference of the same samples in batches of 8. NNCF runs where i
 """
 
 import argparse
+import gc
 import importlib.util
 import json
 import resource
@@ -109,6 +110,7 @@ def prepared(way: str, source: Path, target: Path, folder: Path) -> Callable[[],
         from quant.process import load
 
         load()  # as a job's process is when it is forked
+        gc.freeze()
         out = folder / "out"
         out.mkdir(exist_ok=True)
 

@@ -1,14 +1,15 @@
 """Activation ranges from what one pass over the calibration set shows: each batch is reduced and dropped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.errors import ModelError
 from quant.histogram import Histogram
-from quant.observation import Tensors
+from quant.observation import Tensors, extremes_of
 from quant.ranges.base import Evidence, Observed
 from quant.registry import DISTRIBUTIONS
 from quant.selection import select
@@ -60,10 +61,15 @@ class ActivationRange:
 class RangeObserver:
     """Finds the range of each named float tensor by the spec's rule; what it keeps of a batch is a few numbers."""
 
-    def __init__(self, names: Sequence[str], activations: Activations) -> None:
-        self.names = list(names)
+    def __init__(self, graph: ir.Graph, names: Sequence[str], activations: Activations) -> None:
+        evidence = activations.clipping.evidence
+        self._shown_by = extremes_of(graph, names) if evidence == "extremes" else dict(zip(names, names, strict=True))
         self._activations = activations
-        self._seen = {name: _Seen(activations.clipping.evidence) for name in names}
+        self._seen = {name: _Seen(evidence) for name in names}
+
+    @property
+    def names(self) -> Collection[str]:
+        return self._shown_by.values()
 
     def add(self, number: int, values: Tensors) -> None:
         """See one batch.
@@ -71,8 +77,8 @@ class RangeObserver:
         Raises:
             ModelError: a tensor became NaN or infinite.
         """
-        for name in self.names:
-            self._seen[name].add(name, values[name])
+        for name, shown in self._shown_by.items():
+            self._seen[name].add(name, values[shown])
 
     def ranges(self) -> dict[str, ActivationRange]:
         """The range of each tensor over all that was seen."""

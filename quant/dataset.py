@@ -9,7 +9,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.errors import InputMismatch, NonFiniteData, UnreadableDataset
+from quant.errors import InputMismatch, NonFiniteData
+from quant.stored_arrays import read_arrays
 
 BATCH = 8
 """Samples a batch: the activations of 8 samples are all that is ever held."""
@@ -100,7 +101,8 @@ class Dataset:
             yield None if self.labels is None else self.labels[window]
 
     def _cut(self, array: NDArray[np.generic], window: slice) -> NDArray[np.generic]:
-        return np.asarray(array[window.start]) if self.whole_feeds else array[window]
+        cut = array[window.start] if self.whole_feeds else array[window]
+        return np.require(cut, requirements=("C", "ALIGNED"))  # in its file an array may begin at any byte
 
 
 def read_dataset(path: Path, model: ir.Model) -> Dataset:
@@ -111,7 +113,7 @@ def read_dataset(path: Path, model: ir.Model) -> Dataset:
         InputMismatch: an array is missing, or of a name, dtype or shape that the model does not take.
         NonFiniteData: an array holds NaN or infinity.
     """
-    arrays = _read_arrays(path)
+    arrays = read_arrays(path)
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     arrays = _name_single(arrays, inputs)
     whole_feeds = _are_whole_feeds(arrays, inputs)
@@ -120,36 +122,16 @@ def read_dataset(path: Path, model: ir.Model) -> Dataset:
     if unknown:
         raise InputMismatch(f"array {unknown[0]!r} is no input of the model; its inputs are {_wanted(inputs)}")
     counts = {name: len(s.pixels if isinstance(s, Images) else s) for name, s in sources.items()}
-    if "labels" in arrays:
-        counts["labels"] = len(arrays["labels"])
+    labels = _labels(arrays["labels"]) if "labels" in arrays else None
+    if labels is not None:
+        counts["labels"] = len(labels)
     if len(set(counts.values())) != 1 or 0 in counts.values():
         raise InputMismatch(f"every array needs the same number of samples, at least one; found {counts}")
     samples = next(iter(counts.values()))
     batch = 1 if whole_feeds else _fixed_batch(inputs) or BATCH
     if samples < batch != BATCH:
         raise InputMismatch(f"the model takes batches of exactly {batch} samples; the dataset has {samples}")
-    labels = arrays["labels"].astype(np.int64).reshape(samples) if "labels" in arrays else None
     return Dataset(sources, labels, samples, batch, whole_feeds=whole_feeds)
-
-
-def _read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"": loaded}
-        with loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
-        for name, array in arrays.items():
-            if not isinstance(array, np.ndarray):  # NumPy hands on the bytes of members that are no .npy
-                raise ValueError(f"{name!r} is no array")
-        return arrays
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001 - for hostile bytes zipfile, its codecs and NumPy raise what they like
-        first = str(error).split("\n")[0][:200]
-        raise UnreadableDataset(
-            f"the dataset cannot be read ({first}); accepted: .npz or .npy of plain arrays, no pickled objects"
-        ) from None
 
 
 def _name_single(arrays: dict[str, NDArray[np.generic]], inputs: list[ir.Value]) -> dict[str, NDArray[np.generic]]:
@@ -159,6 +141,20 @@ def _name_single(arrays: dict[str, NDArray[np.generic]], inputs: list[ir.Value])
     if len(inputs) != 1:
         raise InputMismatch(f"a .npy file is for a model of one input; this one has {_wanted(inputs)}")
     return {str(inputs[0].name): arrays[""]}
+
+
+def _labels(array: NDArray[np.generic]) -> NDArray[np.int64]:
+    """One class a sample; some exporters write them as a column, or as floats."""
+    column = array.reshape(len(array)) if array.ndim and array.size == len(array) else array
+    whole = column.astype(np.int64) if column.dtype.kind in "iub" or _is_whole(column) else None
+    if column.ndim != 1 or whole is None:
+        raise InputMismatch(f"array 'labels' is {array.dtype} of shape {list(array.shape)}; accepted: "
+                            "one class number a sample, (N,)")  # fmt: skip
+    return whole
+
+
+def _is_whole(array: NDArray[Any]) -> bool:
+    return array.dtype.kind == "f" and bool((np.abs(array) < 2**31).all() and (array == np.rint(array)).all())
 
 
 def _source(
@@ -173,11 +169,13 @@ def _source(
     array = arrays[name]
     if value.dtype is not None and array.dtype != value.dtype.numpy():
         raise InputMismatch(f"array {name!r} is {array.dtype}; accepted: {value.dtype.numpy()}")
+    if not array.ndim:
+        raise InputMismatch(f"array {name!r} is one number; accepted: {_shape(value)}")
     if whole_feeds:
         _check_feed(name, array.shape, value)
     else:
         _check_shape(name, array.shape, value)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not all(np.isfinite(sample).all() for sample in array):
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise NonFiniteData(f"array {name!r} holds {array[where]} at {list(where)}; accepted: finite values")
     return array

@@ -129,7 +129,7 @@ def _observed(model: ir.Model, calibration: Dataset) -> _Observed:
     for feeds in calibration.singly().spread(SAMPLES).batches():
         for name, value in (*feeds.items(), *zip(names, session.run(feeds, names), strict=True)):
             if value.dtype.kind == "f" and value.ndim and value.size:
-                norm = np.linalg.norm(value.reshape(len(value), -1).astype(np.float64), axis=1).max()
+                norm = max(np.linalg.norm(sample) for sample in value.reshape(len(value), -1))
                 now = _Range(value.shape, float(value.min()), float(value.max()), float(norm))
                 ranges[name] = ranges[name].joined(now) if name in ranges else now
             elif value.dtype.kind == "i" and value.size <= FEW and name not in feeds:

@@ -8,6 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.dataset import Dataset
+from quant.graph.constants import constant
 from quant.runtime import Session
 
 Tensors = Mapping[str, NDArray[np.generic]]
@@ -18,12 +19,16 @@ class Observer(Protocol):
 
     @property
     def names(self) -> Collection[str]:
-        """The tensors that it looks at."""
+        """The tensors that it looks at, or their peaks."""
 
     def add(self, number: int, values: Tensors) -> None:
         """See the tensors of batch `number`; others may be among them."""
 
 
+PEAKS = "/peaks"
+"""Behind the name of a map (N, C, H, W): its largest value in each channel of each sample, (N, C, 1, 1). The map itself
+then never leaves the graph, nor the blocked layout in which ONNX Runtime computes it."""
+_WITHOUT_NEGATIVES = frozenset({"Relu", "Sigmoid"})
 OUTPUTS = 32 << 20
 """Bytes of outputs that are kept: those of larger ones are computed again where they are needed."""
 
@@ -68,11 +73,38 @@ def observe(
             observer.add(number, values)
 
 
+def extremes_of(graph: ir.Graph, names: Collection[str]) -> dict[str, str]:
+    """For each tensor what shows its extremes beside zero: its peaks, where it is a map without negative values, or it
+    itself."""
+    maps = {
+        str(output.name)
+        for node in graph
+        for output in node.outputs[:1]
+        if (node.op_type in _WITHOUT_NEGATIVES or _clips_at_zero(node)) and 4 in (_rank(output), _rank(node.inputs[0]))
+    }
+    return {name: name + PEAKS if name in maps else name for name in names}
+
+
+def _rank(value: ir.Value | None) -> int | None:
+    """As far as the model tells it, or the Conv that makes the value."""
+    producer = None if value is None else value.producer()
+    made_by_conv = producer is not None and producer.op_type == "Conv"
+    telling = producer.inputs[1] if producer is not None and made_by_conv else value
+    return None if telling is None or telling.shape is None else len(telling.shape)
+
+
+def _clips_at_zero(node: ir.Node) -> bool:
+    least = constant(node.inputs[1]) if node.op_type == "Clip" and len(node.inputs) > 1 else None
+    return least is not None and bool((least >= np.zeros_like(least)).all())
+
+
 def with_outputs(model: ir.Model, names: Collection[str]) -> bytes:
-    """The model as bytes, with the named tensors as outputs too."""
+    """The model as bytes, with the named tensors as outputs too, or their peaks."""
     proto = ir.to_proto(model)
     present = {output.name for output in proto.graph.output}
     for name in names:
+        if name.endswith(PEAKS):
+            proto.graph.node.add(op_type="GlobalMaxPool", input=[name.removesuffix(PEAKS)], output=[name])
         if name not in present:
             proto.graph.output.add(name=name)
     data: bytes = proto.SerializeToString()

@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -30,7 +31,7 @@ from quant.manifest import Stored, manifest_json, stamp, write
 from quant.observation import Observer, OutputRecorder, observe
 from quant.report import layer_report, model_report, report_html, report_json
 from quant.result import Energies, Result, samples_used
-from quant.runtime import Session, optimised_operators
+from quant.runtime import Session, loaded_and_counted
 from quant.second_moments import MomentObserver
 from quant.spec import Spec, require_data, resolve
 from quant.tuning import Setting
@@ -73,23 +74,28 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _un
     Raises:
         QuantdError: anything a caller can act on; see `quant.errors`.
     """
-    with tempfile.TemporaryDirectory() as scratch:  # external data is mapped from there to the end
-        return _quantize(inputs, out, Path(scratch), progress, log)
+    roles = {"model": inputs.model, "calibration": inputs.calibration, "evaluation": inputs.evaluation}
+    with (
+        tempfile.TemporaryDirectory() as scratch,  # external data is mapped from there to the end
+        ThreadPoolExecutor(1) as beside,  # digests need a core of their own, and nobody before the end
+    ):
+        given = {role: beside.submit(Stored.read, path) for role, path in roles.items() if path is not None}
+        return _quantize(inputs, given, out, Path(scratch), progress, log)
 
 
-def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress, log: Log) -> Outcome:
+def _quantize(
+    inputs: Inputs, given: Mapping[str, Future[Stored]], out: Path, scratch: Path, progress: Progress, log: Log
+) -> Outcome:
     started = time.perf_counter()
     spec = resolve(inputs.spec)
     require_data(spec, calibration=inputs.calibration is not None, evaluation=inputs.evaluation is not None)
 
     progress("loading", 0, 1, inputs.name)
-    roles = {"model": inputs.model, "calibration": inputs.calibration, "evaluation": inputs.evaluation}
-    given = {role: Stored.read(path) for role, path in roles.items() if path is not None}
     wants = whole_for(spec, given)
     most = most_at_once(wants)
     source = open_model(inputs.model, scratch, spec.torchscript.inputs, most)
     if source.size <= most:
-        result = _quantize_whole(source, inputs, spec, out, given["model"].sha256, progress)
+        result = _quantize_whole(source, inputs, spec, out, given["model"].result().sha256, progress)
     elif wants:
         raise LargeModel(
             f"{' and '.join(wants)}, which is for models of at most {most} bytes, and the model has {source.size}; "
@@ -97,7 +103,7 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress, log:
         )
     else:
         evaluation = read_dataset(inputs.evaluation, source.model) if inputs.evaluation else None
-        result = quantize_layerwise(source, evaluation, spec, out, given["model"].sha256, progress)
+        result = quantize_layerwise(source, evaluation, spec, out, given["model"].result().sha256, progress)
 
     progress("storing", 0, 1, "report.json")
     for left in result.skipped:
@@ -113,7 +119,8 @@ def _quantize(inputs: Inputs, out: Path, scratch: Path, progress: Progress, log:
         "gates.junit.xml": junit_xml(gates),
     }
     files = result.files | {name: write(out / name, data) for name, data in documents.items()}
-    write(out / "manifest.json", manifest_json(given, spec, files, inputs.isolation))
+    uploads = {role: stored.result() for role, stored in given.items()}
+    write(out / "manifest.json", manifest_json(uploads, spec, files, inputs.isolation))
     summary["seconds"] = time.perf_counter() - started
     return Outcome(summary, verdict(gates), gates, result.seconds)
 
@@ -151,7 +158,7 @@ def _quantize_whole(
     progress("exporting", 0, 1, "model.onnx")
     exported = exported_bytes(decision.model)
     assert decision.max_bytes is None or len(exported) <= decision.max_bytes, "the budget was decided on this size"
-    quantized = Session(exported, "the quantized model", ExportError)
+    quantized, operators = loaded_and_counted(exported, "the quantized model", ExportError)
     outputs = None
     if evaluation is not None:
         reference = Session(source.reference)
@@ -165,7 +172,7 @@ def _quantize_whole(
         seconds={done.layer.name: done.seconds for done in decision.layers},
         skipped=skipped,
         weights=reduce(Energies.plus, (done.quantized.errors for done in decision.layers), Energies()),
-        warnings=[*_warnings(exported), *decision.warnings],
+        warnings=[*_warnings(operators["DequantizeLinear(weight)"]), *decision.warnings],
         samples=samples_used(calibration, evaluation),
         outputs=outputs,
         decision=decision,
@@ -198,7 +205,7 @@ def _setting(
     ranges: Mapping[str, ActivationRange] = {}
     if spec.activations is not None:
         placement = place(model.graph, [layer for layer, _ in work if layer.float_only is None])
-        seen = RangeObserver(placement.observed, spec.activations)
+        seen = RangeObserver(model.graph, placement.observed, spec.activations)
         observers.append(seen)
     if observers:
         observe(model, calibration, [*observers, outputs], _samples(progress, "calibrating"))
@@ -211,9 +218,8 @@ def _samples(progress: Progress, stage: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(stage, done, total, f"{done} of {total} samples")
 
 
-def _warnings(exported: bytes) -> list[str]:
-    """What the optimised graph shows that its owner should know."""
-    left = optimised_operators(exported)["DequantizeLinear(weight)"]
+def _warnings(left: int) -> list[str]:
+    """What its owner should know of the weights that are left to dequantize in the optimised graph."""
     if not left:
         return []
     return [f"{left} weights are dequantized at every inference: ONNX Runtime has no integer kernel for them"]

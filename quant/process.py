@@ -16,13 +16,15 @@ from typing import Any, Literal
 from quant import loops
 from quant.errors import QuantdError
 from quant.pipeline import Inputs, quantize_model
+from quant.report import page
 
 
 def load() -> None:
-    """Load what a job needs beside this module: scipy's special functions and the compiled loops."""
+    """Load what a job needs beside this module: scipy's special functions, the compiled loops and the report's page."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # for scipy's, which is idle here; NumPy's is loaded and keeps its threads
     import_module("scipy.special")
     loops.load()
+    page()
 
 
 def main() -> int:

@@ -4,9 +4,10 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from quant.error_bound import NO_BOX, Bounds
 from quant.export.storage import stored_bytes
@@ -120,13 +121,19 @@ def report_json(report: Mapping[str, Any]) -> bytes:
 
 def report_html(report: Mapping[str, Any], title: str, gates: Sequence[GateResult]) -> bytes:
     """The report as one page that needs no network; every text from the model is escaped."""
+    return page().render(report=report, title=title, gates=gates).encode()
+
+
+@cache
+def page() -> Template:
+    """The page's template, compiled once a process."""
     environment = Environment(
         loader=PackageLoader("quant", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    return environment.get_template("report.html").render(report=report, title=title, gates=gates).encode()
+    return environment.get_template("report.html")
 
 
 def _finite(value: float) -> float | None:

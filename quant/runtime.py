@@ -22,7 +22,9 @@ class Session:
     """A model loaded on the CPU, from bytes or a path; `failure` is raised where ONNX Runtime cannot load or run it.
 
     `weights` are initializers by name that the model says to lie elsewhere. A `mapped` model's external data stays in
-    its file, without the copies that its kernels would pack for speed.
+    its file, without the copies that its kernels would pack for speed. With `in_order` the nodes run as the model has
+    them, and in no other memory layout: what moves tensors between layouts would come last. The graph that it really
+    executes is written to `optimised`. Without a number of `threads` there are as many as processors.
 
     Raises:
         QuantdError: of the kind `failure`; ONNX Runtime's own reason is in the detail.
@@ -37,13 +39,19 @@ class Session:
         *,
         fold_weights: bool = False,
         mapped: bool = False,
-        by_priority: bool = False,
+        in_order: bool = False,
+        optimised: Path | None = None,
+        threads: int = 0,
     ) -> None:
         options = _options()
-        if by_priority:
+        if in_order:
             options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         if mapped:
             options.add_session_config_entry("session.disable_prepacking", "1")
+        options.intra_op_num_threads = threads
+        if optimised is not None:
+            options.optimized_model_filepath = str(optimised)
         if weights:
             self._weights = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
             options.add_external_initializers(list(weights), self._weights)
@@ -75,12 +83,20 @@ def optimised_operators(model: bytes) -> Counter[str]:
     A `DequantizeLinear` of a weight that is left there runs at every inference; it is counted under
     `"DequantizeLinear(weight)"` too.
     """
+    return loaded_and_counted(model)[1]
+
+
+def loaded_and_counted(
+    model: bytes, what: str = "the model", failure: type[QuantdError] = ModelError
+) -> tuple[Session, Counter[str]]:
+    """A model loaded as by `Session`, and its `optimised_operators`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "optimised.onnx")
-        options = _options()
-        options.optimized_model_filepath = str(path)
-        ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        graph = onnx.load(path).graph
+        session = Session(model, what, failure, optimised=path)
+        return session, _operators(onnx.load(path).graph)
+
+
+def _operators(graph: onnx.GraphProto) -> Counter[str]:
     counts = Counter(node.op_type for node in graph.node)
     constants = {tensor.name for tensor in graph.initializer}
     counts["DequantizeLinear(weight)"] = sum(

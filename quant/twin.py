@@ -120,5 +120,5 @@ def _session(
     float_model: onnx.ModelProto, quantized_model: onnx.ModelProto, layers: Sequence[Layer], *, feed_back: bool
 ) -> Session:
     model = build_twin(float_model, quantized_model, layers, feed_back=feed_back)
-    # by priority both sides are computed side by side: what is fed back has that order anyway
-    return Session(model, "the twin graph", ExportError, fold_weights=True, by_priority=not feed_back)
+    # what is fed back orders the nodes anyway
+    return Session(model, "the twin graph", ExportError, fold_weights=True, in_order=not feed_back)

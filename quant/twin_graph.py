@@ -38,7 +38,7 @@ def build_twin(
     first_reader = {name: number for number, node in reversed(list(enumerate(side.node))) for name in node.input}
     del graph.output[:], graph.value_info[:]
     corrected: dict[str, str] = {}
-    compared: dict[int, list[onnx.NodeProto]] = {}
+    compared: dict[int, list[list[onnx.NodeProto]]] = {}
     for layer in layers:
         actual = outputs[layer.name]
         place = first_reader.get(actual, len(side.node))
@@ -48,8 +48,10 @@ def build_twin(
             corrected[actual] = part.correct(reference[layer.name], actual, reading)
         else:
             part.compare(reference[layer.name], actual, reading)
-        compared.setdefault(place, []).extend(part.nodes)
-    graph.node.extend(_with_feedback(side, compared, corrected))
+        compared.setdefault(place, []).append(part.nodes)
+    nodes = _side_by_side(list(graph.node), side, compared, corrected)
+    del graph.node[:]
+    graph.node.extend(nodes)
     graph.initializer.extend(side.initializer)
     merged.ir_version = max(float_model.ir_version, quantized_model.ir_version)
     domains = {entry.domain: entry.version for entry in (*float_model.opset_import, *quantized_model.opset_import)}
@@ -88,17 +90,28 @@ def _reading(site: Site | None, side: onnx.GraphProto, place: int, corrected: Ma
     return _Reading(site.makes, site.upper, corrected.get(other, other)) if number < place else None
 
 
-def _with_feedback(
-    side: onnx.GraphProto, compared: Mapping[int, list[onnx.NodeProto]], corrected: Mapping[str, str]
+def _side_by_side(
+    floats: list[onnx.NodeProto],
+    side: onnx.GraphProto,
+    compared: Mapping[int, list[list[onnx.NodeProto]]],
+    corrected: Mapping[str, str],
 ) -> list[onnx.NodeProto]:
-    """The quantized side's nodes, reading the corrected outputs, each with the comparisons of its number before it."""
+    """The nodes of both sides, the quantized one's reading the corrected outputs and each with the comparisons of its
+    number before it; the float side is only ever as far as these need it, so that little is held at a time."""
+    makers = {name: number for number, node in enumerate(floats) for name in node.output}
     nodes: list[onnx.NodeProto] = []
-    for number, node in enumerate(side.node):
-        nodes += compared.get(number, ())
-        for index, name in enumerate(node.input):
-            node.input[index] = corrected.get(name, name)
-        nodes.append(node)
-    return nodes + compared.get(len(side.node), [])
+    done = 0
+    for number in range(len(side.node) + 1):
+        for comparison in compared.get(number, ()):
+            needed = 1 + max(makers.get(name, -1) for node in comparison for name in node.input)
+            nodes += [*floats[done:needed], *comparison]
+            done = max(done, needed)
+        if number < len(side.node):
+            node = side.node[number]
+            for index, name in enumerate(node.input):
+                node.input[index] = corrected.get(name, name)
+            nodes.append(node)
+    return nodes + floats[done:]
 
 
 @dataclass

@@ -34,6 +34,7 @@ def fold_constants(model: ir.Model) -> None:
     graphs = (model.graph, *model.graph.subgraphs())
     held = (value.const_value for graph in graphs for value in graph.initializers.values())
     most = sum(tensor.size for tensor in held if tensor is not None)
+    sessions: dict[bytes, Session] = {}
     for graph in graphs:
         for node in list(graph):
             if (
@@ -41,10 +42,10 @@ def fold_constants(model: ir.Model) -> None:
                 and node.domain == ""
                 and not node.outputs[0].is_graph_output()
             ):
-                _fold(graph, node, most, model.opset_imports[""])
+                _fold(graph, node, most, model.opset_imports[""], sessions)
 
 
-def _fold(graph: ir.Graph, node: ir.Node, most: int, opset: int) -> None:
+def _fold(graph: ir.Graph, node: ir.Node, most: int, opset: int, sessions: dict[bytes, Session]) -> None:
     found = [constant_tensor(value) for value in node.inputs]
     known = {f"input_{index}": tensor for index, tensor in enumerate(found) if tensor is not None}
     missing = sum(value is not None for value in node.inputs) - len(known)
@@ -58,7 +59,7 @@ def _fold(graph: ir.Graph, node: ir.Node, most: int, opset: int) -> None:
         assert source is not None, "it is constant"
         output.replace_all_uses_with(source)
     elif _elements(node, list(known.values())) <= most:
-        folded = _computed(node, known, opset)
+        folded = _computed(node, known, opset, sessions)
         output.replace_all_uses_with(add_initializer(graph, f"{output.name}_constant", folded))
     else:
         return
@@ -90,16 +91,23 @@ def _elements(node: ir.Node, arrays: list[ir.TensorProtocol]) -> int:
     return sum(array.size for array in arrays)
 
 
-def _computed(node: ir.Node, known: dict[str, ir.TensorProtocol], opset: int) -> ir.TensorProtocol:
-    """What the node gives; computed anew whenever it is read, where an input is read from a file each time."""
+def _computed(
+    node: ir.Node, known: dict[str, ir.TensorProtocol], opset: int, sessions: dict[bytes, Session]
+) -> ir.TensorProtocol:
+    """What the node gives; computed anew whenever it is read, where an input is read from a file each time.
+
+    `sessions` are those of the nodes so far: exporters repeat themselves.
+    """
     feeds = {name: tensor.numpy() for name, tensor in known.items()}
     alone = _alone(node, feeds, opset)
-    folded = Session(alone, f"node {node.name!r}").run(feeds)[0]
+    if alone not in sessions:
+        sessions[alone] = Session(alone, f"node {node.name!r}", threads=1)
+    folded = sessions[alone].run(feeds)[0]
     if not any(isinstance(tensor, ir.LazyTensor) for tensor in known.values()):
         return ir.tensor(folded)
 
     def read() -> ir.TensorProtocol:
-        return ir.tensor(Session(alone).run({name: tensor.numpy() for name, tensor in known.items()})[0])
+        return ir.tensor(Session(alone, threads=1).run({name: tensor.numpy() for name, tensor in known.items()})[0])
 
     return ir.LazyTensor(read, ir.DataType.from_numpy(folded.dtype), ir.Shape(folded.shape))
 
@@ -107,6 +115,7 @@ def _computed(node: ir.Node, known: dict[str, ir.TensorProtocol], opset: int) ->
 def _alone(node: ir.Node, feeds: dict[str, NDArray[np.generic]], opset: int) -> bytes:
     """A model of this node."""
     alone = ir.to_proto(node)
+    alone.name = ""
     alone.input[:] = [f"input_{index}" if value is not None else "" for index, value in enumerate(node.inputs)]
     alone.output[:] = ["output"]
     inputs = [

@@ -130,3 +130,22 @@ def test_bytes_that_are_no_arrays_are_refused(tmp_path, data):
 def test_pickled_objects_are_refused(tmp_path):
     with pytest.raises(UnreadableDataset, match="no pickled objects"):
         read_dataset(stored(tmp_path, input=np.array([{}, {}], dtype=object)), model())
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.int64(3), np.ones((20, 2)), np.array(["cat"] * 20), np.full(20, 0.5), np.full(20, np.nan), np.full(20, 1e300)],
+)
+def test_labels_that_are_no_class_numbers_are_refused(tmp_path, labels):
+    with pytest.raises(InputMismatch, match=r"'labels' is .*; accepted: one class number a sample"):
+        read_dataset(stored(tmp_path, input=images(20), labels=labels), model())
+
+
+def test_labels_may_be_a_column_of_floats(tmp_path):
+    labels = read_dataset(stored(tmp_path, input=images(20), labels=np.arange(20.0)[:, None]), model()).labels
+    assert (labels.dtype, labels.tolist()) == (np.int64, list(range(20)))
+
+
+def test_a_single_number_is_no_array_of_samples(tmp_path):
+    with pytest.raises(InputMismatch, match="'input' is one number"):
+        read_dataset(stored(tmp_path, input=np.float32(1)), model())
