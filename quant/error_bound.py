@@ -21,13 +21,12 @@ from quant.dataset import Dataset
 from quant.graph.constants import constant
 from quant.graph.inventory import Layer, inventory
 from quant.layers import QuantizedLayer
-from quant.observation import with_outputs
+from quant.observation import session_with_outputs
 from quant.operator_norms import Geometry, convolution_norm, matrix_norm
 from quant.products import weight_matrix, windows_of
-from quant.runtime import Session
 from quant.weights import decoded
 
-SAMPLES = 8
+SAMPLES = 4
 """Samples of the calibration set that show each output's range, one after the other: all activations are held."""
 WORK = 2e9
 """Multiplications for the norms of all layers together."""
@@ -123,7 +122,7 @@ class _Observed:
 
 def _observed(model: ir.Model, calibration: Dataset) -> _Observed:
     names = [str(value.name) for node in model.graph for value in node.outputs if value.name]
-    session = Session(with_outputs(model, names), "the float model")
+    session = session_with_outputs(model, names)
     ranges: dict[str, _Range] = {}
     integers: dict[str, NDArray[Any]] = {}
     for feeds in calibration.singly().spread(SAMPLES).batches():

@@ -13,9 +13,8 @@ from quant.errors import ModelError
 from quant.graph.constants import constant
 from quant.graph.inventory import Layer
 from quant.layers import QuantizedLayer
-from quant.observation import with_outputs
+from quant.observation import session_with_outputs
 from quant.products import input_rows, weight_matrix
-from quant.runtime import Session
 from quant.second_moments import MAX_INPUTS, Moments, PromisedMoments
 from quant.sites import SELDOM, site_of
 from quant.weights import decoded
@@ -294,7 +293,7 @@ def _shapes(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[int, ...]]
     if not names:
         return {}
     try:
-        values = Session(with_outputs(model, names), "the float model").run(feeds, names)
+        values = session_with_outputs(model, names).run(feeds, names)
     except ModelError:  # not every model runs on zeros, and these are ours
         return {}
     return {name: value.shape for name, value in zip(names, values, strict=True)}

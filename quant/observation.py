@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from quant.dataset import Dataset
 from quant.graph.constants import constant
+from quant.graph.weightless import arrays, weightless
 from quant.runtime import Session
 
 Tensors = Mapping[str, NDArray[np.generic]]
@@ -66,7 +67,7 @@ def observe(
     names = sorted({name for observer in observers for name in observer.names})
     if not names:
         return
-    session = Session(with_outputs(model, names), "the float model")
+    session = session_with_outputs(model, names)
     for feeds, number in zip(dataset.watched(progress), dataset.numbers, strict=True):
         values = dict(zip(names, session.run(feeds, names), strict=True))
         for observer in observers:
@@ -98,14 +99,17 @@ def _clips_at_zero(node: ir.Node) -> bool:
     return least is not None and bool((least >= np.zeros_like(least)).all())
 
 
-def with_outputs(model: ir.Model, names: Collection[str]) -> bytes:
-    """The model as bytes, with the named tensors as outputs too, or their peaks."""
-    proto = ir.to_proto(model)
+def session_with_outputs(model: ir.Model, names: Collection[str], *, fold_weights: bool = False) -> Session:
+    """The float model loaded, with the named tensors as outputs too, or their peaks.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    proto, weights = weightless(model)
     present = {output.name for output in proto.graph.output}
     for name in names:
         if name.endswith(PEAKS):
             proto.graph.node.add(op_type="GlobalMaxPool", input=[name.removesuffix(PEAKS)], output=[name])
         if name not in present:
             proto.graph.output.add(name=name)
-    data: bytes = proto.SerializeToString()
-    return data
+    return Session(proto.SerializeToString(), "the float model", weights=arrays(weights), fold_weights=fold_weights)

@@ -30,7 +30,7 @@ def matrix_norm(matrix: NDArray[np.float64], work: float = WORK) -> float:
     of it, the least of Frobenius' and Schur's, where that would take more than `work` multiplications."""
     rows, columns = matrix.shape[-2:]
     if matrix.size * min(rows, columns) * SVD <= work:
-        return ROUNDING * float(np.linalg.norm(matrix, 2, axis=(-2, -1)).max())
+        return _largest_singular_value(matrix.reshape(-1, rows, columns))
     size = np.abs(matrix)
     schur = np.sqrt(size.sum(axis=-1).max(axis=-1) * size.sum(axis=-2).max(axis=-1))
     return ROUNDING * float(np.minimum(schur, np.linalg.norm(matrix, axis=(-2, -1))).max())
@@ -58,17 +58,23 @@ def convolution_norm(kernel: NDArray[np.float64], geometry: Geometry, work: floa
         return _coarse_norm(kernel, phases, work)
     axes = tuple(range(3, 3 + len(spatial)))
     symbol = np.moveaxis(np.fft.rfftn(phases, torus, axes=axes), (1, 2), (-2, -1))
-    adjoint = symbol.conj().swapaxes(-1, -2)
-    gram = symbol @ adjoint if outputs <= inputs else adjoint @ symbol
-    return ROUNDING * float(np.sqrt(max(_largest_eigenvalue(gram.reshape(-1, least, least)), 0.0)))
+    return _largest_singular_value(symbol.reshape(-1, outputs, inputs))
 
 
-def _largest_eigenvalue(hermitian: NDArray[np.complex128]) -> float:
-    """Of all matrices (F, n, n), none of which has a negative one: at most |A^2|_F^(1/2) in each, which rules out
-    nearly all of them once one is known."""
-    bounds = np.sqrt(np.linalg.norm(hermitian @ hermitian, axis=(-2, -1)))
-    known = np.linalg.eigvalsh(hermitian[bounds.argmax()])[-1]
-    return float(np.linalg.eigvalsh(hermitian[bounds * ROUNDING >= known])[:, -1].max())
+def _largest_singular_value(matrices: NDArray[np.inexact[Any]]) -> float:
+    """Of all matrices (F, m, n), rounded up: the root of the largest eigenvalue of the smaller of A A* and A* A.
+
+    That is at most |G^2|_F^(1/2) for such a product G, which rules out nearly all of them once one is known.
+    """
+    adjoint = matrices.conj().swapaxes(-1, -2)
+    products = matrices @ adjoint if matrices.shape[-2] <= matrices.shape[-1] else adjoint @ matrices
+    bounds = np.sqrt(np.linalg.norm(products @ products, axis=(-2, -1)))
+    first = bounds.argmax()
+    largest = np.linalg.eigvalsh(products[first])[-1]
+    others = (bounds * ROUNDING >= largest) & (np.arange(len(bounds)) != first)
+    if others.any():
+        largest = max(largest, np.linalg.eigvalsh(products[others])[:, -1].max())
+    return ROUNDING * float(np.sqrt(max(largest, 0.0)))
 
 
 def _coarse_norm(kernel: NDArray[np.float64], phases: NDArray[np.float64], work: float) -> float:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
@@ -20,6 +19,7 @@ from quant.export.qdq import ExportedWeight, export_qdq
 from quant.graph.inventory import Layer, inventory
 from quant.layers import QuantizedLayer, fit_bias, quantize_layers
 from quant.metrics import OutputComparison
+from quant.observation import session_with_outputs
 from quant.runtime import Session
 from quant.second_moments import Moments, PromisedMoments
 from quant.sites import channel_axis
@@ -94,7 +94,7 @@ class Setting:
     def float_outputs(self, part: Dataset) -> Iterator[Sequence[NDArray[np.generic]]]:
         """The float model's outputs for each batch of a part of the calibration set, recorded or computed."""
         missing = set(part.numbers) - set(self.recorded)
-        session = Session(ir.to_proto(self.model).SerializeToString(), "the float model") if missing else None
+        session = session_with_outputs(self.model, ()) if missing else None
         for number, feeds in zip(part.numbers, part.batches(), strict=True):
             yield session.run(feeds) if session and number in missing else self.recorded[number]
 
@@ -204,8 +204,8 @@ def _measured(setting: Setting, candidate: Candidate, progress: Samples) -> Cand
     return replace(candidate, outputs=outputs)
 
 
-def _twins(setting: Setting, quantized: ir.Model) -> tuple[onnx.ModelProto, onnx.ModelProto, list[Layer]]:
-    return ir.to_proto(setting.model), ir.to_proto(quantized), setting.compared
+def _twins(setting: Setting, quantized: ir.Model) -> tuple[ir.Model, ir.Model, list[Layer]]:
+    return setting.model, quantized, setting.compared
 
 
 def _told(progress: Samples) -> Callable[[int, int], None]:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.dataset import Dataset
 from quant.errors import ExportError
 from quant.graph.inventory import Layer
+from quant.graph.weightless import arrays, weightless
 from quant.metrics import sqnr_db
 from quant.runtime import Session
 from quant.sites import channel_axis, output_channels
@@ -61,8 +62,8 @@ class LayerDifference:
 
 
 def find_corrections(
-    float_model: onnx.ModelProto,
-    quantized_model: onnx.ModelProto,
+    float_model: ir.Model,
+    quantized_model: ir.Model,
     layers: Sequence[Layer],
     dataset: Dataset,
     progress: Callable[[int, int], None],
@@ -88,8 +89,8 @@ def find_corrections(
 
 
 def compare_layers(
-    float_model: onnx.ModelProto,
-    quantized_model: onnx.ModelProto,
+    float_model: ir.Model,
+    quantized_model: ir.Model,
     layers: Sequence[Layer],
     dataset: Dataset,
     progress: Callable[[int, int], None],
@@ -116,9 +117,8 @@ def _with_channels(layers: Sequence[Layer]) -> list[Layer]:
     return [layer for layer in layers if channel_axis(layer) is not None]
 
 
-def _session(
-    float_model: onnx.ModelProto, quantized_model: onnx.ModelProto, layers: Sequence[Layer], *, feed_back: bool
-) -> Session:
-    model = build_twin(float_model, quantized_model, layers, feed_back=feed_back)
+def _session(float_model: ir.Model, quantized_model: ir.Model, layers: Sequence[Layer], *, feed_back: bool) -> Session:
+    proto, weights = weightless(float_model)
+    model = build_twin(proto, ir.to_proto(quantized_model), layers, feed_back=feed_back)
     # what is fed back orders the nodes anyway
-    return Session(model, "the twin graph", ExportError, fold_weights=True, in_order=not feed_back)
+    return Session(model, "the twin graph", ExportError, arrays(weights), fold_weights=True, in_order=not feed_back)

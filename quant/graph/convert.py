@@ -5,7 +5,7 @@ gave before. onnx's converter takes what Upsample and Resize computed before ops
 it; the attributes that say so are set here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -17,10 +17,9 @@ from onnx import version_converter
 from quant.errors import ModelError, UnsupportedOpset
 from quant.graph.compare import difference
 from quant.graph.generated import generated_feeds
+from quant.graph.weightless import arrays, give_weights_back, weightless
 from quant.runtime import Feeds, Session
 
-LARGE = 1024
-"""Elements from which a weight is kept out of what the converter reads; it looks into small constants alone."""
 RESIZE_11 = 11
 """The first opset whose Resize says how it maps coordinates; before, it was this way and no other."""
 _BEFORE_RESIZE_11 = (
@@ -41,10 +40,10 @@ def at_opset(model: ir.Model, opset: int, sample: Feeds | None = None, *, compar
     """
     if model.opset_imports.get("", 0) >= opset:
         return model
-    before, tensors = _without_weights(model)
+    before, tensors = weightless(model)
     if not compare:
         return _uncompared(model, before, opset)
-    weights = {name: tensor.numpy() for name, tensor in tensors.items()}
+    weights = arrays(tensors)
     feeds, expected = _run_before(model, before, weights, sample)
     fault: str | None = None
     for attributes in _repairs(model):
@@ -55,7 +54,7 @@ def at_opset(model: ir.Model, opset: int, sample: Feeds | None = None, *, compar
         after = ir.to_proto(converted)
         fault = None if feeds is None else _fault(after, weights, feeds, expected)
         if fault is None:
-            _give_weights_back(converted, model)
+            give_weights_back(converted, model)
             return converted
     raise UnsupportedOpset(f"the model of opset {model.opset_imports.get('')} cannot be brought to {opset}: "
                            f"onnx's converter changes what it computes ({fault}); "
@@ -68,7 +67,7 @@ def _uncompared(model: ir.Model, before: onnx.ModelProto, opset: int) -> ir.Mode
                                "converter changes, and it is too large to be run and compared; "
                                f"accepted: a model exported at opset {opset}")  # fmt: skip
     converted = _convert(before, opset)
-    _give_weights_back(converted, model)
+    give_weights_back(converted, model)
     return converted
 
 
@@ -84,40 +83,6 @@ def _convert(before: onnx.ModelProto, opset: int) -> ir.Model:
     except (RuntimeError, version_converter.ConvertError, onnx.checker.ValidationError) as error:
         first = str(error).strip().split("\n")[0][:300]
         raise UnsupportedOpset(f"the model cannot be brought to opset {opset}: {first}") from None
-
-
-def _large(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
-    for value in model.graph.initializers.values():
-        tensor = value.const_value
-        if tensor is not None and tensor.size > LARGE and tensor.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16):
-            yield value, tensor
-
-
-def _without_weights(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, ir.TensorProtocol]]:
-    """The model's graph, its large weights marked as lying elsewhere, and these weights by name."""
-    large = list(_large(model))
-    for value, tensor in large:
-        value.const_value = ir.ExternalTensor(
-            "weights",
-            0,
-            tensor.nbytes,
-            tensor.dtype,
-            shape=ir.Shape(tensor.shape.numpy()),
-            name=str(value.name),
-            base_dir="",
-        )
-    try:
-        proto = ir.to_proto(model)
-    finally:
-        for value, tensor in large:
-            value.const_value = tensor
-    return proto, {str(value.name): tensor for value, tensor in large}
-
-
-def _give_weights_back(converted: ir.Model, model: ir.Model) -> None:
-    for value in converted.graph.initializers.values():
-        if isinstance(value.const_value, ir.ExternalTensor):
-            value.const_value = model.graph.initializers[value.const_value.name].const_value
 
 
 def _run_before(

@@ -6,8 +6,7 @@ import pytest
 
 from quant.calibration import RangeObserver
 from quant.dataset import Dataset
-from quant.observation import PEAKS, extremes_of, observe, with_outputs
-from quant.runtime import Session
+from quant.observation import PEAKS, extremes_of, observe, session_with_outputs
 from quant.spec import resolve
 
 SAMPLES = np.random.default_rng(0).normal(size=(20, 3, 9, 7)).astype(np.float32)
@@ -41,7 +40,7 @@ def test_maps_without_negative_values_are_shown_by_their_peaks(model):
     shown = extremes_of(model.graph, names)
     assert shown == {name: name + PEAKS if name in MAPS else name for name in names}
     tensors, peaks = (
-        Session(with_outputs(model, wanted)).run({"x": SAMPLES}, wanted)
+        session_with_outputs(model, wanted).run({"x": SAMPLES}, wanted)
         for wanted in (sorted(MAPS), [name + PEAKS for name in sorted(MAPS)])
     )
     for whole, peak in zip(tensors, peaks, strict=True):

@@ -14,7 +14,7 @@ from quant.graph.inventory import inventory
 from quant.graph.load import load
 from quant.graph.normalise import normalise
 from quant.layers import choose_layers, quantize_layers
-from quant.observation import with_outputs
+from quant.observation import session_with_outputs
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
 from quant.spec import require_data, resolve
@@ -67,14 +67,14 @@ def quantized(model):
 def seen(measure, model, other, batch):
     data = Dataset({"x": SAMPLES}, None, len(SAMPLES), batch)
     layers = inventory(model)[0]
-    return measure(ir.to_proto(model), ir.to_proto(other), layers, data, lambda *_: None)
+    return measure(model, other, layers, data, lambda *_: None)
 
 
 def outputs(model, layers):
     """Each layer's output as (values, channels), from a run of the model by itself."""
     graph_outputs = {node.name: node.outputs[0].name for node in model.graph}
     names = [graph_outputs[layer.name] for layer in layers]
-    values = Session(with_outputs(model, names), fold_weights=True).run({"x": SAMPLES}, names)
+    values = session_with_outputs(model, names, fold_weights=True).run({"x": SAMPLES}, names)
     return [np.moveaxis(v, 1 if v.ndim == 4 else -1, -1).reshape(-1, v.shape[1 if v.ndim == 4 else -1]) for v in values]
 
 
@@ -152,7 +152,7 @@ def block(shrunk):
 def test_what_a_relu_behind_a_shortcut_hides_is_not_corrected():
     reference, other = block(1.0), block(0.9)
     shortcut, difference = (
-        Session(with_outputs(m, ["c", "a"])).run({"x": SAMPLES}, ["c", "a"]) for m in (reference, other)
+        session_with_outputs(m, ["c", "a"]).run({"x": SAMPLES}, ["c", "a"]) for m in (reference, other)
     )
     sides = [np.moveaxis(one[1], 1, -1).reshape(-1, 3) for one in (shortcut, difference)]
     found = seen(find_corrections, reference, other, len(SAMPLES))["conv"].correction
@@ -172,7 +172,7 @@ def test_a_shift_reaches_the_output_whatever_form_the_bias_has(model):
         shift = random.normal(size=channels)
         behind = {"conv1": "c1", "conv2": "c2", "matmul4": "a4", "matmul5": "m5", "gemm6": "y"}[name]
         add_to_biases([layer], {name: shift})
-        old, new = (Session(with_outputs(m, [behind])).run({"x": SAMPLES}, [behind])[0] for m in (model, copy))
+        old, new = (session_with_outputs(m, [behind]).run({"x": SAMPLES}, [behind])[0] for m in (model, copy))
         shaped = shift.reshape(1, -1, 1, 1) if old.ndim == 4 else shift
         np.testing.assert_allclose(new, old + shaped, rtol=1e-4, atol=1e-3)
 
