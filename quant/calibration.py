@@ -80,12 +80,17 @@ class RangeObserver:
         for name, shown in self._shown_by.items():
             self._seen[name].add(name, values[shown])
 
-    def ranges(self) -> dict[str, ActivationRange]:
-        """The range of each tensor over all that was seen."""
-        rule, bits, symmetric = self._activations.clipping, self._activations.bits, self._activations.symmetric
+    def ranges(self) -> dict[str, dict[str, ActivationRange]]:
+        """The range of each tensor over all that was seen, by the name of each rule that is a candidate."""
+        bits, symmetric = self._activations.bits, self._activations.symmetric
         levels = 2**bits - (1 if symmetric else 0)
-        ends = {name: rule.range(seen.observed(), levels) for name, seen in self._seen.items()}
-        return {name: ActivationRange(*both, bits, symmetric) for name, both in ends.items()}
+        observed = {name: seen.observed() for name, seen in self._seen.items()}
+        return {
+            rule.name: {
+                name: ActivationRange(*rule.range(one, levels), bits, symmetric) for name, one in observed.items()
+            }
+            for rule in self._activations.clipping.candidates
+        }
 
 
 def tie(ranges: Mapping[str, ActivationRange], ties: Mapping[str, str]) -> dict[str, ActivationRange]:

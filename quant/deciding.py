@@ -124,10 +124,12 @@ def _with_bits(work: Work, layers: Sequence[QuantizedLayer]) -> Work:
 
 
 def _size(setting: Setting, layers: Sequence[QuantizedLayer], sizes: Sizes) -> int:
-    """What the exported file takes at most: with a bias in every layer that bias correction may give one."""
+    """What the exported file takes at most: with a bias in every layer that bias correction may give one, and with the
+    ranges that leave the most activations in it."""
     biases = {}
     if setting.spec.bias_correction != "none":
         mine = [done.layer for done in layers if channel_axis(done.layer) is not None]
         biases = {layer.name: np.ones(output_channels(layer)) for layer in mine}
-    made, _ = assemble(setting.model, layers, setting.ranges, biases, setting.spec.export.opset)
-    return sizes.of_export(made)
+    opset = setting.spec.export.opset
+    made = (assemble(setting.model, layers, alone.ranges, biases, opset)[0] for alone in setting.each.values())
+    return max(map(sizes.of_export, made))

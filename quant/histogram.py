@@ -5,8 +5,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from quant import loops
+
 HALF = 2048
 """Bins on either side of zero."""
+SLAB = 1 << 16
+"""Values that a thread counts by itself."""
 
 
 class Histogram:
@@ -30,7 +34,13 @@ class Histogram:
         if largest == 0:
             return
         self._grow(2.0 ** math.ceil(math.log2(largest)))
-        position = np.floor(values * np.float32(HALF / self._limit))
+        factor = np.float32(HALF / self._limit)
+        if loops.loaded():
+            counts = np.empty((-(-values.size // SLAB), 2 * HALF), np.int64)
+            loops.run("activations:count", len(counts), values, SLAB, factor, counts)
+            self.counts += counts.sum(axis=0)
+            return
+        position = np.floor(values * factor)
         index = np.clip(position, -HALF, HALF - 1, out=position).astype(np.int32) + HALF
         self.counts += np.bincount(index, minlength=2 * HALF)
         self.counts[HALF] -= np.count_nonzero(values == 0)

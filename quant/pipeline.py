@@ -12,7 +12,7 @@ from typing import Any, Literal
 import onnx_ir as ir
 
 from quant.absorption import absorb_biases
-from quant.calibration import ActivationRange, RangeObserver, tie
+from quant.calibration import RangeObserver, tie
 from quant.dataset import Dataset, read_dataset
 from quant.deciding import Progress, Sizes, Work, decide
 from quant.equalization import equalize
@@ -153,8 +153,9 @@ def _quantize_whole(
     decision = decide(setting, work, Sizes(source.size, lambda made: len(exported_bytes(made))), progress)
 
     bounds = None
-    if calibration is not None:
-        bounds = bound_errors(setting.model, decision.model, decision.layers, setting.ranges, calibration)
+    if calibration is not None and decision.tuned is not None:
+        ranges = decision.tuned.kept.ranges
+        bounds = bound_errors(setting.model, decision.model, decision.layers, ranges, calibration)
     progress("exporting", 0, 1, "model.onnx")
     exported = exported_bytes(decision.model)
     assert decision.max_bytes is None or len(exported) <= decision.max_bytes, "the budget was decided on this size"
@@ -202,16 +203,17 @@ def _setting(
     moments = MomentObserver(model, looking, setting.fitting)
     outputs = OutputRecorder(model, setting.held_out)
     observers: list[Observer] = [moments] if moments.names else []
-    ranges: Mapping[str, ActivationRange] = {}
     if spec.activations is not None:
         placement = place(model.graph, [layer for layer, _ in work if layer.float_only is None])
         seen = RangeObserver(model.graph, placement.observed, spec.activations)
         observers.append(seen)
     if observers:
         observe(model, calibration, [*observers, outputs], _samples(progress, "calibrating"))
-    if spec.activations is not None:
-        ranges = tie(seen.ranges(), placement.ties)
-    return replace(setting, ranges=ranges, moments=moments.moments(), recorded=outputs.kept)
+    setting = replace(setting, moments=moments.moments(), recorded=outputs.kept)
+    if spec.activations is None:
+        return setting
+    first, *others = ((rule, tie(ranges, placement.ties)) for rule, ranges in seen.ranges().items())
+    return replace(setting, ranges=first[1], other_ranges=dict(others))
 
 
 def _samples(progress: Progress, stage: str) -> Callable[[int, int], None]:

@@ -23,6 +23,7 @@ from quant.grids.lloyd_max import LloydMax
 from quant.grids.ternary import TernaryMquant, TernaryOptimal, TernaryTquant, TernaryTwn
 from quant.grids.uniform import Uniform
 from quant.ranges.analytic import AnalyticRange
+from quant.ranges.auto import AutoRange
 from quant.ranges.entropy import EntropyRange
 from quant.ranges.minmax import MinMaxRange
 from quant.ranges.mse import MseRange
@@ -82,6 +83,7 @@ RangeRule = (
     | MseRange
     | EntropyRange
     | AnalyticRange
+    | AutoRange
 )  # fmt: skip
 Rounding = Nearest | ErrorFeedback | ExpectedFeedback
 

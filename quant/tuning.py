@@ -39,10 +39,11 @@ Samples = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to quantize: the layers, the exported model, the difference at each layer before a correction, and the
-    outputs compared with the float model's where it was compared with others."""
+    """One way to quantize: the layers, the activations' ranges, the exported model, the difference at each layer before
+    a correction, and the outputs compared with the float model's where it was compared with others."""
 
     name: str
+    ranges: Mapping[str, ActivationRange]
     layers: list[QuantizedLayer]
     model: ir.Model
     before: Mapping[str, Correction]
@@ -69,6 +70,7 @@ class Setting:
 
     `expected` are the moments of the layers' inputs that follow without data, `moments` those measured, where there
     is data, and `recorded` the float model's outputs of batches by their number, as far as they were kept.
+    `other_ranges` are those of rules that are to be tried, too, by the rules' names.
     """
 
     model: ir.Model
@@ -78,6 +80,15 @@ class Setting:
     expected: Mapping[str, PromisedMoments]
     moments: Mapping[str, Moments]
     recorded: Mapping[int, Sequence[NDArray[np.generic]]] = field(default_factory=dict)
+    other_ranges: Mapping[str, Mapping[str, ActivationRange]] = field(default_factory=dict)
+
+    @property
+    def each(self) -> "dict[str, Setting]":
+        """The setting with the ranges of each rule alone, by what is to be said of it."""
+        others = {f", ranges by {rule}": ranges for rule, ranges in self.other_ranges.items()}
+        return {
+            rule: replace(self, ranges=ranges, other_ranges={}) for rule, ranges in {"": self.ranges, **others}.items()
+        }
 
     @property
     def fitting(self) -> Dataset:
@@ -132,8 +143,8 @@ def tune(
     layers: Sequence[QuantizedLayer],
     progress: Samples,
 ) -> Tuned:
-    """Quantize with and without bias correction and, where the bounds are left to us, with the bounds of MinMax;
-    keep the one of the greatest output SQNR on held-out samples.
+    """Quantize with and without bias correction and, where the bounds are left to us, with the bounds of MinMax and
+    with the ranges of several rules; keep the one of the greatest output SQNR on held-out samples.
 
     Raises:
         ExportError: a quantized model does not run.
@@ -143,7 +154,11 @@ def tune(
         plain = [(layer, _with_minmax(section)) for layer, section in work]
         fits = {done.layer.name: done.fitted for done in layers}
         ways["minmax"] = quantize_layers(plain, setting.moments, setting.spec, lambda *_: None, fits)
-    candidates = _candidates(setting, ways, progress)
+    candidates = [
+        replace(one, name=one.name + rule)
+        for rule, alone in setting.each.items()
+        for one in _candidates(alone, ways, progress)
+    ]
     if len(candidates) > 1:
         candidates = [_measured(setting, one, progress) for one in candidates]
     kept = max(candidates, key=lambda candidate: candidate.sqnr_db)
@@ -191,7 +206,7 @@ def _made(
     before: Mapping[str, Correction],
 ) -> Candidate:
     model, written = assemble(setting.model, layers, setting.ranges, shifts, setting.spec.export.opset)
-    return Candidate(name, written, model, before)
+    return Candidate(name, setting.ranges, written, model, before)
 
 
 def _measured(setting: Setting, candidate: Candidate, progress: Samples) -> Candidate:

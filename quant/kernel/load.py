@@ -9,6 +9,7 @@ from quant.expected_error import expected_error
 from quant.granularity import PerChannel
 from quant.grids.kmeans import KMeans
 from quant.grids.uniform import Uniform
+from quant.histogram import Histogram
 from quant.parts import quantize_as_it_lies
 from quant.registry import DISTRIBUTIONS
 from quant.selection import select
@@ -26,3 +27,4 @@ def load_all() -> None:
     expected_error(fit, Uniform().build(statistics, fit, bound, 4))
     KMeans().build(statistics, fit, bound, 4)
     ks_distances(fit.candidates[0].fitted, statistics)
+    Histogram().add(weight.reshape(-1), float(abs(weight).max()))

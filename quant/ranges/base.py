@@ -1,6 +1,7 @@
 """What every rule for the range of an activation has in common."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -50,6 +51,12 @@ class RangeRuleBase(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     evidence: ClassVar[Evidence] = "extremes"
+    name: str
+
+    @property
+    def candidates(self) -> "Sequence[RangeRuleBase]":
+        """The rules that the whole model's output is to decide between: this one alone, as a rule."""
+        return (self,)
 
     @abstractmethod
     def range(self, observed: Observed, levels: int) -> Range:

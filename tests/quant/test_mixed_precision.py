@@ -84,6 +84,12 @@ def test_what_a_rule_says_stands(quantize):
     assert all(layer["bits"] in (2, 4, 6, 8) for layer in others)
 
 
+def test_a_budget_holds_with_the_ranges_of_any_rule(quantize):
+    _, summary, report = quantize({"activations": {"clipping": "auto"}, "budget": {"max_size_ratio": 0.22}})
+    assert summary["size_ratio"] <= 0.22
+    assert any(name.endswith("ranges by mse") for name in report["compared"]["output_sqnr_db"])
+
+
 def test_a_budget_that_cannot_be_met_says_what_can(quantize):
     with pytest.raises(
         BudgetTooSmall, match=r"100 bytes; the smallest .* has (\d+); export.opset 25 has 2-bit"

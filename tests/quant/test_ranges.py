@@ -5,8 +5,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
+from quant import loops
 from quant.calibration import ActivationRange, _Seen
-from quant.histogram import HALF, Histogram
+from quant.histogram import HALF, SLAB, Histogram
 from quant.ranges.minmax import MinMaxRange
 from quant.ranges.mse import MseRange
 from quant.ranges.percentile import PercentileRange
@@ -98,6 +99,19 @@ def test_the_histogram_of_batches_is_that_of_all_values():
         histogram.add(batch, float(np.abs(batch).max()))
     expected, _ = np.histogram(np.concatenate(batches).astype(np.float64), histogram.edges)
     np.testing.assert_array_equal(histogram.counts, expected)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 3 * SLAB, 40 * SLAB + 7])
+def test_counting_in_threads_is_counting(monkeypatch, size):
+    loops.load()
+    values = RNG.standard_t(3, size=size).astype(np.float32) * (RNG.random(size) > 0.2)
+    both = []
+    for loaded in (True, False):
+        monkeypatch.setattr("quant.loops.loaded", lambda loaded=loaded: loaded)
+        both.append(Histogram())
+        both[-1].add(values.astype(np.float32), float(np.abs(values).max(initial=1)))
+    np.testing.assert_array_equal(both[0].counts, both[1].counts)
+    assert both[0].counts.sum() == np.count_nonzero(values)
 
 
 def test_zeros_are_left_out_of_the_histogram():

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -191,6 +192,30 @@ def test_calibrated_bias_correction_needs_data():
     with pytest.raises(DataRequired) as caught:
         require_data(spec, calibration=False, evaluation=False)
     assert caught.value.errors[0].pointer == "/bias_correction"
+
+
+@pytest.mark.parametrize("mode", ["auto", "none"])
+def test_the_ranges_of_three_rules_are_tried_and_the_best_kept(tmp_path, examples, mode):
+    made = {}
+    for rule in ("auto", {"name": "percentile", "q": 99.999}, "mse", "minmax"):
+        spec = {"preset": "int8", "activations": {"clipping": rule}, "bias_correction": mode}
+        inputs = Inputs(examples / "digits.onnx", "m", spec, examples / "digits_calibration.npz")
+        quantize_model(inputs, tmp_path, lambda *_: None)
+        name = rule if isinstance(rule, str) else rule["name"]
+        made[name] = json.loads((tmp_path / "report.json").read_text())["compared"]
+        made[name]["ranges"] = sorted(
+            float(numpy_helper.to_array(tensor))
+            for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer
+            if tensor.name.endswith("_scale") and not tensor.dims
+        )
+    tried = made["auto"]["output_sqnr_db"]
+    assert tried[made["auto"]["kept"]] == max(tried.values())
+    for rule in ("minmax", "percentile", "mse"):
+        named = "" if rule == "minmax" else f", ranges by {rule}"
+        alone = made[rule]["output_sqnr_db"]
+        assert {name: tried[name + named] for name in alone} == alone
+    kept = next((rule for rule in ("percentile", "mse") if made["auto"]["kept"].endswith(rule)), "minmax")
+    assert made["auto"]["ranges"] == made[kept]["ranges"] != made["minmax" if kept != "minmax" else "mse"]["ranges"]
 
 
 @pytest.mark.parametrize("preset", ["int4", "int4-weights", "codebook4", "ternary"])
