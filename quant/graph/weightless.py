@@ -45,7 +45,9 @@ def give_weights_back(converted: ir.Model, model: ir.Model) -> None:
 
 
 def _large(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
+    """Those that are used: ONNX Runtime drops the others before it looks for what lies elsewhere."""
     for value in model.graph.initializers.values():
-        tensor = value.const_value
-        if tensor is not None and tensor.size > LARGE and tensor.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16):
+        tensor, used = value.const_value, value.uses() or value.is_graph_output()
+        large = tensor is not None and tensor.size > LARGE and tensor.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16)
+        if tensor is not None and large and used:
             yield value, tensor
