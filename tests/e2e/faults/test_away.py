@@ -1,0 +1,55 @@
+"""A store goes away and comes again: callers are told when to come again, and the running job goes on.
+
+QUANTD_AWAY_S=60 has them away for a minute.
+"""
+
+import os
+import signal
+import time
+
+from tests.e2e.faults.cluster import Cluster, assert_sound
+from tests.e2e.faults.conftest import SPEC
+
+AWAY_S = float(os.environ.get("QUANTD_AWAY_S", "2"))
+
+
+def assert_unavailable_for(cluster, seconds, what):
+    """Whenever the gateway is asked, it says that, and why."""
+    deadline = time.monotonic() + seconds
+    while True:
+        response = cluster.http.get("/readyz")
+        assert (response.status_code, response.json()["code"]) == (503, "service.unavailable")
+        assert what in response.json()["detail"]
+        assert int(response.headers["retry-after"]) > 0
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.5)
+
+
+def test_a_job_goes_on_while_the_object_store_is_away(swift, tmp_path, monkeypatch, examples):
+    for name, value in swift.environment.items():
+        monkeypatch.setenv(name, value)
+    with Cluster(tmp_path, store_url=swift.url) as cluster:
+        model = cluster.upload("model", examples / "digits.onnx")
+        job = cluster.submit(model=model, spec=SPEC)
+        held = cluster.hold()
+        swift.stop()
+        os.kill(held, signal.SIGCONT)
+        assert_unavailable_for(cluster, AWAY_S, "object store")
+        assert cluster.job(job)["status"] == "running"
+        swift.start()
+        cluster.wait_ready()
+        assert_sound(cluster, cluster.ended(job))
+
+
+def test_a_job_goes_on_while_the_record_store_is_away(tmp_path, examples):
+    with Cluster(tmp_path) as cluster:
+        model = cluster.upload("model", examples / "digits.onnx")
+        job = cluster.submit(model=model, spec=SPEC)
+        held = cluster.hold()
+        cluster.kill("valkey")
+        assert_unavailable_for(cluster, AWAY_S, "record store")
+        os.kill(held, signal.SIGCONT)
+        cluster.start("valkey")
+        cluster.wait_ready()
+        assert_sound(cluster, cluster.ended(job))
