@@ -246,10 +246,10 @@ def _relative_error(made: Made, moments: Mapping[str, Moments], spec: Spec) -> f
         of_change, of_weight = (weight_matrix(layer, array) for array in (change, layer.weight.astype(np.float64)))
         assert of_change is not None, "a layer with moments has a matrix"
         assert of_weight is not None, "and so has its change"
-        noise += float(known.inner(of_change, of_change).sum())
+        noise += float(known.energy(of_change).sum())
         if spec.bias_correction != "none":
             noise -= float((np.einsum("gok,gk->go", of_change, known.mean) ** 2).sum())
-        signal += float(known.inner(of_weight, of_weight).sum())
+        signal += float(known.energy(of_weight).sum())
     return noise / signal if signal > 0 else 0.0
 
 

@@ -18,6 +18,8 @@ POSITIONS, POSITIONS_PER_INPUT = 2048, 4
 """Rows that are drawn for a layer of K inputs: 2048 + 4 K over the whole set, spread evenly over the batches."""
 SAMPLE = 1024
 """Rows that are drawn where errors are only compared with each other: all of them are seen by the same rows."""
+NARROW = 64
+"""Inputs up to which the moments take less room, and less time, than a sample of rows."""
 DOUBT = 0.1
 """By how much promised means are off; 0.03 to 0.14 of their norm on the layers of a MobileNet."""
 MAX_INPUTS = 4608
@@ -35,8 +37,13 @@ class Moments(Protocol):
     def mean(self) -> NDArray[np.float64]:
         """E[x_k] of each input (G, K)."""
 
-    def inner(self, left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.float64]:
-        """E[(a x)(b x)] of each output (G, O) for weights a and b (G, O, K)."""
+    def energy(self, weights: NDArray[np.floating]) -> NDArray[np.float64]:
+        """E[(a x)^2] of each output (G, O) for weights a (G, O, K)."""
+
+    def energies(
+        self, weights: NDArray[np.floating], other: NDArray[np.floating]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """E[(a x)^2] and E[(a x)(b x)] of each output (G, O) for weights a and b (G, O, K)."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +62,15 @@ class SecondMoments:
     def diagonal(self) -> NDArray[np.float64]:
         return np.diagonal(self.square, axis1=1, axis2=2)
 
-    def inner(self, left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.float64]:
-        product: NDArray[np.float64] = np.einsum("gok,gok->go", left @ self.square, right)
-        return product
+    def energy(self, weights: NDArray[np.floating]) -> NDArray[np.float64]:
+        return self.energies(weights, weights)[0]
+
+    def energies(
+        self, weights: NDArray[np.floating], other: NDArray[np.floating]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        product = weights @ self.square
+        own = np.einsum("gok,gok->go", product, weights)
+        return own, own if other is weights else np.einsum("gok,gok->go", product, other)
 
 
 @dataclass(frozen=True)
@@ -92,17 +105,33 @@ class InputSample:
         mean: NDArray[np.float64] = self.rows.mean(axis=1, dtype=np.float64)
         return mean
 
-    def inner(self, left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArray[np.float64]:
-        outputs = [self.rows @ one.astype(np.float32).swapaxes(1, 2) for one in (left, right)]
-        total: NDArray[np.float64] = np.einsum("gno,gno->go", *outputs, dtype=np.float64)
-        return np.divide(total, self.rows.shape[1])
+    def energy(self, weights: NDArray[np.floating]) -> NDArray[np.float64]:
+        outputs = self._outputs(weights)
+        return _mean_product(outputs, outputs)
+
+    def energies(
+        self, weights: NDArray[np.floating], other: NDArray[np.floating]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        outputs = self._outputs(weights)
+        return _mean_product(outputs, outputs), _mean_product(outputs, self._outputs(other))
+
+    def _outputs(self, weights: NDArray[np.floating]) -> NDArray[np.float32]:
+        outputs: NDArray[np.float32] = self.rows @ weights.astype(np.float32).swapaxes(1, 2)
+        return outputs
+
+
+def _mean_product(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Of outputs (G, n, O) over the rows: (G, O)."""
+    total: NDArray[np.float64] = np.einsum("gno,gno->go", left, right, dtype=np.float64)
+    return np.divide(total, left.shape[1])
 
 
 class MomentObserver:
     """Sums the moments of each layer's input over the batches of a part of the set, or keeps a sample of it.
 
-    `layers` says of each layer whether it needs the moments themselves. Layers that share a weight get the same,
-    pooled over all of them; those that are too wide get a sample.
+    `layers` says of each layer whether it needs the moments themselves; those that do not get them of fewer rows, or
+    where they are not narrow a sample. Layers that share a weight get the same, pooled over all of them; those that
+    are too wide get a sample in any case.
     """
 
     def __init__(self, model: ir.Model, layers: Sequence[tuple[Layer, bool]], part: Dataset) -> None:
@@ -128,19 +157,14 @@ class MomentObserver:
         return {layer.name: sums[_key(layer)].moments() for layer in self._layers if sums[_key(layer)].count}
 
 
-def output_error(difference: NDArray[np.float64], hessian: NDArray[np.float64]) -> NDArray[np.float64]:
-    """dW H dW^T of each output: (G, O) from differences (G, O, K) and moments (G, K, K); the mean squared error."""
-    error: NDArray[np.float64] = np.einsum("gok,gok->go", difference @ hessian, difference)
-    return np.maximum(error, 0)
-
-
 def _sums(layer: Layer, whole: bool) -> "_Sums | _Rows":
     matrix = weight_matrix(layer, layer.weight)
     assert matrix is not None, "a layer without a matrix is not looked at"
     groups, _, width = matrix.shape
-    if not whole or width > MAX_INPUTS:
+    if width > (MAX_INPUTS if whole else NARROW):
         return _Rows()
-    return _Sums(np.zeros((groups, width, width)), np.zeros((groups, width)))
+    wanted = POSITIONS + POSITIONS_PER_INPUT * width if whole else SAMPLE
+    return _Sums(np.zeros((groups, width, width)), np.zeros((groups, width)), wanted)
 
 
 @dataclass
@@ -149,11 +173,8 @@ class _Sums:
 
     square: NDArray[np.float64]
     mean: NDArray[np.float64]
+    wanted: int
     count: int = 0
-
-    @property
-    def wanted(self) -> int:
-        return POSITIONS + POSITIONS_PER_INPUT * int(self.mean.shape[1])
 
     def add(self, rows: NDArray[np.float32]) -> None:
         self.square += rows.swapaxes(1, 2) @ rows

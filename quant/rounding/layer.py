@@ -72,7 +72,7 @@ class LayerProblem:
     def error(self, values: Matrix) -> NDArray[np.float64]:
         """The mean squared output error of each row of the codebook (R,): the sum over the outputs that it is in."""
         difference = values - self.matrix
-        return self._by_row(np.maximum(self.moments.inner(difference, difference), 0))
+        return self._by_row(np.maximum(self.moments.energy(difference), 0))
 
     def independent_error(self, values: Matrix) -> NDArray[np.float64]:
         """The same (R,) as if the inputs were independent of each other, which is soon computed."""
@@ -83,7 +83,7 @@ class LayerProblem:
 
     def gain(self, values: Matrix) -> NDArray[np.float64]:
         """The factor (R,) of each row's scale that makes its output error least: w H v / v H v, about 1."""
-        wanted, found = (self._by_row(self.moments.inner(other, values)) for other in (self.matrix, values))
+        found, wanted = map(self._by_row, self.moments.energies(values, self.matrix))
         usable = (wanted > 0) & (found > 0)
         return np.where(usable, wanted / np.where(usable, found, 1), 1.0)
 

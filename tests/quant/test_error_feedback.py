@@ -24,9 +24,15 @@ from quant.rounding.error_feedback import ErrorFeedback
 from quant.rounding.layer import LayerProblem
 from quant.rounding.nearest import Nearest
 from quant.runtime import Session
-from quant.second_moments import MomentObserver, SecondMoments, output_error
+from quant.second_moments import InputSample, MomentObserver, SecondMoments
 from quant.spec import require_data, resolve
 from quant.weights import fit_weight
+
+
+def output_error(difference, hessian):
+    """dW H dW^T of each output: (G, O) from differences (G, O, K) and moments (G, K, K)."""
+    return np.einsum("gok,gkl,gol->go", difference, hessian, difference)
+
 
 RNG = np.random.default_rng(0)
 KINDS = {
@@ -203,3 +209,15 @@ def model_of(op, weight, sample, attributes):
 def onnx_bytes(model):
 
     return ir.to_proto(model).SerializeToString()
+
+
+def test_a_sample_of_rows_and_its_moments_tell_the_same_of_a_layers_outputs():
+    rows = RNG.normal(size=(3, 200, 7)).astype(np.float32) + np.float32(0.3)
+    sums = SecondMoments(rows.swapaxes(1, 2).astype(float) @ rows / 200, rows.mean(axis=1, dtype=float))
+    a, b = RNG.normal(size=(2, 3, 5, 7))
+    outputs = [np.einsum("gnk,gok->gno", rows, one) for one in (a, b)]
+    for known in (InputSample(rows), sums):
+        own, mixed = known.energies(a, b)
+        np.testing.assert_allclose(own, (outputs[0] ** 2).mean(axis=1), rtol=1e-4)
+        np.testing.assert_allclose(mixed, (outputs[0] * outputs[1]).mean(axis=1), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(known.energy(a), own, rtol=1e-6)

@@ -105,7 +105,7 @@ def test_feedback_by_promised_inputs_needs_no_data_and_costs_less_than_nearest()
         done = quantize_layers(choose_layers(model, spec)[0], moments, spec, lambda *_: None)
         changes = {one.layer.name: decoded(one.quantized) - one.layer.weight for one in done}
         change = changes["conv2"].reshape(1, 4, -1).astype(np.float64)
-        errors.append(moments["conv2"].inner(change, change).sum())
+        errors.append(moments["conv2"].energy(change).sum())
     assert errors[1] < 0.7 * errors[0]
 
 
