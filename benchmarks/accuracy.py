@@ -60,7 +60,7 @@ class Setting:
 SETTINGS = {
     "w8a8": Setting(
         "8-bit weights and activations",
-        {"preset": "int8", "activations": {"clipping": "auto"}},
+        {"preset": "int8", "activations": {"clipping": "auto"}, "equalization": "auto"},
         dict.fromkeys(MODELS, 0.3),
         {},
         BEST_OF_SEVEN | {model: BEST_OF_SEVEN[model] + 3 for model in DEPTHWISE},

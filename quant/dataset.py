@@ -89,11 +89,11 @@ class Dataset:
 
     def watched(self, progress: Callable[[int, int], None]) -> Iterator[dict[str, NDArray[np.generic]]]:
         """The batches, each told of, as samples done and samples in all, when it is done with."""
-        done = 0
+        done, total = 0, self.used
         for feeds in self.batches():
             yield feeds
-            done = min(done + self.batch, self.used)
-            progress(done, self.used)
+            done = min(done + self.batch, total)
+            progress(done, total)
 
     def label_batches(self) -> Iterator[NDArray[np.int64] | None]:
         """The labels of each batch; None for each where there are none."""

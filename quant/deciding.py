@@ -22,6 +22,10 @@ Progress = Callable[[str, int, int, str], None]
 """Called with stage, steps done, steps in all, and what is being worked on."""
 
 
+def samples_told(progress: Progress, stage: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(stage, done, total, f"{done} of {total} samples")
+
+
 @dataclass(frozen=True)
 class Decision:
     """The quantized model and its layers; how they were chosen among others, where there was a choice.

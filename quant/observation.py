@@ -39,7 +39,7 @@ class OutputRecorder:
 
     def __init__(self, model: ir.Model, part: Dataset) -> None:
         self.names = [str(value.name) for value in model.graph.outputs]
-        self._numbers, self._left = part.numbers, OUTPUTS
+        self._numbers, self._left = frozenset(part.numbers), OUTPUTS
         self._kept: dict[int, list[NDArray[np.generic]]] = {}
 
     def add(self, number: int, values: Tensors) -> None:

@@ -4,37 +4,27 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
-import onnx_ir as ir
-
-from quant.absorption import absorb_biases
-from quant.calibration import RangeObserver, tie
-from quant.dataset import Dataset, read_dataset
-from quant.deciding import Progress, Sizes, Work, decide
-from quant.equalization import equalize
+from quant.attempts import attempt, best, equalized_forms
+from quant.dataset import read_dataset
+from quant.deciding import Progress, samples_told
 from quant.error_bound import bound_errors
 from quant.errors import ExportError, LargeModel
 from quant.evaluation import evaluate
-from quant.expected_inputs import Normal, batchnorm_promises, expected_moments, rescaled
-from quant.export.compact import compact
+from quant.expected_inputs import batchnorm_promises
 from quant.gates import GateResult, Verdict, check_gates, junit_xml, verdict
 from quant.graph.normalise import normalise
-from quant.graph.placement import place
 from quant.graph.source import FloatModel, open_model
-from quant.layers import choose_layers, needs_moments
 from quant.layerwise import most_at_once, quantize_layerwise, whole_for
-from quant.manifest import Stored, manifest_json, stamp, write
-from quant.observation import Observer, OutputRecorder, observe
+from quant.manifest import Stored, manifest_json, write
 from quant.report import layer_report, model_report, report_html, report_json
 from quant.result import Energies, Result, samples_used
 from quant.runtime import Session, loaded_and_counted
-from quant.second_moments import MomentObserver
 from quant.spec import Spec, require_data, resolve
-from quant.tuning import Setting
 
 Log = Callable[[Literal["info", "warning"], str], None]
 """Called with what is notable on the way."""
@@ -138,40 +128,33 @@ def _quantize_whole(
     promises = batchnorm_promises(model)
     given = calibration or evaluation
     model = normalise(model, spec.export.opset, next(given.batches()) if given else None)
-    if spec.equalization == "cross_layer":
-        promises = rescaled(promises, equalize(model))
-        if spec.activations is not None:
-            promises = absorb_biases(model, promises)
-    work, skipped = choose_layers(model, spec)
-    setting = _setting(model, work, calibration, spec, promises, progress)
-
-    def exported_bytes(made: ir.Model) -> bytes:
-        if spec.allocates:
-            compact(made, {layer.name for layer, _ in work})
-        return stamp(made, spec, origin)
-
-    decision = decide(setting, work, Sizes(source.size, lambda made: len(exported_bytes(made))), progress)
+    tries = [
+        attempt(name, one, calibration, spec, promised, (source.size, origin), progress)
+        for name, (one, promised) in equalized_forms(model, promises, spec, calibrated=calibration is not None).items()
+    ]
+    kept = best(tries, progress) if len(tries) > 1 else tries[0]
+    decision = kept.decision
 
     bounds = None
     if calibration is not None and decision.tuned is not None:
         ranges = decision.tuned.kept.ranges
-        bounds = bound_errors(setting.model, decision.model, decision.layers, ranges, calibration)
+        bounds = bound_errors(kept.setting.model, decision.model, decision.layers, ranges, calibration)
     progress("exporting", 0, 1, "model.onnx")
-    exported = exported_bytes(decision.model)
+    exported = kept.exported(decision.model)
     assert decision.max_bytes is None or len(exported) <= decision.max_bytes, "the budget was decided on this size"
     quantized, operators = loaded_and_counted(exported, "the quantized model", ExportError)
     outputs = None
     if evaluation is not None:
         reference = Session(source.reference)
         expected = (reference.run(feeds) for feeds in evaluation.batches())
-        outputs = evaluate(expected, quantized, evaluation, _samples(progress, "evaluating"))
+        outputs = evaluate(expected, quantized, evaluation, samples_told(progress, "evaluating"))
     elif calibration is not None:
         quantized.run(next(calibration.batches()))
     return Result(
         files={"model.onnx": write(out / "model.onnx", exported)},
         entries=[layer_report(done, spec.export.opset, decision.tuned, bounds) for done in decision.layers],
         seconds={done.layer.name: done.seconds for done in decision.layers},
-        skipped=skipped,
+        skipped=kept.skipped,
         weights=reduce(Energies.plus, (done.quantized.errors for done in decision.layers), Energies()),
         warnings=[*_warnings(operators["DequantizeLinear(weight)"]), *decision.warnings],
         samples=samples_used(calibration, evaluation),
@@ -179,45 +162,6 @@ def _quantize_whole(
         decision=decision,
         bounds=bounds,
     )
-
-
-def _setting(
-    model: ir.Model,
-    work: Work,
-    calibration: Dataset | None,
-    spec: Spec,
-    promises: Mapping[str, Normal],
-    progress: Progress,
-) -> Setting:
-    """What all decisions rest on: the moments of the layers' inputs, and the activations' ranges."""
-    data_free = calibration is None or spec.bias_correction == "data_free"
-    expected = expected_moments(model, [layer for layer, _ in work], promises) if data_free else {}
-    if calibration is None:
-        return Setting(model, {}, None, spec, expected, expected)
-    setting = Setting(model, {}, calibration, spec, expected, {})
-    looking = [
-        (layer, section.rounding.needs_moments or spec.allocates)
-        for layer, section in work
-        if needs_moments(section) or spec.allocates
-    ]
-    moments = MomentObserver(model, looking, setting.fitting)
-    outputs = OutputRecorder(model, setting.held_out)
-    observers: list[Observer] = [moments] if moments.names else []
-    if spec.activations is not None:
-        placement = place(model.graph, [layer for layer, _ in work if layer.float_only is None])
-        seen = RangeObserver(model.graph, placement.observed, spec.activations)
-        observers.append(seen)
-    if observers:
-        observe(model, calibration, [*observers, outputs], _samples(progress, "calibrating"))
-    setting = replace(setting, moments=moments.moments(), recorded=outputs.kept)
-    if spec.activations is None:
-        return setting
-    first, *others = ((rule, tie(ranges, placement.ties)) for rule, ranges in seen.ranges().items())
-    return replace(setting, ranges=first[1], other_ranges=dict(others))
-
-
-def _samples(progress: Progress, stage: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(stage, done, total, f"{done} of {total} samples")
 
 
 def _warnings(left: int) -> list[str]:

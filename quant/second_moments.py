@@ -138,7 +138,7 @@ class MomentObserver:
         self._layers = [layer for layer, _ in layers if _has_matrix(layer, model.graph)]
         summed = {_key(layer) for layer, whole in layers if whole}
         self._sums = {_key(layer): _sums(layer, _key(layer) in summed) for layer in self._layers}
-        self._numbers = part.numbers
+        self._numbers = frozenset(part.numbers)
         self.names = {_input_name(layer) for layer in self._layers}
 
     def add(self, number: int, values: Tensors) -> None:

@@ -190,7 +190,7 @@ class Spec(_Part):
     weights: Weights = Weights()
     activations: Activations | None = Activations()
     bias_correction: Literal["auto", "none", "data_free", "calibrated"] = "auto"
-    equalization: Literal["none", "cross_layer"] = "none"
+    equalization: Literal["none", "cross_layer", "auto"] = "none"
     budget: Budget | None = None
     objective: Literal["fixed", "smallest_within_gates"] = "fixed"
     layers: tuple[LayerRule, ...] = ()

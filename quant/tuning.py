@@ -166,6 +166,14 @@ def tune(
     return Tuned(kept, {one.name: one.sqnr_db for one in candidates} if len(candidates) > 1 else {}, after)
 
 
+def told_apart(setting: Setting, tuned: Tuned, what: str, progress: Samples) -> Tuned:
+    """The same among others that were tuned: its outputs compared in any case, `what` behind all its names."""
+    kept = _measured(setting, tuned.kept, progress)
+    compared = tuned.compared or {kept.name: kept.sqnr_db}
+    names = {name + what: sqnr for name, sqnr in compared.items()}
+    return replace(tuned, kept=replace(kept, name=kept.name + what), compared=names)
+
+
 def best_corrected(setting: Setting, layers: list[QuantizedLayer], progress: Samples) -> Candidate:
     """What bias correction makes of the layers, or leaves them as: the one of the greatest output SQNR on held-out
     samples, with its outputs compared there."""

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from quant.dataset import read_dataset
+from quant.dataset import Dataset, read_dataset
 from quant.errors import InputMismatch, NonFiniteData, UnreadableDataset
 
 IMAGES = {"input": ("FLOAT", ["N", 3, 4, 4])}
@@ -149,3 +149,13 @@ def test_labels_may_be_a_column_of_floats(tmp_path):
 def test_a_single_number_is_no_array_of_samples(tmp_path):
     with pytest.raises(InputMismatch, match="'input' is one number"):
         read_dataset(stored(tmp_path, input=np.float32(1)), model())
+
+
+def test_the_batches_of_a_long_set_are_counted_once(tmp_path, monkeypatch):
+    data = read_dataset(stored(tmp_path, input=images(300)), model({"input": ("FLOAT", [1, 3, 4, 4])}))
+    counted, windows = [], Dataset._windows
+    monkeypatch.setattr(Dataset, "_windows", lambda self: counted.append(1) or windows(self))
+    told = []
+    assert sum(1 for _ in data.watched(lambda *step: told.append(step))) == 300
+    assert told == [(done, 300) for done in range(1, 301)]
+    assert len(counted) <= 3

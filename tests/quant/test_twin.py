@@ -218,6 +218,35 @@ def test_the_ranges_of_three_rules_are_tried_and_the_best_kept(tmp_path, example
     assert made["auto"]["ranges"] == made[kept]["ranges"] != made["minmax" if kept != "minmax" else "mse"]["ranges"]
 
 
+def equalized(tmp_path, examples, spec, data=True):
+    """The weights' SQNR, and what the report says was compared."""
+    calibration = examples / "digits_calibration.npz" if data else None
+    inputs = Inputs(examples / "digits.onnx", "m", {**spec, "weights": {"clipping": "mse"}}, calibration)
+    summary = quantize_model(inputs, tmp_path, lambda *_: None).summary
+    return summary["weight_sqnr_db"], json.loads((tmp_path / "report.json").read_text())["compared"]
+
+
+@pytest.mark.parametrize("preset", ["int8", "int4-weights"])
+@pytest.mark.parametrize("correction", ["auto", "none"])
+def test_equalization_is_tried_and_kept_where_it_serves_the_outputs(tmp_path, examples, preset, correction):
+    spec = {"preset": preset, "bias_correction": correction}
+    alone = {way: equalized(tmp_path, examples, {**spec, "equalization": way})[0] for way in ("none", "cross_layer")}
+    weights, compared = equalized(tmp_path, examples, {**spec, "equalization": "auto"})
+    tried, kept = compared["output_sqnr_db"], compared["kept"]
+    assert {name.endswith(", equalized") for name in tried} == {True, False}
+    assert tried[kept] == max(tried.values())
+    assert alone["none"] != alone["cross_layer"]
+    assert weights == alone["cross_layer" if kept.endswith(", equalized") else "none"]
+
+
+def test_without_data_nothing_says_that_equalization_serves(tmp_path, examples):
+    found = [
+        equalized(tmp_path, examples, {"preset": "int4-weights", "equalization": way}, data=False)
+        for way in ("auto", "none")
+    ]
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("preset", ["int4", "int4-weights", "codebook4", "ternary"])
 def test_auto_is_never_worse_than_minmax_and_the_report_says_why(tmp_path, examples, preset):
     def run(name, spec):
