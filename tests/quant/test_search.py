@@ -79,7 +79,7 @@ def test_without_labels_every_changed_answer_counts_as_lost():
     for labels in (None, expected.argmax(axis=1)):
         outputs = OutputComparison()
         outputs.add([expected], [actual], labels)
-        candidate = Candidate("", [], None, {}, outputs)  # type: ignore[arg-type]
+        candidate = Candidate("", {}, [], None, {}, outputs)  # type: ignore[arg-type]
         (gate,) = held_out_gates(Gates(max_top1_drop_points=5), candidate, 0.2)
         drops.append(gate.value)
         assert not gate.passed  # 5 points were seen: by a standard error it may be more
