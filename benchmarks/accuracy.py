@@ -37,6 +37,8 @@ CIFAR_NETS, DEPTHWISE = MODELS[:4], MODELS[4:6]
 BEST_OF_SEVEN = {"resnet20_cifar10": 28.9, "resnet20_cifar10_jpeg": 31.7, "resnet56_cifar10": 28.1,
                  "vww_mobilenetv1_025": 25.1, "mobilenetv1_075_imagenet": 17.3, "vit_mnist": 31.2}  # fmt: skip
 """The output SQNR in dB of the best of seven tools at 8 bits."""
+SAME_SIZE = 1.1
+"""A setting is held against another whose file is at most so many times as large."""
 FEEDBACK = {"rounding": "error_feedback"}
 EXPECTED = {"rounding": "expected_feedback"}
 PLAIN = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
@@ -244,7 +246,7 @@ def verdict(row: Row, others: dict[tuple[str, str], Row]) -> str:
         asked.append(f"at least {told.least_db[model]:.1f} dB")
         missed.append(told.least_db[model] - row["output_sqnr_db"])
     other = others.get((model, told.ahead_of or ""))
-    if other is not None:
+    if other is not None and other["size_ratio"] <= SAME_SIZE * row["size_ratio"]:
         asked.append(f"ahead of {other['setting']} ({other['top1_quantized']:.2f})")
         missed.append(other["top1_quantized"] - row["top1_quantized"])
     if not asked:
