@@ -175,7 +175,7 @@ def _source(
         _check_feed(name, array.shape, value)
     else:
         _check_shape(name, array.shape, value)
-    if array.dtype.kind == "f" and not all(np.isfinite(sample).all() for sample in array):
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise NonFiniteData(f"array {name!r} holds {array[where]} at {list(where)}; accepted: finite values")
     return array

@@ -23,6 +23,7 @@ Progress = Callable[[str, int, int, str], None]
 
 
 def samples_told(progress: Progress, stage: str) -> Callable[[int, int], None]:
+    """What tells of samples done and samples in all as steps of a stage."""
     return lambda done, total: progress(stage, done, total, f"{done} of {total} samples")
 
 

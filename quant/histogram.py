@@ -34,16 +34,8 @@ class Histogram:
         if largest == 0:
             return
         self._grow(2.0 ** math.ceil(math.log2(largest)))
-        factor = np.float32(HALF / self._limit)
-        if loops.loaded():
-            counts = np.empty((-(-values.size // SLAB), 2 * HALF), np.int64)
-            loops.run("activations:count", len(counts), values, SLAB, factor, counts)
-            self.counts += counts.sum(axis=0)
-            return
-        position = np.floor(values * factor)
-        index = np.clip(position, -HALF, HALF - 1, out=position).astype(np.int32) + HALF
-        self.counts += np.bincount(index, minlength=2 * HALF)
-        self.counts[HALF] -= np.count_nonzero(values == 0)
+        count = _count_compiled if loops.loaded() else _count
+        self.counts += count(values, np.float32(HALF / self._limit))
 
     def _grow(self, limit: float) -> None:
         if self._limit == 0:
@@ -53,3 +45,20 @@ class Histogram:
             self.counts[:] = 0
             self.counts[HALF // 2 : HALF + HALF // 2] = merged
             self._limit *= 2
+
+
+def _count(values: NDArray[np.float32], factor: np.float32) -> NDArray[np.int64]:
+    """How many of the non-zero values (n,) lie in bin floor(v * factor) + HALF."""
+    position = np.floor(values * factor)
+    index = np.clip(position, -HALF, HALF - 1, out=position).astype(np.int32) + HALF
+    counts = np.bincount(index, minlength=2 * HALF)
+    counts[HALF] -= np.count_nonzero(values == 0)
+    return counts
+
+
+def _count_compiled(values: NDArray[np.float32], factor: np.float32) -> NDArray[np.int64]:
+    """The same in threads."""
+    counts = np.empty((-(-values.size // SLAB), 2 * HALF), np.int64)
+    loops.run("activations:count", len(counts), values, SLAB, factor, counts)
+    total: NDArray[np.int64] = counts.sum(axis=0)
+    return total

@@ -89,8 +89,7 @@ def extremes_of(graph: ir.Graph, names: Collection[str]) -> dict[str, str]:
 def _rank(value: ir.Value | None) -> int | None:
     """As far as the model tells it, or the Conv that makes the value."""
     producer = None if value is None else value.producer()
-    made_by_conv = producer is not None and producer.op_type == "Conv"
-    telling = producer.inputs[1] if producer is not None and made_by_conv else value
+    telling = producer.inputs[1] if producer is not None and producer.op_type == "Conv" else value
     return None if telling is None or telling.shape is None else len(telling.shape)
 
 

@@ -67,7 +67,7 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _un
     roles = {"model": inputs.model, "calibration": inputs.calibration, "evaluation": inputs.evaluation}
     with (
         tempfile.TemporaryDirectory() as scratch,  # external data is mapped from there to the end
-        ThreadPoolExecutor(1) as beside,  # digests need a core of their own, and nobody before the end
+        ThreadPoolExecutor(1) as beside,  # digests of large sets, which nothing waits for before the manifest
     ):
         given = {role: beside.submit(Stored.read, path) for role, path in roles.items() if path is not None}
         return _quantize(inputs, given, out, Path(scratch), progress, log)

@@ -63,14 +63,14 @@ class SecondMoments:
         return np.diagonal(self.square, axis1=1, axis2=2)
 
     def energy(self, weights: NDArray[np.floating]) -> NDArray[np.float64]:
-        return self.energies(weights, weights)[0]
+        energy: NDArray[np.float64] = np.einsum("gok,gok->go", weights @ self.square, weights)
+        return energy
 
     def energies(
         self, weights: NDArray[np.floating], other: NDArray[np.floating]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         product = weights @ self.square
-        own = np.einsum("gok,gok->go", product, weights)
-        return own, own if other is weights else np.einsum("gok,gok->go", product, other)
+        return np.einsum("gok,gok->go", product, weights), np.einsum("gok,gok->go", product, other)
 
 
 @dataclass(frozen=True)
