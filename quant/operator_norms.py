@@ -64,8 +64,13 @@ def convolution_norm(kernel: NDArray[np.float64], geometry: Geometry, work: floa
 def _largest_singular_value(matrices: NDArray[np.inexact[Any]]) -> float:
     """Of all matrices (F, m, n), rounded up: the root of the largest eigenvalue of the smaller of A A* and A* A.
 
-    That is at most |G^2|_F^(1/2) for such a product G, which rules out nearly all of them once one is known.
+    That is at most |G^2|_F^(1/2) for such a product G, which rules out nearly all of them once one is known. Infinite
+    where an entry is not finite.
     """
+    unit = float(np.abs(matrices).max(initial=0.0))
+    if unit == 0 or not np.isfinite(unit):
+        return 0.0 if unit == 0 else np.inf
+    matrices = matrices / unit  # fourth powers are taken
     adjoint = matrices.conj().swapaxes(-1, -2)
     products = matrices @ adjoint if matrices.shape[-2] <= matrices.shape[-1] else adjoint @ matrices
     bounds = np.sqrt(np.linalg.norm(products @ products, axis=(-2, -1)))
@@ -74,7 +79,7 @@ def _largest_singular_value(matrices: NDArray[np.inexact[Any]]) -> float:
     others = (bounds * ROUNDING >= largest) & (np.arange(len(bounds)) != first)
     if others.any():
         largest = max(largest, np.linalg.eigvalsh(products[others])[:, -1].max())
-    return ROUNDING * float(np.sqrt(max(largest, 0.0)))
+    return ROUNDING * unit * float(np.sqrt(max(largest, 0.0)))
 
 
 def _coarse_norm(kernel: NDArray[np.float64], phases: NDArray[np.float64], work: float) -> float:

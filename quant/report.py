@@ -99,7 +99,7 @@ def _output(name: str, tuned: Tuned | None) -> dict[str, Any] | None:
     before = tuned.kept.before.get(name)
     return {
         "mean_shift_before": None if before is None else float(abs(before.shift).mean()),
-        "mean_shift_after": float(abs(after.shift).mean()),
+        "mean_shift_after": _finite(float(abs(after.shift).mean())),
         "sqnr_db": after.sqnr_db,
         "cosine": after.cosine,
     }
@@ -112,7 +112,7 @@ def _total_mean_shift(tuned: Tuned | None) -> dict[str, float | None] | None:
     before, after = (
         sum(float(abs(one.shift).mean()) for one in found.values()) for found in (tuned.kept.before, tuned.after)
     )
-    return {"before": before if tuned.kept.before else None, "after": after}
+    return {"before": before if tuned.kept.before else None, "after": _finite(after)}
 
 
 def report_json(report: Mapping[str, Any]) -> bytes:

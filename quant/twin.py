@@ -14,7 +14,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.dataset import Dataset
-from quant.errors import ExportError
+from quant.errors import ExportError, ModelError
 from quant.graph.inventory import Layer
 from quant.graph.weightless import arrays, weightless
 from quant.metrics import sqnr_db
@@ -75,6 +75,7 @@ def find_corrections(
 
     Raises:
         ExportError: the models do not run as one.
+        ModelError: a layer's output is not finite on the set.
     """
     layers = _with_channels(layers)
     if not layers:
@@ -85,6 +86,9 @@ def find_corrections(
         before = {past(name): one.astype(np.float32) for name, one in seen.items()}
         found = [np.asarray(one, np.float64) for one in twin.run({**feeds, **before})]
         seen = {name: one + now for (name, one), now in zip(seen.items(), found, strict=True)}
+    overflowing = [name for name, sums in seen.items() if not np.isfinite(sums).all()]
+    if overflowing:
+        raise ModelError(f"layer {overflowing[0]!r} becomes NaN or infinite on the calibration data")
     return {name: Correction(-total / len(dataset.numbers), total / active) for name, (total, active) in seen.items()}
 
 

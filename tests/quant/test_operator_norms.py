@@ -72,3 +72,14 @@ def test_matrices(monkeypatch, coarse):
     if coarse:
         monkeypatch.setattr(norms, "WORK", 0)
     assert exact <= matrix_norm(matrices) <= (2.5 if coarse else 1 + 1e-8) * exact
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-300, 1e-80, 1e80, 1e300])
+def test_norms_of_any_size_are_found(size):
+    matrix = np.array([[3.0, 0.0], [0.0, 4.0]])
+    assert matrix_norm(size * matrix) == pytest.approx(4 * size, rel=1e-8)
+
+
+@pytest.mark.parametrize("entry", [np.inf, -np.inf, np.nan])
+def test_what_is_not_finite_has_no_bound(entry):
+    assert matrix_norm(np.array([[1.0, entry], [0.0, 1.0]])) == np.inf

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from quant.errors import DataRequired, NothingToQuantize
+from quant.errors import DataRequired, ModelError, NothingToQuantize
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session, optimised_operators
 
@@ -184,3 +184,14 @@ def save(folder, nodes, weights, shape):
     path = folder / "made.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_calibration_data_on_which_the_model_overflows_is_refused(quantize, tmp_path, examples):
+    with np.load(examples / "digits_calibration.npz") as arrays:
+        (name,) = set(arrays) - {"labels"}
+        values = arrays[name].astype(np.float32)
+    values[3], values[5] = 3.4e38, -3.4e38
+    np.savez(tmp_path / "huge.npz", **{name: values})
+    with pytest.raises(ModelError, match="NaN or infinite on the calibration data"):
+        quantize({"preset": "int8"}, calibration=tmp_path / "huge.npz")
