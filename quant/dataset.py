@@ -10,7 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.errors import InputMismatch, NonFiniteData
-from quant.stored_arrays import read_arrays
+from quant.stored_arrays import give_back, read_arrays
 
 BATCH = 8
 """Samples a batch: the activations of 8 samples are all that is ever held."""
@@ -86,6 +86,8 @@ class Dataset:
                 name: source.batch(window) if isinstance(source, Images) else self._cut(source, window)
                 for name, source in self.inputs.items()
             }
+            for source in self.inputs.values():
+                give_back(source.pixels if isinstance(source, Images) else source)
 
     def watched(self, progress: Callable[[int, int], None]) -> Iterator[dict[str, NDArray[np.generic]]]:
         """The batches, each told of, as samples done and samples in all, when it is done with."""
@@ -175,10 +177,18 @@ def _source(
         _check_feed(name, array.shape, value)
     else:
         _check_shape(name, array.shape, value)
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise NonFiniteData(f"array {name!r} holds {array[where]} at {list(where)}; accepted: finite values")
+    _check_finite(name, array)
     return array
+
+
+def _check_finite(name: str, array: NDArray[Any]) -> None:
+    for start in range(0, len(array) if array.dtype.kind == "f" else 0, BATCH):
+        part = array[start : start + BATCH]
+        if not np.isfinite(part).all():
+            first, *others = (int(i) for i in np.argwhere(~np.isfinite(part))[0])
+            where = (start + first, *others)
+            raise NonFiniteData(f"array {name!r} holds {array[where]} at {list(where)}; accepted: finite values")
+        give_back(array)
 
 
 def _images(arrays: Mapping[str, NDArray[np.generic]], value: ir.Value) -> Images:

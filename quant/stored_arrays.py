@@ -4,6 +4,7 @@ import mmap
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
@@ -14,6 +15,8 @@ from quant.errors import UnreadableDataset
 
 _LOCAL_HEADER = 30
 """Bytes of a member's own header in a zip; the lengths of the name and of the extra field behind it are its last."""
+_AT_ONCE = 8 << 20
+"""Bytes of a member whose checksum is taken before its pages are given back."""
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
@@ -32,6 +35,15 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
         raise UnreadableDataset(
             f"the dataset cannot be read ({first}); accepted: .npz or .npy of plain arrays, no pickled objects"
         ) from None
+
+
+def give_back(array: NDArray[np.generic]) -> None:
+    """Give back the memory that a mapped array's file takes: what is looked at again is read again."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, memoryview) and isinstance(base.obj, mmap.mmap):
+        base.obj.madvise(mmap.MADV_DONTNEED)
 
 
 def _read(path: Path) -> dict[str, NDArray[np.generic]]:
@@ -64,7 +76,16 @@ def _mapped(content: mmap.mmap, archive: ZipFile, member: str) -> NDArray[np.gen
     count = int(np.prod(shape, dtype=object))
     if fortran_order or dtype.hasobject or behind_header + count * dtype.itemsize != info.file_size:
         return None
-    with memoryview(content) as whole, whole[start : start + info.file_size] as data:
-        if zlib.crc32(data) != info.CRC:
-            raise BadZipFile(f"bad CRC-32 of {member!r}")
+    if _checksum(content, start, start + info.file_size) != info.CRC:
+        raise BadZipFile(f"bad CRC-32 of {member!r}")
     return np.frombuffer(content, dtype, count, start + behind_header).reshape(shape)
+
+
+def _checksum(content: mmap.mmap, start: int, end: int) -> int:
+    checksum = 0
+    with memoryview(content) as whole:
+        for at in range(start, end, _AT_ONCE):
+            with whole[at : min(at + _AT_ONCE, end)] as data:
+                checksum = zlib.crc32(data, checksum)
+            content.madvise(mmap.MADV_DONTNEED)
+    return checksum

@@ -67,9 +67,13 @@ def unit_first(row: Row, t: float) -> float:
 
 @inner
 def unit_second(row: Row, t: float) -> float:
-    """E[Z^2; Z > t] for t >= 0, of the families with a shape."""
-    shape = row[3]
-    if row[0] == GENERALIZED_GAUSSIAN:
+    """E[Z^2; Z > t] for t >= 0."""
+    code, shape = row[0], row[3]
+    if code == GAUSSIAN:
+        return unit_sf(row, t) + t * unit_first(row, t)
+    if code == LAPLACE:
+        return (t * t / 2 + t + 1) * math.exp(-t)
+    if code == GENERALIZED_GAUSSIAN:
         return unit_variance(row) / 2 * gammaincc(3 / shape, t**shape, 0)
     if shape <= 2:
         return math.inf
@@ -88,6 +92,14 @@ def unit_variance(row: Row) -> float:
     if code == STUDENT_T:
         return shape / (shape - 2) if shape > 2 else math.inf
     return math.exp(math.lgamma(3 / shape) - math.lgamma(1 / shape))
+
+
+@inner
+def finest(row: Row) -> float:
+    """Over what part of the scale the density changes most, cusps aside."""
+    if row[0] == STUDENT_T:
+        return min(math.sqrt(row[3]), 1.0)
+    return 1 / max(row[3], 1.0) if row[0] == GENERALIZED_GAUSSIAN else 1.0
 
 
 @inner

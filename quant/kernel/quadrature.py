@@ -8,6 +8,7 @@ from quant.kernel.families import (
     STUDENT_T,
     Row,
     density,
+    finest,
     tail,
     tail_and_moment,
 )
@@ -21,9 +22,7 @@ WEIGHTS = (5 / 18, 4 / 9, 5 / 18)
 @inner
 def narrow(row: Row, width: float) -> bool:
     """Whether the density, if it is a dear one, is nearly a polynomial across such a width."""
-    if row[0] == STUDENT_T:
-        return width < WIDEST * min(math.sqrt(row[3]), 1.0) * row[2]
-    return row[0] == GENERALIZED_GAUSSIAN and width < WIDEST / max(row[3], 1.0) * row[2]
+    return row[0] in (STUDENT_T, GENERALIZED_GAUSSIAN) and width < WIDEST * finest(row) * row[2]
 
 
 @inner

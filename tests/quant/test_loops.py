@@ -159,12 +159,17 @@ def test_the_next_process_finds_every_loop_beside_its_source():
 
 @pytest.mark.parametrize(
     ("family", "shape"),
-    [("student_t", 1.5), ("student_t", 20.0), ("generalized_gaussian", 0.5), ("generalized_gaussian", 3.0)],
-)
-@pytest.mark.parametrize("clip", [1.0, 8.0, 60.0])
-def test_errors_of_fine_grids_by_quadrature_are_those_by_moments(family, shape, clip):
+    [
+        ("gaussian", 1.0), ("laplace", 1.0), ("student_t", 1.5), ("student_t", 2.1), ("student_t", 20.0),
+        ("generalized_gaussian", 0.3), ("generalized_gaussian", 0.5), ("generalized_gaussian", 1.4),
+        ("generalized_gaussian", 3.0), ("generalized_gaussian", 15.0),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("clip", [1.0, 8.0, 12.0, 60.0])
+@pytest.mark.parametrize("location", [0.0, 0.013, 1.01])
+def test_errors_of_fine_grids_in_closed_form_are_those_of_their_cells(family, shape, clip, location):
     fit = unit_fit(family, shape)
-    fit.candidates[0].fitted.location[:] = 0.013
+    fit.candidates[0].fitted.location[:] = location
     book = Uniform().build(WIDE, fit, np.array([clip]), 8)
     for ours, exact in zip(expected_error(replace(fit, compiled=True), book), expected_error(fit, book), strict=True):
         np.testing.assert_allclose(ours, exact, rtol=1e-8)

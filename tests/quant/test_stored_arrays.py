@@ -1,10 +1,12 @@
 """Arrays are what NumPy reads, mapped or not, and a file that was changed on its way is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from quant.errors import UnreadableDataset
-from quant.stored_arrays import read_arrays
+from quant.stored_arrays import give_back, read_arrays
 
 ARRAYS = {
     "x": np.random.default_rng(0).normal(size=(9, 4, 5)).astype(np.float32),
@@ -63,3 +65,27 @@ def test_objects_are_refused(tmp_path):
     np.savez(tmp_path / "objects.npz", x=np.array([{}], object))
     with pytest.raises(UnreadableDataset, match="pickle"):
         read_arrays(tmp_path / "objects.npz")
+
+
+def resident_kilobytes(path):
+    """How much of the file's mapping is in this process's memory."""
+    sizes, counts = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split(" ", 1)[0]:
+            counts = line.endswith(str(path))
+        elif counts and line.startswith("Rss:"):
+            sizes += int(line.split()[1])
+    return sizes
+
+
+def test_what_is_given_back_takes_no_memory_and_is_still_there(tmp_path):
+    path, data = tmp_path / "arrays.npz", np.random.default_rng(0).normal(size=(500, 1000))
+    np.savez(path, x=data)
+    found = read_arrays(path)["x"]
+    assert resident_kilobytes(path) < 100  # after its checksum
+    np.testing.assert_array_equal(found, data)
+    assert resident_kilobytes(path) > 3900
+    give_back(found[3:7])
+    assert resident_kilobytes(path) < 100
+    np.testing.assert_array_equal(found, data)
+    give_back(data)  # what is no mapped array stays as it is
