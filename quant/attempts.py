@@ -118,7 +118,7 @@ def _setting(
     ]
     moments = MomentObserver(model, looking, setting.fitting)
     outputs = OutputRecorder(model, setting.held_out)
-    observers: list[Observer] = [moments] if moments.names else []
+    observers: list[Observer] = [moments] if looking else []
     if spec.activations is not None:
         placement = place(model.graph, [layer for layer, _ in work if layer.float_only is None])
         seen = RangeObserver(model.graph, placement.observed, spec.activations)

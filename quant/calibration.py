@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from quant.errors import ModelError
 from quant.histogram import Histogram
-from quant.observation import Tensors, extremes_of
-from quant.ranges.base import Evidence, Observed
+from quant.observation import Tensors, extremes_of, limits_of
+from quant.ranges.base import Evidence, Observed, Range
 from quant.registry import DISTRIBUTIONS
 from quant.selection import select
 from quant.spec import Activations
@@ -66,10 +66,15 @@ class RangeObserver:
         self._shown_by = extremes_of(graph, names) if evidence == "extremes" else dict(zip(names, names, strict=True))
         self._activations = activations
         self._seen = {name: _Seen(evidence) for name in names}
+        self._limits = {} if activations.clipping.needs_every_batch else limits_of(graph, names)
 
-    @property
-    def names(self) -> Collection[str]:
-        return self._shown_by.values()
+    def wants(self, number: int) -> Collection[str]:
+        """What may still widen a range: not what has reached the limits that it is clipped to."""
+        return [
+            shown
+            for name, shown in self._shown_by.items()
+            if name not in self._limits or self._seen[name].extremes != self._limits[name]
+        ]
 
     def add(self, number: int, values: Tensors) -> None:
         """See one batch.
@@ -78,7 +83,8 @@ class RangeObserver:
             ModelError: a tensor became NaN or infinite.
         """
         for name, shown in self._shown_by.items():
-            self._seen[name].add(name, values[shown])
+            if shown in values:
+                self._seen[name].add(name, values[shown])
 
     def ranges(self) -> dict[str, dict[str, ActivationRange]]:
         """The range of each tensor over all that was seen, by the name of each rule that is a candidate."""
@@ -118,6 +124,10 @@ class _Seen:
             self._histogram.add(flat, max(-low, high))
         if self._samples is not None:
             self._samples.append(flat[:: -(-flat.size // SAMPLE)].copy())
+
+    @property
+    def extremes(self) -> Range:
+        return Observed(np.array(self._extremes or [(0.0, 0.0)], np.float64)).extremes
 
     def observed(self) -> Observed:
         extremes = Observed(np.array(self._extremes or [(0.0, 0.0)], np.float64))

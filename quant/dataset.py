@@ -75,6 +75,14 @@ class Dataset:
         """All samples one by one, where the model takes batches of any size."""
         return replace(self, batch=1, part=None) if self.batch == BATCH else self
 
+    def halved(self) -> "Dataset":
+        """The same samples in batches of half the size, where the model takes batches of any size; an incomplete one
+        is left out, unless it is all there is."""
+        half = BATCH // 2
+        parts = (part for number in self.numbers for part in (2 * number, 2 * number + 1))
+        complete = tuple(part for part in parts if (part + 1) * half <= self.samples)
+        return replace(self, batch=half, part=complete) if self.batch == BATCH and complete else self
+
     def _windows(self) -> list[slice]:
         end = self.samples - (self.samples % self.batch if self.batch != BATCH else 0)
         windows = [slice(start, min(start + self.batch, end)) for start in range(0, end, self.batch)]

@@ -26,7 +26,7 @@ from quant.operator_norms import Geometry, convolution_norm, matrix_norm
 from quant.products import weight_matrix, windows_of
 from quant.weights import decoded
 
-SAMPLES = 4
+SAMPLES = 2
 """Samples of the calibration set that show each output's range, one after the other: all activations are held."""
 WORK = 2e9
 """Multiplications for the norms of all layers together."""

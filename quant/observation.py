@@ -18,18 +18,19 @@ Tensors = Mapping[str, NDArray[np.generic]]
 class Observer(Protocol):
     """Reduces what it sees of each batch and keeps no activation."""
 
-    @property
-    def names(self) -> Collection[str]:
-        """The tensors that it looks at, or their peaks."""
+    def wants(self, number: int) -> Collection[str]:
+        """The tensors of batch `number` that it has to look at, or their peaks."""
 
     def add(self, number: int, values: Tensors) -> None:
-        """See the tensors of batch `number`; others may be among them."""
+        """See these tensors; others may be among them."""
 
 
 PEAKS = "/peaks"
 """Behind the name of a map (N, C, H, W): its largest value in each channel of each sample, (N, C, 1, 1). The map itself
 then never leaves the graph, nor the blocked layout in which ONNX Runtime computes it."""
 _WITHOUT_NEGATIVES = frozenset({"Relu", "Sigmoid"})
+SPARE = 2
+"""How many times as many tensors as are wanted a session may give, before another is made that gives fewer."""
 OUTPUTS = 32 << 20
 """Bytes of outputs that are kept: those of larger ones are computed again where they are needed."""
 
@@ -38,14 +39,17 @@ class OutputRecorder:
     """Keeps the model's outputs of the batches of a part of the set, as far as they are small."""
 
     def __init__(self, model: ir.Model, part: Dataset) -> None:
-        self.names = [str(value.name) for value in model.graph.outputs]
+        self._names = [str(value.name) for value in model.graph.outputs]
         self._numbers, self._left = frozenset(part.numbers), OUTPUTS
         self._kept: dict[int, list[NDArray[np.generic]]] = {}
+
+    def wants(self, number: int) -> Collection[str]:
+        return self._names  # they are small, and there anyway
 
     def add(self, number: int, values: Tensors) -> None:
         if number not in self._numbers:
             return
-        outputs = [np.array(values[name]) for name in self.names]
+        outputs = [np.array(values[name]) for name in self._names]
         self._left -= sum(output.nbytes for output in outputs)
         if self._left >= 0:
             self._kept[number] = outputs
@@ -64,14 +68,31 @@ def observe(
     Raises:
         ModelError: the model does not run on the data.
     """
-    names = sorted({name for observer in observers for name in observer.names})
-    if not names:
-        return
-    session = session_with_outputs(model, names)
-    for feeds, number in zip(dataset.watched(progress), dataset.numbers, strict=True):
-        values = dict(zip(names, session.run(feeds, names), strict=True))
+    sessions: dict[frozenset[str], Session] = {}
+    left = list(dataset.numbers)
+    for feeds in dataset.watched(progress):
+        number = left.pop(0)
+        wanted = _wanted(observers, number)
+        if not wanted:
+            continue
+        given = next((names for names in sessions if _serves(names, wanted)), None)
+        if given is None:
+            later = {_wanted(observers, number) for number in left}
+            sessions = {names: one for names, one in sessions.items() if any(_serves(names, those) for those in later)}
+            given, sessions[wanted] = wanted, session_with_outputs(model, sorted(wanted))
+        names = sorted(given)
+        values = dict(zip(names, sessions[given].run(feeds, names), strict=True))
         for observer in observers:
             observer.add(number, values)
+
+
+def _wanted(observers: Sequence[Observer], number: int) -> frozenset[str]:
+    return frozenset(name for observer in observers for name in observer.wants(number))
+
+
+def _serves(names: frozenset[str], wanted: frozenset[str]) -> bool:
+    """Whether a session with these outputs will do: what nobody wants of it takes time, but so does another one."""
+    return wanted <= names and len(names) <= SPARE * len(wanted)
 
 
 def extremes_of(graph: ir.Graph, names: Collection[str]) -> dict[str, str]:
@@ -84,6 +105,18 @@ def extremes_of(graph: ir.Graph, names: Collection[str]) -> dict[str, str]:
         if (node.op_type in _WITHOUT_NEGATIVES or _clips_at_zero(node)) and 4 in (_rank(output), _rank(node.inputs[0]))
     }
     return {name: name + PEAKS if name in maps else name for name in names}
+
+
+def limits_of(graph: ir.Graph, names: Collection[str]) -> dict[str, tuple[float, float]]:
+    """The least and the greatest value, with zero between them, that those of the tensors can have which are clipped to
+    constants."""
+    found: dict[str, tuple[float, float]] = {}
+    for node in graph:
+        if node.op_type == "Clip" and len(node.inputs) > 2:
+            low, high = constant(node.inputs[1]), constant(node.inputs[2])
+            if low is not None and high is not None and low.size == high.size == 1:
+                found[str(node.outputs[0].name)] = min(0.0, float(low.item())), max(0.0, float(high.item()))
+    return {name: found[name] for name in names if name in found}
 
 
 def _rank(value: ir.Value | None) -> int | None:

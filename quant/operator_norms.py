@@ -14,6 +14,8 @@ SVD = 10
 """Multiplications for the singular values of an m x n matrix, in units of m n min(m, n)."""
 ROUNDING = 1 + 1e-9
 """Factor that covers the round-off of double precision."""
+SINGLE = 1 + 1e-2
+"""Factor that covers that of single precision in fourth powers of the widest matrices."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +66,27 @@ def convolution_norm(kernel: NDArray[np.float64], geometry: Geometry, work: floa
 def _largest_singular_value(matrices: NDArray[np.inexact[Any]]) -> float:
     """Of all matrices (F, m, n), rounded up: the root of the largest eigenvalue of the smaller of A A* and A* A.
 
-    That is at most |G^2|_F^(1/2) for such a product G, which rules out nearly all of them once one is known. Infinite
-    where an entry is not finite.
+    That is at most |G^2|_F^(1/2) for such a product G, which in single precision rules out nearly all of them once one
+    is known. Infinite where an entry is not finite.
     """
     unit = float(np.abs(matrices).max(initial=0.0))
     if unit == 0 or not np.isfinite(unit):
         return 0.0 if unit == 0 else np.inf
     matrices = matrices / unit  # fourth powers are taken
-    adjoint = matrices.conj().swapaxes(-1, -2)
-    products = matrices @ adjoint if matrices.shape[-2] <= matrices.shape[-1] else adjoint @ matrices
-    bounds = np.sqrt(np.linalg.norm(products @ products, axis=(-2, -1)))
+    products = _products(matrices.astype(np.complex64 if np.iscomplexobj(matrices) else np.float32))
+    bounds = SINGLE * np.sqrt(np.linalg.norm(products @ products, axis=(-2, -1)))
     first = bounds.argmax()
-    largest = np.linalg.eigvalsh(products[first])[-1]
-    others = (bounds * ROUNDING >= largest) & (np.arange(len(bounds)) != first)
+    largest = np.linalg.eigvalsh(_products(matrices[first]))[-1]
+    others = (bounds >= largest) & (np.arange(len(bounds)) != first)
     if others.any():
-        largest = max(largest, np.linalg.eigvalsh(products[others])[:, -1].max())
+        largest = max(largest, np.linalg.eigvalsh(_products(matrices[others]))[:, -1].max())
     return ROUNDING * unit * float(np.sqrt(max(largest, 0.0)))
+
+
+def _products(matrices: NDArray[np.inexact[Any]]) -> NDArray[np.inexact[Any]]:
+    """A A* or A* A of each (..., m, n), whichever is smaller."""
+    adjoint = matrices.conj().swapaxes(-1, -2)
+    return matrices @ adjoint if matrices.shape[-2] <= matrices.shape[-1] else adjoint @ matrices
 
 
 def _coarse_norm(kernel: NDArray[np.float64], phases: NDArray[np.float64], work: float) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from quant.attempts import attempt, best, equalized_forms
-from quant.dataset import read_dataset
+from quant.dataset import Dataset, read_dataset
 from quant.deciding import Progress, samples_told
 from quant.error_bound import bound_errors
 from quant.errors import ExportError, LargeModel
@@ -64,36 +64,40 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _un
     Raises:
         QuantdError: anything a caller can act on; see `quant.errors`.
     """
-    roles = {"model": inputs.model, "calibration": inputs.calibration, "evaluation": inputs.evaluation}
     with (
         tempfile.TemporaryDirectory() as scratch,  # external data is mapped from there to the end
-        ThreadPoolExecutor(1) as beside,  # digests of large sets, which nothing waits for before the manifest
+        ThreadPoolExecutor(1) as beside,  # what has to be read while there is something else to do
     ):
-        given = {role: beside.submit(Stored.read, path) for role, path in roles.items() if path is not None}
-        return _quantize(inputs, given, out, Path(scratch), progress, log)
+        return _quantize(inputs, beside, out, Path(scratch), progress, log)
 
 
 def _quantize(
-    inputs: Inputs, given: Mapping[str, Future[Stored]], out: Path, scratch: Path, progress: Progress, log: Log
+    inputs: Inputs, beside: ThreadPoolExecutor, out: Path, scratch: Path, progress: Progress, log: Log
 ) -> Outcome:
     started = time.perf_counter()
     spec = resolve(inputs.spec)
     require_data(spec, calibration=inputs.calibration is not None, evaluation=inputs.evaluation is not None)
 
     progress("loading", 0, 1, inputs.name)
+    roles = {"calibration": inputs.calibration, "evaluation": inputs.evaluation}
+    given = {role: path for role, path in roles.items() if path is not None}
+    digests = {"model": beside.submit(Stored.read, inputs.model)}
     wants = whole_for(spec, given)
     most = most_at_once(wants)
     source = open_model(inputs.model, scratch, spec.torchscript.inputs, most)
-    if source.size <= most:
-        result = _quantize_whole(source, inputs, spec, out, given["model"].result().sha256, progress)
-    elif wants:
+    if source.size > most and wants:
         raise LargeModel(
             f"{' and '.join(wants)}, which is for models of at most {most} bytes, and the model has {source.size}; "
             "accepted: a *-weights preset without calibration data and without a budget"
         )
+    datasets = {role: beside.submit(read_dataset, path, source.model) for role, path in given.items()}
+    digests |= {role: beside.submit(Stored.read, path) for role, path in given.items()}
+    origin = digests["model"].result().sha256
+    if source.size <= most:
+        result = _quantize_whole(source, inputs.name, datasets, spec, out, origin, progress)
     else:
-        evaluation = read_dataset(inputs.evaluation, source.model) if inputs.evaluation else None
-        result = quantize_layerwise(source, evaluation, spec, out, given["model"].result().sha256, progress)
+        evaluation = datasets["evaluation"].result() if "evaluation" in datasets else None
+        result = quantize_layerwise(source, evaluation, spec, out, origin, progress)
 
     progress("storing", 0, 1, "report.json")
     for left in result.skipped:
@@ -109,25 +113,33 @@ def _quantize(
         "gates.junit.xml": junit_xml(gates),
     }
     files = result.files | {name: write(out / name, data) for name, data in documents.items()}
-    uploads = {role: stored.result() for role, stored in given.items()}
+    uploads = {role: stored.result() for role, stored in digests.items()}
     write(out / "manifest.json", manifest_json(uploads, spec, files, inputs.isolation))
     summary["seconds"] = time.perf_counter() - started
     return Outcome(summary, verdict(gates), gates, result.seconds)
 
 
 def _quantize_whole(
-    source: FloatModel, inputs: Inputs, spec: Spec, out: Path, origin: str, progress: Progress
+    source: FloatModel,
+    name: str,
+    datasets: Mapping[str, Future[Dataset]],
+    spec: Spec,
+    out: Path,
+    origin: str,
+    progress: Progress,
 ) -> Result:
     """The way of a model that ONNX Runtime can run here, before and after."""
     model = source.model
-    calibration = read_dataset(inputs.calibration, model) if inputs.calibration else None
-    evaluation = read_dataset(inputs.evaluation, model) if inputs.evaluation else None
-    Session(source.reference)  # what cannot be loaded is refused first
+    reference = Session(source.reference)  # what cannot be loaded is refused first
+    calibration, evaluation = (
+        datasets[role].result() if role in datasets else None for role in ("calibration", "evaluation")
+    )
 
-    progress("normalising", 0, 1, inputs.name)
+    progress("normalising", 0, 1, name)
     promises = batchnorm_promises(model)
     given = calibration or evaluation
-    model = normalise(model, spec.export.opset, next(given.batches()) if given else None)
+    model = normalise(model, spec.export.opset, next(given.batches()) if given else None, reference)
+    del reference  # it is loaded again for what is left to do with it: its weights would be held all the while
     tries = [
         attempt(name, one, calibration, spec, promised, (source.size, origin), progress)
         for name, (one, promised) in equalized_forms(model, promises, spec, calibrated=calibration is not None).items()

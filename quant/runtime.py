@@ -108,6 +108,8 @@ def _operators(graph: onnx.GraphProto) -> Counter[str]:
 def _options() -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    # between runs threads would wait in a loop for the next one, beside whatever else wants the processors
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.enable_mem_pattern = False  # a plan of all memory ahead takes up to twice as much, and saves no time here
     return options
 

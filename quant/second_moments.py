@@ -1,6 +1,6 @@
 """The second moments of every layer's input, which say what an error of its weights costs at its output."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -139,7 +139,10 @@ class MomentObserver:
         summed = {_key(layer) for layer, whole in layers if whole}
         self._sums = {_key(layer): _sums(layer, _key(layer) in summed) for layer in self._layers}
         self._numbers = frozenset(part.numbers)
-        self.names = {_input_name(layer) for layer in self._layers}
+        self._names = {_input_name(layer) for layer in self._layers}
+
+    def wants(self, number: int) -> Collection[str]:
+        return self._names if number in self._numbers else ()
 
     def add(self, number: int, values: Tensors) -> None:
         """See one batch."""

@@ -28,7 +28,7 @@ from quant.twin import Correction, LayerDifference, compare_layers, find_correct
 
 HELD_OUT, HALF = 4, 2
 """Every fourth batch of the calibration set is kept for the comparison; every other one where gates are decided on."""
-CORRECTED_ON, REPORTED_ON = 64, 16
+CORRECTED_ON, REPORTED_ON = 64, 8
 """Samples: a bias corrected on n of them leaves 1 / n of the difference's variance, and each is dear in the twin."""
 TELLING_DB = 10.0
 """Below this SQNR the order of models without correction says little about that of the corrected ones."""
@@ -162,7 +162,7 @@ def tune(
     if len(candidates) > 1:
         candidates = [_measured(setting, one, progress) for one in candidates]
     kept = max(candidates, key=lambda candidate: candidate.sqnr_db)
-    after = compare_layers(*_twins(setting, kept.model), setting.held_out.spread(REPORTED_ON), _told(progress))
+    after = compare_layers(*_twins(setting, kept.model), setting.held_out.halved().spread(REPORTED_ON), _told(progress))
     return Tuned(kept, {one.name: one.sqnr_db for one in candidates} if len(candidates) > 1 else {}, after)
 
 

@@ -29,10 +29,17 @@ _BEFORE_RESIZE_11 = (
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
-def at_opset(model: ir.Model, opset: int, sample: Feeds | None = None, *, compare: bool = True) -> ir.Model:
+def at_opset(
+    model: ir.Model,
+    opset: int,
+    sample: Feeds | None = None,
+    reference: Session | None = None,
+    *,
+    compare: bool = True,
+) -> ir.Model:
     """The model at `opset`, or the model itself where it is of that one or a later.
 
-    Nothing is run unless it is to `compare`.
+    Nothing is run unless it is to `compare`, with `reference`, which is the model loaded, or is made here.
 
     Raises:
         UnsupportedOpset: onnx cannot convert it, or what it makes computes something else or, uncompared, may do so.
@@ -44,7 +51,8 @@ def at_opset(model: ir.Model, opset: int, sample: Feeds | None = None, *, compar
     if not compare:
         return _uncompared(model, before, opset)
     weights = arrays(tensors)
-    feeds, expected = _run_before(model, before, weights, sample)
+    reference = reference or Session(before.SerializeToString(), weights=weights)
+    feeds, expected = _run_before(model, reference, sample)
     fault: str | None = None
     for attributes in _repairs(model):
         converted = _convert(before, opset)
@@ -86,10 +94,9 @@ def _convert(before: onnx.ModelProto, opset: int) -> ir.Model:
 
 
 def _run_before(
-    model: ir.Model, before: onnx.ModelProto, weights: Arrays, sample: Feeds | None
+    model: ir.Model, session: Session, sample: Feeds | None
 ) -> tuple[Feeds | None, list[NDArray[np.generic]]]:
     """Inputs that the model takes, and its outputs for them; None where none that were made for it fit."""
-    session = Session(before.SerializeToString(), weights=weights)
     if sample is not None:
         with suppress(ModelError):  # its batch may be fixed
             first = {name: array[:1] if array.ndim else array for name, array in sample.items()}

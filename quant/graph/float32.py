@@ -22,10 +22,10 @@ def has_bfloat16(model: ir.Model) -> bool:
     return ir.DataType.BFLOAT16 in _types(model)
 
 
-def to_float32(model: ir.Model) -> None:
-    """Rewrite the model in place to the form above."""
+def to_float32(model: ir.Model) -> bool:
+    """Rewrite the model in place to the form above; whether it was not in it yet."""
     if not HALVES & _types(model):
-        return
+        return False
     passes.ShapeInferencePass()(model)  # tells which Cast changes nothing any more
     for graph in (model.graph, *model.graph.subgraphs()):
         for node in list(graph):
@@ -37,6 +37,7 @@ def to_float32(model: ir.Model) -> None:
         _retype(graph)
     for value in kept:
         (_cast_output if value.is_graph_output() else _cast_input)(model.graph, value)
+    return True
 
 
 def _types(model: ir.Model) -> set[ir.DataType]:

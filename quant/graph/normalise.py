@@ -17,7 +17,7 @@ from quant.graph.float32 import to_float32
 from quant.graph.fold import fold_constants
 from quant.graph.inline import inline_functions
 from quant.graph.pads import fold_pads
-from quant.runtime import Feeds
+from quant.runtime import Feeds, Session
 
 OPSET = 21
 
@@ -25,19 +25,28 @@ IR_VERSIONS = {21: 10, 25: 13}
 """For an opset and those after it the IR version of its new types: INT4, then INT2."""
 
 
-def normalise(model: ir.Model, opset: int = OPSET, sample: Feeds | None = None, *, compare: bool = True) -> ir.Model:
+def normalise(
+    model: ir.Model,
+    opset: int = OPSET,
+    sample: Feeds | None = None,
+    reference: Session | None = None,
+    *,
+    compare: bool = True,
+) -> ir.Model:
     """A model that computes the same outputs in the form above, at `opset` (21 or later) unless it is of a later one.
 
-    `sample` is one batch that the model takes; where it is given, outputs before and after are compared for it. A
-    model that is too large to be run is not to be compared at all.
+    `sample` is one batch that the model takes; where it is given, outputs before and after are compared for it.
+    `reference` is the model as it is, loaded, which is done here where it is not given. A model that is too large to be
+    run is not to be compared at all.
 
     Raises:
         UnsupportedOpset: the model cannot be brought to that opset.
         UnsupportedOperator: a local function is of another opset than the model, or calls itself.
     """
     inline_functions(model)
-    to_float32(model)
-    model = at_opset(model, opset, sample, compare=compare)
+    if to_float32(model):
+        reference = None  # it computes in FP16
+    model = at_opset(model, opset, sample, reference, compare=compare)
     passes.RemoveInitializersFromInputsPass()(model)
     passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
     fold_constants(model)

@@ -58,6 +58,11 @@ class RangeRuleBase(BaseModel):
         """The rules that the whole model's output is to decide between: this one alone, as a rule."""
         return (self,)
 
+    @property
+    def needs_every_batch(self) -> bool:
+        """Whether a batch counts even if no value of it lies beyond those of the batches before."""
+        return True
+
     @abstractmethod
     def range(self, observed: Observed, levels: int) -> Range:
         """The least and the greatest value to represent with `levels` levels; zero lies between them.

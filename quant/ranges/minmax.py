@@ -16,6 +16,10 @@ class MinMaxRange(RangeRuleBase):
     name: Literal["minmax"] = "minmax"
     moving: float | None = Field(default=None, gt=0, le=1)
 
+    @property
+    def needs_every_batch(self) -> bool:
+        return self.moving is not None
+
     def range(self, observed: Observed, levels: int) -> Range:
         if self.moving is None:
             return observed.extremes

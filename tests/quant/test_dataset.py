@@ -159,3 +159,21 @@ def test_the_batches_of_a_long_set_are_counted_once(tmp_path, monkeypatch):
     assert sum(1 for _ in data.watched(lambda *step: told.append(step))) == 300
     assert told == [(done, 300) for done in range(1, 301)]
     assert len(counted) <= 3
+
+
+@pytest.mark.parametrize("samples", [1, 3, 4, 5, 8, 11, 12, 20, 23])
+def test_half_batches_are_the_same_samples(samples):
+    data = Dataset({"x": np.arange(samples)}, None, samples, 8)
+    for whole in (data, *data.split(2)):
+        given = [int(x) for feeds in whole.batches() for x in feeds["x"]]
+        halves = [[int(x) for x in feeds["x"]] for feeds in whole.halved().batches()]
+        if len(given) < 4:
+            assert halves == [given]
+        else:
+            assert [len(half) for half in halves] == [4] * (len(given) // 4)
+            assert [x for half in halves for x in half] == given[: len(given) // 4 * 4]
+
+
+def test_batches_that_the_model_fixes_are_not_halved():
+    data = Dataset({"x": np.arange(12)}, None, 12, 6)
+    assert data.halved() is data

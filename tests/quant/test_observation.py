@@ -4,6 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from quant import observation
 from quant.calibration import RangeObserver
 from quant.dataset import Dataset
 from quant.observation import PEAKS, extremes_of, observe, session_with_outputs
@@ -56,4 +57,54 @@ def test_ranges_are_those_of_the_whole_tensors(model, clipping):
     whole = RangeObserver(ir.Graph([], [], nodes=[]), names, activations)  # without a graph nothing is known of them
     observe(model, data, [whole], lambda *_: None)
     assert seen.ranges() == whole.ranges()
-    assert (set(seen.names) == set(whole.names)) == (clipping["name"] == "percentile")
+    assert (set(seen.wants(9)) == set(whole.wants(9))) == (clipping["name"] == "percentile")
+
+
+def clipped_at(least, most, rule):
+    """An observer of `low`, which is clipped to -1 .. 6, that saw a batch from `least` to `most`."""
+    activations = resolve({"preset": "int8", "activations": {"clipping": rule}}).activations
+    seen = RangeObserver(ir.from_onnx_text(TEXT).graph, ["low", "conv"], activations)
+    seen.add(0, {"low": np.array([least, most], np.float32), "conv": np.array([0.0], np.float32)})
+    return seen
+
+
+@pytest.mark.parametrize(("least", "most", "wanted"), [(-1.0, 6.0, False), (-0.9, 6.0, True), (-1.0, 5.9, True)])
+def test_what_has_reached_the_limits_that_it_is_clipped_to_is_not_looked_at_again(least, most, wanted):
+    seen = clipped_at(least, most, {"name": "minmax"})
+    assert ("low" in seen.wants(1)) == wanted
+    assert "conv" in seen.wants(1)
+    seen.add(1, {"conv": np.array([2.0], np.float32)})
+    assert seen.ranges()["minmax"]["low"].maximum == np.float32(most)
+
+
+@pytest.mark.parametrize("rule", [{"name": "minmax", "moving": 0.5}, {"name": "mse"}])
+def test_a_rule_that_weighs_every_batch_sees_every_batch(rule):
+    assert "low" in clipped_at(-1.0, 6.0, rule).wants(1)
+
+
+class Picky:
+    """Wants other tensors of every third batch."""
+
+    def __init__(self):
+        self.seen = {}
+
+    def wants(self, number):
+        return ["relu", "clip", "conv"] if number % 3 == 0 else ["low"]
+
+    def add(self, number, values):
+        self.seen[number] = {name: values[name] for name in self.wants(number)}
+
+
+def test_each_batch_gives_what_is_wanted_of_it(model, monkeypatch):
+    made = []
+    make = observation.session_with_outputs
+    monkeypatch.setattr(observation, "session_with_outputs", lambda *a, **k: made.append(a[1]) or make(*a, **k))
+    picky, data = Picky(), Dataset({"x": SAMPLES}, None, len(SAMPLES), 2)
+    observe(model, data, [picky], lambda *_: None)
+    assert made == [["clip", "conv", "relu"], ["low"]]
+    names = ["relu", "clip", "conv", "low"]
+    for number, feeds in enumerate(data.batches()):
+        expected = dict(zip(names, make(model, names).run(feeds, names), strict=True))
+        assert set(picky.seen[number]) == set(picky.wants(number))
+        for name, value in picky.seen[number].items():
+            np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6)
