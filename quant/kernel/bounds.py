@@ -5,7 +5,17 @@ import math
 import numpy as np
 
 from quant.kernel.compile import Array, compiled, inner
-from quant.kernel.families import Row, density, prepared, quantile_of_magnitude, tail, tail_and_moment, unit_variance
+from quant.kernel.families import (
+    Row,
+    density,
+    finest,
+    prepared,
+    quantile_of_magnitude,
+    tail,
+    tail_and_moment,
+    unit_variance,
+)
+from quant.kernel.fine_grid import WIDEST, fine_grid_slopes
 from quant.kernel.quadrature import tails
 
 ITERATIONS, APPROACHES = 60, 3
@@ -108,7 +118,11 @@ def _root(row: Row, absolute: bool, steps: int, start: float, high: float, found
     """Where the error's derivative crosses zero upwards below `high`; `high` where it is below zero there."""
     cap, low, here = high, 0.0, min(start, high)
     for _ in range(ITERATIONS):
-        value, slope = _mae_slope(row, steps, here, found) if absolute else _mse_slope(row, steps, here, found)
+        if here < WIDEST / 2 * finest(row) * row[2]:
+            slopes = fine_grid_slopes(row, steps, here)
+            value, slope = (slopes[0], slopes[2] / row[2]) if absolute else (slopes[1] * row[2], slopes[3])
+        else:
+            value, slope = _mae_slope(row, steps, here, found) if absolute else _mse_slope(row, steps, here, found)
         if value < 0:
             if here >= cap:
                 return cap

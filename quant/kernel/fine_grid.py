@@ -47,24 +47,40 @@ def fine_grid_errors(row: Row, levels: Array) -> tuple[float, float]:
     """E|X - Q(X)| and E(X - Q(X))^2 for levels (K,) that are fine."""
     last = levels.size - 1
     first, step = (levels[0] - row[1]) / row[2], (levels[last] - levels[0]) / last / row[2]
-    low, high = last, last
-    if row[0] in (LAPLACE, GENERALIZED_GAUSSIAN):
-        low = min(max(math.floor(-CENTRE - first / step), 0), last)
-        high = min(max(math.ceil(CENTRE - first / step), 0), last)
-    errors = _beyond(row, -first) + _beyond(row, first + last * step)
-    errors += _between(row, first, first + low * step, step) + _between(
-        row, first + high * step, first + last * step, step
-    )
-    errors += _cell_by_cell(row, first + low * step, step, high - low)
+    below, above = _beyond(row, -first), _beyond(row, first + last * step)
+    within = _within(row, first, step, last)
+    errors = np.array((within[0] + below[0] + above[0], within[1] + below[1] + above[1]))
     errors = np.where(np.isnan(errors), np.inf, errors)  # infinite moments less infinite moments
     return row[2] * errors[0], row[2] ** 2 * errors[1]
 
 
 @inner
-def _beyond(row: Row, t: float) -> Array:
+def fine_grid_slopes(row: Row, steps: int, step: float) -> tuple[float, float, float, float]:
+    """The derivatives of E|X - Q(X)| and of E(X - Q(X))^2 by the step of levels -steps .. steps, and about those of
+    these; all up to the same power of the scale.
+
+    A level k D that moves by k dD changes each error in its cell by as much.
+    """
+    step, centre = step / row[2], -row[1] / row[2]
+    bound = steps * step
+    below, above = _beyond(row, bound - centre), _beyond(row, centre + bound)
+    within = _within(row, centre - bound, step, 2 * steps)
+    tail = _moments_above(row, bound - centre)[0] + _moments_above(row, centre + bound)[0]
+    left, right = _derivatives(row, centre - bound), _derivatives(row, centre + bound)
+    dense, falls = left[0] + right[0], right[1] - left[1]
+    return (
+        (within[0] - within[2]) / step - steps * tail,
+        2 * (within[1] - within[3]) / step - 2 * steps * (below[0] + above[0]),
+        steps * (dense / 2 + bound * falls / 4 + steps * dense),
+        (1 - tail) / 6 + bound * dense / 3 + bound**2 * falls / 12 + 2 * steps**2 * tail,
+    )
+
+
+@inner
+def _beyond(row: Row, t: float) -> tuple[float, float]:
     """E[Z - t; Z > t] and E[(Z - t)^2; Z > t]."""
     tail, first, second = _moments_above(row, t)
-    return np.array((first - t * tail, second - 2 * t * first + t * t * tail))
+    return first - t * tail, second - 2 * t * first + t * t * tail
 
 
 @inner
@@ -77,22 +93,41 @@ def _moments_above(row: Row, t: float) -> tuple[float, float, float]:
 
 
 @inner
-def _between(row: Row, low: float, high: float, step: float) -> Array:
-    """The errors between two levels, the density smooth there: the periodic error's mean, and the ends' terms."""
-    if high <= low:
-        return np.zeros(2)
-    below, above = _slopes(row, low), _slopes(row, high)
-    slope, third = above[0] - below[0], above[1] - below[1]
-    mass = _moments_above(row, low)[0] - _moments_above(row, high)[0]
-    return np.array((
-        step / 4 * mass - step**3 / 192 * slope + step**5 / 7680 * third,
-        step**2 / 12 * mass - 7 * step**4 / 2880 * slope + 31 * step**6 / 483840 * third,
-    ))  # fmt: skip
+def _within(row: Row, first: float, step: float, cells: int) -> Array:
+    """Between the first level and the one so many cells above it, with e the error Z - Q(Z) and x the value X in units
+    of the scale: E|e|, E[e^2], E[sign(e) x] and E[e x]."""
+    low, high = cells, cells
+    if row[0] in (LAPLACE, GENERALIZED_GAUSSIAN):
+        low = min(max(math.floor(-CENTRE - first / step), 0), cells)
+        high = min(max(math.ceil(CENTRE - first / step), 0), cells)
+    sums = _between(row, first, first + low * step, step) + _between(
+        row, first + high * step, first + cells * step, step
+    )
+    return sums + _cell_by_cell(row, first + low * step, step, high - low)
 
 
 @inner
-def _slopes(row: Row, t: float) -> tuple[float, float]:
-    """The density's first and third derivative at t, from those of its logarithm."""
+def _between(row: Row, low: float, high: float, step: float) -> Array:
+    """The sums between two levels, the density smooth there: each periodic function's mean, and the ends' terms."""
+    if high <= low:
+        return np.zeros(4)
+    mass = _moments_above(row, low)[0] - _moments_above(row, high)[0]
+    sums = np.array((step / 4 * mass, step**2 / 12 * mass, 0.0, 0.0))
+    for t, side in ((low, -1), (high, 1)):
+        dense, slope, bend, third = _derivatives(row, t)
+        x = t + row[1] / row[2]
+        product, product_bend = side * x * dense, side * (2 * slope + x * bend)
+        slope, third = side * slope, side * third
+        sums[0] += step**5 / 7680 * third - step**3 / 192 * slope
+        sums[1] += 31 * step**6 / 483840 * third - 7 * step**4 / 2880 * slope
+        sums[2] += step**3 / 192 * product_bend - step / 4 * product
+        sums[3] += 7 * step**4 / 5760 * product_bend - step**2 / 24 * product
+    return sums
+
+
+@inner
+def _derivatives(row: Row, t: float) -> tuple[float, float, float, float]:
+    """The density at t and its first three derivatives, from those of its logarithm."""
     code, shape, x = row[0], row[3], abs(t)
     one, two, three = -x, -1.0, 0.0
     if code == LAPLACE:
@@ -105,20 +140,22 @@ def _slopes(row: Row, t: float) -> tuple[float, float]:
         one = -shape * x ** (shape - 1)
         two = one * (shape - 1) / x
         three = two * (shape - 2) / x
-    density = math.copysign(unit_pdf(row, x), t)
-    return density * one, density * (three + 3 * one * two + one**3)
+    dense, side = unit_pdf(row, x), math.copysign(1.0, t)
+    return dense, side * dense * one, dense * (two + one**2), side * dense * (three + 3 * one * two + one**3)
 
 
 @inner
 def _cell_by_cell(row: Row, level: float, step: float, cells: int) -> Array:
-    """The errors from a level to the one that is so many cells above it, from the moments between levels and edges."""
-    absolute, square = 0.0, 0.0
+    """The same sums from a level to the one that is so many cells above it, by the moments between levels and edges."""
+    sums, zero = np.zeros(4), -row[1] / row[2]
     tail, first, second = _moments_above(row, level)
     for half in range(2 * cells):
         tail_next, first_next, second_next = _moments_above(row, level + (half + 1) * step / 2)
-        mass, moment = tail - tail_next, first - first_next
-        nearest = level + (half + 1) // 2 * step
-        absolute += (moment - nearest * mass) * (1 if half % 2 == 0 else -1)
-        square += second - second_next - 2 * nearest * moment + nearest * nearest * mass
+        mass, moment, square = tail - tail_next, first - first_next, second - second_next
+        nearest, side = level + (half + 1) // 2 * step, 1 if half % 2 == 0 else -1
+        sums[0] += side * (moment - nearest * mass)
+        sums[1] += square - 2 * nearest * moment + nearest * nearest * mass
+        sums[2] += side * (moment - zero * mass)
+        sums[3] += square - (nearest + zero) * moment + nearest * zero * mass
         tail, first, second = tail_next, first_next, second_next
-    return np.array((absolute, square))
+    return sums

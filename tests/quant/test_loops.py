@@ -157,14 +157,14 @@ def test_the_next_process_finds_every_loop_beside_its_source():
     assert "data saved" not in told
 
 
-@pytest.mark.parametrize(
-    ("family", "shape"),
-    [
-        ("gaussian", 1.0), ("laplace", 1.0), ("student_t", 1.5), ("student_t", 2.1), ("student_t", 20.0),
-        ("generalized_gaussian", 0.3), ("generalized_gaussian", 0.5), ("generalized_gaussian", 1.4),
-        ("generalized_gaussian", 3.0), ("generalized_gaussian", 15.0),
-    ],
-)  # fmt: skip
+UNIT = [
+    ("gaussian", 1.0), ("laplace", 1.0), ("student_t", 1.5), ("student_t", 2.1), ("student_t", 20.0),
+    ("generalized_gaussian", 0.3), ("generalized_gaussian", 0.5), ("generalized_gaussian", 1.4),
+    ("generalized_gaussian", 3.0), ("generalized_gaussian", 15.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("family", "shape"), UNIT)
 @pytest.mark.parametrize("clip", [1.0, 8.0, 12.0, 60.0])
 @pytest.mark.parametrize("location", [0.0, 0.013, 1.01])
 def test_errors_of_fine_grids_in_closed_form_are_those_of_their_cells(family, shape, clip, location):
@@ -173,3 +173,14 @@ def test_errors_of_fine_grids_in_closed_form_are_those_of_their_cells(family, sh
     book = Uniform().build(WIDE, fit, np.array([clip]), 8)
     for ours, exact in zip(expected_error(replace(fit, compiled=True), book), expected_error(fit, book), strict=True):
         np.testing.assert_allclose(ours, exact, rtol=1e-8)
+
+
+@pytest.mark.parametrize(("family", "shape"), UNIT)
+@pytest.mark.parametrize("location", [0.0, 0.013, -0.2])
+@pytest.mark.parametrize("bits", [6, 8])
+def test_bounds_on_fine_grids_in_closed_form_are_those_from_every_cell(family, shape, location, bits):
+    fit = unit_fit(family, shape)
+    fit.candidates[0].fitted.location[:] = location
+    for rule in (Mae(), Mse()):
+        ours, exact = (rule.bound(WIDE, replace(fit, compiled=compiled), bits) for compiled in (True, False))
+        np.testing.assert_allclose(ours, exact, rtol=2e-7, err_msg=rule.name)
