@@ -58,9 +58,21 @@ def convolution_norm(kernel: NDArray[np.float64], geometry: Geometry, work: floa
     least, most = min(outputs, inputs), max(outputs, inputs)
     if groups * frequencies * least**2 * (most + SVD * least) > work:
         return _coarse_norm(kernel, phases, work)
-    axes = tuple(range(3, 3 + len(spatial)))
-    symbol = np.moveaxis(np.fft.rfftn(phases, torus, axes=axes), (1, 2), (-2, -1))
-    return _largest_singular_value(symbol.reshape(-1, outputs, inputs))
+    return _largest_singular_value(_transform(phases, torus).reshape(-1, outputs, inputs))
+
+
+def _transform(kernel: NDArray[np.float64], torus: Sequence[int]) -> NDArray[np.complex128]:
+    """The kernel (G, O, I, *k) at all frequencies of a torus but those that are others' conjugates: (*f, G, O, I).
+
+    Kernels are small beside the torus: a product with a few waves an axis, where an FFT would transform the zeros.
+    """
+    found: NDArray[Any] = kernel
+    for axis in range(len(torus))[::-1]:
+        count = torus[axis] if axis < len(torus) - 1 else torus[axis] // 2 + 1
+        places, frequencies = np.arange(found.shape[-1]), np.arange(count)
+        waves = np.exp(-2j * np.pi / torus[axis] * np.outer(frequencies, places))
+        found = np.tensordot(waves, found, (1, found.ndim - 1))
+    return found
 
 
 def _largest_singular_value(matrices: NDArray[np.inexact[Any]]) -> float:
@@ -73,6 +85,8 @@ def _largest_singular_value(matrices: NDArray[np.inexact[Any]]) -> float:
     if unit == 0 or not np.isfinite(unit):
         return 0.0 if unit == 0 else np.inf
     matrices = matrices / unit  # fourth powers are taken
+    if 1 in matrices.shape[-2:]:
+        return ROUNDING * unit * float(np.linalg.norm(matrices, axis=(-2, -1)).max())
     products = _products(matrices.astype(np.complex64 if np.iscomplexobj(matrices) else np.float32))
     bounds = SINGLE * np.sqrt(np.linalg.norm(products @ products, axis=(-2, -1)))
     first = bounds.argmax()

@@ -18,6 +18,8 @@ POSITIONS, POSITIONS_PER_INPUT = 2048, 4
 """Rows that are drawn for a layer of K inputs: 2048 + 4 K over the whole set, spread evenly over the batches."""
 SAMPLE = 1024
 """Rows that are drawn where errors are only compared with each other: all of them are seen by the same rows."""
+SAMPLED_ON = 64
+"""Samples that such rows are drawn from, spread over the set: for each of them all maps leave the graph."""
 NARROW = 64
 """Inputs up to which the moments take less room, and less time, than a sample of rows."""
 DOUBT = 0.1
@@ -131,14 +133,14 @@ class MomentObserver:
 
     `layers` says of each layer whether it needs the moments themselves; those that do not get them of fewer rows, or
     where they are not narrow a sample. Layers that share a weight get the same, pooled over all of them; those that
-    are too wide get a sample in any case.
+    are too wide get a sample in any case. Where none needs the moments themselves, few of the samples are looked at.
     """
 
     def __init__(self, model: ir.Model, layers: Sequence[tuple[Layer, bool]], part: Dataset) -> None:
         self._layers = [layer for layer, _ in layers if _has_matrix(layer, model.graph)]
         summed = {_key(layer) for layer, whole in layers if whole}
         self._sums = {_key(layer): _sums(layer, _key(layer) in summed) for layer in self._layers}
-        self._numbers = frozenset(part.numbers)
+        self._numbers = frozenset((part if summed else part.spread(SAMPLED_ON)).numbers)
         self._names = {_input_name(layer) for layer in self._layers}
 
     def wants(self, number: int) -> Collection[str]:
