@@ -14,6 +14,7 @@ from quant.expected_inputs import Normal, expected_moments, rescaled
 from quant.export.compact import compact
 from quant.graph.inventory import Skipped
 from quant.graph.placement import place
+from quant.graph.weightless import weightless
 from quant.layers import choose_layers, needs_moments
 from quant.manifest import stamp
 from quant.observation import Observer, OutputRecorder, observe
@@ -110,7 +111,8 @@ def _setting(
     expected = expected_moments(model, [layer for layer, _ in work], promises) if data_free else {}
     if calibration is None:
         return Setting(model, {}, None, spec, expected, expected)
-    setting = Setting(model, {}, calibration, spec, expected, {})
+    graph = weightless(model)
+    setting = Setting(model, {}, calibration, spec, expected, {}, graph)
     looking = [
         (layer, section.rounding.needs_moments or spec.allocates)
         for layer, section in work
@@ -124,7 +126,7 @@ def _setting(
         seen = RangeObserver(model.graph, placement.observed, spec.activations)
         observers.append(seen)
     if observers:
-        observe(model, calibration, [*observers, outputs], samples_told(progress, "calibrating"))
+        observe(graph, calibration, [*observers, outputs], samples_told(progress, "calibrating"))
     setting = replace(setting, moments=moments.moments(), recorded=outputs.kept)
     if spec.activations is None:
         return setting

@@ -15,7 +15,7 @@ from quant.mixed_precision import Choices, choices, describe, promising, quantiz
 from quant.search import describe_search, shortfall, smallest_within_gates
 from quant.sites import channel_axis, output_channels
 from quant.spec import Weights
-from quant.tuning import Setting, Tuned, assemble, best_corrected, tune
+from quant.tuning import Samples, Setting, Tuned, assemble, best_corrected, tune
 
 Work = Sequence[tuple[Layer, Weights]]
 Progress = Callable[[str, int, int, str], None]
@@ -25,6 +25,11 @@ Progress = Callable[[str, int, int, str], None]
 def samples_told(progress: Progress, stage: str) -> Callable[[int, int], None]:
     """What tells of samples done and samples in all as steps of a stage."""
     return lambda done, total: progress(stage, done, total, f"{done} of {total} samples")
+
+
+def corrections_told(progress: Progress) -> Samples:
+    """The same for what is measured or corrected, as steps of one stage."""
+    return lambda done, total, what: progress("correcting", done, total, f"{what}, {done} of {total} samples")
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,7 @@ def decide(setting: Setting, work: Work, sizes: Sizes, progress: Progress) -> De
         BudgetTooSmall: the file cannot become as small as the budget asks.
         ExportError: a quantized model does not run.
     """
-
-    def correcting(done: int, total: int, what: str) -> None:
-        progress("correcting", done, total, f"{what}, {done} of {total} samples")
-
-    spec = setting.spec
+    spec, correcting = setting.spec, corrections_told(progress)
     if not spec.allocates:
         layers = quantize_layers(work, setting.moments, spec, lambda *step: progress("fitting", *step))
         return _finished(setting, work, layers, correcting)

@@ -20,6 +20,7 @@ from quant.calibration import ActivationRange
 from quant.dataset import Dataset
 from quant.graph.constants import constant
 from quant.graph.inventory import Layer, inventory
+from quant.graph.weightless import Weightless
 from quant.layers import QuantizedLayer
 from quant.observation import session_with_outputs
 from quant.operator_norms import Geometry, convolution_norm, matrix_norm
@@ -69,6 +70,7 @@ NO_BOX = Bounds({}, {}, "without calibration data no input box is known")
 
 def bound_errors(
     model: ir.Model,
+    graph: Weightless,
     quantized: ir.Model,
     layers: Sequence[QuantizedLayer],
     ranges: Mapping[str, ActivationRange],
@@ -76,14 +78,16 @@ def bound_errors(
 ) -> Bounds:
     """The bounds over all inputs in the box of the calibration set (a range a channel).
 
-    Requires: `quantized` is `model` with `layers` and `ranges` written into it.
+    Requires: `graph` is that of `model`, and `quantized` is `model` with `layers` and `ranges` written into it.
 
     Raises:
         ModelError: the model does not run on the calibration set.
     """
     if calibration.whole_feeds:
         return Bounds({}, {}, "no axis of the inputs counts samples")
-    walk = _Walk(model, quantized, {done.layer.name: done for done in layers}, ranges, _observed(model, calibration))
+    walk = _Walk(
+        model, quantized, {done.layer.name: done for done in layers}, ranges, _observed(model, graph, calibration)
+    )
     for name, box in _input_boxes(calibration).items():
         shape = walk.shape(name)
         walk.keep(name, Pair(box, Box.of(np.zeros_like(box.low)), box.norm(shape), 0.0))
@@ -120,9 +124,9 @@ class _Observed:
     integers: Mapping[str, NDArray[Any]]
 
 
-def _observed(model: ir.Model, calibration: Dataset) -> _Observed:
+def _observed(model: ir.Model, graph: Weightless, calibration: Dataset) -> _Observed:
     names = [str(value.name) for node in model.graph for value in node.outputs if value.name]
-    session = session_with_outputs(model, names)
+    session = session_with_outputs(graph, names)
     ranges: dict[str, _Range] = {}
     integers: dict[str, NDArray[Any]] = {}
     for feeds in calibration.singly().spread(SAMPLES).batches():

@@ -12,6 +12,7 @@ from quant.bias_correction import Shifts
 from quant.errors import ModelError
 from quant.graph.constants import constant
 from quant.graph.inventory import Layer
+from quant.graph.weightless import weightless
 from quant.layers import QuantizedLayer
 from quant.observation import session_with_outputs
 from quant.products import input_rows, weight_matrix
@@ -293,7 +294,7 @@ def _shapes(model: ir.Model, names: Sequence[str]) -> dict[str, tuple[int, ...]]
     if not names:
         return {}
     try:
-        values = session_with_outputs(model, names).run(feeds, names)
+        values = session_with_outputs(weightless(model), names).run(feeds, names)
     except ModelError:  # not every model runs on zeros, and these are ours
         return {}
     return {name: value.shape for name, value in zip(names, values, strict=True)}

@@ -4,12 +4,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.dataset import Dataset
 from quant.graph.constants import constant
-from quant.graph.weightless import arrays, weightless
+from quant.graph.weightless import Weightless
 from quant.runtime import Session
 
 Tensors = Mapping[str, NDArray[np.generic]]
@@ -61,7 +62,7 @@ class OutputRecorder:
 
 
 def observe(
-    model: ir.Model, dataset: Dataset, observers: Sequence[Observer], progress: Callable[[int, int], None]
+    model: Weightless, dataset: Dataset, observers: Sequence[Observer], progress: Callable[[int, int], None]
 ) -> None:
     """Run the float model once over the set and show each batch's tensors to all observers.
 
@@ -131,17 +132,18 @@ def _clips_at_zero(node: ir.Node) -> bool:
     return least is not None and bool((least >= np.zeros_like(least)).all())
 
 
-def session_with_outputs(model: ir.Model, names: Collection[str], *, fold_weights: bool = False) -> Session:
+def session_with_outputs(model: Weightless, names: Collection[str], *, fold_weights: bool = False) -> Session:
     """The float model loaded, with the named tensors as outputs too, or their peaks.
 
     Raises:
         ModelError: it cannot be loaded.
     """
-    proto, weights = weightless(model)
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
     present = {output.name for output in proto.graph.output}
     for name in names:
         if name.endswith(PEAKS):
             proto.graph.node.add(op_type="GlobalMaxPool", input=[name.removesuffix(PEAKS)], output=[name])
         if name not in present:
             proto.graph.output.add(name=name)
-    return Session(proto.SerializeToString(), "the float model", weights=arrays(weights), fold_weights=fold_weights)
+    return Session(proto.SerializeToString(), "the float model", weights=model.arrays, fold_weights=fold_weights)

@@ -9,10 +9,10 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
-from quant.attempts import attempt, best, equalized_forms
+from quant.attempts import Attempt, attempt, best, equalized_forms
 from quant.dataset import Dataset, read_dataset
-from quant.deciding import Progress, samples_told
-from quant.error_bound import bound_errors
+from quant.deciding import Progress, corrections_told, samples_told
+from quant.error_bound import NO_BOX, Bounds, bound_errors
 from quant.errors import ExportError, LargeModel
 from quant.evaluation import evaluate
 from quant.expected_inputs import batchnorm_promises
@@ -25,6 +25,8 @@ from quant.report import layer_report, model_report, report_html, report_json
 from quant.result import Energies, Result, samples_used
 from quant.runtime import Session, loaded_and_counted
 from quant.spec import Spec, require_data, resolve
+from quant.tuning import layer_differences
+from quant.twin import LayerDifference
 
 Log = Callable[[Literal["info", "warning"], str], None]
 """Called with what is notable on the way."""
@@ -147,10 +149,7 @@ def _quantize_whole(
     kept = best(tries, progress) if len(tries) > 1 else tries[0]
     decision = kept.decision
 
-    bounds = None
-    if calibration is not None and decision.tuned is not None:
-        ranges = decision.tuned.kept.ranges
-        bounds = bound_errors(kept.setting.model, decision.model, decision.layers, ranges, calibration)
+    differences, bounds = _measured(kept, progress)
     progress("exporting", 0, 1, "model.onnx")
     exported = kept.exported(decision.model)
     assert decision.max_bytes is None or len(exported) <= decision.max_bytes, "the budget was decided on this size"
@@ -164,7 +163,9 @@ def _quantize_whole(
         quantized.run(next(calibration.batches()))
     return Result(
         files={"model.onnx": write(out / "model.onnx", exported)},
-        entries=[layer_report(done, spec.export.opset, decision.tuned, bounds) for done in decision.layers],
+        entries=[
+            layer_report(done, spec.export.opset, decision.tuned, differences, bounds) for done in decision.layers
+        ],
         seconds={done.layer.name: done.seconds for done in decision.layers},
         skipped=kept.skipped,
         weights=reduce(Energies.plus, (done.quantized.errors for done in decision.layers), Energies()),
@@ -172,7 +173,20 @@ def _quantize_whole(
         samples=samples_used(calibration, evaluation),
         outputs=outputs,
         decision=decision,
+        differences=differences,
         bounds=bounds,
+    )
+
+
+def _measured(kept: Attempt, progress: Progress) -> tuple[Mapping[str, LayerDifference], Bounds]:
+    """The difference at each layer's output, and how far it can be, where there is calibration data."""
+    setting, decision = kept.setting, kept.decision
+    if setting.calibration is None or decision.tuned is None:
+        return {}, NO_BOX
+    quantized, ranges = decision.model, decision.tuned.kept.ranges
+    differences = layer_differences(setting, quantized, corrections_told(progress))
+    return differences, bound_errors(
+        setting.model, setting.loadable, quantized, decision.layers, ranges, setting.calibration
     )
 
 

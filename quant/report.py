@@ -17,17 +17,23 @@ from quant.layers import QuantizedLayer
 from quant.result import Result
 from quant.spec import Spec
 from quant.tuning import Tuned
+from quant.twin import LayerDifference
 from quant.weights import FittedWeight
 
+Differences = Mapping[str, LayerDifference]
+NONE: Differences = {}
 WORST = 5
 """How many layers `worst_layers` names."""
 
 
 def layer_report(
-    done: QuantizedLayer, opset: int, tuned: Tuned | None = None, bounds: Bounds | None = None
+    done: QuantizedLayer, opset: int, tuned: Tuned | None = None, after: Differences = NONE, bounds: Bounds = NO_BOX
 ) -> dict[str, Any]:
-    """One layer's entry; sizes in bytes, SQNR in dB, errors in the weight's unit."""
-    bound = None if bounds is None else bounds.layers.get(done.layer.name)
+    """One layer's entry; sizes in bytes, SQNR in dB, errors in the weight's unit.
+
+    `after` are the differences at the layers' outputs that remain.
+    """
+    bound = bounds.layers.get(done.layer.name)
     layer, spec, fitted, quantized = done.layer, done.spec, done.fitted, done.quantized
     error = quantized.error
     return {
@@ -53,7 +59,7 @@ def layer_report(
             "mae_expected": _finite(error.mae_expected),
             "mse_expected": _finite(error.mse_expected),
         },
-        "output": _output(layer.name, tuned),
+        "output": _output(layer.name, tuned, after),
         "bound": None if bound is None else bound.described(),
         "bytes_before": 4 * layer.size,
         "bytes_after": stored_bytes(quantized, done.form, opset),
@@ -79,23 +85,23 @@ def model_report(
         "worst_layers": [layer["name"] for layer in worst],
         "skipped": [{"name": s.name, "op": s.op, "reason": s.reason} for s in result.skipped],
         "warnings": result.warnings,
-        "total_mean_shift": _total_mean_shift(tuned),
+        "total_mean_shift": _total_mean_shift(tuned, result.differences),
         "compared": None if tuned is None else {"kept": tuned.kept.name, "output_sqnr_db": tuned.compared},
         "evaluation": None if outputs is None else outputs.details(spec.metric),
         "allocation": None if decision is None else decision.allocation,
         "search": None if decision is None else decision.search,
-        "error_bound": (result.bounds or NO_BOX).described(),
+        "error_bound": result.bounds.described(),
     }
 
 
-def _output(name: str, tuned: Tuned | None) -> dict[str, Any] | None:
+def _output(name: str, tuned: Tuned | None, differences: Differences) -> dict[str, Any] | None:
     """The error at one layer's output on held-out samples; shifts are means over channels of |E[quantized - float]|.
 
     `mean_shift_before` is the layer's own, with the layers before it corrected; null without bias correction.
     """
-    if tuned is None or name not in tuned.after:
+    if tuned is None or name not in differences:
         return None
-    after = tuned.after[name]
+    after = differences[name]
     before = tuned.kept.before.get(name)
     return {
         "mean_shift_before": None if before is None else float(abs(before.shift).mean()),
@@ -105,12 +111,12 @@ def _output(name: str, tuned: Tuned | None) -> dict[str, Any] | None:
     }
 
 
-def _total_mean_shift(tuned: Tuned | None) -> dict[str, float | None] | None:
+def _total_mean_shift(tuned: Tuned | None, differences: Differences) -> dict[str, float | None] | None:
     """The layers' mean shifts, added up."""
     if tuned is None:
         return None
     before, after = (
-        sum(float(abs(one.shift).mean()) for one in found.values()) for found in (tuned.kept.before, tuned.after)
+        sum(float(abs(one.shift).mean()) for one in found.values()) for found in (tuned.kept.before, differences)
     )
     return {"before": before if tuned.kept.before else None, "after": _finite(after)}
 

@@ -1,16 +1,17 @@
 """What a way of quantizing a model gives to its report and its manifest."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from quant.dataset import Dataset
 from quant.deciding import Decision
-from quant.error_bound import Bounds
+from quant.error_bound import NO_BOX, Bounds
 from quant.evaluation import UNMEASURED
 from quant.graph.inventory import Skipped
 from quant.manifest import Stored
 from quant.metrics import OutputComparison, sqnr_db
+from quant.twin import LayerDifference
 from quant.weights import RowErrors
 
 
@@ -29,8 +30,8 @@ class Energies:
 class Result:
     """The files that were written, an entry and the seconds of each layer, and what else the report says.
 
-    `decision` is None where nothing was to be decided on, `outputs` where there is no evaluation data,
-    `bounds` where there is no calibrated box.
+    `decision` is None where nothing was to be decided on, `outputs` where there is no evaluation data; `differences`
+    are those at the layers' outputs, where there is calibration data.
     """
 
     files: dict[str, Stored]
@@ -42,7 +43,8 @@ class Result:
     samples: Mapping[str, Any]
     outputs: OutputComparison | None = None
     decision: Decision | None = None
-    bounds: Bounds | None = None
+    differences: Mapping[str, LayerDifference] = field(default_factory=dict)
+    bounds: Bounds = NO_BOX
 
     def summary(self, bytes_before: int) -> dict[str, Any]:
         """CONTRACT's summary; `weight_sqnr_db` is over all quantized weights together, `seconds` stays None here."""

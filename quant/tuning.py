@@ -17,6 +17,7 @@ from quant.evaluation import evaluate
 from quant.expected_inputs import expected_shifts
 from quant.export.qdq import ExportedWeight, export_qdq
 from quant.graph.inventory import Layer, inventory
+from quant.graph.weightless import Weightless
 from quant.layers import QuantizedLayer, fit_bias, quantize_layers
 from quant.metrics import OutputComparison
 from quant.observation import session_with_outputs
@@ -57,12 +58,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Tuned:
-    """The candidate that was kept, the SQNR of all by name where there were several, and the kept one's difference at
-    each layer."""
+    """The candidate that was kept, and the SQNR of all by name where there were several."""
 
     kept: Candidate
     compared: dict[str, float]
-    after: Mapping[str, LayerDifference]
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,8 @@ class Setting:
     """What every candidate shares: the float model, its activations' ranges, the calibration set and the spec.
 
     `expected` are the moments of the layers' inputs that follow without data, `moments` those measured, where there
-    is data, and `recorded` the float model's outputs of batches by their number, as far as they were kept.
-    `other_ranges` are those of rules that are to be tried, too, by the rules' names.
+    is data; `graph` is then the model's, to be run, and `recorded` its outputs of batches by their number, as far as
+    they were kept. `other_ranges` are those of rules that are to be tried, too, by the rules' names.
     """
 
     model: ir.Model
@@ -80,6 +79,7 @@ class Setting:
     spec: Spec
     expected: Mapping[str, PromisedMoments]
     moments: Mapping[str, Moments]
+    graph: Weightless | None = None
     recorded: Mapping[int, Sequence[NDArray[np.generic]]] = field(default_factory=dict)
     other_ranges: Mapping[str, Mapping[str, ActivationRange]] = field(default_factory=dict)
 
@@ -98,6 +98,12 @@ class Setting:
         return self.calibration.split(self._every)[0]
 
     @property
+    def loadable(self) -> Weightless:
+        """The float model's graph; requires a calibration set."""
+        assert self.graph is not None, "without data nothing is run"
+        return self.graph
+
+    @property
     def held_out(self) -> Dataset:
         """What candidates are compared on; requires a calibration set."""
         assert self.calibration is not None, "without data nothing is compared"
@@ -106,7 +112,7 @@ class Setting:
     def float_outputs(self, part: Dataset) -> Iterator[Sequence[NDArray[np.generic]]]:
         """The float model's outputs for each batch of a part of the calibration set, recorded or computed."""
         missing = set(part.numbers) - set(self.recorded)
-        session = session_with_outputs(self.model, ()) if missing else None
+        session = session_with_outputs(self.loadable, ()) if missing else None
         for number, feeds in zip(part.numbers, part.batches(), strict=True):
             yield session.run(feeds) if session and number in missing else self.recorded[number]
 
@@ -163,8 +169,17 @@ def tune(
     if len(candidates) > 1:
         candidates = [_measured(setting, one, progress) for one in candidates]
     kept = max(candidates, key=lambda candidate: candidate.sqnr_db)
-    after = compare_layers(*_twins(setting, kept.model), setting.held_out.halved().spread(REPORTED_ON), _told(progress))
-    return Tuned(kept, {one.name: one.sqnr_db for one in candidates} if len(candidates) > 1 else {}, after)
+    return Tuned(kept, {one.name: one.sqnr_db for one in candidates} if len(candidates) > 1 else {})
+
+
+def layer_differences(setting: Setting, quantized: ir.Model, progress: Samples) -> Mapping[str, LayerDifference]:
+    """What each layer's output differs by on some held-out samples, by the layer's name.
+
+    Raises:
+        ExportError: the models do not run as one.
+    """
+    few = setting.held_out.halved().spread(REPORTED_ON)
+    return compare_layers(setting.loadable, quantized, setting.compared, few, _told(progress))
 
 
 def told_apart(setting: Setting, tuned: Tuned, what: str, progress: Samples) -> Tuned:
@@ -202,7 +217,7 @@ def _candidates(setting: Setting, ways: Mapping[str, list[QuantizedLayer]], prog
 
 def _corrected(setting: Setting, plain: Candidate, progress: Samples) -> Candidate:
     samples = setting.fitting.spread(CORRECTED_ON * (2 if setting.spec.weights.rounding.needs_moments else 1))
-    before = find_corrections(*_twins(setting, plain.model), samples, _told(progress))
+    before = find_corrections(setting.loadable, plain.model, setting.compared, samples, _told(progress))
     shifts = {layer: one.correction for layer, one in before.items()}
     return _made(setting, f"{plain.name}, biases corrected", plain.layers, shifts, before)
 
@@ -226,10 +241,6 @@ def _measured(setting: Setting, candidate: Candidate, progress: Samples) -> Cand
     expected = setting.float_outputs(part)
     outputs = evaluate(expected, session, part, lambda done, total: progress(done, total, name))
     return replace(candidate, outputs=outputs)
-
-
-def _twins(setting: Setting, quantized: ir.Model) -> tuple[ir.Model, ir.Model, list[Layer]]:
-    return setting.model, quantized, setting.compared
 
 
 def _told(progress: Samples) -> Callable[[int, int], None]:

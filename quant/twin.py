@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from quant.dataset import Dataset
 from quant.errors import ExportError, ModelError
 from quant.graph.inventory import Layer
-from quant.graph.weightless import arrays, weightless
+from quant.graph.weightless import Weightless
 from quant.metrics import sqnr_db
 from quant.runtime import Session
 from quant.sites import channel_axis, output_channels
@@ -62,7 +62,7 @@ class LayerDifference:
 
 
 def find_corrections(
-    float_model: ir.Model,
+    float_model: Weightless,
     quantized_model: ir.Model,
     layers: Sequence[Layer],
     dataset: Dataset,
@@ -93,7 +93,7 @@ def find_corrections(
 
 
 def compare_layers(
-    float_model: ir.Model,
+    float_model: Weightless,
     quantized_model: ir.Model,
     layers: Sequence[Layer],
     dataset: Dataset,
@@ -121,8 +121,9 @@ def _with_channels(layers: Sequence[Layer]) -> list[Layer]:
     return [layer for layer in layers if channel_axis(layer) is not None]
 
 
-def _session(float_model: ir.Model, quantized_model: ir.Model, layers: Sequence[Layer], *, feed_back: bool) -> Session:
-    proto, weights = weightless(float_model)
-    model = build_twin(proto, ir.to_proto(quantized_model), layers, feed_back=feed_back)
+def _session(
+    float_model: Weightless, quantized_model: ir.Model, layers: Sequence[Layer], *, feed_back: bool
+) -> Session:
+    model = build_twin(float_model.proto, ir.to_proto(quantized_model), layers, feed_back=feed_back)
     # what is fed back orders the nodes anyway
-    return Session(model, "the twin graph", ExportError, arrays(weights), fold_weights=True, in_order=not feed_back)
+    return Session(model, "the twin graph", ExportError, float_model.arrays, fold_weights=True, in_order=not feed_back)

@@ -5,7 +5,7 @@ gave before. onnx's converter takes what Upsample and Resize computed before ops
 it; the attributes that say so are set here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -17,7 +17,7 @@ from onnx import version_converter
 from quant.errors import ModelError, UnsupportedOpset
 from quant.graph.compare import difference
 from quant.graph.generated import generated_feeds
-from quant.graph.weightless import arrays, give_weights_back, weightless
+from quant.graph.weightless import Weightless, give_weights_back, weightless
 from quant.runtime import Feeds, Session
 
 RESIZE_11 = 11
@@ -26,7 +26,6 @@ _BEFORE_RESIZE_11 = (
     {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
     {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "ceil"},  # where it shrinks
 )
-Arrays = Mapping[str, NDArray[np.generic]]
 
 
 def at_opset(
@@ -47,20 +46,19 @@ def at_opset(
     """
     if model.opset_imports.get("", 0) >= opset:
         return model
-    before, tensors = weightless(model)
+    before = weightless(model)
     if not compare:
-        return _uncompared(model, before, opset)
-    weights = arrays(tensors)
-    reference = reference or Session(before.SerializeToString(), weights=weights)
+        return _uncompared(model, before.proto, opset)
+    reference = reference or Session(before.proto.SerializeToString(), weights=before.arrays)
     feeds, expected = _run_before(model, reference, sample)
     fault: str | None = None
     for attributes in _repairs(model):
-        converted = _convert(before, opset)
+        converted = _convert(before.proto, opset)
         for node in ir.traversal.RecursiveGraphIterator(converted.graph):
             if node.op_type == "Resize":
                 node.attributes.update({name: ir.AttrString(name, value) for name, value in attributes.items()})
-        after = ir.to_proto(converted)
-        fault = None if feeds is None else _fault(after, weights, feeds, expected)
+        after = Weightless(ir.to_proto(converted), before.weights)
+        fault = None if feeds is None else _fault(after, feeds, expected)
         if fault is None:
             give_weights_back(converted, model)
             return converted
@@ -108,12 +106,9 @@ def _run_before(
     return None, []
 
 
-def _fault(
-    after: onnx.ModelProto, weights: Arrays, feeds: Feeds, expected: Sequence[NDArray[np.generic]]
-) -> str | None:
+def _fault(after: Weightless, feeds: Feeds, expected: Sequence[NDArray[np.generic]]) -> str | None:
     try:
-        return difference(
-            expected, Session(after.SerializeToString(), "the converted model", weights=weights).run(feeds)
-        )
+        session = Session(after.proto.SerializeToString(), "the converted model", weights=after.arrays)
+        return difference(expected, session.run(feeds))
     except ModelError as error:
         return error.detail

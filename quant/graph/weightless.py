@@ -1,6 +1,8 @@
 """A model's graph without its large weights: small to convert, copy and load, and the weights are shared."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import onnx
@@ -11,8 +13,21 @@ LARGE = 1024
 """Elements from which a weight is left out: what reads a graph looks into small constants alone."""
 
 
-def weightless(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, ir.TensorProtocol]]:
-    """The model's graph, its large float weights marked as lying elsewhere, and these by name, unread."""
+@dataclass(frozen=True)
+class Weightless:
+    """A graph whose large float weights are marked as lying elsewhere, and these by name, unread."""
+
+    proto: onnx.ModelProto
+    weights: dict[str, ir.TensorProtocol]
+
+    @cached_property
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """The weights as a `Session` takes them."""
+        return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in self.weights.items()}
+
+
+def weightless(model: ir.Model) -> Weightless:
+    """The model's graph without its weights; while it is made, nobody else may look at the model."""
     large = list(_large(model))
     for value, tensor in large:
         value.const_value = ir.ExternalTensor(
@@ -29,12 +44,7 @@ def weightless(model: ir.Model) -> tuple[onnx.ModelProto, dict[str, ir.TensorPro
     finally:
         for value, tensor in large:
             value.const_value = tensor
-    return proto, {str(value.name): tensor for value, tensor in large}
-
-
-def arrays(weights: Mapping[str, ir.TensorProtocol]) -> dict[str, NDArray[np.generic]]:
-    """The weights as a `Session` takes them."""
-    return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in weights.items()}
+    return Weightless(proto, {str(value.name): tensor for value, tensor in large})
 
 
 def give_weights_back(converted: ir.Model, model: ir.Model) -> None:

@@ -10,6 +10,7 @@ from quant.dataset import Dataset
 from quant.expected_inputs import expected_shifts
 from quant.graph.load import load
 from quant.graph.normalise import normalise
+from quant.graph.weightless import weightless
 from quant.layers import choose_layers, quantize_layers
 from quant.metrics import OutputComparison
 from quant.observation import observe
@@ -31,7 +32,7 @@ def test_it_measures_what_a_model_with_only_that_layer_quantized_shows(digits, c
     spec = resolve({"preset": "int4-weights", "export": {"weight_storage": "direct"}})
     work, _ = choose_layers(model, spec)
     observer = MomentObserver(model, [(layer, True) for layer, _ in work], samples)
-    observe(model, samples, [observer], lambda *_: None)
+    observe(weightless(model), samples, [observer], lambda *_: None)
     moments = observer.moments()
     layers = quantize_layers(work, moments, spec, lambda *_: None)
     shifts = expected_shifts(layers, moments) if corrected else {}

@@ -16,6 +16,7 @@ from quant.granularity import PerBlock, PerChannel
 from quant.graph.inventory import inventory
 from quant.graph.load import load
 from quant.graph.normalise import normalise
+from quant.graph.weightless import weightless
 from quant.grids.codebook import Codebook, UniformCodebook
 from quant.grids.uniform import Uniform
 from quant.observation import observe
@@ -178,7 +179,7 @@ def test_error_feedback_without_calibration_data_is_refused():
 
 def moments_of(model, layers, data):
     observer = MomentObserver(model, [(layer, True) for layer in layers], data)
-    observe(model, data, [observer], lambda *_: None)
+    observe(weightless(model), data, [observer], lambda *_: None)
     return observer.moments()
 
 

@@ -7,6 +7,7 @@ import pytest
 from quant import observation
 from quant.calibration import RangeObserver
 from quant.dataset import Dataset
+from quant.graph.weightless import weightless
 from quant.observation import PEAKS, extremes_of, observe, session_with_outputs
 from quant.spec import resolve
 
@@ -41,7 +42,7 @@ def test_maps_without_negative_values_are_shown_by_their_peaks(model):
     shown = extremes_of(model.graph, names)
     assert shown == {name: name + PEAKS if name in MAPS else name for name in names}
     tensors, peaks = (
-        session_with_outputs(model, wanted).run({"x": SAMPLES}, wanted)
+        session_with_outputs(weightless(model), wanted).run({"x": SAMPLES}, wanted)
         for wanted in (sorted(MAPS), [name + PEAKS for name in sorted(MAPS)])
     )
     for whole, peak in zip(tensors, peaks, strict=True):
@@ -53,9 +54,9 @@ def test_ranges_are_those_of_the_whole_tensors(model, clipping):
     activations = resolve({"preset": "int8", "activations": {"clipping": clipping}}).activations
     names, data = ACTIVATIONS.split(", "), Dataset({"x": SAMPLES}, None, len(SAMPLES), 8)
     seen = RangeObserver(model.graph, names, activations)
-    observe(model, data, [seen], lambda *_: None)
+    observe(weightless(model), data, [seen], lambda *_: None)
     whole = RangeObserver(ir.Graph([], [], nodes=[]), names, activations)  # without a graph nothing is known of them
-    observe(model, data, [whole], lambda *_: None)
+    observe(weightless(model), data, [whole], lambda *_: None)
     assert seen.ranges() == whole.ranges()
     assert (set(seen.wants(9)) == set(whole.wants(9))) == (clipping["name"] == "percentile")
 
@@ -100,11 +101,11 @@ def test_each_batch_gives_what_is_wanted_of_it(model, monkeypatch):
     make = observation.session_with_outputs
     monkeypatch.setattr(observation, "session_with_outputs", lambda *a, **k: made.append(a[1]) or make(*a, **k))
     picky, data = Picky(), Dataset({"x": SAMPLES}, None, len(SAMPLES), 2)
-    observe(model, data, [picky], lambda *_: None)
+    observe(weightless(model), data, [picky], lambda *_: None)
     assert made == [["clip", "conv", "relu"], ["low"]]
     names = ["relu", "clip", "conv", "low"]
     for number, feeds in enumerate(data.batches()):
-        expected = dict(zip(names, make(model, names).run(feeds, names), strict=True))
+        expected = dict(zip(names, make(weightless(model), names).run(feeds, names), strict=True))
         assert set(picky.seen[number]) == set(picky.wants(number))
         for name, value in picky.seen[number].items():
             np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6)

@@ -14,6 +14,7 @@ from quant.errors import DataRequired
 from quant.graph.inventory import inventory
 from quant.graph.load import load
 from quant.graph.normalise import normalise
+from quant.graph.weightless import weightless
 from quant.layers import choose_layers, quantize_layers
 from quant.observation import session_with_outputs
 from quant.pipeline import Inputs, quantize_model
@@ -68,14 +69,14 @@ def quantized(model):
 def seen(measure, model, other, batch):
     data = Dataset({"x": SAMPLES}, None, len(SAMPLES), batch)
     layers = inventory(model)[0]
-    return measure(model, other, layers, data, lambda *_: None)
+    return measure(weightless(model), other, layers, data, lambda *_: None)
 
 
 def outputs(model, layers):
     """Each layer's output as (values, channels), from a run of the model by itself."""
     graph_outputs = {node.name: node.outputs[0].name for node in model.graph}
     names = [graph_outputs[layer.name] for layer in layers]
-    values = session_with_outputs(model, names, fold_weights=True).run({"x": SAMPLES}, names)
+    values = session_with_outputs(weightless(model), names, fold_weights=True).run({"x": SAMPLES}, names)
     return [np.moveaxis(v, 1 if v.ndim == 4 else -1, -1).reshape(-1, v.shape[1 if v.ndim == 4 else -1]) for v in values]
 
 
@@ -153,7 +154,7 @@ def block(shrunk):
 def test_what_a_relu_behind_a_shortcut_hides_is_not_corrected():
     reference, other = block(1.0), block(0.9)
     shortcut, difference = (
-        session_with_outputs(m, ["c", "a"]).run({"x": SAMPLES}, ["c", "a"]) for m in (reference, other)
+        session_with_outputs(weightless(m), ["c", "a"]).run({"x": SAMPLES}, ["c", "a"]) for m in (reference, other)
     )
     sides = [np.moveaxis(one[1], 1, -1).reshape(-1, 3) for one in (shortcut, difference)]
     found = seen(find_corrections, reference, other, len(SAMPLES))["conv"].correction
@@ -173,7 +174,9 @@ def test_a_shift_reaches_the_output_whatever_form_the_bias_has(model):
         shift = random.normal(size=channels)
         behind = {"conv1": "c1", "conv2": "c2", "matmul4": "a4", "matmul5": "m5", "gemm6": "y"}[name]
         add_to_biases([layer], {name: shift})
-        old, new = (session_with_outputs(m, [behind]).run({"x": SAMPLES}, [behind])[0] for m in (model, copy))
+        old, new = (
+            session_with_outputs(weightless(m), [behind]).run({"x": SAMPLES}, [behind])[0] for m in (model, copy)
+        )
         shaped = shift.reshape(1, -1, 1, 1) if old.ndim == 4 else shift
         np.testing.assert_allclose(new, old + shaped, rtol=1e-4, atol=1e-3)
 

@@ -5,7 +5,7 @@ import onnx_ir as ir
 import pytest
 
 from quant.graph.constants import add_initializer
-from quant.graph.weightless import LARGE, arrays, give_weights_back, weightless
+from quant.graph.weightless import LARGE, give_weights_back, weightless
 from quant.runtime import Session
 
 SAMPLES = np.random.default_rng(0).normal(size=(3, 40)).astype(np.float32)
@@ -27,22 +27,21 @@ def model():
 
 
 def test_only_large_weights_that_are_used_are_left_out(model):
-    proto, weights = weightless(model)
-    assert list(weights) == ["w_new"]
-    assert arrays(weights)["w_new"].size > LARGE
-    assert proto.ByteSize() < model.graph.initializers["w_new"].const_value.nbytes + 2000  # the unused one alone
+    graph = weightless(model)
+    assert list(graph.weights) == ["w_new"]
+    assert graph.arrays["w_new"].size > LARGE
+    assert graph.proto.ByteSize() < model.graph.initializers["w_new"].const_value.nbytes + 2000  # the unused one alone
     assert all(isinstance(value.const_value, ir.Tensor) for value in model.graph.initializers.values())
 
 
 def test_a_session_computes_with_them(model):
-    proto, weights = weightless(model)
-    found = Session(proto.SerializeToString(), weights=arrays(weights)).run({"x": SAMPLES})[0]
+    graph = weightless(model)
+    found = Session(graph.proto.SerializeToString(), weights=graph.arrays).run({"x": SAMPLES})[0]
     w, b = (model.graph.initializers[f"{name}_new"].const_value.numpy() for name in ("w", "b"))
     np.testing.assert_allclose(found, SAMPLES @ w + b, rtol=1e-5, atol=1e-6)
 
 
 def test_they_are_given_back(model):
-    proto, _ = weightless(model)
-    other = ir.from_proto(proto)
+    other = ir.from_proto(weightless(model).proto)
     give_weights_back(other, model)
     assert other.graph.initializers["w_new"].const_value is model.graph.initializers["w_new"].const_value
