@@ -27,11 +27,25 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 Feeds = dict[str, NDArray[np.float32]]
-WAYS = ("floor", "quantd minmax", "quantd", "quantd int4", "ort minmax", "ort percentile", "nncf")
+WAYS = (
+    "floor",
+    "quantd minmax",
+    "quantd minmax, report on weights",
+    "quantd",
+    "quantd int4",
+    "ort minmax",
+    "ort percentile",
+    "nncf",
+)
 PEAK_RESET = Path("/proc/self/clear_refs")
 SAMPLES = {"resnet20": 512, "mobilenetv1": 200, "resnet18": 200}
 SPECS: dict[str, dict[str, object]] = {
     "quantd minmax": {"weights": {"clipping": "minmax"}, "bias_correction": "none"},
+    "quantd minmax, report on weights": {
+        "weights": {"clipping": "minmax"},
+        "bias_correction": "none",
+        "report": "weights",
+    },
     "quantd": {},
     "quantd int4": {"preset": "int4"},
 }
@@ -190,7 +204,7 @@ def latencies(ways: Sequence[str], folder: Path) -> dict[str, float]:
 
 
 def written(way: str, folder: Path) -> Path:
-    return folder / f"{way.replace(' ', '_')}.onnx"
+    return folder / f"{way.replace(', ', '_').replace(' ', '_')}.onnx"
 
 
 def peak_mb() -> float:
@@ -243,15 +257,15 @@ def resnet18(rng: np.random.Generator) -> onnx.ModelProto:
 
 def show(model: str, found: dict[str, Any], samples: int) -> None:
     print(f"\n{model}, {samples} samples")
-    print(f"{'way':16} {'seconds':>8} {'x floor':>8} {'peak MB':>8} {'latency ms':>10}")
+    print(f"{'way':33} {'seconds':>8} {'x floor':>8} {'peak MB':>8} {'latency ms':>10}")
     base = found["floor"]["seconds"]
     for way, one in found.items():
         if "failed" in one:
-            print(f"{way:16} failed")
+            print(f"{way:33} failed")
             continue
         ratio = one["seconds"] / base
         print(
-            f"{way:16} {one['seconds']:8.2f} {ratio:8.2f} {one['peak_mb']:8.0f} {one['latency_ms']:10.2f}", flush=True
+            f"{way:33} {one['seconds']:8.2f} {ratio:8.2f} {one['peak_mb']:8.0f} {one['latency_ms']:10.2f}", flush=True
         )
 
 

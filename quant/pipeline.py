@@ -12,7 +12,7 @@ from typing import Any, Literal
 from quant.attempts import Attempt, attempt, best, equalized_forms
 from quant.dataset import Dataset, read_dataset
 from quant.deciding import Progress, corrections_told, samples_told
-from quant.error_bound import NO_BOX, Bounds, bound_errors
+from quant.error_bound import NO_BOX, NOT_ASKED, Bounds, bound_errors
 from quant.errors import ExportError, LargeModel
 from quant.evaluation import evaluate
 from quant.expected_inputs import batchnorm_promises
@@ -179,10 +179,12 @@ def _quantize_whole(
 
 
 def _measured(kept: Attempt, progress: Progress) -> tuple[Mapping[str, LayerDifference], Bounds]:
-    """The difference at each layer's output, and how far it can be, where there is calibration data."""
+    """The difference at each layer's output, and how far it can be, where there is calibration data and it is asked."""
     setting, decision = kept.setting, kept.decision
     if setting.calibration is None or decision.tuned is None:
         return {}, NO_BOX
+    if setting.spec.report == "weights":
+        return {}, NOT_ASKED
     quantized, ranges = decision.model, decision.tuned.kept.ranges
     differences = layer_differences(setting, quantized, corrections_told(progress))
     return differences, bound_errors(

@@ -1,6 +1,5 @@
 """The report: what was done to each layer and what it cost, as JSON and as one self-contained page."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from pydantic_core import to_json
 
 from quant.error_bound import NO_BOX, Bounds
 from quant.export.storage import stored_bytes
@@ -118,11 +118,11 @@ def _total_mean_shift(tuned: Tuned | None, differences: Differences) -> dict[str
     before, after = (
         sum(float(abs(one.shift).mean()) for one in found.values()) for found in (tuned.kept.before, differences)
     )
-    return {"before": before if tuned.kept.before else None, "after": _finite(after)}
+    return {"before": before if tuned.kept.before else None, "after": _finite(after) if differences else None}
 
 
 def report_json(report: Mapping[str, Any]) -> bytes:
-    return (json.dumps(report, allow_nan=False) + "\n").encode()  # json is fast where it does not indent
+    return to_json(report, inf_nan_mode="null") + b"\n"
 
 
 def report_html(report: Mapping[str, Any], title: str, gates: Sequence[GateResult]) -> bytes:

@@ -184,7 +184,11 @@ class Budget(_Part):
 
 
 class Spec(_Part):
-    """The whole spec, resolved: every key has its value."""
+    """The whole spec, resolved: every key has its value.
+
+    A `full` report says of each layer what its output differs by, and can differ by, on calibration data; one on
+    `weights` is made sooner.
+    """
 
     preset: Literal["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary"] = "int8"
     weights: Weights = Weights()
@@ -196,6 +200,7 @@ class Spec(_Part):
     layers: tuple[LayerRule, ...] = ()
     export: Export = Export()
     gates: Gates = Gates()
+    report: Literal["full", "weights"] = "full"
     metric: Metric | None = None
     torchscript: TorchScript = TorchScript()
     seed: int = Field(default=0, ge=0)

@@ -195,3 +195,18 @@ def test_calibration_data_on_which_the_model_overflows_is_refused(quantize, tmp_
     np.savez(tmp_path / "huge.npz", **{name: values})
     with pytest.raises(ModelError, match="NaN or infinite on the calibration data"):
         quantize({"preset": "int8"}, calibration=tmp_path / "huge.npz")
+
+
+def test_a_report_on_weights_leaves_out_what_is_measured_at_outputs_and_nothing_else(quantize):
+    _, model, full = quantize({"preset": "int4"})
+    _, same, short = quantize({"preset": "int4", "report": "weights"})
+    one, other = (onnx.load_model_from_string(data) for data in (model, same))
+    assert one.graph == other.graph
+    assert all(layer["output"]["sqnr_db"] > 0 and layer["bound"] for layer in full["layers"])
+    assert all(layer["output"] is layer["bound"] is None for layer in short["layers"])
+    assert "weights alone" in short["error_bound"]["reason"]
+    assert short["total_mean_shift"] == {"before": full["total_mean_shift"]["before"], "after": None}
+    for layer in (*full["layers"], *short["layers"]):
+        del layer["output"], layer["bound"]
+    assert short["layers"] == full["layers"]
+    assert short["compared"] == full["compared"]
