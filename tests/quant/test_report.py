@@ -1,0 +1,107 @@
+"""The page says what report.json says, in tables whose rows have a cell for every heading."""
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+
+from quant.pipeline import Inputs, quantize_model
+
+
+class Tables(HTMLParser):
+    """The cells' texts of each table, row by row, by the heading above it; and how many dots were drawn."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tables, self.dots, self.text, self._heading, self._open = {}, 0, "", "", ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.dots += tag == "circle"
+        if tag in ("h2", "th", "td"):
+            self._open = tag
+        if tag == "h2":
+            self._heading = ""
+        elif tag == "table":
+            self.tables[self._heading.split(" (")[0].strip()] = self._rows = []
+        elif tag == "tr":
+            self._rows.append([])
+        elif tag in ("th", "td"):
+            self._rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        self._open = "" if tag == self._open else self._open
+
+    def handle_data(self, data):
+        self.text += data
+        if self._open == "h2":
+            self._heading += data
+        elif self._open:
+            self._rows[-1][-1] += data
+
+
+@pytest.fixture
+def told(tmp_path, examples):
+    """The tables and the JSON of a job's report."""
+
+    def run(spec, *, calibrated=True, name="m.onnx"):
+        data = [examples / f"digits_{role}.npz" for role in ("calibration", "evaluation")] if calibrated else []
+        quantize_model(Inputs(examples / "digits.onnx", name, spec, *data), tmp_path, lambda *_: None)
+        return Tables((tmp_path / "report.html").read_text()), json.loads((tmp_path / "report.json").read_text())
+
+    return run
+
+
+WAYS = {
+    "full": {"preset": "int4"},
+    "weights": {"preset": "int4", "report": "weights"},
+    "budget": {"preset": "int4", "budget": {"max_size_ratio": 0.2}},
+    "search": {"preset": "int4", "objective": "smallest_within_gates", "gates": {"max_top1_drop_points": 2}},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_row_of_every_table_has_a_cell_for_each_heading(told, way):
+    page, report = told(WAYS[way])
+    assert all(len(rows) > 1 for name, rows in page.tables.items() if name != "What was compared")
+    for name, rows in page.tables.items():
+        assert len({len(row) for row in rows}) == 1, name
+    assert [row[0] for row in page.tables["Layers"][1:]] == [layer["name"] for layer in report["layers"]]
+
+
+def test_it_shows_what_each_output_lost_beside_each_weight(told):
+    page, report = told(WAYS["full"])
+    heading, *rows = page.tables["Layers"]
+    for row, layer in zip(rows, report["layers"], strict=True):
+        cells = dict(zip(heading, row, strict=True))
+        assert cells["output SQNR"] == f"{layer['output']['sqnr_db']:.1f} dB"
+        assert cells["weight SQNR"] == f"{layer['weight']['sqnr_db']:.1f} dB"
+        before, after = (float(one) for one in cells["mean shift"].split(" → "))
+        assert before == pytest.approx(layer["output"]["mean_shift_before"], rel=0.05)
+        assert after == pytest.approx(layer["output"]["mean_shift_after"], rel=0.05)
+        assert ("vacuous" in cells["error at most"]) == layer["bound"]["interval"]["vacuous"]
+    compared = {way.removesuffix(" kept"): figure for figure, way in page.tables["What was compared"]}
+    assert compared == {way: f"{sqnr:.1f} dB" for way, sqnr in report["compared"]["output_sqnr_db"].items()}
+    assert f"{report['total_mean_shift']['after']:.3g} in the model" in page.text
+
+
+@pytest.mark.parametrize(("spec", "calibrated"), [(WAYS["weights"], True), ({"preset": "int4-weights"}, False)])
+def test_what_was_not_measured_has_no_column(told, spec, calibrated):
+    page, _ = told(spec, calibrated=calibrated)
+    assert not {"output SQNR", "mean shift", "error at most"} & set(page.tables["Layers"][0])
+    assert "outputs together: not measured" in page.text
+
+
+def test_allocations_are_drawn_and_tries_are_listed(told):
+    page, report = told(WAYS["budget"])
+    assert page.dots == len(report["allocation"]["front"]) + 2
+    page, report = told(WAYS["search"])
+    heading, *rows = page.tables["Search"]
+    assert heading == ["size", "bits a weight", "max_top1_drop_points 2"]
+    assert len(rows) == len(report["search"]["tried"])
+
+
+def test_names_from_outside_are_escaped(told):
+    page, _ = told({"preset": "int8-weights"}, calibrated=False, name="<svg><circle></circle></svg>.onnx")
+    assert page.dots == 0
+    assert "<circle>" in page.text
