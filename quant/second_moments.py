@@ -19,7 +19,7 @@ POSITIONS, POSITIONS_PER_INPUT = 2048, 4
 SAMPLE = 1024
 """Rows that are drawn where errors are only compared with each other: all of them are seen by the same rows."""
 SAMPLED_ON = 64
-"""Samples that such rows are drawn from, spread over the set: for each of them all maps leave the graph."""
+"""Samples that rows of maps are then drawn from, spread over the set: for each of them all maps leave the graph."""
 NARROW = 64
 """Inputs up to which the moments take less room, and less time, than a sample of rows."""
 DOUBT = 0.1
@@ -133,26 +133,26 @@ class MomentObserver:
 
     `layers` says of each layer whether it needs the moments themselves; those that do not get them of fewer rows, or
     where they are not narrow a sample. Layers that share a weight get the same, pooled over all of them; those that
-    are too wide get a sample in any case. Where none needs the moments themselves, few of the samples are looked at.
+    are too wide get a sample in any case. Where none needs the moments themselves, few of the maps are looked at.
     """
 
     def __init__(self, model: ir.Model, layers: Sequence[tuple[Layer, bool]], part: Dataset) -> None:
         self._layers = [layer for layer, _ in layers if _has_matrix(layer, model.graph)]
         summed = {_key(layer) for layer, whole in layers if whole}
         self._sums = {_key(layer): _sums(layer, _key(layer) in summed) for layer in self._layers}
-        self._numbers = frozenset((part if summed else part.spread(SAMPLED_ON)).numbers)
-        self._names = {_input_name(layer) for layer in self._layers}
+        numbers, few = frozenset(part.numbers), frozenset(part.spread(SAMPLED_ON).numbers)
+        self._numbers = {_key(layer): few if _reads_map(layer) and not summed else numbers for layer in self._layers}
 
     def wants(self, number: int) -> Collection[str]:
-        return self._names if number in self._numbers else ()
+        return {_input_name(layer) for layer in self._layers if number in self._numbers[_key(layer)]}
 
     def add(self, number: int, values: Tensors) -> None:
         """See one batch."""
-        if number not in self._numbers:
-            return
         for layer in self._layers:
-            into = self._sums[_key(layer)]
-            limit = -(-into.wanted // len(self._numbers))
+            numbers, into = self._numbers[_key(layer)], self._sums[_key(layer)]
+            if number not in numbers:
+                continue
+            limit = -(-into.wanted // len(numbers))
             value = np.asarray(values[_input_name(layer)], np.float32)
             into.add(input_rows(layer, value, limit, seed=number))
 
@@ -211,6 +211,11 @@ class _Rows:
 def _has_matrix(layer: Layer, graph: ir.Graph) -> bool:
     """What flows in the body of an If, Loop or Scan cannot be read."""
     return layer.node.graph is graph and weight_matrix(layer, layer.weight) is not None
+
+
+def _reads_map(layer: Layer) -> bool:
+    """Whether each sample gives many rows."""
+    return layer.op in ("Conv", "ConvTranspose")
 
 
 def _key(layer: Layer) -> tuple[str, int]:

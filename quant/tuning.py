@@ -29,10 +29,9 @@ from quant.twin import Correction, LayerDifference, compare_layers, find_correct
 
 HELD_OUT, HALF = 4, 2
 """Every fourth batch of the calibration set is kept for the comparison; every other one where gates are decided on."""
-CORRECTED_ON, REPORTED_ON = 32, 16
-"""Samples: a bias corrected on n of them leaves 1 / n of the difference's variance, and each is dear in the twin. Where
-the rounding looks at the data, which takes longer still, biases are corrected on twice as many. A layer's SQNR on 16
-images is 0.3 to 0.5 dB off that on many, on 8 of them up to twice as much (ResNet20, MobileNetV1)."""
+CORRECTED_ON, REPORTED_ON = 64, 16
+"""Samples: a bias corrected on n of them leaves 1 / n of the difference's variance, and each is dear in the twin. A
+layer's SQNR on 16 images is 0.3 to 0.5 dB off that on many, on 8 up to twice as much (ResNet20, MobileNetV1)."""
 TELLING_DB = 10.0
 """Below this SQNR the order of models without correction says little about that of the corrected ones."""
 
@@ -217,7 +216,7 @@ def _candidates(setting: Setting, ways: Mapping[str, list[QuantizedLayer]], prog
 
 
 def _corrected(setting: Setting, plain: Candidate, progress: Samples) -> Candidate:
-    samples = setting.fitting.spread(CORRECTED_ON * (2 if setting.spec.weights.rounding.needs_moments else 1))
+    samples = setting.fitting.halved().spread(CORRECTED_ON)
     before = find_corrections(setting.loadable, plain.model, setting.compared, samples, _told(progress))
     shifts = {layer: one.correction for layer, one in before.items()}
     return _made(setting, f"{plain.name}, biases corrected", plain.layers, shifts, before)

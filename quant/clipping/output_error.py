@@ -46,15 +46,15 @@ def least_output_error(
         bounds += [ratio * largest for ratio in RATIOS]
         books = [grid.build(statistics, fit, bound, bits) for bound in bounds]
     if not rounding.needs_moments:
-        tried = _promising(problem, books)
+        tried = _promising(problem, books, compiled=statistics.compiled)
         books, bounds = [_mixed(books, one) for one in tried], [_picked(bounds, one) for one in tried]
     best = np.argmin(_errors(problem, rounding, books), axis=0)
     return _picked(bounds, best), _mixed(books, best)
 
 
-def _promising(problem: LayerProblem, books: Sequence[AnyCodebook]) -> list[NDArray[np.intp]]:
+def _promising(problem: LayerProblem, books: Sequence[AnyCodebook], *, compiled: bool) -> list[NDArray[np.intp]]:
     """Numbers of codebooks (R,): for all rows the first, then each row's best few if inputs were independent."""
-    rough = np.stack([problem.independent_error(problem.nearest(book)) for book in books])
+    rough = problem.rough_errors(books, compiled=compiled)
     order = np.argsort(rough, axis=0, kind="stable")
     return [np.zeros(rough.shape[1], np.intp), *order[:PROMISING]]
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from quant import loops
 from quant.clipping.auto import Auto
 from quant.clipping.mae import Mae
 from quant.distributions.compiled import ks_distances
@@ -27,4 +28,7 @@ def load_all() -> None:
     expected_error(fit, Uniform().build(statistics, fit, bound, 4))
     KMeans().build(statistics, fit, bound, 4)
     ks_distances(fit.candidates[0].fitted, statistics)
+    rows, errors, inputs = np.zeros(weight.shape, np.intp), np.empty((1, 4)), np.ones((1, 300))
+    grid = np.ones((1, 1), np.float32), np.float32(7)
+    loops.run("nearest:nearest_errors", 4, weight, rows, inputs, inputs, *grid, errors)
     Histogram().add(weight.reshape(-1), float(abs(weight).max()))

@@ -1,13 +1,15 @@
 """One layer's weight as a rounding problem: the matrix, which scale each weight has, and what an error costs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quant import loops
 from quant.granularity import Granularity, PerBlock
 from quant.graph.inventory import Layer
-from quant.grids.codebook import AnyCodebook
+from quant.grids.codebook import AnyCodebook, UniformCodebook
 from quant.products import from_weight_matrix, weight_matrix
 from quant.rounding.base import Column, Matrix, ToGrid
 from quant.second_moments import Moments, SecondMoments
@@ -74,12 +76,25 @@ class LayerProblem:
         difference = values - self.matrix
         return self._by_row(np.maximum(self.moments.energy(difference), 0))
 
-    def independent_error(self, values: Matrix) -> NDArray[np.float64]:
-        """The same (R,) as if the inputs were independent of each other, which is soon computed."""
-        difference, mean = values - self.matrix, self.moments.mean
+    def rough_errors(self, codebooks: Sequence[AnyCodebook], *, compiled: bool) -> NDArray[np.float64]:
+        """The same (B, R) of weights rounded to the nearest levels of each codebook, as if the inputs were independent
+        of each other, which is soon computed; with `compiled` loops where all grids are uniform."""
+        mean = self.moments.mean
         variance = self.moments.diagonal - mean**2
-        spread = np.einsum("gok,gok,gk->go", difference, difference, variance)
-        return self._by_row(spread + np.einsum("gok,gk->go", difference, mean) ** 2)
+        uniform = [book for book in codebooks if isinstance(book, UniformCodebook)]
+        if compiled and len(uniform) == len(codebooks):
+            errors = np.empty((len(uniform), self.matrix.shape[0] * self.matrix.shape[1]))
+            scales, qmax = np.stack([book.scale for book in uniform]), np.float32(uniform[0].qmax)
+            weights, rows = (one.reshape(-1, one.shape[2]) for one in (self.matrix, self.rows))
+            arrays = (np.require(one, requirements=["C", "A", "W"]) for one in (weights, rows, variance, mean))
+            loops.run("nearest:nearest_errors", errors.shape[1], *arrays, scales, qmax, errors)
+            return np.stack([self._by_row(one) for one in errors])
+        found = []
+        for book in codebooks:
+            difference = self.nearest(book) - self.matrix
+            spread = np.einsum("gok,gok,gk->go", difference, difference, variance)
+            found.append(self._by_row(spread + np.einsum("gok,gk->go", difference, mean) ** 2))
+        return np.stack(found)
 
     def gain(self, values: Matrix) -> NDArray[np.float64]:
         """The factor (R,) of each row's scale that makes its output error least: w H v / v H v, about 1."""

@@ -12,7 +12,7 @@ from quant.clipping.mse import Mse
 from quant.clipping.output_error import least_output_error
 from quant.dataset import Dataset
 from quant.errors import DataRequired
-from quant.granularity import PerBlock, PerChannel
+from quant.granularity import PerBlock, PerChannel, PerTensor
 from quant.graph.inventory import inventory
 from quant.graph.load import load
 from quant.graph.normalise import normalise
@@ -222,3 +222,21 @@ def test_a_sample_of_rows_and_its_moments_tell_the_same_of_a_layers_outputs():
         np.testing.assert_allclose(own, (outputs[0] ** 2).mean(axis=1), rtol=1e-4)
         np.testing.assert_allclose(mixed, (outputs[0] * outputs[1]).mean(axis=1), rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(known.energy(a), own, rtol=1e-6)
+
+
+@pytest.mark.parametrize("qmax", [1, 7, 127])
+def test_rough_errors_of_compiled_loops_are_those_of_numpy(built, qmax):
+    model, samples = built
+    (layer,), _ = inventory(model)
+    moments = moments_of(model, [layer], Dataset({"x": samples}, None, len(samples), 2))[layer.name]
+    inputs = layer.shape[layer.reduced_axis or 0]
+    granularities = [PerChannel(layer.axis), PerTensor()]
+    if layer.op in ("Gemm", "MatMul"):
+        granularities.append(PerBlock(layer.reduced_axis, inputs))
+    for granularity in granularities:
+        problem = LayerProblem.of(layer, granularity, moments)
+        count = int(problem.rows.max()) + 1
+        books = [UniformCodebook(RNG.uniform(0.5, 3, count).astype(np.float32) / qmax, qmax) for _ in range(3)]
+        ours, theirs = (problem.rough_errors(books, compiled=compiled) for compiled in (True, False))
+        assert ours.shape == (3, count)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-7)
