@@ -8,7 +8,7 @@ import onnx_ir as ir
 from quant.absorption import absorb_biases
 from quant.calibration import RangeObserver, tie
 from quant.dataset import Dataset
-from quant.deciding import Decision, Progress, Sizes, Work, decide, samples_told
+from quant.deciding import Decision, Progress, Sizes, Work, corrections_told, decide, samples_told
 from quant.equalization import equalize
 from quant.expected_inputs import Normal, expected_moments, rescaled
 from quant.export.compact import compact
@@ -90,7 +90,7 @@ def best(tries: Sequence[Attempt], progress: Progress) -> Attempt:
     tuned = []
     for one in tries:
         assert one.decision.tuned is not None, "with data everything is tuned"
-        tuned.append(told_apart(one.setting, one.decision.tuned, one.name, lambda *step: progress("correcting", *step)))
+        tuned.append(told_apart(one.setting, one.decision.tuned, one.name, corrections_told(progress)))
     first = max(range(len(tries)), key=lambda number: tuned[number].kept.sqnr_db)
     compared = {name: sqnr for one in tuned for name, sqnr in one.compared.items()}
     return replace(

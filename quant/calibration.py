@@ -105,10 +105,11 @@ def tie(ranges: Mapping[str, ActivationRange], ties: Mapping[str, str]) -> dict[
 
 
 class _Seen:
-    """What one tensor's batches are reduced to."""
+    """What one tensor's batches are reduced to; `extremes` are those of all, zero included."""
 
     def __init__(self, evidence: Evidence) -> None:
-        self._extremes: list[tuple[float, float]] = []
+        self.extremes: Range = (0.0, 0.0)
+        self._batches: list[Range] = []
         self._histogram = Histogram() if evidence == "histogram" else None
         self._samples: list[NDArray[np.float32]] | None = [] if evidence == "fit" else None
 
@@ -119,18 +120,15 @@ class _Seen:
         low, high = float(flat.min()), float(flat.max())
         if not np.isfinite((low, high)).all():
             raise ModelError(f"tensor {name!r} is NaN or infinite on the calibration data")
-        self._extremes.append((low, high))
+        self.extremes = min(self.extremes[0], low), max(self.extremes[1], high)
+        self._batches.append((low, high))
         if self._histogram is not None:
             self._histogram.add(flat, max(-low, high))
         if self._samples is not None:
             self._samples.append(flat[:: -(-flat.size // SAMPLE)].copy())
 
-    @property
-    def extremes(self) -> Range:
-        return Observed(np.array(self._extremes or [(0.0, 0.0)], np.float64)).extremes
-
     def observed(self) -> Observed:
-        extremes = Observed(np.array(self._extremes or [(0.0, 0.0)], np.float64))
+        extremes = Observed(np.array(self._batches or [(0.0, 0.0)], np.float64))
         if self._histogram is not None:
             return Observed(extremes.batches, self._histogram.edges, self._histogram.counts)
         if self._samples is None:

@@ -70,21 +70,20 @@ def observe(
         ModelError: the model does not run on the data.
     """
     sessions: dict[frozenset[str], Session] = {}
-    left = list(dataset.numbers)
-    for feeds in dataset.watched(progress):
-        number = left.pop(0)
-        wanted = _wanted(observers, number)
+    numbers = dataset.numbers
+    for turn, feeds in enumerate(dataset.watched(progress)):
+        wanted = _wanted(observers, numbers[turn])
         if not wanted:
             continue
         given = next((names for names in sessions if _serves(names, wanted)), None)
         if given is None:
-            later = {_wanted(observers, number) for number in left}
+            later = {_wanted(observers, number) for number in numbers[turn + 1 :]}
             sessions = {names: one for names, one in sessions.items() if any(_serves(names, those) for those in later)}
             given, sessions[wanted] = wanted, session_with_outputs(model, sorted(wanted))
         names = sorted(given)
         values = dict(zip(names, sessions[given].run(feeds, names), strict=True))
         for observer in observers:
-            observer.add(number, values)
+            observer.add(numbers[turn], values)
 
 
 def _wanted(observers: Sequence[Observer], number: int) -> frozenset[str]:

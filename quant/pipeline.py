@@ -143,8 +143,8 @@ def _quantize_whole(
     model = normalise(model, spec.export.opset, next(given.batches()) if given else None, reference)
     del reference  # it is loaded again for what is left to do with it: its weights would be held all the while
     tries = [
-        attempt(name, one, calibration, spec, promised, (source.size, origin), progress)
-        for name, (one, promised) in equalized_forms(model, promises, spec, calibrated=calibration is not None).items()
+        attempt(form, one, calibration, spec, promised, (source.size, origin), progress)
+        for form, (one, promised) in equalized_forms(model, promises, spec, calibrated=calibration is not None).items()
     ]
     kept = best(tries, progress) if len(tries) > 1 else tries[0]
     decision = kept.decision

@@ -49,7 +49,7 @@ def fine_grid_errors(row: Row, levels: Array) -> tuple[float, float]:
     first, step = (levels[0] - row[1]) / row[2], (levels[last] - levels[0]) / last / row[2]
     below, above = _beyond(row, -first), _beyond(row, first + last * step)
     within = _within(row, first, step, last)
-    errors = np.array((within[0] + below[0] + above[0], within[1] + below[1] + above[1]))
+    errors = np.array((within[0] + below[1] + above[1], within[1] + below[2] + above[2]))
     errors = np.where(np.isnan(errors), np.inf, errors)  # infinite moments less infinite moments
     return row[2] * errors[0], row[2] ** 2 * errors[1]
 
@@ -65,22 +65,22 @@ def fine_grid_slopes(row: Row, steps: int, step: float) -> tuple[float, float, f
     bound = steps * step
     below, above = _beyond(row, bound - centre), _beyond(row, centre + bound)
     within = _within(row, centre - bound, step, 2 * steps)
-    tail = _moments_above(row, bound - centre)[0] + _moments_above(row, centre + bound)[0]
+    tail = below[0] + above[0]
     left, right = _derivatives(row, centre - bound), _derivatives(row, centre + bound)
     dense, falls = left[0] + right[0], right[1] - left[1]
     return (
         (within[0] - within[2]) / step - steps * tail,
-        2 * (within[1] - within[3]) / step - 2 * steps * (below[0] + above[0]),
+        2 * (within[1] - within[3]) / step - 2 * steps * (below[1] + above[1]),
         steps * (dense / 2 + bound * falls / 4 + steps * dense),
         (1 - tail) / 6 + bound * dense / 3 + bound**2 * falls / 12 + 2 * steps**2 * tail,
     )
 
 
 @inner
-def _beyond(row: Row, t: float) -> tuple[float, float]:
-    """E[Z - t; Z > t] and E[(Z - t)^2; Z > t]."""
+def _beyond(row: Row, t: float) -> tuple[float, float, float]:
+    """P(Z > t), E[Z - t; Z > t] and E[(Z - t)^2; Z > t]."""
     tail, first, second = _moments_above(row, t)
-    return first - t * tail, second - 2 * t * first + t * t * tail
+    return tail, first - t * tail, second - 2 * t * first + t * t * tail
 
 
 @inner

@@ -83,18 +83,28 @@ class LayerProblem:
         variance = self.moments.diagonal - mean**2
         uniform = [book for book in codebooks if isinstance(book, UniformCodebook)]
         if compiled and len(uniform) == len(codebooks):
-            errors = np.empty((len(uniform), self.matrix.shape[0] * self.matrix.shape[1]))
-            scales, qmax = np.stack([book.scale for book in uniform]), np.float32(uniform[0].qmax)
-            weights, rows = (one.reshape(-1, one.shape[2]) for one in (self.matrix, self.rows))
-            arrays = (np.require(one, requirements=["C", "A", "W"]) for one in (weights, rows, variance, mean))
-            loops.run("nearest:nearest_errors", errors.shape[1], *arrays, scales, qmax, errors)
-            return np.stack([self._by_row(one) for one in errors])
-        found = []
-        for book in codebooks:
-            difference = self.nearest(book) - self.matrix
-            spread = np.einsum("gok,gok,gk->go", difference, difference, variance)
-            found.append(self._by_row(spread + np.einsum("gok,gk->go", difference, mean) ** 2))
-        return np.stack(found)
+            errors = self._rough_in_loops(uniform, variance, mean)
+        else:
+            errors = np.stack([self._rough(self.nearest(book) - self.matrix, variance, mean) for book in codebooks])
+        return np.stack([self._by_row(one) for one in errors])
+
+    @staticmethod
+    def _rough(difference: Matrix, variance: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The rough error of each output: (G, O)."""
+        spread = np.einsum("gok,gok,gk->go", difference, difference, variance)
+        rough: NDArray[np.float64] = spread + np.einsum("gok,gk->go", difference, mean) ** 2
+        return rough
+
+    def _rough_in_loops(
+        self, books: Sequence[UniformCodebook], variance: NDArray[np.float64], mean: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """The same of several codebooks: (B, G O)."""
+        errors = np.empty((len(books), self.matrix.shape[0] * self.matrix.shape[1]))
+        scales, qmax = np.stack([book.scale for book in books]), np.float32(books[0].qmax)
+        weights, rows = (one.reshape(-1, one.shape[2]) for one in (self.matrix, self.rows))
+        arrays = (np.require(one, requirements=["C", "A", "W"]) for one in (weights, rows, variance, mean))
+        loops.run("nearest:nearest_errors", errors.shape[1], *arrays, scales, qmax, errors)
+        return errors
 
     def gain(self, values: Matrix) -> NDArray[np.float64]:
         """The factor (R,) of each row's scale that makes its output error least: w H v / v H v, about 1."""
