@@ -46,6 +46,10 @@ MODULES = {
     "unitree_g1_motion": {"x": ["N", 47]},
 }
 """What scripted modules take: their files do not say."""
+TRACED = {"mobilenetv1_075_imagenet": {"x": ["N", 3, 224, 224]}}
+"""What a traced module without images of its own takes; its file says so, too."""
+AXES = {"N": 1, "T": 10}
+"""What their letters are set to for one sample."""
 
 
 @dataclass
@@ -127,26 +131,40 @@ def datasets(path: Path, data: Path, folder: Path) -> Iterator[tuple[str, Path]]
 
 
 def random_inputs(path: Path, count: int, seed: int) -> dict[str, NDArray[np.generic]]:
-    """Arrays for every input of an ONNX model; whole feeds where an input does not count samples first."""
-    if path.suffix != ".onnx":
-        return {}
-    graph = onnx.load(path).graph
-    known = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in known]
-    shapes = {value.name: _shape(path.stem, value) for value in inputs}
-    feeds = any(not shape or shape[0] != 1 for shape in shapes.values())
+    """Arrays for every input of a model; whole feeds where an input does not count samples first."""
+    inputs = _inputs(path)
+    feeds = any(not shape or shape[0] != 1 for shape, _ in inputs.values())
     rng = np.random.default_rng(seed)
     arrays = {}
-    for value in inputs:
-        shape = (count, *shapes[value.name]) if feeds else (count, *shapes[value.name][1:])
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-        if value.name == "sr":
-            arrays[value.name] = np.full(shape, 16000, dtype)
+    for name, (sample, dtype) in inputs.items():
+        shape = (count, *sample) if feeds else (count, *sample[1:])
+        if name == "sr":
+            arrays[name] = np.full(shape, 16000, dtype)
         elif np.issubdtype(dtype, np.integer):
-            arrays[value.name] = rng.integers(0, INTEGERS.get(value.name, 2), shape).astype(dtype)
+            arrays[name] = rng.integers(0, INTEGERS.get(name, 2), shape).astype(dtype)
         else:
-            arrays[value.name] = (rng.normal(size=shape) * 0.5).astype(dtype)
+            arrays[name] = (rng.normal(size=shape) * 0.5).astype(dtype)
     return arrays
+
+
+def _inputs(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Each input's shape for one sample, and its type; none where a module's are not known."""
+    if path.suffix != ".onnx":
+        known = {**MODULES, **TRACED}.get(path.stem, {})
+        shapes = {
+            name: [AXES[axis] if isinstance(axis, str) else axis for axis in axes] for name, axes in known.items()
+        }
+        return {name: (tuple(shape), np.dtype(np.float32)) for name, shape in shapes.items()}
+    graph = onnx.load(path).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    return {
+        value.name: (
+            _shape(path.stem, value),
+            onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type),
+        )
+        for value in graph.input
+        if value.name not in constants
+    }
 
 
 def _shape(stem: str, value: onnx.ValueInfoProto) -> tuple[int, ...]:
