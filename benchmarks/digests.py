@@ -1,0 +1,158 @@
+"""Digests of the artifacts that the library makes of every model in the data folder, at every preset.
+
+    python benchmarks/digests.py OUT.json [--data ../shared/data] [--only NAME ...]
+    python benchmarks/digests.py --compare BEFORE.json AFTER.json
+
+A change that must leave behaviour as it is runs this before and after. Two digests stand for each file: that of
+`model.onnx` without its `quantd.*` metadata (the version and the digest of the spec), and that of all numbers in
+`report.json`, in their order, without its texts.
+"""
+
+import argparse
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx
+from every_model import MODULES, datasets
+
+from quant.errors import QuantdError
+from quant.pipeline import Inputs, quantize_model
+
+PRESETS = ("int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary")
+SEARCHES: dict[str, dict[str, Any]] = {
+    "auto": {"preset": "int8", "activations": {"bits": 8, "clipping": "auto"}, "equalization": "auto"},
+    "error_feedback": {"preset": "int4", "weights": {"bits": 4, "rounding": "error_feedback"}},
+    "budget": {"preset": "int4", "budget": {"max_size_ratio": 0.16}},
+    "budget, data-free": {"preset": "int4-weights", "budget": {"max_size_ratio": 0.2}},
+    "smallest": {"preset": "int4", "objective": "smallest_within_gates", "gates": {"min_output_sqnr_db": 20}},
+    "generic, reversed": {"preset": "int8", "export": {"profile": "generic"}, "equalization": "cross_layer"},
+}
+"""Specs that reach the searches and the other forms of export."""
+SEARCHED = ("resnet20_cifar10", "vit_mnist", "dtln_1", "vww_mobilenetv1_025", "g1_policy")
+"""The models that they are run on."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--compare", type=Path, nargs=2)
+    parser.add_argument("--reports", type=Path, help="a folder to keep the reports in")
+    given = parser.parse_args()
+    if given.compare:
+        raise SystemExit(compare(*(json.loads(path.read_text()) for path in given.compare)))
+    digests: dict[str, dict[str, dict[str, str]]] = {}
+    for path in model_files(given.data):
+        if not given.only or path.stem in given.only:
+            digests[path.name] = digests_of(path, given.data, given.reports)
+            given.out.write_text(json.dumps(digests, indent=1) + "\n")
+            print(path.name, flush=True)
+
+
+def model_files(data: Path) -> Iterator[Path]:
+    """Every model of the data folder, and of `field` beside it."""
+    for folder in (data / "models", data / "coverage", data / "modern", data.parent / "field"):
+        yield from (path for path in sorted(folder.iterdir()) if path.suffix in (".onnx", ".pt", ".jit"))
+
+
+def digests_of(path: Path, data: Path, reports: Path | None) -> dict[str, dict[str, str]]:
+    """The digests of one model's artifacts by the name of the spec; the code of the error where it is refused."""
+    specs: dict[str, dict[str, Any]] = {preset: {"preset": preset} for preset in PRESETS}
+    if path.stem in SEARCHED and path.suffix == ".onnx":
+        specs |= SEARCHES
+    with tempfile.TemporaryDirectory() as folder:
+        sets = dict(data_of(path, data, Path(folder)))
+        made = {}
+        for name, spec in specs.items():
+            made[name] = run(path, completed(path, spec, sets), sets, Path(folder, "out"), reports and reports / name)
+        return made
+
+
+def data_of(path: Path, data: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """The calibration and evaluation files that lie beside a model, or the ones made for it."""
+    beside = {
+        role: path.with_name(f"{path.stem}{mark}{role}.npz")
+        for role in ("calibration", "evaluation")
+        for mark in "_."
+        if path.with_name(f"{path.stem}{mark}{role}.npz").exists()
+    }
+    yield from beside.items() if beside else datasets(path, data, folder)
+
+
+def completed(path: Path, spec: Mapping[str, Any], sets: Mapping[str, Path]) -> dict[str, Any]:
+    """The spec with the inputs of a scripted module, and weight-only where there is no calibration data."""
+    spec = dict(spec)
+    if path.suffix != ".onnx" and path.stem in MODULES:
+        inputs = MODULES[path.stem].items()
+        spec["torchscript"] = {
+            "inputs": [{"name": name, "shape": shape, "dtype": "float32"} for name, shape in inputs]
+        }
+    if not sets and not spec["preset"].endswith("-weights"):
+        spec["activations"] = None
+    return spec
+
+
+def run(
+    path: Path, spec: Mapping[str, Any], sets: Mapping[str, Path], out: Path, reports: Path | None
+) -> dict[str, str]:
+    """The digests of one run."""
+    out.mkdir(exist_ok=True)
+    try:
+        quantize_model(Inputs(path, path.name, spec, **sets), out, lambda *_: None)
+    except QuantdError as error:
+        return {"error": error.code}
+    except Exception as error:  # noqa: BLE001 - a defect is a result, too
+        return {"error": type(error).__name__}
+    report = out.joinpath("report.json").read_bytes()
+    if reports is not None:
+        reports.mkdir(parents=True, exist_ok=True)
+        (reports / f"{path.name}.json").write_bytes(report)
+    model = onnx.load(out / "model.onnx")
+    kept = [entry for entry in model.metadata_props if not entry.key.startswith("quantd.")]
+    del model.metadata_props[:]
+    model.metadata_props.extend(kept)
+    numbers = json.dumps(list(numbers_in(json.loads(report))))
+    return {
+        "model": hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest(),
+        "report": hashlib.sha256(numbers.encode()).hexdigest(),
+    }
+
+
+def numbers_in(document: Any) -> Iterator[float | bool | None]:
+    """Every number of a JSON document in its order; nothing of `seconds`, which is never in it, or of sizes' texts."""
+    if isinstance(document, dict):
+        document = document.values()
+    elif not isinstance(document, list):
+        if not isinstance(document, str):
+            yield document
+        return
+    for value in document:
+        yield from numbers_in(value)
+
+
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> int:
+    """Print what differs; 1 where something does."""
+    cells = [(model, preset) for model in before for preset in before[model]]
+    missing = [cell for cell in cells if cell[1] not in after.get(cell[0], {})]
+    different = [
+        (model, preset, part)
+        for model, preset in cells
+        if (model, preset) not in missing
+        for part in before[model][preset]
+        if before[model][preset].get(part) != after[model][preset].get(part)
+    ]
+    for model, preset in missing:
+        print(f"missing: {model} at {preset}")
+    for model, preset, part in different:
+        print(f"different: {part} of {model} at {preset}: {before[model][preset]} {after[model][preset]}")
+    print(f"{len(cells)} runs, {len(missing)} missing, {len({cell[:2] for cell in different})} different")
+    return int(bool(missing or different))
+
+
+if __name__ == "__main__":
+    main()
