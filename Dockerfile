@@ -21,7 +21,7 @@ COPY client client
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/quantd/bin/pip install --constraint constraints.txt '.[telemetry]'
 # The compiled loops, here: what runs the jobs may not write to their folder.
-RUN /opt/quantd/bin/python -P -m quant.kernel
+RUN /opt/quantd/bin/python -P -m quant.warm_up
 
 FROM python:${PYTHON}
 RUN useradd --system --uid 10001 --home-dir /var/lib/quantd --create-home quantd

@@ -12,7 +12,7 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --upgrade pip setuptools wheel
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[torchscript,telemetry,dev]'
-	$(BIN)/python -m quant.kernel
+	$(BIN)/python -m quant.warm_up
 	touch $@
 
 demo: install

@@ -89,9 +89,7 @@ def completed(path: Path, spec: Mapping[str, Any], sets: Mapping[str, Path]) -> 
     spec = dict(spec)
     if path.suffix != ".onnx" and path.stem in MODULES:
         inputs = MODULES[path.stem].items()
-        spec["torchscript"] = {
-            "inputs": [{"name": name, "shape": shape, "dtype": "float32"} for name, shape in inputs]
-        }
+        spec["torchscript"] = {"inputs": [{"name": name, "shape": shape, "dtype": "float32"} for name, shape in inputs]}
     if not sets and not spec["preset"].endswith("-weights"):
         spec["activations"] = None
     return spec

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats as scipy_stats
 
-from quant.clipping.mae import Mae
-from quant.clipping.mse import Mse
-from quant.selection import select
-from quant.statistics import summarise
+from quant.methods.clipping.mae import Mae
+from quant.methods.clipping.mse import Mse
+from quant.methods.distributions.selection import select
+from quant.methods.distributions.statistics import summarise
 
 FAMILIES = ("gaussian", "laplace", "student_t", "generalized_gaussian")
 SCIPY = (scipy_stats.norm, scipy_stats.laplace, scipy_stats.t, scipy_stats.gennorm)

@@ -138,8 +138,8 @@ def copied(folder: Path) -> float:
 
 def job(preset: str, clipping: str, folder: Path) -> Figures:
     """Seconds of one job in this process, and its peak memory above the start in megabytes."""
+    from quant.job_process import load
     from quant.pipeline import Inputs, quantize_model
-    from quant.process import load
 
     load()
     out = folder / "out"

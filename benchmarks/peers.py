@@ -14,11 +14,11 @@ from onnxruntime import quantization as ort_quantization
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from quant.dataset import Dataset, read_dataset
+from quant.data.dataset import Dataset, read_dataset
 from quant.errors import QuantdError
-from quant.evaluation import evaluate
-from quant.graph.load import load
-from quant.metrics import OutputComparison
+from quant.evaluation.compare import evaluate
+from quant.evaluation.metrics import OutputComparison
+from quant.graph.load.onnx_file import load
 from quant.runtime import Session
 
 SAMPLES = 32

@@ -124,8 +124,8 @@ def prepared(way: str, source: Path, target: Path, folder: Path) -> Callable[[],
     if way == "floor":
         return lambda: floor(source, calibration)
     if way in SPECS:
+        from quant.job_process import load
         from quant.pipeline import Inputs, quantize_model
-        from quant.process import load
 
         load()  # as a job's process is when it is forked
         gc.freeze()

@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 from typer.exceptions import TyperException
 
-from client import keys, upkeep
+from client import keys, maintenance
 from client.api import Client
 from client.errors import GATE_FAILED, ClientError, Unreachable
 from client.local import LocalJob
@@ -24,8 +24,8 @@ app = typer.Typer(help="Post-training quantization of neural networks.", no_args
 jobs_app = typer.Typer(help="List, show, watch, cancel and remove jobs.", no_args_is_help=True)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(keys.app, name="keys")
-app.command()(upkeep.gc)
-app.command()(upkeep.reindex)
+app.command()(maintenance.gc)
+app.command()(maintenance.reindex)
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 out_console = Console()

@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from client.admin import StateDir, administered
 from client.errors import ClientError
-from client.service import StateDir, administered
 from jobs.blobs import Blobs
 from jobs.errors import NotFound
 from jobs.keys import TENANT_PATTERN, Allowance, Key, Keys, Scope

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from jobs.blobs import Blobs
 from jobs.errors import NotFound
 from jobs.job import Job, Upload
-from jobs.names import Kind
 from jobs.records import Records
+from jobs.redis_keys import Kind
 
 RECORD = "record.json"
 SUFFIX = ".json"

@@ -6,7 +6,7 @@ from typing import Any
 
 import redis.asyncio
 
-from jobs.names import events_key
+from jobs.redis_keys import events_key
 
 BLOCK_MS = 1000
 

@@ -38,11 +38,11 @@ class Stage(StrEnum):
 FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 
 
-class Model(BaseModel):
+class FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Progress(Model):
+class Progress(FrozenModel):
     """How far the stage is: `done` of `total` steps."""
 
     fraction: float
@@ -51,14 +51,14 @@ class Progress(Model):
     message: str
 
 
-class Gate(Model):
+class Gate(FrozenModel):
     name: str
     limit: float
     value: float | None
     passed: bool
 
 
-class Summary(Model):
+class Summary(FrozenModel):
     """What a job came to: sizes in bytes, SQNR in dB, top-1 in percent; None where the data for it was not given."""
 
     bytes_before: int
@@ -75,14 +75,14 @@ class Summary(Model):
     seconds: float | None
 
 
-class FieldProblem(Model):
+class FieldProblem(FrozenModel):
     """One fault at one place of the caller's document."""
 
     pointer: str
     detail: str
 
 
-class Problem(Model):
+class Problem(FrozenModel):
     """RFC 9457 problem details."""
 
     type: str
@@ -93,7 +93,7 @@ class Problem(Model):
     errors: tuple[FieldProblem, ...] = ()
 
 
-class Artifact(Model):
+class Artifact(FrozenModel):
     """A file that a job made; `key` is its place in the object store and is not shown."""
 
     name: str
@@ -103,14 +103,14 @@ class Artifact(Model):
     key: str
 
 
-class Webhook(Model):
+class Webhook(FrozenModel):
     """Where a job's end is told; with a secret (`whsec_...`) signed as Standard Webhooks say."""
 
     url: str
     secret: str | None = None
 
 
-class Job(Model):
+class Job(FrozenModel):
     """A job as callers see it, with what the service keeps beside: from `artifacts` on, nothing is shown as it is.
 
     `api_key` is the id of the key that it counts for, `work` a digest of everything that its artifacts depend on.
@@ -148,7 +148,7 @@ class Job(Model):
         return self.status in FINAL
 
 
-class Upload(Model):
+class Upload(FrozenModel):
     """A stored model or dataset; `key` is its place in the object store, `api_key` the id of the key it counts for."""
 
     id: str

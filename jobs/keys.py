@@ -14,7 +14,7 @@ import redis
 
 from jobs.blobs import Blobs
 from jobs.errors import NotFound, Unauthenticated
-from jobs.job import Model, now
+from jobs.job import FrozenModel, now
 
 TENANT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 """Tenants are folders of the object store and parts of Redis keys."""
@@ -29,7 +29,7 @@ class Scope(StrEnum):
     WRITE = "write"
 
 
-class Allowance(Model):
+class Allowance(FrozenModel):
     """What a key's holder may take; None is without limit. `rate` counts requests a minute, `stored` bytes."""
 
     rate: int | None = None
@@ -37,7 +37,7 @@ class Allowance(Model):
     open_jobs: int | None = None
 
 
-class Key(Model):
+class Key(FrozenModel):
     """A key without its secret: what is kept of it."""
 
     id: str

@@ -15,7 +15,7 @@ import redis
 from jobs import scripts
 from jobs.errors import Conflict, IdempotencyMismatch, NotFound, StorageFull, TooManyJobs
 from jobs.job import FINAL, Job, Progress, Stage, Status, Upload, now
-from jobs.names import (
+from jobs.redis_keys import (
     ENDED,
     OPEN,
     QUEUED,

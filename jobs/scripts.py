@@ -6,7 +6,7 @@ from the job's own fields, so Redis must be one server (or one with replicas), n
 
 from string import Template
 
-from jobs import names
+from jobs import redis_keys
 
 _PRELUDE = """
 local document = cjson.decode(ARGV[1])
@@ -183,6 +183,12 @@ return claimed
 def script(text: str) -> str:
     """The text with what all scripts share, and with the names that Python uses, too."""
     return Template(_PRELUDE + text).substitute(
-        open=names.OPEN, queued=names.QUEUED, ended=names.ENDED, used=names.USED, unarchived=names.UNARCHIVED,
-        webhooks=names.WEBHOOKS, usage_jobs=names.USAGE_JOBS, usage_bytes=names.USAGE_BYTES,
-    )  # fmt: skip
+        open=redis_keys.OPEN,
+        queued=redis_keys.QUEUED,
+        ended=redis_keys.ENDED,
+        used=redis_keys.USED,
+        unarchived=redis_keys.UNARCHIVED,
+        webhooks=redis_keys.WEBHOOKS,
+        usage_jobs=redis_keys.USAGE_JOBS,
+        usage_bytes=redis_keys.USAGE_BYTES,
+    )

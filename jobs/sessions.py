@@ -12,8 +12,8 @@ from typing import cast
 import redis
 
 from jobs.errors import Conflict, IdempotencyMismatch, NotFound, TooManyUploads
-from jobs.job import Model
-from jobs.names import Kind, idempotency_key
+from jobs.job import FrozenModel
+from jobs.redis_keys import Kind, idempotency_key
 
 KEPT_S = 24 * 3600
 """A session without news for so long is forgotten; its parts are removed by `jobs.retention`."""
@@ -32,14 +32,14 @@ return false
 """
 
 
-class Part(Model):
+class Part(FrozenModel):
     """Some bytes of an upload, in a blob of their own."""
 
     key: str
     size: int
 
 
-class Session(Model):
+class Session(FrozenModel):
     """An upload of `length` bytes; `result` is the id of the model or dataset that it became."""
 
     id: str

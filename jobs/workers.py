@@ -6,7 +6,7 @@ from typing import cast
 
 import redis
 
-from jobs.job import Model
+from jobs.job import FrozenModel
 
 SILENT_S = 45.0
 """A worker that gave no sign for so long is no longer told of."""
@@ -14,7 +14,7 @@ _WORKERS = "qd:workers"
 """Sorted set: workers by the time of their last sign."""
 
 
-class Worker(Model):
+class Worker(FrozenModel):
     """A worker by a name that says nothing, and its isolation by parts."""
 
     name: str

@@ -1,8 +1,8 @@
-"""`python -m quant`: the process of one job; see `quant.process`."""
+"""`python -m quant`: the process of one job; see `quant.job_process`."""
 
 import sys
 
-from quant.process import main
+from quant.job_process import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,22 +8,24 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from quant.dataset import Dataset
-from quant.deciding import Progress, Work
-from quant.equalization import equalize
+from quant.data.dataset import Dataset
+from quant.digests import write
+from quant.equalization.cross_layer import equalize
 from quant.errors import ExportError
-from quant.evaluation import evaluate
+from quant.evaluation.compare import evaluate
 from quant.export.data_file import DataFile
 from quant.export.qdq import ExportedWeight, replace_weight, tidy
-from quant.graph.normalise import normalise
-from quant.graph.source import FloatModel
-from quant.layers import choose_layers, loops_pay
-from quant.manifest import stamp, write
-from quant.parts import quantize_in_parts
-from quant.report import layer_report
-from quant.result import Energies, Result, samples_used
+from quant.export.serialize import stamp
+from quant.graph.load.source import FloatModel
+from quant.graph.normalise.normalise import normalise
+from quant.progress import Progress
+from quant.report.report import layer_report
+from quant.report.result import Result, SignalAndNoise, samples_used
 from quant.runtime import Session
+from quant.search.decide import Work
 from quant.spec import Spec
+from quant.weights.chunked import quantize_in_parts
+from quant.weights.layers import choose_layers, loops_pay
 
 ABOVE = 1_500_000_000
 """Bytes of a float model that is quantized layer by layer, unless all of it is needed at once."""
@@ -39,13 +41,13 @@ NOT_RUN = (
 APART = "each layer's distribution is that of all its weights together, and no bias was corrected"
 
 
-def whole_for(spec: Spec, given: Container[str]) -> list[str]:
+def whole_model_reasons(spec: Spec, given: Container[str]) -> list[str]:
     """What of a job needs the whole model at once, by the roles of the data that was given and by the spec."""
     asked = {"calibration data is given": "calibration" in given, "bits are to be allocated": spec.allocates}
     return [reason for reason, holds in asked.items() if holds]
 
 
-def most_at_once(wants: Sequence[str]) -> int:
+def max_whole_bytes(wants: Sequence[str]) -> int:
     """Bytes of the largest float model that is quantized as a whole: where that is not needed, one for which there is
     room under the process's limit."""
     if wants:
@@ -99,10 +101,10 @@ def quantize_layerwise(
 
 def _move_layers(
     work: Work, spec: Spec, data: DataFile, progress: Progress
-) -> tuple[list[dict[str, Any]], dict[str, float], Energies]:
+) -> tuple[list[dict[str, Any]], dict[str, float], SignalAndNoise]:
     """Quantize each layer, and move its codes to the file; what the report says of them."""
     compiled, opset = loops_pay(work), spec.export.opset
-    entries, seconds, energies = [], {}, Energies()
+    entries, seconds, energies = [], {}, SignalAndNoise()
     stored: dict[tuple[object, ...], ir.Value] = {}
     for number, (layer, section) in enumerate(work):
         progress("quantizing", number, len(work), layer.name)

@@ -9,24 +9,25 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
-from quant.attempts import Attempt, attempt, best, equalized_forms
-from quant.dataset import Dataset, read_dataset
-from quant.deciding import Progress, corrections_told, samples_told
-from quant.error_bound import NO_BOX, NOT_ASKED, Bounds, bound_errors
+from quant.calibration.batchnorm_moments import batchnorm_moments
+from quant.correction.twin import LayerDifference
+from quant.data.dataset import Dataset, read_dataset
+from quant.digests import FileDigest, write
+from quant.error_bounds.propagate import NO_BOX, NOT_ASKED, Bounds, bound_errors
 from quant.errors import ExportError, LargeModel
-from quant.evaluation import evaluate
-from quant.expected_inputs import batchnorm_promises
-from quant.gates import GateResult, Verdict, check_gates, junit_xml, verdict
-from quant.graph.normalise import normalise
-from quant.graph.source import FloatModel, open_model
-from quant.layerwise import most_at_once, quantize_layerwise, whole_for
-from quant.manifest import Stored, manifest_json, write
-from quant.report import layer_report, model_report, report_html, report_json
-from quant.result import Energies, Result, samples_used
+from quant.evaluation.compare import evaluate
+from quant.evaluation.gates import GateResult, Verdict, check_gates, junit_xml, verdict
+from quant.graph.load.source import FloatModel, open_model
+from quant.graph.normalise.normalise import normalise
+from quant.layerwise import max_whole_bytes, quantize_layerwise, whole_model_reasons
+from quant.progress import Progress, correction_progress, sample_progress
+from quant.report.manifest import manifest_json
+from quant.report.report import layer_report, model_report, report_html, report_json
+from quant.report.result import Result, SignalAndNoise, samples_used
 from quant.runtime import Session, loaded_and_counted
+from quant.search.candidates import layer_differences
+from quant.search.variants import Variant, attempt, best, equalized_forms
 from quant.spec import Spec, require_data, resolve
-from quant.tuning import layer_differences
-from quant.twin import LayerDifference
 
 Log = Callable[[Literal["info", "warning"], str], None]
 """Called with what is notable on the way."""
@@ -83,9 +84,9 @@ def _quantize(
     progress("loading", 0, 1, inputs.name)
     roles = {"calibration": inputs.calibration, "evaluation": inputs.evaluation}
     given = {role: path for role, path in roles.items() if path is not None}
-    digests = {"model": beside.submit(Stored.read, inputs.model)}
-    wants = whole_for(spec, given)
-    most = most_at_once(wants)
+    digests = {"model": beside.submit(FileDigest.read, inputs.model)}
+    wants = whole_model_reasons(spec, given)
+    most = max_whole_bytes(wants)
     source = open_model(inputs.model, scratch, spec.torchscript.inputs, most)
     if source.size > most and wants:
         raise LargeModel(
@@ -93,7 +94,7 @@ def _quantize(
             "accepted: a *-weights preset without calibration data and without a budget"
         )
     datasets = {role: beside.submit(read_dataset, path, source.model) for role, path in given.items()}
-    digests |= {role: beside.submit(Stored.read, path) for role, path in given.items()}
+    digests |= {role: beside.submit(FileDigest.read, path) for role, path in given.items()}
     origin = digests["model"].result().sha256
     if source.size <= most:
         result = _quantize_whole(source, inputs.name, datasets, spec, out, origin, progress)
@@ -138,7 +139,7 @@ def _quantize_whole(
     )
 
     progress("normalising", 0, 1, name)
-    promises = batchnorm_promises(model)
+    promises = batchnorm_moments(model)
     given = calibration or evaluation
     model = normalise(model, spec.export.opset, next(given.batches()) if given else None, reference)
     del reference  # it is loaded again for what is left to do with it: its weights would be held all the while
@@ -158,7 +159,7 @@ def _quantize_whole(
     if evaluation is not None:
         reference = Session(source.reference)
         expected = (reference.run(feeds) for feeds in evaluation.batches())
-        outputs = evaluate(expected, quantized, evaluation, samples_told(progress, "evaluating"))
+        outputs = evaluate(expected, quantized, evaluation, sample_progress(progress, "evaluating"))
     elif calibration is not None:
         quantized.run(next(calibration.batches()))
     return Result(
@@ -168,7 +169,7 @@ def _quantize_whole(
         ],
         seconds={done.layer.name: done.seconds for done in decision.layers},
         skipped=kept.skipped,
-        weights=reduce(Energies.plus, (done.quantized.errors for done in decision.layers), Energies()),
+        weights=reduce(SignalAndNoise.plus, (done.quantized.errors for done in decision.layers), SignalAndNoise()),
         warnings=[*_warnings(operators["DequantizeLinear(weight)"]), *decision.warnings],
         samples=samples_used(calibration, evaluation),
         outputs=outputs,
@@ -178,7 +179,7 @@ def _quantize_whole(
     )
 
 
-def _measured(kept: Attempt, progress: Progress) -> tuple[Mapping[str, LayerDifference], Bounds]:
+def _measured(kept: Variant, progress: Progress) -> tuple[Mapping[str, LayerDifference], Bounds]:
     """The difference at each layer's output, and how far it can be, where there is calibration data and it is asked."""
     setting, decision = kept.setting, kept.decision
     if setting.calibration is None or decision.tuned is None:
@@ -186,7 +187,7 @@ def _measured(kept: Attempt, progress: Progress) -> tuple[Mapping[str, LayerDiff
     if setting.spec.report == "weights":
         return {}, NOT_ASKED
     quantized, ranges = decision.model, decision.tuned.kept.ranges
-    differences = layer_differences(setting, quantized, corrections_told(progress))
+    differences = layer_differences(setting, quantized, correction_progress(progress))
     return differences, bound_errors(
         setting.model, setting.loadable, quantized, decision.layers, ranges, setting.calibration
     )

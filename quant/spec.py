@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
-from quant import registry
-from quant.clipping.auto import Auto
 from quant.errors import DataRequired, FieldError, SpecError
-from quant.grids.uniform import Uniform
-from quant.ranges.minmax import MinMaxRange
-from quant.registry import ClipRuleField, GridField, RangeRuleField, RoundingField
-from quant.rounding.nearest import Nearest
+from quant.methods import registry
+from quant.methods.clipping.auto import Auto
+from quant.methods.grids.uniform import Uniform
+from quant.methods.ranges.minmax import MinMaxRange
+from quant.methods.registry import ClipRuleField, GridField, RangeRuleField, RoundingField
+from quant.methods.rounding.nearest import Nearest
 
 PRESETS: dict[str, dict[str, Any]] = {
     "int8": {"weights": {"bits": 8}, "activations": {"bits": 8}},

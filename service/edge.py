@@ -10,7 +10,7 @@ from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobs.problem import make_problem
+from jobs.http_status import make_problem
 from jobs.settings import Settings
 from service.metrics import RECEIVED, REQUESTS, SECONDS, SENT
 from service.problems import respond

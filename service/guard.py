@@ -13,9 +13,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.errors import Forbidden, Misdirected, RateLimited, Unauthenticated
+from jobs.http_status import problem_of
 from jobs.keys import Allowance, Key
 from jobs.keys import Scope as KeyScope
-from jobs.problem import problem_of
 from jobs.settings import Settings
 from quant.errors import QuantdError
 from service.context import NOBODY, Caller, Context

@@ -18,9 +18,9 @@ from jobs.job import Job, Status
 from service.context import Context, Ctx
 from service.documents import plain
 from service.problems import RESPONSES, header_docs
+from service.schemas import JobOut, view
 from service.submission import submit_job
 from service.uploads import Cursor, IdempotencyKey, Limit
-from service.views import JobOut, view
 
 router = APIRouter(prefix="/v1", responses=RESPONSES)
 

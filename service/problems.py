@@ -14,8 +14,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from jobs.errors import BadRequest, MethodNotAllowed, NotFound, TooLarge
+from jobs.http_status import make_problem, problem_of
 from jobs.job import FieldProblem, Problem
-from jobs.problem import make_problem, problem_of
 from quant.errors import QuantdError
 
 log = structlog.get_logger()

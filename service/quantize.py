@@ -7,14 +7,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from jobs.errors import BadRequest
-from jobs.names import Kind
+from jobs.redis_keys import Kind
 from service.context import Context, Ctx
 from service.documents import SPEC_BYTES, read_spec
 from service.jobs import SUBMITTED, CacheControl, JobIn, Prefer, submit
 from service.problems import RESPONSES
+from service.schemas import JobOut
 from service.submission import checked_spec
 from service.uploads import IdempotencyKey, clean_name, file_chunks, store_upload
-from service.views import JobOut
 
 router = APIRouter(prefix="/v1", responses=RESPONSES)
 

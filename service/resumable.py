@@ -19,12 +19,12 @@ from starlette.requests import ClientDisconnect
 
 from jobs.errors import BadRequest, Conflict, NotFound, TooLarge, UnsupportedVersion
 from jobs.job import new_id
-from jobs.names import Kind
+from jobs.redis_keys import Kind
 from jobs.sessions import Part, Session
 from quant.errors import QuantdError
 from service.context import Context, Ctx
 from service.problems import RESPONSES
-from service.room import check_room
+from service.quota import check_room
 from service.uploads import IdempotencyKey, clean_name, store_upload
 
 VERSION = "1.0.0"

@@ -10,15 +10,15 @@ import structlog
 from kombu.exceptions import OperationalError
 
 from jobs.archive import folder
+from jobs.cache_key import work_digest
 from jobs.errors import BadRequest, NotFound
 from jobs.job import Artifact, Job, Status, Upload, new_id, now
 from jobs.queue import send
 from jobs.tracing import current_traceparent
-from jobs.work import work_digest
 from quant.errors import FieldError
 from quant.spec import Spec, require_data, resolve
 from service.context import Context
-from service.room import check_room
+from service.quota import check_room
 from service.webhooks import Refused, check_url
 
 log = structlog.get_logger()

@@ -12,13 +12,13 @@ from starlette.datastructures import UploadFile
 from jobs.blobs import CHUNK, Stored
 from jobs.errors import BadRequest
 from jobs.job import Upload, new_id, now
-from jobs.names import Kind
+from jobs.redis_keys import Kind
 from quant.errors import UnreadableDataset
 from service.context import Context, Ctx
 from service.digests import sent_sha256
 from service.formats import check_dataset, dataset_arrays, model_format
 from service.problems import RESPONSES, header_docs
-from service.room import check_room
+from service.quota import check_room
 
 router = APIRouter(prefix="/v1", responses=RESPONSES)
 

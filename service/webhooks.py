@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from jobs.errors import NotFound
 from jobs.job import Job, Webhook
 from jobs.records import Records
-from service.views import view
+from service.schemas import view
 
 SCHEDULE_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400)
 """How long after the attempt before the next one is made, as Standard Webhooks recommend; then it is given up."""

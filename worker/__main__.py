@@ -19,7 +19,7 @@ from worker.metrics import serve_metrics
 from worker.runner import Runner
 
 LOOK_AFTER_EVERY_S = 15.0
-QUANT = "quant.process"
+QUANT = "quant.job_process"
 """What a job's process runs."""
 
 log = structlog.get_logger()

@@ -4,15 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from jobs.http_status import make_problem
 from jobs.job import FieldProblem, Gate, Problem, Progress, Stage, Summary
-from jobs.problem import make_problem
 
 
 class _Line(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Told(_Line):
+class ProgressLine(_Line):
     """How far the job is."""
 
     event: Literal["progress"]
@@ -59,7 +59,7 @@ class Refused(_Line):
         return make_problem(self.code, self.title, self.detail, self.errors)
 
 
-Line = Annotated[Told | Logged | Done | Refused, Field(discriminator="event")]
+Line = Annotated[ProgressLine | Logged | Done | Refused, Field(discriminator="event")]
 _LINE: TypeAdapter[Line] = TypeAdapter(Line)
 
 

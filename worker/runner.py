@@ -16,19 +16,19 @@ from opentelemetry import trace
 
 from jobs.blobs import Blobs
 from jobs.errors import DigestMismatch, Unavailable, WorkerCrashed, WorkerOutOfDisk
+from jobs.http_status import problem_of
 from jobs.job import Artifact, Job, Progress, Stage, Status, Upload
-from jobs.problem import problem_of
 from jobs.records import ATTEMPTS, Kind, Records
 from jobs.settings import Settings
 from jobs.tracing import context_of
 from quant.errors import QuantdError
+from worker.artifacts import Made, collect
 from worker.child import Child, Killed
 from worker.children import Children
 from worker.lease import Cancelled, Lease, Lost
-from worker.made import Made, collect
 from worker.metrics import CHILD_MEMORY, Stages, count_end
 from worker.process import Limits, Start
-from worker.protocol import Done, Logged, Refused, Told
+from worker.protocol import Done, Logged, ProgressLine, Refused
 
 Result = TypeVar("Result")
 log = structlog.get_logger()
@@ -148,9 +148,9 @@ class Runner:
             lease.check()
             if isinstance(line, Done | Refused):
                 return line
-            if isinstance(line, Told):
+            if isinstance(line, ProgressLine):
                 stages.enter(line.stage)
-            if isinstance(line, Told) and (line.stage != stage or time.monotonic() - told > PROGRESS_EVERY_S):
+            if isinstance(line, ProgressLine) and (line.stage != stage or time.monotonic() - told > PROGRESS_EVERY_S):
                 stage, told = line.stage, time.monotonic()
                 self._relay(job, owner, line)
             if isinstance(line, Logged):
@@ -160,7 +160,7 @@ class Runner:
         log.error("child ended", job=job.id, detail=failure.detail, stderr=child.stderr().decode(errors="replace"))
         raise failure
 
-    def _relay(self, job: Job, owner: str, line: Told) -> None:
+    def _relay(self, job: Job, owner: str, line: ProgressLine) -> None:
         with contextlib.suppress(redis.RedisError):  # as a lease that is not renewed: the job goes on
             self._records.progress(job.id, owner, line.stage, line.progress)
 

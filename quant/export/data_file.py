@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.manifest import Stored
+from quant.digests import FileDigest
 
 PAGE = 4096
 """Every tensor starts at a multiple, so that a consumer can map it."""
@@ -29,9 +29,9 @@ class DataFile:
         self._digest, self._size = hashlib.sha256(), 0
 
     @property
-    def stored(self) -> Stored:
+    def stored(self) -> FileDigest:
         """What was written so far."""
-        return Stored(self._size, self._digest.hexdigest())
+        return FileDigest(self._size, self._digest.hexdigest())
 
     def move(self, values: Iterable[ir.Value]) -> None:
         """Write the tensors of these initializers, where they are large and not there yet, and refer to them."""

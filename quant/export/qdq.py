@@ -8,17 +8,15 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-from quant.calibration import ActivationRange
-from quant.export.forms import Form
+from quant.calibration.activation_ranges import ActivationRange
+from quant.export.bias import BIAS_LIMIT
 from quant.export.matmul import as_matmul
 from quant.export.storage import dequantize_linear, dequantized_weight
 from quant.graph.constants import add_initializer, constant, shortened
 from quant.graph.inventory import Layer
 from quant.graph.uses import only_use
-from quant.weights import QuantizedWeight
-
-BIAS_LIMIT = 2**30
-"""A bias code may be this large: half of int32 is left for the sum it is added to."""
+from quant.weights.quantize import QuantizedWeight
+from quant.weights.storage_form import StorageForm
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class ExportedWeight:
 
     layer: Layer
     weight: QuantizedWeight
-    form: Form
+    form: StorageForm
 
 
 def export_qdq(
@@ -51,14 +49,14 @@ def export_qdq(
 def replace_weight(done: ExportedWeight, stored: dict[tuple[object, ...], ir.Value], opset: int) -> None:
     """The layer reads the stored weight; a weight that several layers read the same way is stored once."""
     layer, weight, form = done.layer, done.weight, done.form
-    transposed = form is Form.MATMUL_NBITS and layer.axis == 0
+    transposed = form is StorageForm.MATMUL_NBITS and layer.axis == 0
     scale = sha256(weight.scale.tobytes()).digest()
     key = (layer.graph, layer.weight_name, form, weight.granularity, weight.bits, scale, transposed)
     if key not in stored:
         number = sum(other[:2] == key[:2] for other in stored)
         name = f"{layer.weight_name}_{number}" if number else layer.weight_name
         stored[key] = dequantized_weight(layer.node, name, weight, form, opset, transposed=transposed)
-    if form is Form.MATMUL_NBITS:
+    if form is StorageForm.MATMUL_NBITS:
         as_matmul(layer, stored[key])
     else:
         layer.node.replace_input_with(layer.weight_index, stored[key])
@@ -90,7 +88,7 @@ def _quantize_bias(
     channels = layer.shape[layer.axis]
     scale = bias_scale(input_range, weight.scale)
     if (
-        done.form not in (Form.INTEGER, Form.DIRECT)
+        done.form not in (StorageForm.INTEGER, StorageForm.DIRECT)
         or bias.size not in (1, channels)
         or scale.size not in (1, channels)
     ):

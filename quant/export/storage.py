@@ -7,10 +7,10 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.export.forms import Form
-from quant.granularity import PerBlock, PerChannel, PerTensor
 from quant.graph.constants import add_initializer, shortened
-from quant.weights import QuantizedWeight
+from quant.weights.granularity import PerBlock, PerChannel, PerTensor
+from quant.weights.quantize import QuantizedWeight
+from quant.weights.storage_form import StorageForm
 
 INT2_OPSET = 25
 """The first opset with 2-bit types; below it 2-bit codes take 4 bits."""
@@ -18,27 +18,27 @@ _SIGNED = {8: np.dtype(np.int8), 4: np.dtype(ml_dtypes.int4), 2: np.dtype(ml_dty
 _UNSIGNED = {4: np.dtype(ml_dtypes.uint4), 2: np.dtype(ml_dtypes.uint2)}
 
 
-def stored_bits(bits: int, opset: int, form: Form = Form.INTEGER) -> int:
+def stored_bits(bits: int, opset: int, form: StorageForm = StorageForm.INTEGER) -> int:
     """How many bits a code of `bits` bits takes in a file of this opset.
 
     Six bits are stored as four and two, in forms that are put together when the model is loaded.
     """
     if bits > 4:
-        return 6 if bits == 6 and opset >= INT2_OPSET and form in (Form.INTEGER, Form.FOLDED) else 8
+        return 6 if bits == 6 and opset >= INT2_OPSET and form in (StorageForm.INTEGER, StorageForm.FOLDED) else 8
     return 2 if bits == 2 and opset >= INT2_OPSET else 4
 
 
-def stored_bytes(weight: QuantizedWeight, form: Form, opset: int) -> int:
+def stored_bytes(weight: QuantizedWeight, form: StorageForm, opset: int) -> int:
     """Codes, scales and codebook of one weight, in bytes; a float codebook needs no scales."""
     bits = stored_bits(weight.bits, opset, form)
     codes = sum(-(-weight.codes.size * plane // 8) for plane in ((4, 2) if bits == 6 else (bits,)))
     if weight.levels is None:
         return codes + weight.scale.nbytes
-    return codes + (weight.levels.size + weight.scale.nbytes if form is Form.INTEGER else weight.levels.nbytes)
+    return codes + (weight.levels.size + weight.scale.nbytes if form is StorageForm.INTEGER else weight.levels.nbytes)
 
 
 def dequantized_weight(
-    before: ir.Node, name: str, weight: QuantizedWeight, form: Form, opset: int, *, transposed: bool = False
+    before: ir.Node, name: str, weight: QuantizedWeight, form: StorageForm, opset: int, *, transposed: bool = False
 ) -> ir.Value:
     """A float value computed from the weight's codes by nodes that are inserted before `before`.
 
@@ -53,9 +53,9 @@ def dequantized_weight(
         axis = None if axis is None else 1 - axis
     bits = stored_bits(weight.bits, opset, form)
     source = _from_planes(write, codes) if bits == 6 else write.constant("codes", codes.astype(_SIGNED[bits]))
-    if form is Form.FOLDED:
+    if form is StorageForm.FOLDED:
         return write.node("Mul", [_cast(write, source, ir.DataType.FLOAT), _broadcast(write, weight)], "dequantized")
-    if form is Form.INTEGER:
+    if form is StorageForm.INTEGER:
         source = _cast(write, source, ir.DataType.INT8)
     return dequantize_linear(before, name, source, scale, axis, weight.block)
 
@@ -77,13 +77,13 @@ def dequantize_linear(
 
 
 def _from_codebook(
-    write: "_Writer", weight: QuantizedWeight, levels: NDArray[np.float32], form: Form, opset: int
+    write: "_Writer", weight: QuantizedWeight, levels: NDArray[np.float32], form: StorageForm, opset: int
 ) -> ir.Value:
     """Indices into the levels: 8-bit levels and a DequantizeLinear for integer kernels, else float levels."""
     granularity, shape = weight.granularity, weight.codes.shape
     assert not isinstance(granularity, PerBlock), "codebooks are per tensor or channel"
     codebook: NDArray[np.generic] = levels
-    if form is Form.INTEGER:
+    if form is StorageForm.INTEGER:
         codebook = np.rint(levels / weight.scale.reshape(-1, 1)).astype(np.int8)
     dtype = _UNSIGNED[stored_bits(weight.bits, opset)]
     if isinstance(granularity, PerTensor):
@@ -96,7 +96,7 @@ def _from_codebook(
             "GatherElements", [write.constant("codebook", codebook), indices], "levels", [ir.AttrInt64("axis", 1)]
         )
         value = _restored(write, value, granularity, shape)
-    if form is not Form.INTEGER:
+    if form is not StorageForm.INTEGER:
         return value
     value.dtype = ir.DataType.INT8
     return dequantize_linear(write.before, write.name, value, weight.scale, weight.axis)

@@ -1,4 +1,4 @@
-"""Clip bounds of least expected error, row by row, as `quant.clipping.mae` and `quant.clipping.mse` have them."""
+"""Clip bounds of least expected error, row by row, as `methods.clipping.mae` and `methods.clipping.mse` have them."""
 
 import math
 

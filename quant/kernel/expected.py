@@ -1,4 +1,4 @@
-"""The exact mean errors of codebooks row by row, as `quant.expected_error` has them."""
+"""The exact mean errors of codebooks row by row, as `quant.methods.grids.expected_error` has them."""
 
 import math
 

@@ -1,10 +1,10 @@
-"""The four families for one row in compiled code, as `quant.distributions` has them for many."""
+"""The four families for one row in compiled code, as `quant.methods.distributions` has them for many."""
 
 import math
 
 from quant.kernel.compile import inner
+from quant.kernel.dispatch import FAMILIES
 from quant.kernel.special import betainc, gammaincc, gammainccinv, log_beta_half, ndtri, stdtrit
-from quant.loops import FAMILIES
 
 GAUSSIAN, LAPLACE, STUDENT_T, GENERALIZED_GAUSSIAN = range(len(FAMILIES))
 Row = tuple[int, float, float, float, float, float]

@@ -1,4 +1,4 @@
-"""The levels of least squared error on a row's own sample, as `quant.grids.kmeans` has them for many rows."""
+"""The levels of least squared error on a row's own sample, as `quant.methods.grids.kmeans` has them for many rows."""
 
 import numpy as np
 

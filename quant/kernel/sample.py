@@ -1,4 +1,4 @@
-"""A row's non-zero weights as few points with their shares, as `quant.statistics` has them for many rows."""
+"""A row's non-zero weights as few weighted points, as `quant.methods.distributions.sample` has them for many rows."""
 
 from quant.kernel.compile import Array, inner
 

@@ -11,8 +11,8 @@ import redis
 
 from jobs.errors import Conflict, IdempotencyMismatch, NotFound, StorageFull, TooManyJobs
 from jobs.job import FINAL, Job, Progress, Stage, Status, Upload, new_id, now
-from jobs.names import OPEN, events_key, job_key
 from jobs.records import LEASE_S, Records
+from jobs.redis_keys import OPEN, events_key, job_key
 from jobs.valkey import Valkey
 
 

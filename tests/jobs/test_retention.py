@@ -8,7 +8,7 @@ import pytest
 
 from jobs.blobs import Blobs
 from jobs.errors import NotFound
-from jobs.names import upload_key
+from jobs.redis_keys import upload_key
 from jobs.retention import ABANDONED_S, collect
 
 

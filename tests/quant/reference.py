@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from quant.distributions.gaussian import FittedGaussian
-from quant.distributions.generalized_gaussian import FittedGeneralizedGaussian
-from quant.distributions.laplace import FittedLaplace
-from quant.distributions.student_t import FittedStudentT
-from quant.fit import Candidate, Fit
-from quant.statistics import summarise
+from quant.methods.distributions.fit import FamilyFit, Fit
+from quant.methods.distributions.gaussian import FittedGaussian
+from quant.methods.distributions.generalized_gaussian import FittedGeneralizedGaussian
+from quant.methods.distributions.laplace import FittedLaplace
+from quant.methods.distributions.statistics import summarise
+from quant.methods.distributions.student_t import FittedStudentT
 
 FAMILIES = {kind.family: kind for kind in (FittedGaussian, FittedLaplace, FittedStudentT, FittedGeneralizedGaussian)}
 WIDE = summarise(np.array([[1e6, 1.0]], np.float32))
@@ -26,7 +26,7 @@ def unit_fit(family, shape=None):
     """The unit distribution itself, in place of one fitted to a sample of one row."""
     zero, one = np.zeros(1), np.ones(1)
     fitted = FAMILIES[family](zero, one, None if shape is None else np.array([shape]))
-    return Fit((Candidate(fitted, zero, zero, zero, zero),), np.zeros(1, np.intp))
+    return Fit((FamilyFit(fitted, zero, zero, zero, zero),), np.zeros(1, np.intp))
 
 
 def _cell(cell):

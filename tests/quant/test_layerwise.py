@@ -10,8 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
-from quant import layerwise, loops
+from quant import layerwise
 from quant.errors import LargeModel
+from quant.kernel import dispatch
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
 
@@ -95,8 +96,8 @@ def constants(path):
     "spec", SPECS, ids=lambda spec: "-".join(map(str, (spec["preset"], *spec.get("weights", {}).values())))
 )
 def test_the_codes_and_outputs_are_those_of_the_ordinary_way(quantize, model, feeds, spec, compiled, monkeypatch):
-    monkeypatch.setattr(loops, "pay", lambda *_: compiled)
-    monkeypatch.setattr("quant.parts.PART", 1 << 10)  # several parts a weight
+    monkeypatch.setattr(dispatch, "pay", lambda *_: compiled)
+    monkeypatch.setattr("quant.weights.chunked.PART", 1 << 10)  # several parts a weight
     whole, parts = (quantize(model, PLAIN | spec, large=large) for large in (False, True))
     expected, actual = (constants(out / "model.onnx") for out in (whole, parts))
     assert actual.keys() == expected.keys()
@@ -208,7 +209,7 @@ def test_a_memory_limit_makes_a_smaller_model_a_large_one(monkeypatch):
     most = []
     for limit in (resource.RLIM_INFINITY, 64 << 30, 4 << 30, 1 << 28):
         monkeypatch.setattr(resource, "getrlimit", lambda _, limit=limit: (limit, limit))
-        most.append(layerwise.most_at_once([]))
+        most.append(layerwise.max_whole_bytes([]))
     assert most[0] == most[1] == layerwise.ABOVE
     assert layerwise.LEAST == most[3] < most[2] < (4 << 30) // layerwise.TIMES
-    assert layerwise.most_at_once(["calibration data is given"]) == layerwise.PROTOBUF
+    assert layerwise.max_whole_bytes(["calibration data is given"]) == layerwise.PROTOBUF

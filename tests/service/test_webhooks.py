@@ -16,8 +16,8 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from jobs.job import Job, Status, Upload, Webhook, new_id, now
-from jobs.names import WEBHOOKS
 from jobs.records import Records
+from jobs.redis_keys import WEBHOOKS
 from jobs.stack import ADDRESS, Stack
 from jobs.valkey import Valkey
 from service.webhooks import SCHEDULE_S, Deliveries, Refused, check_url, deliver

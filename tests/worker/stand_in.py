@@ -2,7 +2,7 @@
 
 import json
 
-from worker.made import ARTIFACTS
+from worker.artifacts import ARTIFACTS
 
 SUMMARY = {
     "bytes_before": 100, "bytes_after": 30, "size_ratio": 0.3, "layers": 1, "quantized_layers": 1, "seconds": 0.5,

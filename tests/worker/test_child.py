@@ -11,7 +11,7 @@ import pytest
 from jobs.errors import WorkerCrashed, WorkerOutOfDisk, WorkerOutOfMemory, WorkerTimeout
 from worker.child import Child
 from worker.process import Limits, command
-from worker.protocol import Told
+from worker.protocol import ProgressLine
 
 MEMORY = 2 << 30
 
@@ -38,8 +38,8 @@ def test_events_come_in_order_and_other_lines_do_not_count(folder):
     noise = "print(open('noise').read())"
     events, _ = ended(folder, f"{says(1)}; {noise}; {says(2)}")
     assert [(type(event), event.message, event.progress.fraction) for event in events] == [
-        (Told, "1", 0.5),
-        (Told, "2", 0.5),
+        (ProgressLine, "1", 0.5),
+        (ProgressLine, "2", 0.5),
     ]
 
 

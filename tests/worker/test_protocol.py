@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from worker.protocol import Refused, Told, read_line
+from worker.protocol import ProgressLine, Refused, read_line
 
 PROGRESS = {"event": "progress", "stage": "fitting", "done": 3, "total": 20, "message": "conv1"}
 ERROR = {"event": "error", "code": "model.unreadable", "title": "t", "detail": "d", "errors": []}
@@ -13,7 +13,7 @@ ERROR = {"event": "error", "code": "model.unreadable", "title": "t", "detail": "
 @pytest.mark.parametrize(("done", "total", "fraction"), [(3, 20, 0.15), (0, 0, 0.0), (21, 20, 1.0)])
 def test_progress_is_a_fraction_of_its_stage(done, total, fraction):
     line = read_line(json.dumps({**PROGRESS, "done": done, "total": total}).encode())
-    assert isinstance(line, Told)
+    assert isinstance(line, ProgressLine)
     assert line.progress.fraction == fraction
 
 

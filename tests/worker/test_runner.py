@@ -11,12 +11,12 @@ import redis
 
 from jobs.blobs import Blobs
 from jobs.job import Job, Progress, Stage, Status, Upload, new_id, now
-from jobs.names import events_key
 from jobs.records import ATTEMPTS, Records
+from jobs.redis_keys import events_key
 from jobs.settings import Settings
 from jobs.valkey import Valkey
 from tests.worker.stand_in import DONE, MAKES_ALL, READS, last_line
-from worker.made import ARTIFACTS
+from worker.artifacts import ARTIFACTS
 from worker.process import command
 from worker.runner import LOG_CHARACTERS, LOG_LINES, Runner
 

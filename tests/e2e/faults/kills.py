@@ -9,8 +9,8 @@ from collections import Counter
 
 import httpx
 
-from jobs.names import OPEN
 from jobs.records import ATTEMPTS
+from jobs.redis_keys import OPEN
 from tests.e2e.faults.cluster import Cluster, assert_sound, until
 
 EVERY_S = 0.35

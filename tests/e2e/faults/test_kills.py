@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from jobs.names import WEBHOOKS
+from jobs.redis_keys import WEBHOOKS
 from tests.e2e.faults.cluster import assert_sound, until
 from tests.e2e.faults.conftest import SPEC
 from tests.receiver import receiving

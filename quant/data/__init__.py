@@ -1,0 +1,1 @@
+"""Calibration and evaluation sets: reading `.npz` and `.npy` files, batching samples."""

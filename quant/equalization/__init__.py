@@ -1,0 +1,1 @@
+"""Rescaling a float model so that its weights quantize better, without changing its function."""

@@ -1,0 +1,1 @@
+"""Guaranteed bounds of the output error of a quantized model."""

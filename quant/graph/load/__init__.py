@@ -1,0 +1,1 @@
+"""Reading uploaded models: ONNX files, archives with external data, TorchScript."""

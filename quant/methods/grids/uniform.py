@@ -1,0 +1,28 @@
+"""Equally spaced levels."""
+
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quant.methods.distributions.fit import Fit
+from quant.methods.distributions.statistics import RowStatistics
+from quant.methods.grids.base import GridBase
+from quant.methods.grids.codebook import Rows, UniformCodebook
+
+
+class Uniform(GridBase):
+    """Equally spaced levels, symmetric about zero: 2^bits - 1 of them."""
+
+    name: Literal["uniform"] = "uniform"
+    integer_levels: ClassVar[bool] = True
+
+    def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> UniformCodebook:
+        """The codebook whose outermost levels are at +-clip (R,); a row of zeros gets scale 1."""
+        return UniformCodebook(step(clip, bits), 2 ** (bits - 1) - 1)
+
+
+def step(clip: Rows, bits: int) -> NDArray[np.float32]:
+    """The distance of the levels for bounds of any shape; 1 where the bound is 0."""
+    scale = (clip / (2 ** (bits - 1) - 1)).astype(np.float32)
+    return np.where(scale > 0, scale, np.float32(1))

@@ -1,0 +1,1 @@
+"""The report, the manifest and the result that they are written from."""

@@ -1,0 +1,154 @@
+"""The report: what was done to each layer and what it cost, as JSON and as one self-contained page."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from pydantic_core import to_json
+
+from quant.correction.twin import LayerDifference
+from quant.error_bounds.propagate import NO_BOX, Bounds
+from quant.evaluation.gates import GateResult
+from quant.export.storage import stored_bytes
+from quant.report.result import Result
+from quant.search.candidates import Tuned
+from quant.spec import Spec
+from quant.weights.granularity import PerChannel
+from quant.weights.layers import QuantizedLayer
+from quant.weights.quantize import FittedWeight
+
+Differences = Mapping[str, LayerDifference]
+NONE: Differences = {}
+WORST = 5
+"""How many layers `worst_layers` names."""
+
+
+def layer_report(
+    done: QuantizedLayer, opset: int, tuned: Tuned | None = None, after: Differences = NONE, bounds: Bounds = NO_BOX
+) -> dict[str, Any]:
+    """One layer's entry; sizes in bytes, SQNR in dB, errors in the weight's unit.
+
+    `after` are the differences at the layers' outputs that remain.
+    """
+    bound = bounds.layers.get(done.layer.name)
+    layer, spec, fitted, quantized = done.layer, done.spec, done.fitted, done.quantized
+    error = quantized.error
+    return {
+        "name": layer.name,
+        "op": layer.op,
+        "weight_shape": list(layer.shape),
+        "parameters": layer.size,
+        "bits": quantized.bits,
+        "granularity": spec.granularity,
+        "block_size": quantized.block or None,
+        "grid": spec.grid.name,
+        "clipping": spec.clipping.name,
+        "rounding": spec.rounding.name,
+        "distribution": dict(sorted(Counter(fitted.fit.family).items())),
+        "fits": _fits(fitted),
+        "candidates": fitted.fit.candidates_summary(),
+        "clip_ratio": error.clip_ratio,
+        "clipped_fraction": error.clipped_fraction,
+        "weight": {
+            "mae": error.mae,
+            "mse": error.mse,
+            "sqnr_db": error.sqnr_db,
+            "mae_expected": _finite(error.mae_expected),
+            "mse_expected": _finite(error.mse_expected),
+        },
+        "output": _output(layer.name, tuned, after),
+        "bound": None if bound is None else bound.described(),
+        "bytes_before": 4 * layer.size,
+        "bytes_after": stored_bytes(quantized, done.form, opset),
+        "seconds": None,
+        "notes": [*fitted.fit.notes, *done.notes],
+    }
+
+
+def model_report(
+    summary: Mapping[str, Any],
+    result: Result,
+    spec: Spec,
+) -> dict[str, Any]:
+    """The whole report; it holds no clock, so that equal input gives equal bytes (`seconds` is null)."""
+    decision, outputs = result.decision, result.outputs
+    tuned = None if decision is None else decision.tuned
+    worst = sorted(result.entries, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST]
+    return {
+        "summary": dict(summary),
+        "spec": spec.model_dump(mode="json"),
+        "samples": dict(result.samples),
+        "layers": result.entries,
+        "worst_layers": [layer["name"] for layer in worst],
+        "skipped": [{"name": s.name, "op": s.op, "reason": s.reason} for s in result.skipped],
+        "warnings": result.warnings,
+        "total_mean_shift": _total_mean_shift(tuned, result.differences),
+        "compared": None if tuned is None else {"kept": tuned.kept.name, "output_sqnr_db": tuned.compared},
+        "evaluation": None if outputs is None else outputs.details(spec.metric),
+        "allocation": None if decision is None else decision.allocation,
+        "search": None if decision is None else decision.search,
+        "error_bound": result.bounds.described(),
+    }
+
+
+def _output(name: str, tuned: Tuned | None, differences: Differences) -> dict[str, Any] | None:
+    """The error at one layer's output on held-out samples; shifts are means over channels of |E[quantized - float]|.
+
+    `mean_shift_before` is the layer's own, with the layers before it corrected; null without bias correction.
+    """
+    if tuned is None or name not in differences:
+        return None
+    after = differences[name]
+    before = tuned.kept.before.get(name)
+    return {
+        "mean_shift_before": None if before is None else float(abs(before.shift).mean()),
+        "mean_shift_after": _finite(float(abs(after.shift).mean())),
+        "sqnr_db": after.sqnr_db,
+        "cosine": after.cosine,
+    }
+
+
+def _total_mean_shift(tuned: Tuned | None, differences: Differences) -> dict[str, float | None] | None:
+    """The layers' mean shifts, added up."""
+    if tuned is None:
+        return None
+    before, after = (
+        sum(float(abs(one.shift).mean()) for one in found.values()) for found in (tuned.kept.before, differences)
+    )
+    return {"before": before if tuned.kept.before else None, "after": _finite(after) if differences else None}
+
+
+def report_json(report: Mapping[str, Any]) -> bytes:
+    return to_json(report, inf_nan_mode="null") + b"\n"
+
+
+def report_html(report: Mapping[str, Any], title: str, gates: Sequence[GateResult]) -> bytes:
+    """The report as one page that needs no network; every text from the model is escaped."""
+    return page().render(report=report, title=title, gates=gates).encode()
+
+
+@cache
+def page() -> Template:
+    """The page's template, compiled once a process."""
+    environment = Environment(
+        loader=PackageLoader("quant.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template("report.html")
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN: null stands for the moment of distributions that have none."""
+    return value if math.isfinite(value) else None
+
+
+def _fits(fitted: FittedWeight) -> list[dict[str, Any]]:
+    """The chosen family's figures row by row; `channel` is null where a row is a block or the whole tensor."""
+    per_channel = isinstance(fitted.granularity, PerChannel)
+    rows = range(len(fitted.statistics.count))
+    return [{"channel": row if per_channel else None, **fitted.fit.describe(row)} for row in rows]

@@ -1,0 +1,1 @@
+"""Choosing between candidates: allocation of bits, variants of the model, the smallest model within gates."""

@@ -1,0 +1,40 @@
+"""Load every compiled loop before it is needed; `python -m quant.warm_up` compiles them all into the cache."""
+
+import numpy as np
+
+from quant.calibration.histogram import Histogram
+from quant.kernel import dispatch
+from quant.kernel.cache import complete
+from quant.methods.clipping.auto import Auto
+from quant.methods.clipping.mae import Mae
+from quant.methods.distributions.compiled import ks_distances
+from quant.methods.distributions.selection import select
+from quant.methods.distributions.statistics import summarise
+from quant.methods.grids.expected_error import expected_error
+from quant.methods.grids.kmeans import KMeans
+from quant.methods.grids.uniform import Uniform
+from quant.methods.registry import DISTRIBUTIONS
+from quant.weights.chunked import quantize_contiguous
+from quant.weights.granularity import PerChannel
+
+
+def load_all() -> None:
+    """Send a small weight through every loop: too few rows for more than this thread."""
+    weight = np.random.default_rng(0).normal(size=(4, 300)).astype(np.float32)
+    for axis in (0, 1):
+        quantize_contiguous(weight, PerChannel(axis), 4)
+    statistics = summarise(weight, compiled=True)
+    fit = select(statistics, tuple(DISTRIBUTIONS), "aic")
+    bound = np.minimum(Auto().bound(statistics, fit, 4), Mae().bound(statistics, fit, 4))
+    expected_error(fit, Uniform().build(statistics, fit, bound, 4))
+    KMeans().build(statistics, fit, bound, 4)
+    ks_distances(fit.candidates[0].fitted, statistics)
+    rows, errors, inputs = np.zeros(weight.shape, np.intp), np.empty((1, 4)), np.ones((1, 300))
+    grid = np.ones((1, 1), np.float32), np.float32(7)
+    dispatch.run("nearest:nearest_errors", 4, weight, rows, inputs, inputs, *grid, errors)
+    Histogram().add(weight.reshape(-1), float(abs(weight).max()))
+
+
+if __name__ == "__main__":
+    load_all()
+    complete()

@@ -1,0 +1,1 @@
+"""Quantizing the weights of one layer at a time."""

@@ -1,0 +1,54 @@
+"""Every error of the tree has a code of its own and a status."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import jobs.errors
+import quant.errors
+from jobs.http_status import problem_of, status_of
+from quant.errors import FieldError, QuantdError, SpecError
+
+
+def tree(root):
+    for leaf in root.__subclasses__():
+        yield leaf
+        yield from tree(leaf)
+
+
+ERRORS = sorted(set(tree(QuantdError)), key=lambda error: error.code)
+EXPECTED = {
+    "model.unsupported_format": 415, "model.unreadable": 422, "dataset.non_finite": 422, "spec.invalid": 422,
+    "not_found": 404, "conflict": 409, "request.too_large": 413, "request.digest_mismatch": 400,
+    "request.range_not_satisfiable": 416, "service.unavailable": 503, "worker.crashed": 500, "export.invalid": 500,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_every_error_becomes_a_problem_of_its_own(error):
+    problem = problem_of(error("what, where, and what instead"))
+    assert problem.detail == "what, where, and what instead"
+    assert 400 <= problem.status < 600
+    assert problem.title == error.title
+    assert problem.type.endswith(problem.code)
+
+
+@pytest.mark.parametrize(("code", "status"), EXPECTED.items())
+def test_codes_have_their_status(code, status):
+    assert status_of(code) == status
+
+
+def test_pointers_come_along():
+    problem = problem_of(SpecError("x", [FieldError("/weights/bits", "too many")]))
+    assert [(fault.pointer, fault.detail) for fault in problem.errors] == [("/weights/bits", "too many")]
+
+
+@pytest.mark.parametrize("module", [quant.errors, jobs.errors])
+def test_the_tree_at_the_top_is_the_tree_in_the_code(module):
+    drawn = dict(re.findall(r"[├└]── (\w+) +([\w.]+)\n", Path(module.__file__).read_text() + "\n"))
+    for name, code in drawn.items():
+        assert getattr(module, name).code == code
+    defined = {error.__name__ for error in ERRORS if error.__module__ == module.__name__}
+    bases = {name for name in defined if name in ("ServiceError", "WorkerFailure")}
+    assert defined - bases == set(drawn)

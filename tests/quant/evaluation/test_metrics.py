@@ -1,0 +1,109 @@
+"""Output comparison against plain formulas on the whole set."""
+
+import numpy as np
+import pytest
+
+from quant.data.dataset import Dataset
+from quant.evaluation.metrics import EXACT_DB, OutputComparison, Overlap, Paired, sqnr_db
+
+
+def test_batches_add_up_to_the_figures_of_the_whole_set():
+    rng = np.random.default_rng(0)
+    expected = rng.normal(size=(50, 10)).astype(np.float32)
+    actual = expected + rng.normal(scale=0.3, size=expected.shape).astype(np.float32)
+    labels = rng.integers(0, 10, 50)
+    comparison = OutputComparison()
+    for start in range(0, 50, 8):
+        window = slice(start, start + 8)
+        comparison.add([expected[window]], [actual[window]], labels[window])
+    figures = comparison.figures()
+    x, y = expected.astype(np.float64), actual.astype(np.float64)
+    assert figures["output_sqnr_db"] == pytest.approx(10 * np.log10((x**2).sum() / ((x - y) ** 2).sum()))
+    assert figures["output_cosine"] == pytest.approx((x * y).sum() / np.sqrt((x**2).sum() * (y**2).sum()))
+    assert figures["top1_agreement"] == pytest.approx((x.argmax(1) == y.argmax(1)).mean())
+    assert figures["top1_float"] == pytest.approx(100 * (x.argmax(1) == labels).mean())
+    assert figures["top1_quantized"] == pytest.approx(100 * (y.argmax(1) == labels).mean())
+
+
+def test_outputs_that_are_no_classes_have_no_top1():
+    comparison = OutputComparison()
+    image = np.ones((2, 3, 4, 4), np.float32)
+    comparison.add([image], [image], None)
+    figures = comparison.figures()
+    assert figures["output_sqnr_db"] == EXACT_DB
+    assert figures["top1_agreement"] is figures["top1_float"] is None
+
+
+def test_sqnr_is_zero_without_a_signal_and_bounded_without_noise():
+    assert sqnr_db(0, 1) == 0
+    assert sqnr_db(1, 0) == EXACT_DB
+    assert sqnr_db(100, 1) == pytest.approx(20)
+
+
+def test_top5_counts_labels_among_the_five_highest():
+    rng = np.random.default_rng(1)
+    expected, actual = rng.normal(size=(2, 60, 12)).astype(np.float32)
+    actual[7] = np.nan
+    labels = rng.integers(0, 12, 60)
+    comparison = OutputComparison()
+    comparison.add([expected], [actual], labels)
+    details = comparison.details(None)
+    among = [[label in np.argsort(-row)[:5] for row, label in zip(scores, labels, strict=True)]
+             for scores in (expected, np.where(np.isnan(actual), -np.inf, actual))]  # fmt: skip
+    among[1][7] = False
+    assert details["top5_float"] == pytest.approx(100 * np.mean(among[0]))
+    assert details["top5_quantized"] == pytest.approx(100 * np.mean(among[1]))
+    comparison = OutputComparison()
+    comparison.add([expected[:, :5]], [actual[:, :5]], labels % 5)
+    assert comparison.details(None)["top5_float"] is None  # of five classes one is always among five
+
+
+@pytest.mark.parametrize(("lost", "gained"), [(0.03, 0.01), (0.1, 0.1), (0.01, 0.002)])
+def test_the_interval_of_the_difference_covers_the_truth_as_often_as_it_says(lost, gained):
+    rng = np.random.default_rng(2)
+    drawn = rng.multinomial(500, [lost, gained, 1 - lost - gained], size=4000)
+    limits = np.array([Paired(500, int(a), int(b)).interval() for a, b, _ in drawn])
+    covered = ((limits[:, 0] <= gained - lost) & (gained - lost <= limits[:, 1])).mean()
+    assert 0.94 <= covered <= 0.995
+
+
+def test_the_interval_is_of_the_same_samples():
+    low, high = Paired(100, 10, 4).interval()
+    assert low < -0.06 < high
+    assert (low + high) / 2 == pytest.approx((4.5 - 10.5) / 102)
+    assert Paired(100, 0, 0).interval()[1] == -Paired(100, 0, 0).interval()[0] < 0.02
+
+
+def test_mean_iou_is_that_of_the_likeliest_classes():
+    rng = np.random.default_rng(3)
+    expected, actual = rng.normal(size=(2, 6, 4, 5, 7)).astype(np.float32)
+    expected[:, 3] = actual[:, 3] = -9  # a class that never occurs
+    overlap = Overlap()
+    for start in (0, 4):
+        overlap.add(expected[start : start + 4], actual[start : start + 4])
+    a, b = expected.argmax(1), actual.argmax(1)
+    each = [((a == c) & (b == c)).sum() / ((a == c) | (b == c)).sum() for c in range(3)]
+    assert overlap.mean_iou == pytest.approx(np.mean(each))
+    assert Overlap().mean_iou is None
+
+
+@pytest.mark.parametrize("metric", ["sqnr", "cosine", "mse", "mean_iou"])
+def test_a_metric_is_reported_by_its_name(metric):
+    rng = np.random.default_rng(4)
+    expected, noise = rng.normal(size=(2, 8, 3, 6, 6)).astype(np.float32)
+    comparison = OutputComparison()
+    comparison.add([expected], [expected + noise / 10], None)
+    told = comparison.details(metric)["metric"]
+    x, y = expected.astype(np.float64), (expected + noise / 10).astype(np.float64)
+    wanted = {"sqnr": comparison.figures()["output_sqnr_db"], "cosine": comparison.figures()["output_cosine"],
+              "mse": ((x - y) ** 2).mean(), "mean_iou": comparison.overlap.mean_iou}  # fmt: skip
+    assert told == {"name": metric, "value": pytest.approx(wanted[metric])}
+    assert comparison.details(None) == dict.fromkeys(("top5_float", "top5_quantized", "top1_difference", "metric"))
+
+
+def test_labels_go_with_their_samples_in_every_part():
+    labels = np.arange(30)
+    data = Dataset({"x": labels.astype(np.float32)[:, None]}, labels, 30, 4)
+    for part in (data, *data.split(2), data.spread(12)):
+        for feeds, mine in zip(part.batches(), part.label_batches(), strict=True):
+            np.testing.assert_array_equal(feeds["x"][:, 0], mine)

@@ -1,0 +1,60 @@
+"""One layer at a time, against models in which really only that layer is quantized."""
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from quant.calibration.input_moments import MomentObserver
+from quant.calibration.observers import observe
+from quant.correction.data_free import expected_shifts
+from quant.data.dataset import Dataset
+from quant.evaluation.metrics import OutputComparison
+from quant.graph.load.onnx_file import load
+from quant.graph.normalise.normalise import normalise
+from quant.graph.weightless import weightless
+from quant.runtime import Session
+from quant.search.candidates import assemble
+from quant.search.sensitivity import SAMPLES, isolated_errors
+from quant.spec import resolve
+from quant.weights.layers import choose_layers, quantize_layers
+
+
+@pytest.fixture
+def digits(examples):
+    images = np.load(examples / "digits_calibration.npz")["input"][:40]
+    return normalise(load(examples / "digits.onnx")), Dataset({"input": images}, None, len(images), 8)
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_it_measures_what_a_model_with_only_that_layer_quantized_shows(digits, corrected):
+    model, samples = digits
+    spec = resolve({"preset": "int4-weights", "export": {"weight_storage": "direct"}})
+    work, _ = choose_layers(model, spec)
+    observer = MomentObserver(model, [(layer, True) for layer, _ in work], samples)
+    observe(weightless(model), samples, [observer], lambda *_: None)
+    moments = observer.moments()
+    layers = quantize_layers(work, moments, spec, lambda *_: None)
+    shifts = expected_shifts(layers, moments) if corrected else {}
+    found = isolated_errors(model, {one.layer.name: [one] for one in layers}, shifts, samples, lambda *_: None)
+    reference = Session(ir.to_proto(model).SerializeToString())
+    few = list(samples.spread(SAMPLES).batches())
+    assert sum(len(batch["input"]) for batch in few) == 32
+    for one in layers:
+        alone, _ = assemble(model, [one], {}, {name: s for name, s in shifts.items() if name == one.layer.name}, 21)
+        session = Session(ir.to_proto(alone).SerializeToString(), fold_weights=True)
+        comparison = OutputComparison()
+        for batch in few:
+            comparison.add(reference.run(batch), session.run(batch), None)
+        assert found.signal == pytest.approx(comparison.signal, rel=1e-4)
+        assert found.noise[one.layer.name] == pytest.approx(comparison.noise, rel=1e-2)
+    assert sum(found.shares.values()) == pytest.approx(1)
+
+
+def test_the_model_itself_is_left_as_it_was(digits):
+    model, samples = digits
+    before = ir.to_proto(model).SerializeToString()
+    spec = resolve({"preset": "int4-weights"})
+    layers = quantize_layers(choose_layers(model, spec)[0], {}, spec, lambda *_: None)
+    isolated_errors(model, {"all": layers}, {}, samples, lambda *_: None)
+    assert onnx.load_model_from_string(ir.to_proto(model).SerializeToString()) == onnx.load_model_from_string(before)
