@@ -1,7 +1,7 @@
-"""What a job, a model and a dataset are, and which states a job passes through.
+"""Jobs, uploads and the states of a job.
 
-queued -> running -> succeeded | failed | cancelled; a queued job can be cancelled, a running one that lost its
-worker is claimed again.
+queued -> running -> succeeded | failed | cancelled. A queued job can also be cancelled directly. A running job whose
+worker stopped responding is claimed by another worker.
 """
 
 import secrets
@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Status(StrEnum):
+    """The state of a job."""
+
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -22,7 +24,7 @@ class Status(StrEnum):
 
 
 class Stage(StrEnum):
-    """What a running job is at."""
+    """The stage of a running job."""
 
     LOADING = "loading"
     NORMALISING = "normalising"
@@ -36,14 +38,17 @@ class Stage(StrEnum):
 
 
 FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
+"""The states that a job never leaves."""
 
 
 class FrozenModel(BaseModel):
+    """A pydantic model whose fields cannot be assigned."""
+
     model_config = ConfigDict(frozen=True)
 
 
 class Progress(FrozenModel):
-    """How far the stage is: `done` of `total` steps."""
+    """The progress of the current stage: `done` of `total` steps."""
 
     fraction: float
     done: int
@@ -52,6 +57,8 @@ class Progress(FrozenModel):
 
 
 class Gate(FrozenModel):
+    """A limit from the spec, the value measured for it, and the outcome; `value` is None if it was not measured."""
+
     name: str
     limit: float
     value: float | None
@@ -59,7 +66,7 @@ class Gate(FrozenModel):
 
 
 class Summary(FrozenModel):
-    """What a job came to: sizes in bytes, SQNR in dB, top-1 in percent; None where the data for it was not given."""
+    """The result of a job in figures: sizes in bytes, SQNR in dB, top-1 in percent; None where no data was supplied."""
 
     bytes_before: int
     bytes_after: int
@@ -76,7 +83,7 @@ class Summary(FrozenModel):
 
 
 class FieldProblem(FrozenModel):
-    """One fault at one place of the caller's document."""
+    """A fault in the caller's document, located by a JSON pointer."""
 
     pointer: str
     detail: str
@@ -94,7 +101,7 @@ class Problem(FrozenModel):
 
 
 class Artifact(FrozenModel):
-    """A file that a job made; `key` is its place in the object store and is not shown."""
+    """A file produced by a job; `key` is its key in the object store and is never shown to callers."""
 
     name: str
     size: int
@@ -104,16 +111,17 @@ class Artifact(FrozenModel):
 
 
 class Webhook(FrozenModel):
-    """Where a job's end is told; with a secret (`whsec_...`) signed as Standard Webhooks say."""
+    """The URL notified when a job ends; with a secret (`whsec_...`) the request is signed (Standard Webhooks)."""
 
     url: str
     secret: str | None = None
 
 
 class Job(FrozenModel):
-    """A job as callers see it, with what the service keeps beside: from `artifacts` on, nothing is shown as it is.
+    """The record of a job.
 
-    `api_key` is the id of the key that it counts for, `work` a digest of everything that its artifacts depend on.
+    The fields from `artifacts` on are internal: callers see them in another form or not at all. `api_key` is the id of
+    the key whose quota the job counts against; `work` is the digest of everything that the artifacts depend on.
     """
 
     id: str
@@ -145,11 +153,15 @@ class Job(FrozenModel):
 
     @property
     def final(self) -> bool:
+        """Return True if the job has ended."""
         return self.status in FINAL
 
 
 class Upload(FrozenModel):
-    """A stored model or dataset; `key` is its place in the object store, `api_key` the id of the key it counts for."""
+    """The record of a stored model or dataset.
+
+    `key` is its key in the object store; `api_key` is the id of the key whose quota it counts against.
+    """
 
     id: str
     tenant: str
@@ -165,10 +177,13 @@ class Upload(FrozenModel):
 
 
 def new_id(kind: str) -> str:
-    """An opaque id that sorts by time: `job_` and 48 bits of milliseconds, then 80 random ones, in hexadecimal."""
+    """Return a new opaque id that sorts by creation time.
+
+    The id is `kind`, an underscore, and in hexadecimal 48 bits of milliseconds since 1970 and 80 random bits.
+    """
     return f"{kind}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
 def now() -> str:
-    """The time as RFC 3339 in UTC, to the millisecond."""
+    """Return the current UTC time in RFC 3339 format, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

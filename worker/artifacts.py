@@ -1,4 +1,4 @@
-"""What a job's process left in its folder, looked at as what a stranger sent: names, kinds, sizes, digests, words."""
+"""Validate the artifacts of an untrusted job process."""
 
 import hashlib
 import json
@@ -20,17 +20,17 @@ ARTIFACTS = {
     "gates.junit.xml": "application/xml",
     "manifest.json": "application/json",
 }
-"""What a job makes."""
+"""The media types of the files that every job produces."""
 OF_LARGE_MODELS = {"model.onnx.data": "application/octet-stream"}
-"""What it makes beside that where the model is large. Nothing else that lies in its folder is ever published."""
+"""The media types of the files that a job with a large model adds. No other file of its folder is ever published."""
 MAX_DOCUMENT = 64 << 20
-"""Bytes of a document that the service itself reads."""
+"""The largest document that the service itself reads, in bytes."""
 Document = TypeVar("Document", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Made:
-    """A file that may be published."""
+class ArtifactFile:
+    """A validated file that may be published; `size` is in bytes, `sha256` in hexadecimal."""
 
     name: str
     media_type: str
@@ -44,7 +44,7 @@ class _Named(BaseModel):
 
 
 class _Report(BaseModel):
-    """What the gateway relies on when it shows a report."""
+    """The part of a report that the gateway relies on to display it."""
 
     summary: dict[str, Any]
     layers: list[_Named]
@@ -60,65 +60,75 @@ class _NamedFile(_File):
 
 
 class _Manifest(BaseModel):
+    """The part of a manifest that the worker verifies."""
+
     inputs: dict[str, _File]
     artifacts: list[_NamedFile]
     isolation: tuple[str, ...]
 
 
-def collect(folder: Path, inputs: Mapping[str, str], isolation: tuple[str, ...]) -> list[Made]:
-    """The artifacts in `folder`, which no process changes any more.
+def collect(folder: Path, inputs: Mapping[str, str], isolation: tuple[str, ...]) -> list[ArtifactFile]:
+    """Return the validated artifacts in `folder`, which no process may write to any more.
 
     Args:
-        inputs: the SHA-256 of what the job was given, by role.
-        isolation: what its process was kept from.
+        folder: the output folder of the job's process.
+        inputs: the SHA-256 of each input of the job, by role.
+        isolation: the parts of the sandbox that the process ran in.
 
     Raises:
-        WorkerCrashed: one is missing, is no plain file, or does not say what is so.
+        WorkerCrashed: an artifact is missing, is not a plain file, or contradicts the manifest.
     """
     if folder.is_symlink() or not folder.is_dir():
-        _refuse("out", "is no folder")
-    more = {name: media_type for name, media_type in OF_LARGE_MODELS.items() if os.path.lexists(folder / name)}
-    made = [_look(folder / name, media_type) for name, media_type in (ARTIFACTS | more).items()]
+        _refuse("out", "is not a folder")
+    present = {name: media_type for name, media_type in OF_LARGE_MODELS.items() if os.path.lexists(folder / name)}
+    artifacts = [_inspect(folder / name, media_type) for name, media_type in (ARTIFACTS | present).items()]
     _read(folder / "report.json", _Report)
-    manifest = _read(folder / "manifest.json", _Manifest)
-    told = {file.name: (file.sha256, file.size) for file in manifest.artifacts}
-    if told != {file.name: (file.sha256, file.size) for file in made if file.name != "manifest.json"}:
-        _refuse("manifest.json", "names other artifacts than there are")
+    _verify(_read(folder / "manifest.json", _Manifest), artifacts, inputs, isolation)
+    return artifacts
+
+
+def _verify(
+    manifest: _Manifest, artifacts: list[ArtifactFile], inputs: Mapping[str, str], isolation: tuple[str, ...]
+) -> None:
+    """Compare the manifest with what the worker knows."""
+    listed = {file.name: (file.sha256, file.size) for file in manifest.artifacts}
+    if listed != {file.name: (file.sha256, file.size) for file in artifacts if file.name != "manifest.json"}:
+        _refuse("manifest.json", "lists other artifacts than the folder contains")
     if {role: file.sha256 for role, file in manifest.inputs.items()} != inputs:
-        _refuse("manifest.json", "names other inputs than were given")
+        _refuse("manifest.json", "lists other inputs than the job has")
     if manifest.isolation != isolation:
-        _refuse("manifest.json", "tells of another isolation than there was")
-    return made
+        _refuse("manifest.json", "lists another isolation than the process ran in")
 
 
-def _look(path: Path, media_type: str) -> Made:
+def _inspect(path: Path, media_type: str) -> ArtifactFile:
+    """Open a file without following links, and hash it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         _refuse(path.name, f"cannot be opened ({error.strerror})")
     try:
-        kind = os.fstat(descriptor)
-        if not stat.S_ISREG(kind.st_mode) or kind.st_nlink != 1:
-            _refuse(path.name, "is no plain file of its own")
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            _refuse(path.name, "is not a plain file with a single name")
         with open(descriptor, "rb", closefd=False) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     finally:
         os.close(descriptor)
-    return Made(path.name, media_type, path, kind.st_size, digest)
+    return ArtifactFile(path.name, media_type, path, status.st_size, digest)
 
 
 def _read(path: Path, kind: type[Document]) -> Document:
     if path.stat().st_size > MAX_DOCUMENT:
-        _refuse(path.name, f"has more than {MAX_DOCUMENT} bytes")
+        _refuse(path.name, f"is larger than {MAX_DOCUMENT} bytes")
     try:
-        return kind.model_validate(json.loads(path.read_bytes(), parse_constant=_no_number))
-    except (ValueError, RecursionError):  # pydantic's own is a ValueError
-        _refuse(path.name, "is not what it should be")
+        return kind.model_validate(json.loads(path.read_bytes(), parse_constant=_reject_constant))
+    except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
+        _refuse(path.name, "does not have the expected content")
 
 
 def _refuse(name: str, fault: str) -> NoReturn:
     raise WorkerCrashed(f"the job ended and {name} {fault}")
 
 
-def _no_number(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")

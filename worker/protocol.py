@@ -1,4 +1,4 @@
-"""What a job's process tells its worker: JSON lines, believed only where they are of these shapes."""
+"""Messages from a job's process to its worker: JSON lines, validated because the process is untrusted."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ class _Line(BaseModel):
 
 
 class ProgressLine(_Line):
-    """How far the job is."""
+    """The progress of the current stage."""
 
     event: Literal["progress"]
     stage: Stage
@@ -23,12 +23,13 @@ class ProgressLine(_Line):
 
     @property
     def progress(self) -> Progress:
+        """Return the progress as the job's record stores it."""
         fraction = min(self.done / self.total, 1.0) if self.total else 0.0
         return Progress(fraction=fraction, done=self.done, total=self.total, message=self.message)
 
 
 class Logged(_Line):
-    """Something notable, in words that may be a stranger's."""
+    """A log message; its text may come from the uploaded model."""
 
     event: Literal["log"]
     level: Literal["info", "warning"]
@@ -36,7 +37,7 @@ class Logged(_Line):
 
 
 class Done(_Line):
-    """The last line of a job that made its artifacts."""
+    """The last line of a job that produced its artifacts."""
 
     event: Literal["done"]
     summary: Summary
@@ -46,7 +47,7 @@ class Done(_Line):
 
 
 class Refused(_Line):
-    """The last line of a job that cannot be done, with what would be accepted."""
+    """The last line of a job that failed; `detail` says why and what would be accepted."""
 
     event: Literal["error"]
     code: str = Field(pattern=r"^[a-z_]+(\.[a-z_]+)*$")
@@ -56,6 +57,7 @@ class Refused(_Line):
 
     @property
     def problem(self) -> Problem:
+        """Return the failure as RFC 9457 problem details."""
         return make_problem(self.code, self.title, self.detail, self.errors)
 
 
@@ -64,7 +66,7 @@ _LINE: TypeAdapter[Line] = TypeAdapter(Line)
 
 
 def read_line(line: bytes) -> Line | None:
-    """The event in a line; None for what is none, such as some library's own words."""
+    """Return the message in a line, or None if it is not one: libraries may print to the same stream."""
     try:
         return _LINE.validate_json(line)
     except ValidationError:

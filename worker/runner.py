@@ -18,11 +18,12 @@ from jobs.blobs import Blobs
 from jobs.errors import DigestMismatch, Unavailable, WorkerCrashed, WorkerOutOfDisk
 from jobs.http_status import problem_of
 from jobs.job import Artifact, Job, Progress, Stage, Status, Upload
-from jobs.records import ATTEMPTS, Kind, Records
+from jobs.records import ATTEMPTS, Records
+from jobs.redis_keys import Kind
 from jobs.settings import Settings
 from jobs.tracing import context_of
 from quant.errors import QuantdError
-from worker.artifacts import Made, collect
+from worker.artifacts import ArtifactFile, collect
 from worker.child import Child, Killed
 from worker.children import Children
 from worker.lease import Cancelled, Lease, Lost
@@ -171,7 +172,7 @@ class Runner:
         with contextlib.suppress(redis.RedisError):
             self._records.log(job.id, owner, line.level, message)
 
-    def _store(self, job: Job, files: list[Made], lease: Lease) -> list[dict[str, Any]]:
+    def _store(self, job: Job, files: list[ArtifactFile], lease: Lease) -> list[dict[str, Any]]:
         """Store each file under its own digest."""
         artifacts = []
         for made in files:

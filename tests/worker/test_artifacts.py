@@ -102,5 +102,5 @@ def test_what_is_not_what_it_should_be_is_refused(out, attack):
 def test_a_folder_that_is_a_link_is_refused(out, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(out)
-    with pytest.raises(WorkerCrashed, match="is no folder"):
+    with pytest.raises(WorkerCrashed, match="is not a folder"):
         collect(link, INPUTS, ISOLATION)
