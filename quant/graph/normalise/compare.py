@@ -1,4 +1,4 @@
-"""Whether two forms of a model give the same outputs."""
+"""Comparison of the outputs of two forms of a model."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,22 +6,34 @@ from typing import Any
 import numpy as np
 
 TOLERANCE = {"float16": 2e-2, "float32": 1e-3, "float64": 1e-3}
-"""By which share of an output's largest magnitude it may differ: other kernels round otherwise, errors are larger."""
+"""The largest accepted error of an output, as a share of its largest magnitude. Other kernels round differently, and
+their errors are well below this; a wrong conversion is well above."""
 
 
 def difference(expected: Sequence[Any], actual: Sequence[Any]) -> str | None:
-    """What differs first; None where nothing does. Integers, booleans and strings must be equal."""
+    """Return a description of the first output that differs, or None if all agree.
+
+    Floats agree within `TOLERANCE`. Integers, booleans and strings must be equal.
+
+    Args:
+        expected: the outputs of one form, arrays or sequences.
+        actual: the outputs of the other form, in the same order.
+    """
     if len(expected) != len(actual):
         return f"{len(actual)} outputs instead of {len(expected)}"
-    for number, (a, b) in enumerate(zip(expected, actual, strict=True)):
-        if not isinstance(a, np.ndarray) or a.dtype.kind not in "fiub":
-            if not np.array_equal(a, b):
-                return f"output {number} differs"
-            continue
-        if a.shape != b.shape:
-            return f"output {number} has the shape {list(b.shape)} instead of {list(a.shape)}"
-        scale = float(np.abs(a[np.isfinite(a)]).max(initial=0)) if a.dtype.kind == "f" else 0.0
-        bound = TOLERANCE.get(str(a.dtype), 0.0) * scale
-        if not np.allclose(a, b, rtol=0, atol=bound, equal_nan=a.dtype.kind == "f"):
-            return f"output {number} differs by {float(np.nanmax(np.abs(a.astype(float) - b.astype(float)))):.3g}"
-    return None
+    faults = (_output_difference(number, a, b) for number, (a, b) in enumerate(zip(expected, actual, strict=True)))
+    return next((fault for fault in faults if fault is not None), None)
+
+
+def _output_difference(number: int, expected: Any, actual: Any) -> str | None:
+    if not isinstance(expected, np.ndarray) or expected.dtype.kind not in "fiub":
+        return None if np.array_equal(expected, actual) else f"output {number} differs"
+    if expected.shape != actual.shape:
+        return f"output {number} has the shape {list(actual.shape)} instead of {list(expected.shape)}"
+    is_float = expected.dtype.kind == "f"
+    scale = float(np.abs(expected[np.isfinite(expected)]).max(initial=0)) if is_float else 0.0
+    limit = TOLERANCE.get(str(expected.dtype), 0.0) * scale
+    if np.allclose(expected, actual, rtol=0, atol=limit, equal_nan=is_float):
+        return None
+    error = float(np.nanmax(np.abs(expected.astype(float) - actual.astype(float))))
+    return f"output {number} differs by {error:.3g}"

@@ -1,8 +1,15 @@
-"""Computing in FP32 what a model computes in FP16 or BF16: no CPU kernel is faster in them, and BF16 has none.
+"""Widening of FP16 and BF16 models to FP32: no CPU kernel is faster in them, and BF16 has none.
 
-Ensures: no tensor of the model is FP16 or BF16 but its inputs and outputs that were FP16: they keep their type, behind
-a Cast. BF16 inputs and outputs become FP32, since NumPy has no BF16. The weights keep their values, which FP32 holds
-exactly; the outputs differ by the rounding that is left out.
+Rewrite rules:
+
+1. A Cast between FP32, FP16 and BF16 -> its input.
+2. An FP16 or BF16 tensor, attribute or type attribute -> the same in FP32.
+3. An FP16 input -> the input, and a Cast to FP32 behind it.
+4. An FP16 output -> a Cast to FP16, and the output behind it.
+
+Requires: no local functions.
+Ensures: no tensor is FP16 or BF16 but FP16 inputs and outputs of the model. BF16 inputs and outputs become FP32, since
+NumPy has no BF16. FP32 holds the weights exactly; the outputs differ by the rounding that is left out.
 """
 
 from collections.abc import Iterator
@@ -14,41 +21,36 @@ from onnx_ir.passes import common as passes
 HALVES = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 _FLOATS = HALVES | {ir.DataType.FLOAT}
 _TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype")
-"""Attributes whose integer names the type of what a node makes."""
+"""Attributes whose integer is the type of the node's output."""
 
 
 def has_bfloat16(model: ir.Model) -> bool:
-    """Whether anything in the model is BF16: ONNX Runtime's CPU kernels then cannot run it."""
+    """Return True if any tensor of the model is BF16. ONNX Runtime's CPU kernels cannot run such a model."""
     return ir.DataType.BFLOAT16 in _types(model)
 
 
 def to_float32(model: ir.Model) -> bool:
-    """Rewrite the model in place to the form above; whether it was not in it yet."""
+    """Rewrite the model in place to compute in FP32, and return True if that changed it."""
     if not HALVES & _types(model):
         return False
-    passes.ShapeInferencePass()(model)  # tells which Cast changes nothing any more
+    passes.ShapeInferencePass()(model)  # so that the types on both sides of each Cast are known
     for graph in (model.graph, *model.graph.subgraphs()):
-        for node in list(graph):
-            if _is_void_cast(node) and not node.outputs[0].is_graph_output():
-                node.outputs[0].replace_all_uses_with(node.inputs[0])  # type: ignore[arg-type]
-                graph.remove(node, safe=True)
-    kept = [value for value in (*model.graph.inputs, *model.graph.outputs) if value.dtype == ir.DataType.FLOAT16]
+        _remove_float_casts(graph)
+    ends = [value for value in (*model.graph.inputs, *model.graph.outputs) if value.dtype == ir.DataType.FLOAT16]
     for graph in (model.graph, *model.graph.subgraphs()):
-        _retype(graph)
-    for value in kept:
+        _widen_values(graph)
+        _widen_attributes(graph)
+    for value in ends:
         (_cast_output if value.is_graph_output() else _cast_input)(model.graph, value)
     return True
 
 
 def _types(model: ir.Model) -> set[ir.DataType]:
-    found = {value.dtype for graph in (model.graph, *model.graph.subgraphs()) for value in _values(graph)}
+    """Return the types of all values and attributes of the model."""
+    types = {value.dtype for graph in (model.graph, *model.graph.subgraphs()) for value in _values(graph)}
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        for attribute in node.attributes.values():
-            if attribute.name in _TYPE_ATTRIBUTES and attribute.type == ir.AttributeType.INT:
-                found.add(ir.DataType(attribute.as_int()))
-            elif attribute.type == ir.AttributeType.TENSOR:
-                found.add(attribute.as_tensor().dtype)
-    return {dtype for dtype in found if dtype is not None}
+        types |= {_attribute_type(attribute) for attribute in node.attributes.values()}
+    return {dtype for dtype in types if dtype is not None}
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:
@@ -58,31 +60,48 @@ def _values(graph: ir.Graph) -> Iterator[ir.Value]:
         yield from node.outputs
 
 
-def _is_void_cast(node: ir.Node) -> bool:
-    """A Cast from one of FP32, FP16 and BF16 to another."""
+def _attribute_type(attribute: ir.Attr) -> ir.DataType | None:
+    """Return the type that an attribute names, or that its tensor has; None for other attributes."""
+    if attribute.name in _TYPE_ATTRIBUTES and attribute.type == ir.AttributeType.INT:
+        return ir.DataType(attribute.as_int())
+    return attribute.as_tensor().dtype if attribute.type == ir.AttributeType.TENSOR else None
+
+
+def _remove_float_casts(graph: ir.Graph) -> None:
+    for node in list(graph):
+        if _is_float_cast(node) and not node.outputs[0].is_graph_output():
+            node.outputs[0].replace_all_uses_with(node.inputs[0])  # type: ignore[arg-type]
+            graph.remove(node, safe=True)
+
+
+def _is_float_cast(node: ir.Node) -> bool:
+    """Return True for a Cast from FP32, FP16 or BF16 to one of these."""
     source = node.inputs[0] if node.op_type == "Cast" else None
     return source is not None and source.dtype in _FLOATS and ir.DataType(node.attributes.get_int("to", 0)) in _FLOATS
 
 
-def _retype(graph: ir.Graph) -> None:
+def _widen_values(graph: ir.Graph) -> None:
     for value in _values(graph):
         if value.const_value is not None and value.const_value.dtype in HALVES:
             value.const_value = _widened(value.const_value)
         if value.dtype in HALVES:
             value.dtype = ir.DataType.FLOAT
+
+
+def _widen_attributes(graph: ir.Graph) -> None:
     for node in graph:
         for name, attribute in list(node.attributes.items()):
-            if attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype in HALVES:
+            if _attribute_type(attribute) not in HALVES:
+                continue
+            if attribute.type == ir.AttributeType.TENSOR:
                 node.attributes.add(ir.AttrTensor(name, _widened(attribute.as_tensor())))
-            elif (
-                name in _TYPE_ATTRIBUTES
-                and attribute.type == ir.AttributeType.INT
-                and ir.DataType(attribute.as_int()) in HALVES
-            ):
+            else:
                 node.attributes.add(ir.AttrInt64(name, ir.DataType.FLOAT))
 
 
 def _widened(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    """Return the tensor in FP32. A tensor that is read from a file whenever it is used stays such a tensor."""
+
     def read() -> ir.TensorProtocol:
         return ir.tensor(tensor.numpy().astype(np.float32), name=tensor.name)
 
@@ -92,7 +111,7 @@ def _widened(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
 
 
 def _cast_input(graph: ir.Graph, value: ir.Value) -> None:
-    """The input in FP16 as before; everything that read it reads it in FP32."""
+    """Keep the input in FP16, and let its readers read it in FP32."""
     value.dtype = ir.DataType.FLOAT16
     cast = _cast(value, ir.DataType.FLOAT, f"{value.name}_float32")
     value.replace_all_uses_with(cast.outputs[0])
@@ -101,7 +120,7 @@ def _cast_input(graph: ir.Graph, value: ir.Value) -> None:
 
 
 def _cast_output(graph: ir.Graph, value: ir.Value) -> None:
-    """The output in FP16 under its name; what computed it, and what else read it, in FP32 under another."""
+    """Keep the output in FP16 under its name; the FP32 value that it is cast from gets another name."""
     name = str(value.name)
     value.name = f"{name}_float32"
     cast = _cast(value, ir.DataType.FLOAT16, name)
