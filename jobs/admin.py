@@ -1,4 +1,4 @@
-"""The service that `quantd keys`, `gc` and `reindex` work on: a deployment's, or the embedded one of a folder."""
+"""Access to the records for `quantd keys`, `gc` and `reindex`: of a deployment, or of an embedded service."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,19 +11,19 @@ from jobs.valkey import Valkey
 
 @contextmanager
 def administered(state_dir: Path) -> Iterator[Settings]:
-    """The settings with which the records are reached.
+    """Yield the settings that reach the records.
 
-    Those of the environment where QUANTD_REDIS_URL is set; else the embedded service's in `state_dir`, whose Valkey
-    is started for the while if the service is not up.
+    If QUANTD_REDIS_URL is set, they are those of the environment. Otherwise they are those of the embedded service in
+    `state_dir`, whose Valkey is started for the duration of the block unless the service is running.
 
     Raises:
-        StackFailed: the folder is in use, and not by a service that is up.
+        StackFailed: the folder is in use, and no service in it is running.
     """
     if "redis_url" in Settings().model_fields_set:
         yield Settings()
         return
     folder = state_dir.absolute()
-    folder.mkdir(parents=True, exist_ok=True)  # the first key is made before the first start
+    folder.mkdir(parents=True, exist_ok=True)  # the first key may be created before the first start
     try:
         lock = locked(folder)
     except StackFailed:

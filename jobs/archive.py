@@ -1,7 +1,7 @@
-"""The records in object storage, beside the blobs that they tell of: from them the index in Redis can be made again.
+"""Copies of the records in object storage, from which the index in Redis can be rebuilt.
 
-A job's `record.json` is written before the job is accepted and again after its end; an upload's lies beside its bytes
-before it is recorded. What has no such document was never answered with 2xx.
+A job's `record.json` is written before the job is accepted and again after its end. An upload's document is written
+beside its bytes before the upload is recorded. No request without such a document was ever answered with 2xx.
 """
 
 from collections.abc import Iterator
@@ -18,21 +18,23 @@ KINDS: dict[str, Kind] = {"models": "model", "datasets": "dataset"}
 
 
 class Archive:
-    """The documents of one object store."""
+    """The record documents of one object store."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
 
     def put_job(self, job: Job) -> None:
+        """Write the record of a job, over an older version."""
         self._blobs.put(f"{folder(job)}/{RECORD}", job.model_dump_json().encode())
 
     def drop_job(self, job: Job) -> None:
-        """Remove everything that is stored of a job, the record first: what is left then is nobody's."""
+        """Remove everything stored for a job, the record first: blobs that a crash leaves are then orphaned."""
         self._blobs.delete(f"{folder(job)}/{RECORD}")
         for key in self._blobs.keys(folder(job)):
             self._blobs.delete(key)
 
     def put_upload(self, upload: Upload) -> None:
+        """Write the record of an upload."""
         self._blobs.put(upload.key + SUFFIX, upload.model_dump_json().encode())
 
     def drop_upload(self, upload: Upload) -> None:
@@ -41,25 +43,25 @@ class Archive:
         self._blobs.delete(upload.key)
 
     def catch_up(self, records: Records) -> int:
-        """Write the records of jobs that have ended; how many there were. Every gateway may do it at any time."""
+        """Write the records of jobs that ended since, and return their number. Any gateway may call it at any time."""
         ended = records.unarchived()
         for job in ended:
             self.put_job(job)
-            records.archived(job.id)
+            records.mark_archived(job.id)
             try:
                 records.job(job.id)
-            except NotFound:  # deleted while we wrote
+            except NotFound:  # deleted while its record was written
                 self.drop_job(job)
         return len(ended)
 
     def uploads(self) -> Iterator[tuple[Kind, Upload]]:
-        """Every upload, as it was stored."""
+        """Yield every upload, as it was stored."""
         for parts, key in self._documents():
             if len(parts) == 3 and parts[1] in KINDS and parts[2].endswith(SUFFIX):
                 yield KINDS[parts[1]], Upload.model_validate_json(self._blobs.read(key))
 
     def jobs(self) -> Iterator[Job]:
-        """Every job, as it was when its record was last written."""
+        """Yield every job, as it was when its record was last written."""
         for parts, key in self._documents():
             if len(parts) == 4 and parts[1] == "jobs" and parts[3] == RECORD:
                 yield Job.model_validate_json(self._blobs.read(key))
@@ -70,5 +72,5 @@ class Archive:
 
 
 def folder(job: Job) -> str:
-    """Where the object store has what belongs to a job."""
+    """Return the prefix of everything stored for a job."""
     return f"{job.tenant}/jobs/{job.id}"

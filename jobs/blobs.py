@@ -1,4 +1,4 @@
-"""Blobs in object storage: written once as a stream that is hashed on its way, read back whole or in part."""
+"""Blobs in object storage: written once from a stream that is hashed on the way, read whole or in part."""
 
 import hashlib
 import io
@@ -21,12 +21,12 @@ HEAD = 512
 SIGNED_FOR = timedelta(minutes=15)
 
 Check = Callable[[bytes], object]
-"""Raises where a stream's first `HEAD` bytes (fewer only if there are no more) are not of what is wanted."""
+"""Checks the first `HEAD` bytes of a stream (all of a shorter one) and raises if the content is not acceptable."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What was written: its SHA-256 in hexadecimal, its size in bytes and its first bytes."""
+    """A blob that was written: SHA-256 in hexadecimal, size in bytes, first bytes."""
 
     sha256: str
     size: int
@@ -35,7 +35,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Entry:
-    """A blob in a list."""
+    """A blob in a listing; `size` is in bytes."""
 
     key: str
     modified: datetime
@@ -43,10 +43,10 @@ class Entry:
 
 
 class Blobs:
-    """One object store, by URL: `file:///folder` or `s3://bucket/prefix` (credentials from the environment)."""
+    """An object store, by URL: `file:///folder` or `s3://bucket/prefix` (credentials from the environment)."""
 
     def __init__(self, url: str, download_endpoint: str | None = None) -> None:
-        """`download_endpoint` is the address by which callers reach an S3 store; without one, they do not."""
+        """Open the store; `download_endpoint` is the address at which callers reach an S3 store, if they can."""
         parts = urlsplit(url)
         self._store: Any
         self._signer: Any = None
@@ -60,32 +60,32 @@ class Blobs:
             self._signer = from_url(url, endpoint=download_endpoint)
 
     def ping(self) -> None:
-        """Raises what the store raises where it is away."""
+        """Check that the store answers; otherwise its own error is raised."""
         next(iter(obstore.list(self._store, prefix="ping", chunk_size=1)), None)
 
     async def write(
         self, key: str, chunks: AsyncIterable[bytes], check: Check, limit: int, sha256: str | None = None
     ) -> Stored:
-        """Store a stream under a new key; nothing is left behind where this raises.
+        """Store a stream under a new key. If this raises, nothing is stored.
 
         Raises:
-            TooLarge: more than `limit` bytes came.
-            DigestMismatch: `sha256` (hexadecimal) is given and is not that of the bytes.
-            QuantdError: what `check` raises, as soon as the first bytes are there.
+            TooLarge: the stream has more than `limit` bytes.
+            DigestMismatch: `sha256` (hexadecimal) is not the digest of the bytes.
+            QuantdError: `check` refuses the first bytes; the rest is then not read.
         """
         stream = _Counted(chunks, check, limit, sha256)
         await obstore.put_async(self._store, key, aiter(stream), chunk_size=8 * CHUNK, max_concurrency=2)
         return Stored(stream.digest.hexdigest(), stream.size, stream.head)
 
     def put(self, key: str, data: bytes) -> None:
-        """Write a small document, over an older one of this key."""
+        """Write a small document, over an older version."""
         obstore.put(self._store, key, data)
 
     def copy(self, source: str, target: str) -> None:
         """Copy a blob within the store.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no blob `source`.
         """
         try:
             obstore.copy(self._store, source, target)
@@ -93,13 +93,14 @@ class Blobs:
             raise NotFound(f"the object store has no {source!r}") from None
 
     def write_file(self, key: str, path: Path) -> None:
+        """Store a file."""
         obstore.put(self._store, key, path)
 
     def read(self, key: str) -> bytes:
-        """The whole blob, for what is small.
+        """Return the bytes of a small blob.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no such blob.
         """
         try:
             return bytes(obstore.get(self._store, key).bytes())
@@ -107,10 +108,10 @@ class Blobs:
             raise NotFound(f"the object store has no {key!r}") from None
 
     def fetch(self, key: str, path: Path, each: Callable[[], object]) -> str:
-        """Copy a blob to a file, calling `each` between its parts; its SHA-256 in hexadecimal.
+        """Copy a blob to a file and return its SHA-256 in hexadecimal; `each` is called between its parts.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no such blob.
         """
         digest = hashlib.sha256()
         try:
@@ -125,54 +126,54 @@ class Blobs:
         return digest.hexdigest()
 
     async def stream(self, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes from start up to stop."""
+        """Yield the bytes from `start` up to `stop` (exclusive)."""
         result = await obstore.get_async(self._store, key, options={"range": (start, stop)})
         async for chunk in result.stream(min_chunk_size=CHUNK):
             yield bytes(chunk)
 
     def signed_url(self, key: str, method: Literal["GET", "PUT"] = "GET") -> str | None:
-        """Where anybody may GET or PUT this one blob for some minutes; None where callers cannot reach the store.
+        """Return a URL that permits `method` on this blob for `SIGNED_FOR`, or None if callers cannot reach the store.
 
-        Whoever has the URL has the blob: it belongs in an answer to its owner, and in no log.
+        The URL is a credential: send it to the blob's owner only, and never log it.
         """
         return str(obstore.sign(self._signer, method, key, SIGNED_FOR)) if self._signer is not None else None
 
     def open(self, key: str) -> io.BufferedReader:
-        """A seekable binary file over a blob, read in parts."""
+        """Return a seekable binary file that reads the blob in parts."""
         return io.BufferedReader(_Reader(obstore.open_reader(self._store, key)))
 
     def delete(self, key: str) -> None:
-        """Remove a blob; none there is no failure."""
+        """Remove a blob if it exists."""
         try:
             obstore.delete(self._store, key)
         except FileNotFoundError:
             return
 
     def keys(self, prefix: str) -> list[str]:
-        """Every key below a prefix."""
+        """Return every key below a prefix."""
         return [entry.key for entry in self.entries(prefix)]
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """Every blob below a prefix."""
+        """Yield every blob below a prefix."""
         for page in obstore.list(self._store, prefix=prefix or None):
-            yield from (Entry(found["path"], found["last_modified"], found["size"]) for found in page)
+            yield from (Entry(item["path"], item["last_modified"], item["size"]) for item in page)
 
     def sweep(self, before: datetime) -> int:
-        """Remove what puts that were killed have left, if older; how many there were.
+        """Remove partial files of interrupted writes that are older than `before`; return their number.
 
-        A local folder hides them from lists (`name#1`); an S3 store removes them by its own lifecycle rule.
+        A local store keeps them under hidden names (`name#1`). An S3 store removes them by its own lifecycle rule.
         """
         if self._root is None:
             return 0
-        left = [path for path in self._root.rglob("*#*") if re.search(r"#\d+$", path.name) and path.is_file()]
-        old = [path for path in left if path.stat().st_mtime < before.timestamp()]
+        partial = [path for path in self._root.rglob("*#*") if re.search(r"#\d+$", path.name) and path.is_file()]
+        old = [path for path in partial if path.stat().st_mtime < before.timestamp()]
         for path in old:
             path.unlink(missing_ok=True)
         return len(old)
 
 
 class _Reader(io.RawIOBase):
-    """obstore's reader as Python's own kind of file: it gives buffers where zipfile wants bytes."""
+    """An obstore reader as a Python file: obstore returns buffers, and zipfile needs bytes."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
@@ -196,9 +197,9 @@ class _Reader(io.RawIOBase):
 
 
 class _Counted:
-    """The chunks as they come, counted, hashed and checked before the last one is handed on.
+    """A stream that counts, hashes and checks its chunks while they are read.
 
-    A put whose source raises before its end never completes: so every check stands in the source.
+    A write whose source raises before its end never completes, so the source is the place for every check.
     """
 
     def __init__(self, chunks: AsyncIterable[bytes], check: Check, limit: int, sha256: str | None) -> None:
@@ -211,10 +212,10 @@ class _Counted:
             yield chunk
         if len(self.head) < HEAD:
             self._check(self.head)
-        found = self.digest.hexdigest()
-        if self._expected is not None and found != self._expected:
+        digest = self.digest.hexdigest()
+        if self._expected is not None and digest != self._expected:
             raise DigestMismatch(
-                f"the body's sha-256 is {found}, the digest sent says {self._expected}; nothing is kept"
+                f"the body's sha-256 is {digest}, but the request announced {self._expected}; nothing was stored"
             )
 
     def _count(self, chunk: bytes) -> None:

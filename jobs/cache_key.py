@@ -1,4 +1,4 @@
-"""What a job's artifacts depend on, as one digest: where the same work was done before, its result is used again."""
+"""The cache key of a job: a digest of everything that its artifacts depend on."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ _LIBRARIES = ("numpy", "scipy", "onnx", "onnx-ir", "onnxruntime", "numba", "torc
 
 
 def work_digest(model: Upload, calibration: Upload | None, evaluation: Upload | None, spec: Spec) -> str:
-    """Of the bytes of the inputs, the model's name (the report shows it), the resolved spec and the engine."""
+    """Return the digest of inputs, resolved spec, engine, and the model's name, which the report shows."""
     document = {
         "model": [model.sha256, model.filename or model.id],
         "calibration": calibration.sha256 if calibration else None,
@@ -27,7 +27,7 @@ def work_digest(model: Upload, calibration: Upload | None, evaluation: Upload | 
 
 @cache
 def engine() -> str:
-    """The quantizer's version: that of its libraries, and a digest of its own source."""
+    """Return the quantizer's version: a digest of its source, and the versions of its libraries."""
     digest = hashlib.sha256()
     for path in sorted(_source().rglob("*.*")):
         if path.suffix in (".py", ".html"):

@@ -1,4 +1,4 @@
-"""What can go wrong around a job, beside what `quant.errors` knows.
+"""The errors of the service; those of the quantizer are in `quant.errors`.
 
 QuantdError
 ├── ModelError
@@ -34,123 +34,169 @@ from quant.errors import DatasetError, ModelError, QuantdError
 
 
 class EmptyModel(ModelError):
+    """An uploaded model without a byte."""
+
     code = "model.empty"
-    title = "The file has no bytes"
+    title = "The file is empty"
 
 
 class EmptyDataset(DatasetError):
+    """An uploaded dataset without a byte."""
+
     code = "dataset.empty"
-    title = "The file has no bytes"
+    title = "The file is empty"
 
 
 class ServiceError(QuantdError):
-    pass
+    """The base of the service's errors."""
 
 
 class Unauthenticated(ServiceError):
+    """A request without a valid API key."""
+
     code = "auth.required"
     title = "The request needs a valid API key"
 
 
 class Forbidden(ServiceError):
+    """A request outside the scopes of its API key."""
+
     code = "auth.scope"
-    title = "The API key may not do this"
+    title = "The API key lacks the scope for this request"
 
 
 class Misdirected(ServiceError):
+    """A request for a host name that is not ours, or from another origin (DNS rebinding, cross-site requests)."""
+
     code = "auth.misdirected"
-    title = "The request came by another name or from another page"
+    title = "The request is for another host or comes from another origin"
 
 
 class RateLimited(ServiceError):
+    """Too many requests of an API key."""
+
     code = "rate.limited"
-    title = "There were too many requests"
+    title = "Too many requests"
 
 
 class TooManyJobs(ServiceError):
+    """Too many open jobs of an API key."""
+
     code = "quota.open_jobs"
     title = "Too many jobs are open"
 
 
 class TooManyUploads(ServiceError):
+    """Too many unfinished uploads of a tenant."""
+
     code = "quota.open_uploads"
     title = "Too many uploads are in progress"
 
 
 class StorageFull(ServiceError):
+    """An upload beyond the storage quota of its API key."""
+
     code = "quota.stored_bytes"
-    title = "The API key's storage is full"
+    title = "The API key's storage quota is used up"
 
 
 class NotFound(ServiceError):
+    """A record or blob that does not exist, or belongs to another tenant."""
+
     code = "not_found"
-    title = "There is no such thing"
+    title = "Not found"
 
 
 class MethodNotAllowed(ServiceError):
+    """A method that the path does not have."""
+
     code = "method_not_allowed"
-    title = "The path has no such method"
+    title = "Method not allowed"
 
 
 class Conflict(ServiceError):
+    """A request that the current state does not permit."""
+
     code = "conflict"
-    title = "The state does not allow it"
+    title = "Conflict with the current state"
 
 
 class TooLarge(ServiceError):
+    """A body above the size limit."""
+
     code = "request.too_large"
     title = "The body is too large"
 
 
 class DigestMismatch(ServiceError):
+    """Bytes whose SHA-256 differs from the one announced or stored."""
+
     code = "request.digest_mismatch"
-    title = "The bytes are not those that the digest names"
+    title = "The bytes do not match the digest"
 
 
 class BadRequest(ServiceError):
+    """A request that cannot be understood."""
+
     code = "request.invalid"
     title = "The request is not valid"
 
 
 class UnsupportedVersion(ServiceError):
+    """A version of the tus protocol that is not spoken here."""
+
     code = "request.unsupported_version"
-    title = "The protocol's version is another"
+    title = "Unsupported protocol version"
 
 
 class IdempotencyMismatch(ServiceError):
+    """An idempotency key that was used for another request."""
+
     code = "request.idempotency_mismatch"
     title = "The idempotency key was used for another request"
 
 
 class RangeNotSatisfiable(ServiceError):
+    """A byte range outside the file."""
+
     code = "request.range_not_satisfiable"
-    title = "The range is not in the file"
+    title = "The range is outside the file"
 
 
 class Unavailable(ServiceError):
+    """A record store or object store that cannot be reached."""
+
     code = "service.unavailable"
-    title = "A part of the service is away"
+    title = "Service temporarily unavailable"
 
 
 class WorkerFailure(ServiceError):
-    pass
+    """The base of failures of a job's process."""
 
 
 class WorkerCrashed(WorkerFailure):
+    """A process that ended without a result, or left invalid artifacts."""
+
     code = "worker.crashed"
     title = "The job's process ended unexpectedly"
 
 
 class WorkerOutOfMemory(WorkerFailure):
+    """A process that ran out of memory."""
+
     code = "worker.out_of_memory"
-    title = "The job needed more memory than it may have"
+    title = "The job exceeded its memory limit"
 
 
 class WorkerOutOfDisk(WorkerFailure):
+    """A process whose files ran out of space."""
+
     code = "worker.out_of_disk"
-    title = "The job needed more space on disk than it may have"
+    title = "The job exceeded its disk limit"
 
 
 class WorkerTimeout(WorkerFailure):
+    """A process that ran too long."""
+
     code = "worker.timeout"
-    title = "The job took longer than it may"
+    title = "The job exceeded its time limit"

@@ -1,4 +1,4 @@
-"""Following a job's events: the Redis stream that its record's changes append to."""
+"""Following the events of a job: a Redis stream to which every change of its record appends."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ BLOCK_MS = 1000
 
 @dataclass(frozen=True)
 class Event:
-    """One event; `id` is its place in the stream, `data` a JSON document."""
+    """An event; `id` is its position in the stream, `data` a JSON document."""
 
     id: str
     kind: str
@@ -29,14 +29,15 @@ class Events:
         )
 
     async def follow(self, job_id: str, after: str = "0") -> AsyncIterator[Event | None]:
-        """The events behind `after` as they come; None each second in which none came."""
+        """Yield the events after the id `after` as they arrive, and None after each second without one."""
         while True:
-            found: Any = await self._redis.xread({events_key(job_id): after}, block=BLOCK_MS, count=100)
-            if not found:
+            streams: Any = await self._redis.xread({events_key(job_id): after}, block=BLOCK_MS, count=100)
+            if not streams:
                 yield None
-            for _, entries in found or []:
+            for _, entries in streams or []:
                 for after, fields in entries:
                     yield Event(after, fields["event"], fields["data"])
 
     async def close(self) -> None:
+        """Close the connections."""
         await self._redis.aclose()

@@ -1,4 +1,4 @@
-"""The one table from an error's code to its HTTP status, and the RFC 9457 problem that a caller gets."""
+"""The table from error codes to HTTP statuses, and the RFC 9457 problems built from it."""
 
 from collections.abc import Iterable, Mapping
 
@@ -31,16 +31,18 @@ STATUS: Mapping[str, int] = {
     "worker.timeout": 500,
     "export.invalid": 500,
 }
-"""Codes of `model.*`, `dataset.*` and `spec.*` that are not listed are 422: understood, and not acceptable."""
+"""Any other code of `model.*`, `dataset.*` and `spec.*` is 422: the request was understood but cannot be processed."""
 
 
 def status_of(code: str) -> int:
+    """Return the HTTP status of an error code."""
     if code in STATUS:
         return STATUS[code]
     return 422 if code.split(".")[0] in ("model", "dataset", "spec") else 500
 
 
 def make_problem(code: str, title: str, detail: str, errors: Iterable[FieldProblem] = ()) -> Problem:
+    """Return the problem details of an error code."""
     return Problem(
         type=f"urn:quantd:problem:{code}",
         title=title,
@@ -52,5 +54,6 @@ def make_problem(code: str, title: str, detail: str, errors: Iterable[FieldProbl
 
 
 def problem_of(error: QuantdError) -> Problem:
+    """Return the problem details of an error."""
     faults = (FieldProblem(pointer=fault.pointer, detail=fault.detail) for fault in error.errors)
     return make_problem(error.code, error.title, error.detail, faults)

@@ -1,7 +1,7 @@
-"""API keys: random, shown once, kept as a hash; each belongs to a tenant and says what its holder may do.
+"""API keys: random, shown once, stored as a hash. Each belongs to a tenant and has scopes and quotas.
 
-A key's text is `qd_<id>_<secret>`. The id finds the record; the secret has 256 random bits, so that its plain SHA-256
-is as good as a slow hash would be.
+The text of a key is `qd_<id>_<secret>`. The id locates the record. The secret has 256 random bits, so a plain SHA-256
+protects it as well as a slow password hash would.
 """
 
 import hashlib
@@ -10,27 +10,29 @@ import secrets
 from enum import StrEnum
 from typing import cast
 
-import redis
-
 from jobs.blobs import Blobs
+from jobs.connection import connect
 from jobs.errors import NotFound, Unauthenticated
 from jobs.job import FrozenModel, now
 
 TENANT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
-"""Tenants are folders of the object store and parts of Redis keys."""
+"""Tenant names become folders of the object store and parts of Redis keys."""
 PREFIX = "_keys/"
-"""Where the object store has the keys' records: no tenant's name begins with an underscore."""
+"""The folder of the key records in the object store. No tenant's name begins with an underscore."""
 _TEXT = re.compile(r"qd_([0-9a-f]{16})_([\w-]{43})", re.ASCII)
-_NOBODY = "0" * 64
+_UNKNOWN = "0" * 64
+"""Compared with when no key has the id, so that the time taken does not reveal which ids exist."""
 
 
 class Scope(StrEnum):
+    """A kind of request that a key permits."""
+
     READ = "read"
     WRITE = "write"
 
 
 class Allowance(FrozenModel):
-    """What a key's holder may take; None is without limit. `rate` counts requests a minute, `stored` bytes."""
+    """The quotas of a key; None means the service's default. `rate` is in requests a minute, `stored` in bytes."""
 
     rate: int | None = None
     stored: int | None = None
@@ -38,7 +40,7 @@ class Allowance(FrozenModel):
 
 
 class Key(FrozenModel):
-    """A key without its secret: what is kept of it."""
+    """The stored record of a key, with the hash of its secret."""
 
     id: str
     tenant: str
@@ -51,18 +53,16 @@ class Key(FrozenModel):
 
 
 class Keys:
-    """The keys of all tenants: in Redis for the gateway, in the object store so that an empty Redis can be filled."""
+    """The keys of all tenants: in Redis for the gateway, in the object store so that Redis can be rebuilt."""
 
     def __init__(self, redis_url: str, blobs: Blobs) -> None:
-        self._redis = redis.Redis.from_url(
-            redis_url, decode_responses=True, socket_timeout=10, socket_connect_timeout=2
-        )
+        self._redis = connect(redis_url)
         self._blobs = blobs
 
     def create(
         self, tenant: str, name: str, scopes: tuple[Scope, ...], allowance: Allowance | None = None
     ) -> tuple[Key, str]:
-        """A new key, and its text, which nothing can tell again."""
+        """Create a key; return its record and its text, which cannot be recovered later."""
         key_id, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
         key = Key(
             id=key_id, tenant=tenant, name=name, scopes=scopes, sha256=_hash(secret), created_at=now(),
@@ -72,45 +72,45 @@ class Keys:
         return key, f"qd_{key_id}_{secret}"
 
     def check(self, text: str) -> Key:
-        """The key that the text is of.
+        """Return the key with this text.
 
         Raises:
-            Unauthenticated: it is of none, or of one that was revoked.
+            Unauthenticated: the text is malformed, or the key is unknown or revoked.
         """
-        found = _TEXT.fullmatch(text)
-        if found is None:
-            raise Unauthenticated("the API key is not of the form that keys have; accepted: qd_<id>_<secret>")
-        key = self._get(found.group(1))
-        same = secrets.compare_digest(_hash(found.group(2)), key.sha256 if key else _NOBODY)
+        match = _TEXT.fullmatch(text)
+        if match is None:
+            raise Unauthenticated("the API key is malformed; accepted: qd_<id>_<secret>")
+        key = self._get(match.group(1))
+        same = secrets.compare_digest(_hash(match.group(2)), key.sha256 if key else _UNKNOWN)
         if key is None or not same or key.revoked_at is not None:
-            raise Unauthenticated("the API key is unknown or was revoked; accepted: one that `quantd keys create` made")
+            raise Unauthenticated("the API key is unknown or was revoked; accepted: a key of `quantd keys create`")
         return key
 
     def list(self) -> list[Key]:
-        """Every key, oldest first, revoked ones too."""
+        """Return every key, oldest first, including revoked keys."""
         ids = cast(set[str], self._redis.smembers(_all()))
         keys = [key for key_id in ids if (key := self._get(key_id))]
         return sorted(keys, key=lambda key: (key.created_at, key.id))
 
     def revoke(self, key_id: str) -> Key:
-        """From now on the key opens nothing.
+        """Revoke a key at once.
 
         Raises:
-            NotFound: there is none.
+            NotFound: there is no such key.
         """
         key = self._get(key_id)
         if key is None:
-            raise NotFound(f"there is no key {key_id!r}; `quantd keys list` shows those that are")
+            raise NotFound(f"there is no key {key_id!r}; `quantd keys list` lists the keys")
         revoked = key.model_copy(update={"revoked_at": key.revoked_at or now()})
         self._store(revoked)
         return revoked
 
     def restore(self) -> int:
-        """Bring the keys of the object store into Redis; how many there are."""
-        found = [Key.model_validate_json(self._blobs.read(path)) for path in self._blobs.keys(PREFIX)]
-        for key in found:
+        """Copy the keys of the object store into Redis and return their number."""
+        keys = [Key.model_validate_json(self._blobs.read(path)) for path in self._blobs.keys(PREFIX)]
+        for key in keys:
             self._index(key)
-        return len(found)
+        return len(keys)
 
     def _get(self, key_id: str) -> Key | None:
         data = cast(str | None, self._redis.get(_key(key_id)))

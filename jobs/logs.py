@@ -1,4 +1,4 @@
-"""How gateway and worker write their logs: one line an event, as JSON for machines or as text for people."""
+"""Logging of gateway and worker: one line an event, as JSON for machines or as text for people."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import structlog
 
 
 def configure_logs(form: Literal["json", "text"]) -> None:
-    """Set the process's log format; call it once, before the first line."""
+    """Set the log format of this process; call it once, before the first log line."""
     renderer = structlog.dev.ConsoleRenderer() if form == "text" else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[

@@ -1,4 +1,4 @@
-"""Processes of the embedded service: started beside their parent, stopped by their pid, gone when it is gone."""
+"""Processes of the embedded service: they end when their parent ends, even if it is killed."""
 
 import ctypes
 import signal
@@ -15,7 +15,7 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 def start(
     command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own: Ctrl-C reaches the parent alone, which then stops it in order."""
+    """Start a process in its own session, so that Ctrl-C reaches only the parent, which then stops it in order."""
     with log.open("ab") as file:
         return subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
@@ -24,7 +24,7 @@ def start(
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, and kill it where it has not after ten seconds."""
+    """Terminate a process, and kill it if it still runs after `STOPS_WITHIN_S`."""
     process.terminate()
     try:
         process.wait(timeout=STOPS_WITHIN_S)
@@ -34,6 +34,9 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _end_with_parent() -> None:
-    """A parent that is killed stops nothing, and a second server over the same append-only file would spoil it."""
+    """Make the kernel kill this process when its parent ends.
+
+    A killed parent stops nothing itself, and a second server on the same append-only file would corrupt it.
+    """
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

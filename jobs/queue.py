@@ -1,4 +1,4 @@
-"""The queue: Celery carries the id of a job and nothing else, by the task's name."""
+"""The queue: a Celery message with the id of a job and nothing else."""
 
 from celery import Celery
 
@@ -6,10 +6,11 @@ TASK = "quantd.run"
 
 
 def make_queue(redis_url: str, timeout_s: float) -> Celery:
-    """A Celery application without a result backend: what became of a job is in its record.
+    """Return a Celery application without a result backend: the result of a job is in its record.
 
-    Measured (Celery 5.7 on Redis): a visibility time-out below the job's length runs it again beside itself, and a
-    message can be lost; so the time-out is twice the longest job, and stale records are sent again.
+    Measured with Celery 5.7 on Redis: if the visibility timeout is shorter than a job, the job runs twice at the same
+    time, and messages can be lost. So the timeout is twice the longest job, and the messages of stale records are sent
+    again.
     """
     broker = redis_url.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=")
     queue = Celery("quantd", broker=broker)
@@ -34,5 +35,5 @@ def make_queue(redis_url: str, timeout_s: float) -> Celery:
 
 
 def send(queue: Celery, job_id: str) -> None:
-    """Announce a job; call it after the record is stored. A message that is lost is sent again by a worker."""
+    """Send the id of a job; call it after the record is stored. If the message is lost, a worker sends it again."""
     queue.send_task(TASK, args=[job_id])

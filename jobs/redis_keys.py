@@ -1,54 +1,57 @@
-"""What the things in Redis are called."""
+"""The names of keys in Redis."""
 
 from typing import Literal
 
 Kind = Literal["model", "dataset"]
 
 OPEN = "qd:open"
-"""Sorted set: jobs that have not ended, by the time at which somebody looks whether they stand still."""
+"""Sorted set: jobs that have not ended, by the time of the next check for a lost message or worker."""
 QUEUED = "qd:queued"
-"""Sorted set: jobs that wait, by the time since when they do."""
+"""Sorted set: queued jobs, by the time at which they were queued."""
 ENDED = "qd:ended"
-"""Sorted set: jobs that have ended, by the time when they did."""
+"""Sorted set: ended jobs, by the time of their end."""
 USED = "qd:used"
-"""Sorted set: the keys of uploads, by the time when they were last stored or named by a job."""
+"""Sorted set: the keys of uploads, by the time at which they were last stored or named in a job."""
 UNARCHIVED = "qd:unarchived"
 """Set: ended jobs whose record is not in the object store yet."""
 WEBHOOKS = "qd:webhooks"
-"""Sorted set: ended jobs whose callers are to be told, by the time when they next are."""
+"""Sorted set: ended jobs with a pending webhook, by the time of the next attempt."""
 USAGE_JOBS = "qd:usage:jobs"
-"""Hash: open jobs by API key."""
+"""Hash: the number of open jobs by API key."""
 USAGE_BYTES = "qd:usage:bytes"
 """Hash: stored bytes by API key."""
 
 
 def job_key(job_id: str) -> str:
+    """Return the key of the hash with a job's record."""
     return f"qd:job:{job_id}"
 
 
 def events_key(job_id: str) -> str:
-    """The Redis stream of a job's events."""
+    """Return the key of the stream of a job's events."""
     return f"qd:job:{job_id}:events"
 
 
 def upload_key(kind: Kind, upload_id: str) -> str:
+    """Return the key of an upload's document."""
     return f"qd:{kind}:{upload_id}"
 
 
 def index_key(tenant: str, kind: str, part: str = "") -> str:
-    """The sorted set of all ids of a tenant; of jobs also by `status:...` and by `tag:key:value`."""
+    """Return the key of the sorted set of a tenant's ids; `part` selects jobs by `status:...` or `tag:key:value`."""
     return f"qd:tenant:{tenant}:{kind}s" + (f":{part}" if part else "")
 
 
 def digests_key(tenant: str, kind: Kind) -> str:
-    """Hash: the id of the upload that has these bytes."""
+    """Return the key of the hash from SHA-256 to the id of the upload with these bytes."""
     return f"qd:tenant:{tenant}:{kind}:sha256"
 
 
 def results_key(tenant: str) -> str:
-    """Hash: the id of the succeeded job that did this work."""
+    """Return the key of the hash from cache key to the id of the succeeded job."""
     return f"qd:tenant:{tenant}:results"
 
 
 def idempotency_key(tenant: str, key: str) -> str:
+    """Return the key of the request that a caller's idempotency key stands for."""
     return f"qd:tenant:{tenant}:idempotency:{key}"

@@ -1,7 +1,7 @@
-"""Making the index in an empty Redis again, from what the object store knows.
+"""Rebuilding the index in an empty Redis from the object store.
 
-What had ended is there as it was. What had not is queued again: its work is done anew, and gives the same bytes. Lost
-are the events of ended jobs, idempotency keys, and webhooks that were still to be sent.
+Ended jobs are restored as they were. Other jobs are queued again: they run from the start and produce the same bytes.
+The events of ended jobs, idempotency keys and pending webhooks are lost.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from jobs.records import Records
 
 @dataclass(frozen=True)
 class Restored:
-    """How many keys, uploads and jobs the object store has, and how many of the jobs were queued again."""
+    """The numbers of keys, uploads and jobs in the object store, and of jobs that were queued again."""
 
     keys: int
     uploads: int
@@ -25,18 +25,18 @@ class Restored:
 
 
 def reindex(records: Records, archive: Archive, keys: Keys, queue: Celery) -> Restored:
-    """Record everything that is not recorded; what is, stays as it is."""
-    restored = keys.restore()
+    """Record everything that is missing from Redis; existing records stay as they are."""
+    restored_keys = keys.restore()
     uploads = jobs = queued = 0
     for kind, upload in archive.uploads():
-        kept, _ = records.add_upload(kind, upload)
-        if kept.id != upload.id:  # a crash between two steps left the same bytes twice
+        recorded, _ = records.add_upload(kind, upload)
+        if recorded.id != upload.id:  # a crash between two steps stored the same bytes twice
             archive.drop_upload(upload)
-        uploads += kept.id == upload.id
+        uploads += recorded.id == upload.id
     for job in archive.jobs():
-        kept_job = records.create_job(job, restored=True)
+        recorded_job = records.create_job(job, restored=True)
         jobs += 1
-        if not kept_job.final:
+        if not recorded_job.final:
             send(queue, job.id)
             queued += 1
-    return Restored(restored, uploads, jobs, queued)
+    return Restored(restored_keys, uploads, jobs, queued)

@@ -1,7 +1,7 @@
-"""Removing what nobody asked for in a long time, and what nobody was ever told of.
+"""Delete expired records and orphaned blobs.
 
-A job expires some days after its end. A model or dataset expires some days after it was last uploaded or named by a
-job, and never while a job that has not ended uses it: that is checked in the step that removes it.
+A job expires some days after its end. A model or dataset expires some days after it was last uploaded or named in a
+job, but never while a job that has not ended uses it: the step that removes it checks that.
 """
 
 import math
@@ -15,13 +15,13 @@ from jobs.errors import Conflict, NotFound
 from jobs.records import Records
 
 DAY_S = 24 * 3600
-ABANDONED_S = DAY_S
-"""A blob without a record that is older was left by a process that was killed, or by an upload that was given up."""
+ORPHANED_S = DAY_S
+"""A blob without a record is orphaned at this age: a killed process or an abandoned upload left it."""
 
 
 @dataclass(frozen=True)
 class Collected:
-    """How many were removed: jobs and uploads that had expired, and blobs that belonged to nothing."""
+    """The numbers of removed jobs and uploads (expired) and blobs (orphaned)."""
 
     jobs: int
     uploads: int
@@ -29,14 +29,14 @@ class Collected:
 
 
 def collect(records: Records, blobs: Blobs, days: float) -> Collected:
-    """Remove what was not used for that many days, and abandoned blobs."""
+    """Remove the records that expired after `days`, and orphaned blobs; `inf` keeps all records."""
     archive = Archive(blobs)
     archive.catch_up(records)
     if math.isinf(days):
-        return Collected(0, 0, _collect_abandoned(blobs))
+        return Collected(0, 0, _collect_orphaned(blobs))
     before = time.time() - days * DAY_S
     return Collected(
-        _collect_jobs(records, archive, before), _collect_uploads(records, archive, before), _collect_abandoned(blobs)
+        _collect_jobs(records, archive, before), _collect_uploads(records, archive, before), _collect_orphaned(blobs)
     )
 
 
@@ -45,7 +45,7 @@ def _collect_jobs(records: Records, archive: Archive, before: float) -> int:
     for job_id in records.ended_before(before):
         try:
             job = records.job(job_id)
-        except NotFound:  # somebody was faster
+        except NotFound:  # another gateway removed it first
             continue
         records.delete_job(job)
         archive.drop_job(job)
@@ -59,37 +59,38 @@ def _collect_uploads(records: Records, archive: Archive, before: float) -> int:
         try:
             upload = records.upload(kind, upload_id)
             records.delete_upload(kind, upload, unused_since=before)
-        except (NotFound, Conflict):  # removed, or used meanwhile
+        except (NotFound, Conflict):  # removed or used in the meantime
             continue
         archive.drop_upload(upload)
         removed += 1
     return removed
 
 
-def _collect_abandoned(blobs: Blobs) -> int:
-    """Remove old blobs that no document speaks of; what the index in Redis says does not matter here."""
+def _collect_orphaned(blobs: Blobs) -> int:
+    """Remove old blobs without a record document; Redis is not consulted, because it may be empty."""
     entries = list(blobs.entries(""))
     known = {entry.key for entry in entries}
     newest: dict[str, datetime] = {}
     for entry in entries:
         group = _group(entry)
         newest[group] = max(newest.get(group, entry.modified), entry.modified)
-    limit = datetime.fromtimestamp(time.time() - ABANDONED_S, UTC)
-    abandoned = [
+    limit = datetime.fromtimestamp(time.time() - ORPHANED_S, UTC)
+    orphaned = [
         entry for entry in entries if newest[_group(entry)] < limit and not _documented(entry.key.split("/"), known)
     ]
-    for entry in abandoned:
+    for entry in orphaned:
         blobs.delete(entry.key)
-    return len(abandoned) + blobs.sweep(limit)
+    return len(orphaned) + blobs.sweep(limit)
 
 
 def _group(entry: Entry) -> str:
-    """What is abandoned together: everything of a job, all parts of a resumable upload, one blob else."""
+    """Return the name of what expires together: all of a job, all parts of a resumable upload, or a single blob."""
     parts = entry.key.split("/")
     return "/".join(parts[:3]) if len(parts) > 3 else entry.key
 
 
 def _documented(parts: list[str], known: set[str]) -> bool:
+    """Return True if the blob with this key has a record document, or needs none."""
     if len(parts) > 3 and parts[1] == "jobs":
         return "/".join([*parts[:3], RECORD]) in known
     if len(parts) == 3 and parts[1] in KINDS:

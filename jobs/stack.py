@@ -1,4 +1,4 @@
-"""The embedded service: Valkey, the gateway and the workers as processes of this machine, started and stopped."""
+"""The embedded service: Valkey, the gateway and the worker as processes on this machine."""
 
 import fcntl
 import os
@@ -17,20 +17,20 @@ from jobs.valkey import Valkey
 
 READY_WITHIN_S = 30.0
 ADDRESS = "redis-url"
-"""The file of the state folder that says where the running service's Valkey listens."""
+"""The file in the state folder with the Redis URL of the running service."""
 
 
 class StackFailed(RuntimeError):
-    """The service cannot start, or a process of it ended by itself; the message says why or names its log."""
+    """A service that cannot start, or lost one of its processes; the message says why or names the log."""
 
 
 class Stack:
-    """`with Stack(state_dir) as stack:` serves at `stack.url`; records and blobs stay in `state_dir`.
+    """A running service: `with Stack(state_dir) as stack:` serves at `stack.url`; the data stays in `state_dir`.
 
-    Enter it in the main thread: what it started ends with the thread that did, even if that is killed.
+    Enter it in the main thread: the processes end with the thread that started them, even if that is killed.
 
     Raises:
-        StackFailed: the port or the folder is in use, or a process does not get ready.
+        StackFailed: the port or the folder is in use, or a process does not become ready.
     """
 
     def __init__(
@@ -69,21 +69,21 @@ class Stack:
         self.stop()
 
     def wait(self) -> None:
-        """Until a process ends by itself.
+        """Wait until a process of the service ends unexpectedly.
 
         Raises:
-            StackFailed: it did.
+            StackFailed: a process ended.
         """
         while True:
             self._check_alive()
             time.sleep(0.5)
 
     def pid(self, name: str) -> int:
-        """The process id of `gateway`, `worker` or `valkey`."""
+        """Return the process id of `gateway`, `worker` or `valkey`."""
         return self._running()[name].pid
 
     def stop(self) -> None:
-        """Stop what was started: the worker first, the records that it writes to last."""
+        """Stop all processes: the worker first, and Valkey, to which it writes, last."""
         for name in ("worker", "gateway"):
             if process := self._processes.pop(name, None):
                 stop(process)
@@ -103,7 +103,7 @@ class Stack:
             "QUANTD_REDIS_URL": self._valkey.url,
             **self._settings,
         }
-        command = [sys.executable, "-P", "-m", module, *arguments]  # -P: the caller's folder may hold modules, too
+        command = [sys.executable, "-P", "-m", module, *arguments]  # -P: do not import modules from the caller's folder
         self._processes[name] = start(command, self.folder / f"{name}.log", environment)
 
     def _wait_ready(self) -> None:
@@ -128,7 +128,7 @@ class Stack:
 
 
 def _usable_port(host: str, port: int) -> int:
-    """`port`, or a free one for 0; another service's /readyz must not be taken for ours."""
+    """Return `port`, or a free port for 0, after checking that no other service listens there."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -139,10 +139,10 @@ def _usable_port(host: str, port: int) -> int:
 
 
 def locked(folder: Path) -> IO[str]:
-    """An open file that holds the folder until it is closed: two servers must not write one append-only file.
+    """Lock a state folder until the returned file is closed: two servers must not write the same append-only file.
 
     Raises:
-        StackFailed: another process holds it.
+        StackFailed: another process holds the lock.
     """
     lock = (folder / "lock").open("w")
     try:
@@ -155,4 +155,4 @@ def locked(folder: Path) -> IO[str]:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "its log is empty"

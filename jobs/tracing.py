@@ -1,7 +1,7 @@
-"""Traces across gateway, queue and worker (OpenTelemetry): sent where an endpoint is set, and nothing else.
+"""OpenTelemetry traces across gateway, queue and worker; nothing is sent unless an endpoint is set.
 
-A job's record carries the W3C `traceparent` of the request that made it, so that the trace goes on however often and
-whenever the job is run.
+A job's record carries the W3C `traceparent` of the request that created it, so that every attempt of the job continues
+the same trace.
 """
 
 from opentelemetry import propagate, trace
@@ -9,10 +9,10 @@ from opentelemetry.context import Context
 
 
 def configure_traces(service: str, endpoint: str | None) -> None:
-    """Send this process's spans by OTLP over HTTP to `endpoint`; call it once.
+    """Send the spans of this process to `endpoint` by OTLP over HTTP; call it once.
 
     Raises:
-        ImportError: an endpoint is set, and the extra `telemetry` is not installed.
+        ImportError: an endpoint is set but the extra `telemetry` is not installed.
     """
     if endpoint is None:
         return
@@ -27,19 +27,19 @@ def configure_traces(service: str, endpoint: str | None) -> None:
 
 
 def flush_traces() -> None:
-    """Send what waits to be sent: a server that a signal ends runs no exit handlers."""
-    flush = getattr(trace.get_tracer_provider(), "force_flush", None)  # the provider of the API alone has nothing
+    """Send the buffered spans: a server that a signal ends runs no exit handlers."""
+    flush = getattr(trace.get_tracer_provider(), "force_flush", None)  # only the SDK's provider has it
     if flush is not None:
         flush()
 
 
 def current_traceparent() -> str:
-    """The W3C header of the span that we are in; empty outside of one."""
+    """Return the W3C `traceparent` of the current span, or an empty string outside of a span."""
     carrier: dict[str, str] = {}
     propagate.inject(carrier)
     return carrier.get("traceparent", "")
 
 
 def context_of(traceparent: str) -> Context:
-    """The context that such a header names, to start a span in."""
+    """Return the context of a `traceparent`, in which a span can be started."""
     return propagate.extract({"traceparent": traceparent} if traceparent else {})

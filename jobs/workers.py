@@ -1,48 +1,50 @@
-"""Which workers are up, and what the processes of their jobs are kept from."""
+"""The workers that are running, with the isolation of their job processes."""
 
 import secrets
 import time
 from typing import cast
 
-import redis
-
+from jobs.connection import connect
 from jobs.job import FrozenModel
 
 SILENT_S = 45.0
-"""A worker that gave no sign for so long is no longer told of."""
+"""A worker that did not announce itself for this long is no longer listed."""
 _WORKERS = "qd:workers"
-"""Sorted set: workers by the time of their last sign."""
+"""Sorted set: workers, by the time of their last announcement."""
 
 
 class Worker(FrozenModel):
-    """A worker by a name that says nothing, and its isolation by parts."""
+    """A worker: a random name, and the parts of the sandbox that work on its machine."""
 
     name: str
     isolation: tuple[str, ...]
 
 
 class Workers:
-    """The workers that gave a sign lately.
+    """The workers that announced themselves recently.
 
     Raises:
-        redis.RedisError: Redis is away.
+        redis.RedisError: Redis cannot be reached.
     """
 
     def __init__(self, url: str) -> None:
-        self._redis = redis.Redis.from_url(url, decode_responses=True, socket_timeout=10, socket_connect_timeout=2)
+        self._redis = connect(url)
 
     def announce(self, worker: Worker) -> None:
-        """A sign of life; to be given again before `SILENT_S` are over."""
+        """Note that a worker is running; repeat it before `SILENT_S` have passed."""
         self._redis.zadd(_WORKERS, {worker.model_dump_json(): time.time()})
         self._redis.zremrangebyscore(_WORKERS, "-inf", time.time() - SILENT_S)
 
     def leave(self, worker: Worker) -> None:
+        """Remove a worker that stops."""
         self._redis.zrem(_WORKERS, worker.model_dump_json())
 
     def all(self) -> list[Worker]:
-        found = cast(list[str], self._redis.zrangebyscore(_WORKERS, time.time() - SILENT_S, "+inf"))
-        return [Worker.model_validate_json(data) for data in found]
+        """Return the running workers."""
+        documents = cast(list[str], self._redis.zrangebyscore(_WORKERS, time.time() - SILENT_S, "+inf"))
+        return [Worker.model_validate_json(data) for data in documents]
 
 
 def worker_name() -> str:
+    """Return a new random name."""
     return secrets.token_hex(4)

@@ -17,12 +17,13 @@ from opentelemetry import trace
 from jobs.blobs import Blobs
 from jobs.errors import DigestMismatch, Unavailable, WorkerCrashed, WorkerOutOfDisk
 from jobs.http_status import problem_of
-from jobs.job import Artifact, Job, Progress, Stage, Status, Upload
+from jobs.job import Artifact, Job, Progress, Status, Upload
 from jobs.records import ATTEMPTS, Records
 from jobs.redis_keys import Kind
 from jobs.settings import Settings
 from jobs.tracing import context_of
 from quant.errors import QuantdError
+from quant.outcome.stages import Stage
 from worker.artifacts import ArtifactFile, collect
 from worker.child import Child, Killed
 from worker.children import Children
@@ -56,7 +57,7 @@ class Runner:
         owner = secrets.token_hex(16)
         job = self._records.claim(job_id, owner)
         while job is not None and not self._attempted(job, owner):
-            job = _patiently(functools.partial(self._records.claim, job_id, owner, again=True))
+            job = _patiently(functools.partial(self._records.claim, job_id, owner, retry=True))
 
     def _attempted(self, job: Job, owner: str) -> bool:
         """Do the job, or whatever ends it; False where its process was killed and it is to be tried again."""

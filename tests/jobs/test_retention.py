@@ -9,7 +9,7 @@ import pytest
 from jobs.blobs import Blobs
 from jobs.errors import NotFound
 from jobs.redis_keys import upload_key
-from jobs.retention import ABANDONED_S, collect
+from jobs.retention import ORPHANED_S, collect
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def days_ago(days):
     return (datetime.now(UTC) - timedelta(days=days)).isoformat(timespec="milliseconds")
 
 
-def age(store, seconds=ABANDONED_S + 60):
+def age(store, seconds=ORPHANED_S + 60):
     """Make every file of a folder old."""
     for path in store.rglob("*"):
         os.utime(path, times=(time.time() - seconds,) * 2)

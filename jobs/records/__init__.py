@@ -1,0 +1,27 @@
+"""The records of jobs, models and datasets in Redis: the source of truth for every request and its result.
+
+A job is a hash of JSON values. Every change of it is one Lua script that checks the state it starts from and appends
+the event of the change, so that a change and its event happen together or not at all.
+"""
+
+from jobs.records.job_states import JobStates
+from jobs.records.store import LEASE_S
+from jobs.records.uploads import UploadRecords
+from jobs.records.webhooks import WebhookSchedule
+
+ATTEMPTS = 3
+"""A job that ends its worker this often fails."""
+
+__all__ = ["ATTEMPTS", "LEASE_S", "Records"]
+
+
+class Records(JobStates, UploadRecords, WebhookSchedule):
+    """All records, over one connection pool."""
+
+    def ping(self) -> None:
+        """Check that Redis answers.
+
+        Raises:
+            redis.RedisError: it does not.
+        """
+        self._redis.ping()

@@ -1,0 +1,183 @@
+"""The state changes of jobs: compare-and-set operations that append their own event."""
+
+import json
+import time
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from jobs.errors import Conflict, NotFound, TooManyJobs
+from jobs.job import FINAL, Job, Progress, Status, now
+from jobs.records.job_queries import JobQueries
+from jobs.records.store import EXPIRE_S, hash_fields, idempotency_mismatch, seconds
+from jobs.redis_keys import UNARCHIVED, events_key, idempotency_key, index_key, job_key, upload_key
+from quant.outcome.stages import Stage
+
+MAX_EVENTS = 2000
+"""A job's stream keeps about this many events."""
+
+
+class JobStates(JobQueries):
+    """The write side of job records."""
+
+    def create_job(
+        self, job: Job, idempotency: tuple[str, str] | None = None, open_jobs: int | None = None, restored: bool = False
+    ) -> Job:
+        """Store a new job, or return the job that the same idempotency key created before.
+
+        Args:
+            job: the new job.
+            idempotency: the idempotency key and a fingerprint of the request.
+            open_jobs: the number of jobs that the job's API key may have open.
+            restored: the record was read back from the object store, so an ended job notifies nobody again.
+
+        Raises:
+            IdempotencyMismatch: the key was used for another request.
+            NotFound: the model or a dataset does not exist.
+            TooManyJobs: the job's API key already has `open_jobs` open.
+        """
+        key, fingerprint = idempotency or ("", "")
+        inputs = [upload_key("dataset", name) for name in (job.calibration, job.evaluation) if name is not None]
+        document = {
+            "id": job.id, "index": index_key(job.tenant, "job"), "state": _state(job.status), "final": job.final,
+            "tags": _tags(job), "api_key": job.api_key, "open_jobs": open_jobs, "bytes": _artifact_bytes(job),
+            "idempotency": f"{fingerprint} {job_key(job.id)}", "restored": restored, "expire": EXPIRE_S,
+            "now": seconds(job.finished_at or job.created_at), "due": time.time() + self._lease_s,
+        }  # fmt: skip
+        keys = [job_key(job.id), events_key(job.id), idempotency_key(job.tenant, key) if key else ""]
+        keys += [upload_key("model", job.model), *inputs]
+        refusal = self._run("create_job", keys, document, *hash_fields(job.model_dump(mode="json")))
+        return job if refusal is None else self._existing_job(str(refusal), job, key, fingerprint)
+
+    def _existing_job(self, refusal: str, job: Job, key: str, fingerprint: str) -> Job:
+        """Return the job that exists instead of the new one, or raise the reason why there is none."""
+        reason, subject = refusal.split(" ")
+        if reason == "missing":
+            raise NotFound(f"there is no {' '.join(subject.split(':')[1:])}; it was deleted meanwhile")
+        if reason == "quota":
+            raise TooManyJobs(f"{subject} jobs of this API key have not ended; wait for one, or cancel one")
+        if reason not in ("known", fingerprint):
+            raise idempotency_mismatch(key)
+        return self.job(subject.split(":")[-1], job.tenant)
+
+    def claim(self, job_id: str, owner: str, retry: bool = False) -> Job | None:
+        """Make `owner` run the job if it is queued or its lease has expired; return None if it must not run.
+
+        Args:
+            job_id: the job.
+            owner: a random name for this attempt of a worker.
+            retry: `owner` already holds the job and tries it once more.
+
+        A job that its caller has asked to cancel is cancelled instead.
+        """
+        fields = {"status": "running", "started_at": now(), "stage": Stage.LOADING, "error": None}
+        expected = (
+            {"from": ["running"], "owner": owner} if retry else {"from": ["queued"], "expired_before": time.time()}
+        )
+        event = ("state", _state(Status.RUNNING))
+        outcome = self._apply(job_id, {**expected, "claim": True}, fields, event, owner=owner)
+        if outcome == "cancel":
+            self.finish(job_id, owner, Status.CANCELLED, {})
+        return self.job(job_id) if outcome == "ok" else None
+
+    def progress(self, job_id: str, owner: str, stage: Stage, progress: Progress) -> str:
+        """Record progress and renew the lease.
+
+        Returns:
+            `ok`; `cancel` if the caller asked to cancel the job; another word if `owner` no longer holds the job:
+            `lost` (another worker has it), `missing` or the final state.
+        """
+        figures = progress.model_dump()
+        event = ("progress", json.dumps({"stage": stage, **figures}))
+        return self._apply_as(owner, job_id, {"stage": stage, "progress": figures}, event)
+
+    def log(self, job_id: str, owner: str, level: Literal["info", "warning"], message: str) -> str:
+        """Append to the job's log and renew the lease; return the same as `progress`."""
+        return self._apply_as(owner, job_id, {}, ("log", json.dumps({"level": level, "message": message})))
+
+    def heartbeat(self, job_id: str, owner: str) -> str:
+        """Renew the lease; return the same as `progress`."""
+        return self._apply_as(owner, job_id, {}, None)
+
+    def finish(self, job_id: str, owner: str, status: Status, fields: Mapping[str, Any]) -> bool:
+        """Set the final state once; return False if another worker has the job or it has ended."""
+        changed = {**fields, "status": status, "finished_at": now(), "stage": None}
+        stored = sum(artifact["size"] for artifact in fields.get("artifacts", ()))
+        change = {"from": ["running"], "owner": owner, "final": True, "bytes": stored}
+        return self._apply(job_id, change, changed, ("state", _state(status))) in ("ok", "cancel")
+
+    def cancel(self, job: Job) -> None:
+        """Cancel a queued job, or a running one whose lease has expired.
+
+        The worker of any other running job is asked to stop. An ended job stays as it is.
+        """
+        fields = {"status": Status.CANCELLED, "finished_at": now(), "stage": None}
+        change = {"from": ["queued"], "expired_before": time.time(), "final": True, "bytes": 0}
+        if self._apply(job.id, change, fields, ("state", _state(Status.CANCELLED))) == "running":
+            self._apply(job.id, {"from": ["running"]}, {"cancel": 1}, None)
+
+    def claim_stale(self, count: int = 1000) -> list[str]:
+        """Return the ids of jobs to send again: queued for longer than a lease, or running with an expired lease.
+
+        The wait doubles each time (two leases, four, ...), so that few duplicate messages gather behind a long queue
+        in which the first message still waits.
+        """
+        document = {"now": time.time(), "lease": self._lease_s, "count": count}
+        return [str(job_id) for job_id in self._run("claim_stale", [], document)]
+
+    def mark_archived(self, job_id: str) -> None:
+        """Note that the record of an ended job is in the object store."""
+        self._redis.srem(UNARCHIVED, job_id)
+
+    def delete_job(self, job: Job) -> None:
+        """Remove the record of an ended job.
+
+        Raises:
+            Conflict: it has not ended.
+        """
+        document = {
+            "id": job.id, "index": index_key(job.tenant, "job"), "tags": _tags(job), "bytes": _artifact_bytes(job),
+        }  # fmt: skip
+        status = self._run("delete_job", [job_key(job.id), events_key(job.id)], document)
+        if status is not None:
+            raise Conflict(f"job {job.id!r} is {status}; cancel it first")
+
+    def _apply_as(self, owner: str, job_id: str, fields: Mapping[str, Any], event: tuple[str, str] | None) -> str:
+        """Change a running job that `owner` holds."""
+        return self._apply(job_id, {"from": ["running"], "owner": owner}, fields, event, owner=owner)
+
+    def _apply(
+        self,
+        job_id: str,
+        change: Mapping[str, Any],
+        fields: Mapping[str, Any],
+        event: tuple[str, str] | None,
+        owner: str | None = None,
+    ) -> str:
+        """Run the compare-and-set.
+
+        Args:
+            job_id: the job.
+            change: the expected state and what follows from the change.
+            fields: the fields to write.
+            event: the kind and the JSON data of the event to append.
+            owner: the worker that takes or renews the lease.
+        """
+        document = {**change, "id": job_id, "keep": MAX_EVENTS, "expire": EXPIRE_S, "now": time.time()}
+        if event is not None:
+            document |= {"event": event[0], "data": event[1]}
+        values = hash_fields(fields)
+        if owner is not None:
+            values += ["owner", owner, "lease", str(time.time() + self._lease_s)]
+        return str(self._run("change_job", [job_key(job_id), events_key(job_id)], document, *values))
+
+
+def _state(status: Status) -> str:
+    return json.dumps({"status": status, "final": status in FINAL})
+
+
+def _tags(job: Job) -> list[str]:
+    return [f"{key}:{value}" for key, value in job.tags.items()]
+
+
+def _artifact_bytes(job: Job) -> int:
+    return sum(artifact.size for artifact in job.artifacts)

@@ -1,0 +1,21 @@
+-- Create a job. Returns false, or why it was not created: 'known ID', 'FINGERPRINT JOB', 'missing KEY', 'quota N'.
+-- KEYS: job, its events, idempotency key or '', then the uploads that the job uses. ARGV[2..]: field, value, ...
+local job, events, idempotency = KEYS[1], KEYS[2], KEYS[3]
+if redis.call('EXISTS', job) == 1 then return 'known ' .. document.id end
+local earlier = idempotency ~= '' and redis.call('GET', idempotency)
+if earlier and redis.call('EXISTS', string.match(earlier, ' (.*)')) == 1 then return earlier end
+for i = 4, #KEYS do
+  if redis.call('EXISTS', KEYS[i]) == 0 and not document.restored then return 'missing ' .. KEYS[i] end
+end
+local open = tonumber(redis.call('HGET', '$usage_jobs', document.api_key) or '0')
+if document.open_jobs and open >= document.open_jobs then return 'quota ' .. open end
+write(job, document.id)
+for i = 4, #KEYS do redis.call('ZADD', '$used', 'XX', 'GT', document.now, KEYS[i]) end
+redis.call('ZADD', document.index, 0, document.id)
+for _, tag in ipairs(document.tags) do redis.call('ZADD', index(job, 'tag:' .. tag), 0, document.id) end
+redis.call('ZADD', '$open', document.due, document.id)
+redis.call('HINCRBY', '$usage_jobs', document.api_key, 1)
+redis.call('XADD', events, '*', 'event', 'state', 'data', document.state)
+if idempotency ~= '' then redis.call('SET', idempotency, document.idempotency, 'EX', document.expire) end
+if document.final then close(job, document.id, events) end
+return false

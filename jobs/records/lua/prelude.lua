@@ -1,0 +1,32 @@
+-- Definitions shared by all scripts. `document` is the first argument: a JSON object with the script's parameters.
+-- Names with a leading dollar sign are replaced by the constants of jobs/redis_keys.py when a script is loaded.
+local document = cjson.decode(ARGV[1])
+local function field(job, name)
+  local value = cjson.decode(redis.call('HGET', job, name) or 'null')
+  if value ~= cjson.null then return value end
+end
+local function index(job, part) return 'qd:tenant:' .. field(job, 'tenant') .. ':jobs:' .. part end
+local function write(job, id, old)
+  for i = 2, #ARGV, 2 do redis.call('HSET', job, ARGV[i], ARGV[i + 1]) end
+  local status = field(job, 'status')
+  if status == old then return end
+  if old then redis.call('ZREM', index(job, 'status:' .. old), id) end
+  redis.call('ZADD', index(job, 'status:' .. status), 0, id)
+  if status == 'queued' then redis.call('ZADD', '$queued', document.now, id)
+  else redis.call('ZREM', '$queued', id) end
+end
+local function close(job, id, events)
+  local key = field(job, 'api_key') or ''
+  redis.call('ZREM', '$open', id)
+  redis.call('HINCRBY', '$usage_jobs', key, -1)
+  redis.call('HINCRBY', '$usage_bytes', key, document.bytes)
+  redis.call('ZADD', '$ended', document.now, id)
+  if field(job, 'status') == 'succeeded' and (field(job, 'work') or '') ~= '' then
+    redis.call('HSET', 'qd:tenant:' .. field(job, 'tenant') .. ':results', field(job, 'work'), id)
+  end
+  if not document.restored then
+    redis.call('SADD', '$unarchived', id)
+    if field(job, 'webhook') then redis.call('ZADD', '$webhooks', document.now, id) end
+  end
+  redis.call('EXPIRE', events, document.expire)
+end
