@@ -11,15 +11,24 @@ from scipy.special import ndtr
 from quant.calibration.input_moments import MAX_INPUTS, InferredMoments
 from quant.calibration.observers import session_with_outputs
 from quant.errors import ModelError
-from quant.graph.activation_sites import SELDOM, site_of
+from quant.graph.activation_sites import MIN_ACTIVE_SHARE, site_of
 from quant.graph.constants import constant
 from quant.graph.im2col import input_rows, weight_matrix
 from quant.graph.inventory import Layer
+from quant.graph.operators import (
+    is_add,
+    is_batchnorm,
+    is_convolution,
+    is_min,
+    is_pad,
+    is_rectifier,
+    is_relu,
+    is_slice,
+    keeps_channel_moments,
+)
 from quant.graph.weightless import weightless
 
 Channels = NDArray[np.float64]
-_KEEPING = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Reshape", "Squeeze", "Identity",
-                      "Dropout"})  # fmt: skip
 POSITIONS = 4096
 NEAR = 0.55
 """The correlation of a channel's neighbouring positions: 0.51 to 0.61 on average over the inputs of ResNets' and
@@ -42,7 +51,7 @@ def batchnorm_moments(model: ir.Model) -> dict[str, Normal]:
     """
     promises: dict[str, Normal] = {}
     for node in model.graph:
-        if node.op_type != "BatchNormalization":
+        if not is_batchnorm(node):
             continue
         gamma, beta = (constant(value) for value in node.inputs[1:3])
         if gamma is not None and beta is not None:
@@ -59,11 +68,11 @@ def _input_promise(norm: ir.Node) -> dict[str, Normal]:
     more outputs than inputs. One variance for all channels, the one that explains the outputs' best.
     """
     conv = norm.inputs[0].producer() if norm.inputs[0] is not None else None
-    if conv is None or conv.op_type != "Conv" or conv.attributes.get_int("group", 1) != 1:
+    if conv is None or not is_convolution(conv) or conv.attributes.get_int("group", 1) != 1:
         return {}
     source = conv.inputs[0]
     border = source.producer() if source is not None else None
-    if border is not None and border.op_type == "Pad":
+    if border is not None and is_pad(border):
         source = border.inputs[0]
     weight, bias = constant(conv.inputs[1]), constant(conv.inputs[2]) if len(conv.inputs) > 2 else np.zeros(())
     mean, variance = (constant(value) for value in norm.inputs[3:5])
@@ -89,19 +98,19 @@ def expected_tensors(model: ir.Model, promises: Mapping[str, Normal]) -> dict[st
         first = inputs[0] if inputs else None
         if first is None or name in known:
             continue
-        if node.op_type in ("Relu", "Clip"):
+        if is_rectifier(node):
             bounds = _bounds(node)
             if bounds is not None:
                 known[name] = clipped_normal(first, *bounds)
-        elif node.op_type == "Min" and (relu := _rectified(node, known)) is not None:
+        elif is_min(node) and (relu := _rectified(node, known)) is not None:
             known[name] = relu
-        elif node.op_type == "Add" and len(inputs) == 2 and inputs[1] is not None:
+        elif is_add(node) and len(inputs) == 2 and inputs[1] is not None:
             known[name] = Normal(first.mean + inputs[1].mean, first.variance + inputs[1].variance)
-        elif node.op_type == "Conv" and (made := _convolved(node, first)) is not None:
+        elif is_convolution(node) and (made := _convolved(node, first)) is not None:
             known[name] = made
-        elif node.op_type == "Pad" and (wider := _with_more_channels(node, first)) is not None:
+        elif is_pad(node) and (wider := _with_more_channels(node, first)) is not None:
             known[name] = wider
-        elif node.op_type in _KEEPING or (node.op_type == "Slice" and _leaves_channels(node)):
+        elif keeps_channel_moments(node) or (is_slice(node) and _leaves_channels(node)):
             known[name] = first
     return known
 
@@ -176,7 +185,7 @@ def _above(layer: Layer, tensors: Mapping[str, Normal]) -> Channels:
     deviation = np.sqrt(np.maximum(read.variance, 1e-24))
     upper = np.inf if site.upper is None else site.upper.astype(np.float64).reshape(-1)
     low, high = -read.mean / deviation, (upper - read.mean) / deviation
-    mass = np.maximum(ndtr(high) - ndtr(low), SELDOM)
+    mass = np.maximum(ndtr(high) - ndtr(low), MIN_ACTIVE_SHARE)
     above: Channels = own.variance / deviation * (_density(low) - _density(high)) / mass
     return above
 
@@ -188,7 +197,7 @@ def _density(z: Channels) -> Channels:
 
 def _related(layer: Layer, width: int) -> NDArray[np.float64]:
     """The correlation (K, K) of what a layer's weights multiply: NEAR to the distance in a channel, else none."""
-    kernel = layer.shape[2:] if layer.op == "Conv" else (1,)
+    kernel = layer.kernel if layer.operator.convolution else (1,)
     places = np.indices(kernel).reshape(len(kernel), -1)
     distance = np.sqrt(((places[:, :, None] - places[:, None, :]) ** 2).sum(axis=0))
     return np.kron(np.eye(width // len(distance)), NEAR**distance)
@@ -200,7 +209,7 @@ def _image(channels: Channels, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 
 def _bounds(node: ir.Node) -> tuple[float, float] | None:
-    if node.op_type == "Relu":
+    if is_relu(node):
         return 0.0, np.inf
     given = [(value, constant(value)) for value in (*node.inputs[1:], None, None)[:2]]
     if any(value is not None and found is None for value, found in given):
@@ -248,7 +257,7 @@ def _rectified(node: ir.Node, known: Mapping[str, Normal]) -> Normal | None:
     """The moments of Min(Relu(x), b) with b constant, channel by channel: what equalization leaves of a Clip."""
     source, bound = node.inputs[0], constant(node.inputs[1])
     relu = source.producer() if source is not None else None
-    if relu is None or relu.op_type != "Relu" or bound is None:
+    if relu is None or not is_relu(relu) or bound is None:
         return None
     normal = known.get(str(relu.inputs[0].name))  # type: ignore[union-attr]
     return None if normal is None else clipped_normal(normal, 0.0, bound.astype(np.float64).reshape(-1))

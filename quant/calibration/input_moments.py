@@ -215,7 +215,7 @@ def _has_matrix(layer: Layer, graph: ir.Graph) -> bool:
 
 def _reads_map(layer: Layer) -> bool:
     """Whether each sample gives many rows."""
-    return layer.op in ("Conv", "ConvTranspose")
+    return layer.operator.spatial
 
 
 def _key(layer: Layer) -> tuple[str, int]:

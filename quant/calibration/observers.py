@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from quant.data.dataset import Dataset
 from quant.graph.constants import constant
+from quant.graph.operators import is_clip, is_convolution, is_never_negative
 from quant.graph.weightless import Weightless
 from quant.runtime import Session
 
@@ -29,7 +30,6 @@ class Observer(Protocol):
 PEAKS = "/peaks"
 """Behind the name of a map (N, C, H, W): its largest value in each channel of each sample, (N, C, 1, 1). The map itself
 then never leaves the graph, nor the blocked layout in which ONNX Runtime computes it."""
-_WITHOUT_NEGATIVES = frozenset({"Relu", "Sigmoid"})
 SPARE = 2
 """How many times as many tensors as are wanted a session may give, before another is made that gives fewer."""
 OUTPUTS = 32 << 20
@@ -102,7 +102,7 @@ def extremes_of(graph: ir.Graph, names: Collection[str]) -> dict[str, str]:
         str(output.name)
         for node in graph
         for output in node.outputs[:1]
-        if (node.op_type in _WITHOUT_NEGATIVES or _clips_at_zero(node)) and 4 in (_rank(output), _rank(node.inputs[0]))
+        if (is_never_negative(node) or _clips_at_zero(node)) and 4 in (_rank(output), _rank(node.inputs[0]))
     }
     return {name: name + PEAKS if name in maps else name for name in names}
 
@@ -112,7 +112,7 @@ def limits_of(graph: ir.Graph, names: Collection[str]) -> dict[str, tuple[float,
     constants."""
     found: dict[str, tuple[float, float]] = {}
     for node in graph:
-        if node.op_type == "Clip" and len(node.inputs) > 2:
+        if is_clip(node) and len(node.inputs) > 2:
             low, high = constant(node.inputs[1]), constant(node.inputs[2])
             if low is not None and high is not None and low.size == high.size == 1:
                 found[str(node.outputs[0].name)] = min(0.0, float(low.item())), max(0.0, float(high.item()))
@@ -122,12 +122,12 @@ def limits_of(graph: ir.Graph, names: Collection[str]) -> dict[str, tuple[float,
 def _rank(value: ir.Value | None) -> int | None:
     """As far as the model tells it, or the Conv that makes the value."""
     producer = None if value is None else value.producer()
-    telling = producer.inputs[1] if producer is not None and producer.op_type == "Conv" else value
+    telling = producer.inputs[1] if producer is not None and is_convolution(producer) else value
     return None if telling is None or telling.shape is None else len(telling.shape)
 
 
 def _clips_at_zero(node: ir.Node) -> bool:
-    least = constant(node.inputs[1]) if node.op_type == "Clip" and len(node.inputs) > 1 else None
+    least = constant(node.inputs[1]) if is_clip(node) and len(node.inputs) > 1 else None
     return least is not None and bool((least >= np.zeros_like(least)).all())
 
 

@@ -17,7 +17,6 @@ from quant.correction.twin_graph import build_twin, past
 from quant.data.dataset import Dataset
 from quant.errors import ExportError, ModelError
 from quant.evaluation.metrics import sqnr_db
-from quant.graph.activation_sites import channel_axis, output_channels
 from quant.graph.inventory import Layer
 from quant.graph.weightless import Weightless
 from quant.runtime import Session
@@ -80,7 +79,7 @@ def find_corrections(
     layers = _with_channels(layers)
     if not layers:
         return {}
-    seen = {layer.name: np.zeros((2, output_channels(layer))) for layer in layers}
+    seen = {layer.name: np.zeros((2, layer.output_channels)) for layer in layers}
     twin = _session(float_model, quantized_model, layers, feed_back=True)
     for feeds in dataset.watched(progress):
         before = {past(name): one.astype(np.float32) for name, one in seen.items()}
@@ -106,7 +105,7 @@ def compare_layers(
     layers = _with_channels(layers)
     if not layers:
         return {}
-    sums = {layer.name: (np.zeros(output_channels(layer)), np.zeros(3)) for layer in layers}
+    sums = {layer.name: (np.zeros(layer.output_channels), np.zeros(3)) for layer in layers}
     twin = _session(float_model, quantized_model, layers, feed_back=False)
     for feeds in dataset.watched(progress):
         found = iter(np.asarray(one, np.float64) for one in twin.run(feeds))
@@ -118,7 +117,7 @@ def compare_layers(
 
 
 def _with_channels(layers: Sequence[Layer]) -> list[Layer]:
-    return [layer for layer in layers if channel_axis(layer) is not None]
+    return [layer for layer in layers if layer.output_axis is not None]
 
 
 def _session(

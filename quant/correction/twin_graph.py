@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.compose import add_prefix_graph
 
-from quant.graph.activation_sites import SELDOM, Site, output_channels, site_of
+from quant.graph.activation_sites import MIN_ACTIVE_SHARE, ActivationSite, site_of
 from quant.graph.inventory import Layer
+from quant.graph.operators import is_add
 
 _SIDE = "quantized/"
 
@@ -75,19 +76,21 @@ class _Reading:
     other: str | None = None
 
 
-def _reading(site: Site | None, side: onnx.GraphProto, place: int, corrected: Mapping[str, str]) -> _Reading | None:
+def _reading(
+    site: ActivationSite | None, side: onnx.GraphProto, place: int, corrected: Mapping[str, str]
+) -> _Reading | None:
     """How the quantized side reads a layer; None where that is not known before its node of number `place`."""
     if site is None:
         return None
     if site.total is None:
-        return _Reading(site.makes, site.upper)
+        return _Reading(site.output, site.upper)
     makers = {name: (number, node) for number, node in enumerate(side.node) for name in node.output}
     _, add = makers.get(_SIDE + site.total, (0, None))
-    if add is None or add.op_type != "Add":
+    if add is None or not is_add(add):
         return None
     other = add.input[site.other]
     number, _ = makers.get(other, (-1, None))
-    return _Reading(site.makes, site.upper, corrected.get(other, other)) if number < place else None
+    return _Reading(site.output, site.upper, corrected.get(other, other)) if number < place else None
 
 
 def _side_by_side(
@@ -124,7 +127,7 @@ class _Part:
 
     def correct(self, expected: str, actual: str, reading: _Reading | None) -> str:
         """Put what measures the means and feeds them back; the name of the corrected quantized output."""
-        name, channels = self.layer.name, output_channels(self.layer)
+        name, channels = self.layer.name, self.layer.output_channels
         self.graph.input.append(helper.make_tensor_value_info(past(name), TensorProto.FLOAT, [2, channels]))
         sides = self._sides(expected, actual, reading)
         mean = self._mean(self._put("Sub", sides))
@@ -132,7 +135,7 @@ class _Part:
             share = self._constant(np.ones((1, channels), np.float32))
         else:
             active = self._mean(self._sign(self._put("Max", sides)))
-            share = self._put("Max", [active, self._constant(np.array(SELDOM, np.float32))])
+            share = self._put("Max", [active, self._constant(np.array(MIN_ACTIVE_SHARE, np.float32))])
         seen = self._put("Concat", [mean, share], axis=0)
         self._output(seen, [2, channels])
         sums, shares = self._rows(self._put("Add", [seen, past(name)]))
@@ -143,7 +146,7 @@ class _Part:
     def compare(self, expected: str, actual: str, reading: _Reading | None) -> None:
         """Put what measures the means and the energies."""
         mean = self._mean(self._put("Sub", self._sides(expected, actual, reading)))
-        self._output(mean, [1, output_channels(self.layer)])
+        self._output(mean, [1, self.layer.output_channels])
         difference = self._put("Sub", [expected, actual])
         energies = [self._put("ReduceSumSquare", [value], keepdims=0) for value in (expected, actual, difference)]
         first = self._constant(np.array([0]))
@@ -166,7 +169,7 @@ class _Part:
         """The mean of each channel (1, C)."""
         axes = [0, *range(2, len(self.layer.shape))] if self._spatial else [0]
         if not self._spatial:
-            value = self._put("Reshape", [value, self._constant(np.array([-1, output_channels(self.layer)]))])
+            value = self._put("Reshape", [value, self._constant(np.array([-1, self.layer.output_channels]))])
         mean = self._put("ReduceMean", [value, self._constant(np.array(axes))], keepdims=0)
         return self._put("Unsqueeze", [mean, self._constant(np.array([0]))])
 
@@ -183,7 +186,7 @@ class _Part:
 
     @property
     def _spatial(self) -> bool:
-        return self.layer.op in ("Conv", "ConvTranspose")
+        return self.layer.operator.spatial
 
     def _put(self, op: str, inputs: list[str], **attributes: Any) -> str:
         name = f"{self.layer.name}/{len(self.nodes)}"

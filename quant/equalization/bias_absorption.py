@@ -12,6 +12,7 @@ from quant.equalization.cross_layer import is_depthwise, mixes_all_or_none
 from quant.graph.biases import add_to_biases
 from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer, inventory
+from quant.graph.operators import is_min, is_relu
 from quant.graph.normalise.pads import has_borders
 from quant.graph.uses import only_reader
 
@@ -53,14 +54,14 @@ def absorb_biases(model: ir.Model, promises: Mapping[str, Normal]) -> dict[str, 
 
 
 def _links(model: ir.Model) -> Iterator[_Link]:
-    layers = [layer for layer in inventory(model)[0] if layer.op == "Conv" and layer.graph is model.graph]
+    layers = [layer for layer in inventory(model)[0] if layer.operator.convolution and layer.graph is model.graph]
     by_node = {layer.node: layer for layer in layers}
     for first in layers:
         relu = only_reader(first.node.outputs[0])
-        if relu is None or relu.op_type != "Relu" or constant(first.bias) is None:
+        if relu is None or not is_relu(relu) or constant(first.bias) is None:
             continue
         reader, upper = only_reader(relu.outputs[0]), None
-        if reader is not None and reader.op_type == "Min" and len(reader.inputs) == 2:
+        if reader is not None and is_min(reader) and len(reader.inputs) == 2:
             reader, upper = only_reader(reader.outputs[0]), reader
         second = by_node.get(reader) if reader is not None else None
         if second is not None and mixes_all_or_none(second) and not has_borders(second.node):

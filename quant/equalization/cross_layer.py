@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer, inventory
+from quant.graph.operators import is_clip, is_relu
 from quant.graph.uses import only_reader
 
 ROUNDS, TOLERANCE = 20, 1e-3
@@ -61,7 +62,7 @@ def equalize(model: ir.Model) -> dict[str, NDArray[np.float64]]:
 
 def _pairs(model: ir.Model) -> Iterator[LayerPair]:
     layers, _ = inventory(model)
-    by_node = {layer.node: layer for layer in layers if layer.op == "Conv" and layer.graph is model.graph}
+    by_node = {layer.node: layer for layer in layers if layer.operator.convolution and layer.graph is model.graph}
     shared = {layer.weight_name for layer in layers if sum(one.weight_name == layer.weight_name for one in layers) > 1}
     for first in by_node.values():
         consumer = only_reader(first.node.outputs[0])
@@ -76,9 +77,9 @@ def _pairs(model: ir.Model) -> Iterator[LayerPair]:
 
 
 def _passes_factors(node: ir.Node) -> bool:
-    if node.op_type == "Relu":
+    if is_relu(node):
         return True
-    if node.op_type != "Clip":
+    if not is_clip(node):
         return False
     bounds = [constant(value) for value in node.inputs[1:]]
     return len(bounds) == 2 and bounds[0] is not None and bounds[1] is not None and float(bounds[0]) == 0
@@ -123,7 +124,7 @@ def _scale_bias(layer: Layer, factor: NDArray[np.float64]) -> None:
 def _scale_clip(pair: LayerPair, factor: NDArray[np.float64]) -> None:
     """Clip(x, 0, b) on a rescaled channel is Min(Relu(x), b times the channel's factor)."""
     node = pair.activation
-    if node is None or node.op_type != "Clip":
+    if node is None or not is_clip(node):
         return
     graph, old = pair.first.graph, node.outputs[0]
     upper = constant(node.inputs[2])

@@ -21,8 +21,10 @@ from quant.error_bounds.intervals import Array, Box, ErrorInterval
 from quant.error_bounds.operator_norms import Geometry, convolution_norm, matrix_norm
 from quant.error_bounds.operator_rules import RULES, Passage, Unbounded
 from quant.graph.constants import constant
-from quant.graph.im2col import weight_matrix, windows_of
+from quant.graph.im2col import weight_matrix
 from quant.graph.inventory import Layer, inventory
+from quant.graph.matrix_form import Convolution
+from quant.graph.operators import is_add, is_dequantize, operator_of
 from quant.graph.weightless import Weightless
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import decoded
@@ -240,14 +242,14 @@ class _Walk:
     def _layer(self, layer: Layer, name: str) -> ErrorInterval:
         source = str(layer.operand(layer.input_index).name)
         matrix = weight_matrix(layer, layer.weight)
-        if source not in self.pairs or matrix is None or layer.op == "ConvTranspose" or layer.weight_index != 1:
+        if source not in self.pairs or matrix is None or layer.weight_operand.integer_kernel is None:
             raise Unbounded("neither a Conv nor a product with one constant matrix on the right")
         done = self.layers.get(layer.name)
         quantized = matrix if done is None else weight_matrix(layer, decoded(done.quantized))
         assert quantized is not None, "the weight has a matrix"
         weights = (matrix.astype(np.float64), quantized.astype(np.float64) - matrix)
         bias, shift = self._biases(layer, weights[0].shape[0] * weights[0].shape[1])
-        if layer.op == "Conv":
+        if isinstance(layer.weight_operand.matrix_form, Convolution):
             return self._conv(layer, source, name, weights, (bias, shift))
         if layer.node.attributes.get_int("transA", 0):
             raise Unbounded("its input is transposed")
@@ -264,11 +266,11 @@ class _Walk:
     ) -> ErrorInterval:
         """One position's window for all: the range of each channel, with zero where there are borders."""
         sizes = self.shape(source)[1:]
-        windows = windows_of(layer, sizes)
+        windows = Convolution().windows(layer.node, layer.kernel, sizes)
         pair = self.pairs[source].gathered(tuple(range(1, 1 + len(sizes))), keepdims=False)
         if any(window.before or window.after for window in windows):
             pair = pair.with_zero()
-        groups, taps = weights[0].shape[0], prod(layer.shape[2:])
+        groups, taps = weights[0].shape[0], prod(layer.kernel)
         channels = self.shape(source)[0]
         patches = pair.moved(lambda ends: np.broadcast_to(ends, (channels,)).reshape(groups, -1).repeat(taps, axis=1))
         geometry = Geometry(
@@ -278,7 +280,7 @@ class _Walk:
         )
 
         def norm(matrix: Array) -> float:
-            return convolution_norm(matrix.reshape(*matrix.shape[:2], -1, *layer.shape[2:]), geometry, self._work)
+            return convolution_norm(matrix.reshape(*matrix.shape[:2], -1, *layer.kernel), geometry, self._work)
 
         grouped = tuple(bias.reshape(groups, -1) for bias in biases)
         made = _product(patches, weights, (grouped[0], grouped[1]), norm, prod(self.shape(name)[1:]))
@@ -289,10 +291,10 @@ class _Walk:
         own, written = layer.node, self._written[layer.name]
         has_bias = layer.bias is not None
         old = constant(layer.bias) if has_bias else np.zeros(channels)
-        if written.op_type == "Add":
+        if is_add(written):
             new = _written_constant(written, 1)
-        elif written.op_type in ("Conv", "Gemm") and len(written.inputs) > 2:
-            new = _written_constant(written, 2)
+        elif (operator := operator_of(written)) is not None and operator.bias(written) is not None:
+            new = _written_constant(written, operator.bias_index or 0)
         else:
             new = _written_constant(self._written.get(f"{own.name}_add_bias"), 1)
             new = np.zeros(channels) if new is None else new
@@ -330,7 +332,7 @@ def _written_constant(node: ir.Node | None, index: int) -> NDArray[Any] | None:
         return None
     value = node.inputs[index]
     producer = None if value is None else value.producer()
-    if producer is None or producer.op_type != "DequantizeLinear":
+    if producer is None or not is_dequantize(producer):
         return constant(value)
     codes, scale = (constant(operand) for operand in producer.inputs[:2])
     return None if codes is None or scale is None else codes.astype(np.float64) * np.asarray(scale, np.float64)

@@ -5,6 +5,7 @@ import onnx_ir as ir
 
 from quant.graph.constants import add_initializer
 from quant.graph.inventory import Layer
+from quant.graph.operators import is_rectifier, is_relu
 
 
 def as_matmul(layer: Layer, weight: ir.Value) -> None:
@@ -37,9 +38,9 @@ def as_matmul(layer: Layer, weight: ir.Value) -> None:
 def _as_max_min(graph: ir.Graph, value: ir.Value) -> None:
     """Relu(x) as Max(x, 0) and Clip(x, a, b) as Min(Max(x, a), b), which give the same numbers."""
     node = value.producer()
-    if node is None or node.op_type not in ("Relu", "Clip") or node.graph is not graph:
+    if node is None or not is_rectifier(node) or node.graph is not graph:
         return
-    if node.op_type == "Relu":
+    if is_relu(node):
         steps = [("Max", add_initializer(graph, f"{node.name}_zero", np.zeros((), np.float32)))]
     else:
         bounds = zip(("Max", "Min"), node.inputs[1:], strict=False)

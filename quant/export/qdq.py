@@ -14,6 +14,7 @@ from quant.export.matmul import as_matmul
 from quant.export.storage import dequantize_linear, dequantized_weight
 from quant.graph.constants import add_initializer, constant, shortened
 from quant.graph.inventory import Layer
+from quant.graph.operators import is_add, is_rectifier, is_relu
 from quant.graph.uses import only_use
 from quant.weights.quantize import QuantizedWeight
 from quant.weights.storage_form import StorageForm
@@ -109,17 +110,18 @@ def _bias_of(layer: Layer, ranges: Mapping[str, ActivationRange]) -> tuple[ir.No
 
     ONNX Runtime makes one Gemm of these two where the input is a matrix, or can be reshaped to one at load.
     """
-    if layer.op != "MatMul":
-        return (layer.node, 2) if layer.bias is not None else (None, 0)
+    if not layer.operator.bias_follows:
+        index = layer.operator.bias_index
+        return (None, 0) if index is None or layer.bias is None else (layer.node, index)
     output = layer.node.outputs[0]
     shape, (add, used) = layer.operand(layer.input_index).shape, only_use(output)
     if shape is None or not (len(shape) == 2 or all(isinstance(size, int) for size in shape)):
         return None, 0
-    if add is None or add.op_type != "Add" or str(output.name) in ranges:
+    if add is None or not is_add(add) or str(output.name) in ranges:
         return None, 0
     index = 1 - used
     array = constant(add.inputs[index])
-    return (add, index) if array is not None and array.ndim == 1 and layer.weight_index == 1 else (None, 0)
+    return (add, index) if array is not None and array.ndim == 1 and layer.reduced_axis is not None else (None, 0)
 
 
 def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: ActivationRange) -> None:
@@ -154,10 +156,10 @@ def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: Activatio
 
 def _saturates(producer: ir.Node | None, activation: ActivationRange) -> bool:
     """Whether a Relu or Clip only does what the QuantizeLinear behind it does by saturating."""
-    if producer is None or producer.op_type not in ("Relu", "Clip"):
+    if producer is None or not is_rectifier(producer):
         return False
     lower, upper = activation.representable
-    if producer.op_type == "Relu":
+    if is_relu(producer):
         return lower >= 0
     bounds = [None if bound is None else constant(bound) for bound in (*producer.inputs[1:], None, None)[:2]]
     if any(found is None and given is not None for found, given in zip(bounds, producer.inputs[1:], strict=False)):

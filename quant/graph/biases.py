@@ -1,4 +1,4 @@
-"""Adding to each layer's bias what its quantized weights and inputs take from the mean of its outputs."""
+"""Biases: adding a constant to each channel of a layer's output."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,54 +8,63 @@ from numpy.typing import NDArray
 
 from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer
+from quant.graph.operators import is_add
 from quant.graph.uses import only_use
 
 Shifts = Mapping[str, NDArray[np.float64]]
-"""By layer name, what is added to the bias of each output channel (C,)."""
+"""By layer name, the values to add to the bias of each output channel (C,), in the output's unit."""
 
 
 def add_to_biases(layers: Sequence[Layer], shifts: Shifts) -> None:
     """Add the shifts to the layers' biases in place; a layer without a bias gets one.
 
-    A MatMul's bias is the constant of the Add that follows it, or an Add of its own. A layer whose bias is computed
-    at run time keeps it.
+    The bias of a MatMul is the constant of the Add that follows it; where no such Add follows, one is inserted. A bias
+    that is computed at run time stays as it is.
     """
     for layer in layers:
         shift = shifts.get(layer.name)
         if shift is None or not shift.any():
             continue
-        if layer.op == "MatMul":
+        if layer.operator.bias_follows:
             _add_behind(layer, shift.astype(np.float32))
         else:
             _add_to_operand(layer, shift)
 
 
 def _add_to_operand(layer: Layer, shift: NDArray[np.float64]) -> None:
-    bias = constant(layer.bias)
+    """Add the shift to the node's bias operand."""
+    bias, index = constant(layer.bias), layer.operator.bias_index
+    assert index is not None, "the layer's operator has no bias"
     if layer.bias is not None and (bias is None or bias.ndim > 1):
         return
     old = np.zeros(()) if bias is None else bias.astype(np.float64)
     value = add_initializer(layer.graph, f"{layer.name}_corrected_bias", (old + shift).astype(np.float32))
-    if len(layer.node.inputs) < 3:
-        layer.node.resize_inputs(3)
-    layer.node.replace_input_with(2, value)
+    if len(layer.node.inputs) <= index:
+        layer.node.resize_inputs(index + 1)
+    layer.node.replace_input_with(index, value)
 
 
 def _add_behind(layer: Layer, shift: NDArray[np.float32]) -> None:
-    output, graph = layer.node.outputs[0], layer.graph
-    follower, used = only_use(output)
-    if follower is not None and follower.op_type == "Add":
+    """Add the shift to the constant of the Add behind the layer, or insert an Add."""
+    follower, used = only_use(layer.node.outputs[0])
+    if follower is not None and is_add(follower):
         index = 1 - used
         bias = constant(follower.inputs[index])
         if bias is not None and bias.shape[-1:] == shift.shape:
-            value = add_initializer(graph, f"{layer.name}_corrected_bias", bias.astype(np.float32) + shift)
-            follower.replace_input_with(index, value)
+            corrected = bias.astype(np.float32) + shift
+            follower.replace_input_with(index, add_initializer(layer.graph, f"{layer.name}_corrected_bias", corrected))
             return
-    value = add_initializer(graph, f"{layer.name}_bias", shift)
-    add = ir.Node("", "Add", [output, value], num_outputs=1, name=f"{layer.name}_add_bias")
-    new = add.outputs[0]
-    new.type, new.shape = output.type, output.shape
-    output.replace_all_uses_with(new, replace_graph_outputs=True)
-    add.replace_input_with(0, output)
-    graph.insert_after(layer.node, add)
-    output.name, new.name = f"{output.name}_unbiased", output.name  # others know the sum by the product's name
+    _insert_add(layer, shift)
+
+
+def _insert_add(layer: Layer, shift: NDArray[np.float32]) -> None:
+    """Insert an Add of the shift behind the layer; the sum takes over the name of the layer's output."""
+    product = layer.node.outputs[0]
+    value = add_initializer(layer.graph, f"{layer.name}_bias", shift)
+    add = ir.Node("", "Add", [product, value], num_outputs=1, name=f"{layer.name}_add_bias")
+    total = add.outputs[0]
+    total.type, total.shape = product.type, product.shape
+    product.replace_all_uses_with(total, replace_graph_outputs=True)
+    add.replace_input_with(0, product)
+    layer.graph.insert_after(layer.node, add)
+    product.name, total.name = f"{product.name}_unbiased", product.name

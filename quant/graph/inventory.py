@@ -1,4 +1,4 @@
-"""The layers of a normalised model whose weights can be quantized, and why the others cannot."""
+"""The inventory of a normalised model: its layers, which are the weights to quantize, and its skipped nodes."""
 
 import math
 from collections.abc import Iterator
@@ -9,80 +9,122 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.graph.constants import constant_tensor
-from quant.graph.quantized import computes_with_integers, is_dequantized
-
-RECURRENT = ("LSTM", "GRU", "RNN")
-LAYER_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul", *RECURRENT, "Gather")
+from quant.graph.operators import Operator, WeightOperand, computes_with_integers, operator_of
+from quant.graph.quantized import is_dequantized
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One constant float32 weight of a node; the array is read from the graph whenever it is asked for.
+    """One constant float32 weight of a node.
 
-    `axis` is the weight's output-channel axis; `weight_index` and `input_index` say which operands of the node
-    are the weight and the activation. `float_only` is the reason why ONNX Runtime has no integer kernel for it on a
-    CPU, where it has none: such a weight is stored in few bits and computed with in float.
+    A node with several weights (LSTM, GRU, RNN) gives several layers. The weight is read from the graph on each access
+    and never copied into the layer.
+
+    Attributes:
+        name: the node's name, with a suffix where the node has several weights.
+        node: the node that reads the weight.
+        operator: the properties of the node's operator.
+        weight_operand: the properties of the operand that holds the weight.
+        axis: the weight's axis of output channels.
+        float_only: why ONNX Runtime has no integer kernel for the layer on a CPU; None if it has one. Such a weight is
+            stored in few bits, and the layer computes in float.
     """
 
     name: str
-    op: str
     node: ir.Node
+    operator: Operator
+    weight_operand: WeightOperand
     axis: int
-    weight_index: int
-    input_index: int
     float_only: str | None = None
 
     @property
+    def op(self) -> str:
+        """The ONNX name of the operator."""
+        return self.operator.name
+
+    @property
     def weight(self) -> NDArray[np.float32]:
+        """The weight's array, float32."""
         return np.asarray(self._tensor.numpy(), np.float32)
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The weight's shape."""
         return tuple(int(size) for size in self._tensor.shape.numpy())
 
     @property
+    def kernel(self) -> tuple[int, ...]:
+        """The weight's sizes along the spatial axes of a convolution."""
+        return self.shape[2:]
+
+    @property
     def size(self) -> int:
+        """The number of the weight's elements."""
         return math.prod(self.shape)
 
     @property
     def weight_name(self) -> str:
+        """The name of the weight's initializer."""
         return str(self.operand(self.weight_index).name)
 
     @property
+    def weight_index(self) -> int:
+        """The number of the node's operand that is the weight."""
+        return self.weight_operand.index
+
+    @property
+    def input_index(self) -> int:
+        """The number of the node's operand that the weight is applied to."""
+        return self.weight_operand.input_index
+
+    @property
     def bias(self) -> ir.Value | None:
-        """The third operand of Conv, ConvTranspose and Gemm, where there is one."""
-        has_bias = self.op in ("Conv", "ConvTranspose", "Gemm") and len(self.node.inputs) > 2
-        return self.node.inputs[2] if has_bias else None
+        """The bias operand of the node; None where there is none."""
+        return self.operator.bias(self.node)
 
     @property
     def reduced_axis(self) -> int | None:
-        """The weight's axis that a Gemm or a MatMul with its weight on the right sums over; None for other layers."""
-        if self.op == "Gemm":
-            return 1 - self.axis
-        return len(self.shape) - 2 if self.op == "MatMul" and self.weight_index == 1 else None
+        """The weight's axis that a Gemm, or a MatMul with its weight on the right, sums over; None for other layers."""
+        return 2 * len(self.shape) - 3 - self.axis if self.weight_operand.reduces_matrix else None
+
+    @property
+    def output_axis(self) -> int | None:
+        """The output's axis of channels, along which a bias lies; None if the output has no such axis."""
+        return None if self.is_batch else self.weight_operand.output_axis
+
+    @property
+    def output_channels(self) -> int:
+        """The number of the output's channels."""
+        return self.operator.output_channels(self.node, self.shape[self.axis])
+
+    @property
+    def is_batch(self) -> bool:
+        """True if the weight is a batch of matrices, each for one matrix of the input."""
+        return self.operator.one_scale_a_batch and len(self.shape) > 2
 
     @property
     def graph(self) -> ir.Graph:
         """The graph that the node is in: the model's own, or the body of an If, Loop or Scan."""
         graph = self.node.graph
-        assert isinstance(graph, ir.Graph), "functions are inlined before"
+        assert isinstance(graph, ir.Graph), "normalised models have no functions"
         return graph
 
     @property
     def _tensor(self) -> ir.TensorProtocol:
         tensor = constant_tensor(self.operand(self.weight_index))
-        assert tensor is not None, "it was constant when the layer was found"
+        assert tensor is not None, "the weight was a constant when the layer was listed"
         return tensor
 
     def operand(self, index: int) -> ir.Value:
+        """Return an operand of the node; requires that it is present, as the weight and the input always are."""
         value = self.node.inputs[index]
-        assert value is not None, "a layer's weight and input are never optional"
+        assert value is not None, "the operand is absent"
         return value
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """A node that stays as it is, in float or `quantized` already, and the reason."""
+    """A node that stays as it is, in float or already `quantized`, and the reason."""
 
     name: str
     op: str
@@ -91,68 +133,62 @@ class Skipped:
 
 
 def inventory(model: ir.Model) -> tuple[list[Layer], list[Skipped]]:
-    """Every layer in graph order, also in bodies of If, Loop and Scan, and what stays as it is of its kind."""
+    """Return every layer in graph order, also in bodies of If, Loop and Scan, and the skipped nodes.
+
+    A skipped node has an operator with weights, or computes with integers already.
+    """
     layers: list[Layer] = []
     skipped: list[Skipped] = []
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
         if computes_with_integers(node):
             skipped.append(Skipped(str(node.name), node.op_type, "it computes with integers already", quantized=True))
-        if node.op_type not in LAYER_OPERATORS or node.domain != "":
-            continue
-        for found in _layers(node, nested=node.graph is not model.graph):
-            if isinstance(found, Layer):
-                layers.append(found)
+        for entry in _entries(node, nested=node.graph is not model.graph):
+            if isinstance(entry, Layer):
+                layers.append(entry)
             else:
-                skipped.append(found)
+                skipped.append(entry)
     return layers, skipped
 
 
-def _layers(node: ir.Node, *, nested: bool) -> Iterator[Layer | Skipped]:
-    name, op = str(node.name), node.op_type
-    if op == "Gather":  # most gather from shapes and positions: only a float table is an embedding
-        table = constant_tensor(node.inputs[0])
-        is_float = table is not None and table.dtype.is_floating_point() and len(table.shape) == 2
-        if is_float or (table is None and is_dequantized(node.inputs[0])):
-            yield _layer(node, name, 0, 1, "a lookup has no arithmetic")
-    elif op in RECURRENT:
-        for index, letter in ((1, "W"), (2, "R")):
-            yield _layer(node, f"{name}/{letter}", index, 0, f"ONNX Runtime runs {op} in float")
-    else:
-        index = 0 if op == "MatMul" and constant_tensor(node.inputs[0]) is not None else 1
-        yield _layer(node, name, index, 1 - index, _why_float(op, index, nested=nested))
+def _entries(node: ir.Node, *, nested: bool) -> Iterator[Layer | Skipped]:
+    """Yield a layer, or the reason why it is none, for each weight operand of a node."""
+    operator = operator_of(node)
+    if operator is None:
+        return
+    for operand in operator.weights_of(node):
+        name = f"{node.name}{operand.suffix}"
+        value = node.inputs[operand.index]
+        if operator.lookup and not _is_embedding(value):
+            continue
+        reason = _skip_reason(value)
+        if reason is not None:
+            yield Skipped(name, operator.name, reason, quantized=is_dequantized(value))
+            continue
+        tensor = constant_tensor(value)
+        assert tensor is not None, "a value without a tensor has a reason"
+        axis = operand.channel_axis(node, len(tensor.shape))
+        yield Layer(name, node, operator, operand, axis, operand.float_reason or _nesting_reason(nested=nested))
 
 
-def _why_float(op: str, weight_index: int, *, nested: bool) -> str | None:
-    if op == "ConvTranspose":
-        return "ONNX Runtime runs ConvTranspose in float"
-    if weight_index == 0:
-        return "ONNX Runtime has no integer MatMul with its weight on the left"
+def _is_embedding(table: ir.Value | None) -> bool:
+    """Return True for a matrix of floats, or one dequantized from codes; most lookups read shapes and positions."""
+    tensor = constant_tensor(table)
+    if tensor is None:
+        return is_dequantized(table)
+    return tensor.dtype.is_floating_point() and len(tensor.shape) == 2
+
+
+def _skip_reason(value: ir.Value | None) -> str | None:
+    """Return why a weight cannot be quantized, or None if it can."""
+    tensor = constant_tensor(value)
+    if tensor is None:
+        return "its weight is quantized already" if is_dequantized(value) else "its weight is computed at run time"
+    if tensor.dtype != ir.DataType.FLOAT:
+        return f"its weight is {tensor.dtype.numpy()}; float32 is quantized"
+    if len(tensor.shape) < 2:
+        return "its weight is a vector"
+    return "its weight is empty" if tensor.size == 0 else None
+
+
+def _nesting_reason(*, nested: bool) -> str | None:
     return "its activations lie in the body of an If, Loop or Scan" if nested else None
-
-
-def _layer(node: ir.Node, name: str, weight_index: int, input_index: int, float_only: str | None) -> Layer | Skipped:
-    op, weight = node.op_type, constant_tensor(node.inputs[weight_index])
-    if weight is None and is_dequantized(node.inputs[weight_index]):
-        return Skipped(name, op, "its weight is quantized already", quantized=True)
-    if weight is None:
-        return Skipped(name, op, "its weight is computed at run time")
-    if weight.dtype != ir.DataType.FLOAT:
-        return Skipped(name, op, f"its weight is {weight.dtype.numpy()}; float32 is quantized")
-    if len(weight.shape) < 2:
-        return Skipped(name, op, "its weight is a vector")
-    if weight.size == 0:
-        return Skipped(name, op, "its weight is empty")
-    axis = _channel_axis(node, len(weight.shape), weight_index)
-    return Layer(name, op, node, axis, weight_index, input_index, float_only)
-
-
-def _channel_axis(node: ir.Node, ndim: int, weight_index: int) -> int:
-    """Conv (C_out, C_in/g, ...), ConvTranspose (C_in, C_out/g, ...), Gemm (K, N) or (N, K), MatMul (..., K, N),
-    LSTM, GRU, RNN (directions, gates * hidden, inputs), Gather (entries, width): a scale an entry."""
-    if node.op_type in ("Conv", "Gather"):
-        return 0
-    if node.op_type == "ConvTranspose" or node.op_type in RECURRENT:
-        return 1
-    if node.op_type == "Gemm":
-        return 0 if node.attributes.get_int("transB", 0) else 1
-    return ndim - 1 if weight_index == 1 else ndim - 2

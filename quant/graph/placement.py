@@ -1,4 +1,4 @@
-"""Which activations get a quantize-dequantize pair, so that ONNX Runtime finds its integer kernels."""
+"""Placement: the activations that get a QuantizeLinear and a DequantizeLinear, so that integer kernels are found."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,20 +7,16 @@ import onnx_ir as ir
 
 from quant.graph.constants import constant
 from quant.graph.inventory import Layer
+from quant.graph.operators import computes_with_own_scales, is_pad, is_rectifier, is_resize, moves_values
 from quant.graph.uses import only_use
-
-_FUSED_ACTIVATIONS = ("Relu", "Clip")
-_FLOAT_OUTPUT = ("Gemm", "MatMul")
-"""Layers whose integer kernel can write float: their output is rounded only where an integer kernel reads it."""
-_MOVING = frozenset({"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Resize", "Slice", "Pad"})
-"""Operators with an integer kernel that gives out values of its first input: both sides share one scale."""
-_COMPUTING = frozenset({"Add", "Mul", "AveragePool", "GlobalAveragePool", "Concat", "LeakyRelu", "Sigmoid"})
-"""Operators with an integer kernel of its own scales, once all its inputs are quantized."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The values to quantize, in graph order; `ties` says for some of them whose scale they take."""
+    """The names of the values to quantize, in graph order.
+
+    `ties` maps some of them to the value whose scale they share.
+    """
 
     values: tuple[str, ...]
     ties: dict[str, str]
@@ -32,54 +28,52 @@ class Placement:
 
 
 def place(graph: ir.Graph, layers: Sequence[Layer]) -> Placement:
-    """Inputs and outputs of the given layers, and what lies between them where a kernel takes it in integers.
+    """Return the values to quantize around the layers and between them.
 
-    An output of the model stays in float, unless a layer's kernel can only write integers.
+    These are the inputs and outputs of the layers, and the outputs of nodes between them that an integer kernel takes.
+    An output of the model stays in float, unless the kernel of the layer that computes it writes integers only.
     """
-    by_node = {layer.node for layer in layers}
-    wanted = {str(layer.operand(layer.input_index).name) for layer in layers}
-    values: dict[str, None] = dict.fromkeys(str(value.name) for value in graph.inputs if str(value.name) in wanted)
+    layer_of = {layer.node: layer for layer in layers}
+    layer_inputs = {str(layer.operand(layer.input_index).name) for layer in layers}
+    values = dict.fromkeys(str(value.name) for value in graph.inputs if str(value.name) in layer_inputs)
     ties: dict[str, str] = {}
     for node in graph:
         output = fused_output(node)
         name = str(output.name)
-        if node in by_node:
-            if name in wanted or node.op_type not in _FLOAT_OUTPUT:
+        layer = layer_of.get(node)
+        if layer is not None:
+            if name in layer_inputs or not layer.operator.writes_float:
                 values[name] = None
-        elif _moves_values(node) and output is node.outputs[0] and _quantized(node.inputs[:1], values):
+        elif _shares_scale(node) and output is node.outputs[0] and _are_quantized(node.inputs[:1], values):
             source = str(node.inputs[0].name)  # type: ignore[union-attr]
             if not output.is_graph_output():
                 values[name], ties[name] = None, ties.get(source, source)
-        elif node.op_type in _COMPUTING and _quantized(node.inputs, values) and not output.is_graph_output():
+        elif computes_with_own_scales(node) and _are_quantized(node.inputs, values) and not output.is_graph_output():
             values[name] = None
-        for plain in node.outputs:
-            if str(plain.name) in wanted:
-                values[str(plain.name)] = None
+        values |= dict.fromkeys(str(value.name) for value in node.outputs if str(value.name) in layer_inputs)
     return Placement(tuple(values), ties)
 
 
 def fused_output(node: ir.Node) -> ir.Value:
-    """The node's first output, behind a Relu or Clip that is its only consumer."""
+    """Return the node's first output, or the output of a Relu or Clip with constant bounds that alone reads it."""
     output = node.outputs[0]
-    consumer, _ = only_use(output)
-    if consumer is None:
+    reader, _ = only_use(output)
+    if reader is None or not is_rectifier(reader):
         return output
-    fuses = consumer.op_type in _FUSED_ACTIVATIONS and all(
-        bound is None or constant(bound) is not None for bound in consumer.inputs[1:]
-    )
-    return consumer.outputs[0] if fuses else output
+    fuses = all(bound is None or constant(bound) is not None for bound in reader.inputs[1:])
+    return reader.outputs[0] if fuses else output
 
 
-def _moves_values(node: ir.Node) -> bool:
-    """Whether the node only gives out values of its input (or zeros, or means of neighbours) with an integer kernel."""
-    if node.op_type == "Pad" and node.attributes.get_string("mode", "constant") == "constant":
+def _shares_scale(node: ir.Node) -> bool:
+    """Return True if an integer kernel copies elements of the first input, or adds zeros or means of neighbours."""
+    if is_pad(node) and node.attributes.get_string("mode", "constant") == "constant":
         filling = node.inputs[2] if len(node.inputs) > 2 else None
         value = constant(filling)
         return filling is None or (value is not None and not value.any())
-    if node.op_type == "Resize":
+    if is_resize(node):
         return node.attributes.get_string("mode", "nearest") in ("nearest", "linear")
-    return node.op_type in _MOVING
+    return moves_values(node)
 
 
-def _quantized(inputs: Iterable[ir.Value | None], values: dict[str, None]) -> bool:
+def _are_quantized(inputs: Iterable[ir.Value | None], values: dict[str, None]) -> bool:
     return all(value is not None and str(value.name) in values for value in inputs)

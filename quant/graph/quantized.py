@@ -1,34 +1,24 @@
-"""Layers that are quantized already: as integer operators, or with a weight that is dequantized."""
+"""Weights that are quantized already: codes behind a DequantizeLinear."""
 
 import onnx_ir as ir
 
-INTEGER_OPERATORS = {
-    "": ("QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"),
-    "com.microsoft": (
-        "QGemm", "MatMulNBits", "MatMulBnb4", "MatMulIntegerToFloat", "MatMulInteger16", "DynamicQuantizeMatMul",
-        "DynamicQuantizeLSTM", "GatherBlockQuantized", "QAttention", "QOrderedMatMul", "QMoE",
-    ),
-}  # fmt: skip
-_MOVING = ("Cast", "Gather", "GatherElements", "Identity", "Mul", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
-"""What may lie between a stored weight, its DequantizeLinear and the layer."""
-_DEEPEST = 8
+from quant.graph.operators import is_constant, is_dequantize, rearranges_weight
 
-
-def computes_with_integers(node: ir.Node) -> bool:
-    return node.op_type in INTEGER_OPERATORS.get(node.domain, ())
+_MAX_NODES = 8
+"""Nodes that are searched between a layer and its stored codes."""
 
 
 def is_dequantized(value: ir.Value | None) -> bool:
-    """Whether a weight is what DequantizeLinear makes of constant codes, moved around or not."""
+    """Return True if a DequantizeLinear computes the value from constant codes, perhaps rearranged before or after."""
     dequantized = False
-    for _ in range(_DEEPEST):
-        maker = None if value is None else value.producer()
-        if maker is None:
+    for _ in range(_MAX_NODES):
+        producer = None if value is None else value.producer()
+        if producer is None:
             return dequantized and value is not None and value.is_initializer()
-        if maker.op_type == "Constant":
+        if is_constant(producer):
             return dequantized
-        if maker.op_type != "DequantizeLinear" and maker.op_type not in _MOVING:
+        if not is_dequantize(producer) and not rearranges_weight(producer):
             return False
-        dequantized = dequantized or maker.op_type == "DequantizeLinear"
-        value = maker.inputs[0]
+        dequantized = dequantized or is_dequantize(producer)
+        value = producer.inputs[0]
     return False

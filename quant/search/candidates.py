@@ -18,7 +18,6 @@ from quant.evaluation.compare import evaluate
 from quant.evaluation.metrics import OutputComparison
 from quant.export.bias import fit_bias
 from quant.export.qdq import ExportedWeight, export_qdq
-from quant.graph.activation_sites import channel_axis
 from quant.graph.biases import Shifts, add_to_biases
 from quant.graph.inventory import Layer, inventory
 from quant.graph.weightless import Weightless
@@ -123,7 +122,7 @@ class SearchContext:
     def compared(self) -> list[Layer]:
         """The layers whose outputs can be compared channel by channel."""
         layers, _ = inventory(self.model)
-        return [one for one in layers if one.node.graph is self.model.graph and channel_axis(one) is not None]
+        return [one for one in layers if one.node.graph is self.model.graph and one.output_axis is not None]
 
 
 def assemble(

@@ -8,7 +8,6 @@ import numpy as np
 import onnx_ir as ir
 
 from quant.correction.data_free import expected_shifts
-from quant.graph.activation_sites import channel_axis, output_channels
 from quant.graph.inventory import Layer
 from quant.progress import Progress, correction_progress
 from quant.search.allocation import Point
@@ -125,8 +124,8 @@ def _size(setting: SearchContext, layers: Sequence[QuantizedLayer], sizes: Sizes
     ranges that leave the most activations in it."""
     biases = {}
     if setting.spec.bias_correction != "none":
-        mine = [done.layer for done in layers if channel_axis(done.layer) is not None]
-        biases = {layer.name: np.ones(output_channels(layer)) for layer in mine}
+        mine = [done.layer for done in layers if done.layer.output_axis is not None]
+        biases = {layer.name: np.ones(layer.output_channels) for layer in mine}
     opset = setting.spec.export.opset
     made = (assemble(setting.model, layers, alone.ranges, biases, opset)[0] for alone in setting.each.values())
     return max(map(sizes.of_export, made))

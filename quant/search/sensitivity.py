@@ -8,7 +8,6 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.data.dataset import Dataset
-from quant.graph.activation_sites import channel_axis, output_channels
 from quant.graph.biases import Shifts
 from quant.graph.constants import add_initializer
 from quant.graph.inventory import Layer
@@ -70,7 +69,7 @@ def isolated_errors(
 
 def _feeds(change: Sequence[QuantizedLayer], shifts: Shifts) -> dict[str, NDArray[np.float32]]:
     feeds = {done.layer.weight_name: decoded(done.quantized) for done in change}
-    shifted = [done.layer for done in change if done.layer.name in shifts and channel_axis(done.layer) is not None]
+    shifted = [done.layer for done in change if done.layer.name in shifts and done.layer.output_axis is not None]
     return feeds | {_shift_name(layer): _along_channels(layer, shifts[layer.name]) for layer in shifted}
 
 
@@ -83,9 +82,9 @@ def _open_model(model: ir.Model, layers: Sequence[Layer]) -> bytes:
         weight = graph.initializers[layer.weight_name]
         if not weight.is_graph_input():
             graph.inputs.append(weight)
-        if channel_axis(layer) is None:
+        if layer.output_axis is None:
             continue
-        zeros = np.zeros(output_channels(layer))
+        zeros = np.zeros(layer.output_channels)
         shift = add_initializer(graph, _shift_name(layer), _along_channels(layer, zeros))
         graph.inputs.append(shift)
         output = nodes[layer.name].outputs[0]
@@ -98,7 +97,7 @@ def _open_model(model: ir.Model, layers: Sequence[Layer]) -> bytes:
 
 
 def _along_channels(layer: Layer, values: NDArray[np.float64]) -> NDArray[np.float32]:
-    spatial = layer.op in ("Conv", "ConvTranspose")
+    spatial = layer.operator.spatial
     return (
         values.astype(np.float32).reshape(1, -1, *[1] * (layer.weight.ndim - 2))
         if spatial

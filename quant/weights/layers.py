@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from quant.calibration.input_moments import MAX_INPUTS, InferredMoments, Moments, SecondMoments
 from quant.errors import AlreadyQuantized, NothingToQuantize
-from quant.graph.inventory import LAYER_OPERATORS, Layer, Skipped, inventory
+from quant.graph.inventory import Layer, Skipped, inventory
+from quant.graph.operators import OPERATORS
 from quant.kernel import dispatch
 from quant.methods.clipping.auto import Auto
 from quant.methods.clipping.minmax import MinMax
@@ -71,7 +72,7 @@ def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weight
             work.append((layer, section))
     if not work:
         left = "".join(f"; {s.name!r} is left as it is: {s.reason}" for s in skipped[:3])
-        raise NothingToQuantize(f"no {', '.join(LAYER_OPERATORS)} with a constant float32 weight{left}")
+        raise NothingToQuantize(f"no {', '.join(OPERATORS)} with a constant float32 weight{left}")
     return work, skipped
 
 
@@ -164,7 +165,7 @@ def adapt_to_kernel(layer: Layer, section: Weights, spec: Spec) -> tuple[Weights
     """The section with what this layer's kernel cannot take replaced, and notes that say so."""
     if section.granularity == "block" and not becomes_matmul_nbits(layer):
         return section.model_copy(update={"granularity": "channel"}), ["per channel: blocks are for MatMul and Gemm"]
-    batched = layer.op == "MatMul" and len(layer.shape) > 2 and spec.activations is not None
+    batched = layer.is_batch and spec.activations is not None
     if section.granularity == "channel" and batched and layer.float_only is None:
         note = "per tensor: ONNX Runtime's integer MatMul takes one scale for a batch of matrices"
         return section.model_copy(update={"granularity": "tensor"}), [note]

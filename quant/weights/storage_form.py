@@ -28,12 +28,8 @@ def storage_form(layer: Layer, section: Weights, spec: Spec) -> StorageForm:
 
 
 def becomes_matmul_nbits(layer: Layer) -> bool:
-    """A MatMul with a matrix on its right, or a Gemm that is such a MatMul and an Add."""
-    if layer.float_only is not None or len(layer.shape) != 2 or layer.reduced_axis is None:
-        return False
-    attributes = layer.node.attributes
-    factors = attributes.get_float("alpha", 1.0), attributes.get_float("beta", 1.0)
-    return layer.op == "MatMul" or (factors == (1.0, 1.0) and attributes.get_int("transA", 0) == 0)
+    """Return True for a MatMul with a matrix on its right, or a Gemm that is such a MatMul and an Add."""
+    return layer.float_only is None and len(layer.shape) == 2 and layer.operator.is_matmul(layer.node)
 
 
 def _fast(spec: Spec) -> bool:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import quant.operator_norms as norms
+import quant.error_bounds.operator_norms as norms
 
 from quant.error_bounds.operator_norms import Geometry, convolution_norm, matrix_norm
 

@@ -1,0 +1,269 @@
+"""Operators: the one place that knows the ONNX operators by name.
+
+`OPERATORS` describes every operator whose weight can be quantized; a new one is one value here and its row in
+tests/quant/graph/test_operators.py (docs/contributing.md, "Add an operator"). The predicates below it name the roles
+of operators without a weight.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import onnx_ir as ir
+
+from quant.graph.constants import constant_tensor
+from quant.graph.matrix_form import Convolution, MatrixForm, Product, TransposedConvolution, group_count
+
+Axis = Callable[[ir.Node, int], int]
+"""An axis of the weight as a function of the node and of the weight's rank."""
+
+
+class AnyNode(Protocol):
+    """A node of `onnx_ir` or of an ONNX protobuf."""
+
+    @property
+    def op_type(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class WeightOperand:
+    """One operand of an operator that can hold a constant weight.
+
+    Exactly one of `integer_kernel` and `float_reason` is set.
+
+    Attributes:
+        index: the number of the operand that is the weight.
+        input_index: the number of the operand that the weight is applied to.
+        channel_axis: the weight's axis of output channels.
+        suffix: added to the node's name where a node has several weights.
+        output_axis: the output's axis of channels, where a bias lies; None if the output has no such axis.
+        matrix_form: how the layer is written as a matrix product; None if it is not one.
+        reduces_matrix: True if the output is a sum over the other axis of a matrix (K, N) or (N, K), so that the
+            weight can have one scale a block along that axis.
+        integer_kernel: the kernel of ONNX Runtime's CPU provider that computes with 8-bit weights.
+        float_reason: why ONNX Runtime computes in float although the weight is stored in few bits.
+    """
+
+    index: int
+    input_index: int
+    channel_axis: Axis
+    suffix: str = ""
+    output_axis: int | None = None
+    matrix_form: MatrixForm | None = None
+    reduces_matrix: bool = False
+    integer_kernel: str | None = None
+    float_reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Operator:
+    """What quantization needs to know of an operator with a weight.
+
+    Attributes:
+        name: the ONNX name, in the default domain.
+        weights: the operands that hold weights.
+        alternative: the operand that holds the weight instead wherever it is a constant.
+        bias_index: the number of the operand with one bias a channel; None if there is none.
+        bias_follows: True if a bias is added by an Add behind the node.
+        spatial: True if a kernel slides over the input: the output is a map (N, C, ...) with channels on axis 1.
+        transposed: True if the kernel slides over the output (a fractionally strided convolution).
+        grouped_outputs: True if the weight's axis of channels counts the outputs of one group only.
+        lookup: True if rows of the weight are looked up, so that only a matrix of floats is a weight.
+        writes_float: True if the integer kernel can write float: then its output is rounded only where an integer
+            kernel reads it.
+        one_scale_a_batch: True if the integer kernel takes one scale only for a weight that is a batch of matrices.
+        is_matmul: returns True if the node computes input times weight (K, N), perhaps plus a bias, and so can become a
+            MatMulNBits.
+    """
+
+    name: str
+    weights: tuple[WeightOperand, ...]
+    alternative: WeightOperand | None = None
+    bias_index: int | None = None
+    bias_follows: bool = False
+    spatial: bool = False
+    transposed: bool = False
+    grouped_outputs: bool = False
+    lookup: bool = False
+    writes_float: bool = False
+    one_scale_a_batch: bool = False
+    is_matmul: Callable[[ir.Node], bool] = lambda node: False
+
+    @property
+    def convolution(self) -> bool:
+        """True if a kernel slides over the input and each output position reads one window of it."""
+        return self.spatial and not self.transposed
+
+    def weights_of(self, node: ir.Node) -> tuple[WeightOperand, ...]:
+        """Return the operands of `node` that hold weights."""
+        other = self.alternative
+        return (other,) if other is not None and constant_tensor(node.inputs[other.index]) is not None else self.weights
+
+    def output_channels(self, node: ir.Node, channels: int) -> int:
+        """Return the number of the output's channels for a weight with `channels` along its channel axis."""
+        return channels * group_count(node) if self.grouped_outputs else channels
+
+    def bias(self, node: ir.Node) -> ir.Value | None:
+        """Return the bias operand of `node`, or None if there is none."""
+        index = self.bias_index
+        return None if index is None or len(node.inputs) <= index else node.inputs[index]
+
+
+def _axis(number: int) -> Axis:
+    """Return the axis `number`, counted from the end if it is negative."""
+    return lambda node, rank: number % rank
+
+
+def _gemm_channels(node: ir.Node, rank: int) -> int:
+    return 0 if node.attributes.get_int("transB", 0) else 1
+
+
+def _is_plain_gemm(node: ir.Node) -> bool:
+    """Return True if a Gemm has no factors and its input is not transposed."""
+    attributes = node.attributes
+    factors = attributes.get_float("alpha", 1.0), attributes.get_float("beta", 1.0)
+    return factors == (1.0, 1.0) and attributes.get_int("transA", 0) == 0
+
+
+def _recurrent(name: str) -> Operator:
+    """Return a recurrent operator with W (directions, gates * hidden, inputs) and R (.., gates * hidden, hidden)."""
+    reason = f"ONNX Runtime runs {name} in float"
+    return Operator(
+        name,
+        weights=tuple(
+            WeightOperand(index, 0, channel_axis=_axis(1), suffix=suffix, float_reason=reason)
+            for index, suffix in ((1, "/W"), (2, "/R"))
+        ),
+    )
+
+
+CONV = Operator(
+    "Conv",  # weight (outputs, inputs / groups, *kernel)
+    weights=(
+        WeightOperand(
+            1, 0, channel_axis=_axis(0), output_axis=1, matrix_form=Convolution(), integer_kernel="QLinearConv"
+        ),
+    ),
+    bias_index=2,
+    spatial=True,
+)
+CONV_TRANSPOSE = Operator(
+    "ConvTranspose",  # weight (inputs, outputs / groups, *kernel)
+    weights=(
+        WeightOperand(
+            1, 0, channel_axis=_axis(1), output_axis=1, matrix_form=TransposedConvolution(),
+            float_reason="ONNX Runtime runs ConvTranspose in float",
+        ),
+    ),
+    bias_index=2,
+    spatial=True,
+    transposed=True,
+    grouped_outputs=True,
+)  # fmt: skip
+GEMM = Operator(
+    "Gemm",  # weight (inputs, outputs), or (outputs, inputs) with transB
+    weights=(
+        WeightOperand(
+            1, 0, channel_axis=_gemm_channels, output_axis=-1, matrix_form=Product(), reduces_matrix=True,
+            integer_kernel="QGemm",
+        ),
+    ),
+    bias_index=2,
+    writes_float=True,
+    is_matmul=_is_plain_gemm,
+)  # fmt: skip
+MATMUL = Operator(
+    "MatMul",  # weight (..., inputs, outputs), or on the left (..., outputs, inputs)
+    weights=(
+        WeightOperand(
+            1, 0, channel_axis=_axis(-1), output_axis=-1, matrix_form=Product(), reduces_matrix=True,
+            integer_kernel="QLinearMatMul",
+        ),
+    ),
+    alternative=WeightOperand(
+        0, 1, channel_axis=_axis(-2), matrix_form=Product(weight_on_left=True),
+        float_reason="ONNX Runtime has no integer MatMul with its weight on the left",
+    ),
+    bias_follows=True,
+    writes_float=True,
+    one_scale_a_batch=True,
+    is_matmul=lambda node: True,
+)  # fmt: skip
+GATHER = Operator(
+    "Gather",  # an embedding (entries, width): a scale an entry
+    weights=(WeightOperand(0, 1, channel_axis=_axis(0), float_reason="a lookup has no arithmetic"),),
+    lookup=True,
+)
+OPERATORS = {
+    operator.name: operator
+    for operator in (
+        CONV, CONV_TRANSPOSE, GEMM, MATMUL, _recurrent("LSTM"), _recurrent("GRU"), _recurrent("RNN"), GATHER
+    )
+}  # fmt: skip
+"""Every operator whose weight can be quantized, by name."""
+
+
+def operator_of(node: ir.Node) -> Operator | None:
+    """Return the operator of a node that can have a weight, or None for any other node."""
+    return OPERATORS.get(node.op_type) if node.domain == "" else None
+
+
+def _named(*names: str) -> Callable[[AnyNode], bool]:
+    """Return a predicate that is True for nodes of these operators."""
+    accepted = frozenset(names)
+    return lambda node: node.op_type in accepted
+
+
+is_convolution = _named(CONV.name)
+"""Return True if the node is a Conv."""
+is_add = _named("Add")
+"""Return True if the node is an Add."""
+is_min = _named("Min")
+"""Return True if the node is a Min."""
+is_relu = _named("Relu")
+"""Return True if the node is a Relu."""
+is_clip = _named("Clip")
+"""Return True if the node is a Clip."""
+is_rectifier = _named("Relu", "Clip")
+"""Return True if the node limits each element to fixed bounds; integer kernels absorb it by saturating."""
+is_never_negative = _named("Relu", "Sigmoid")
+"""Return True if no output of the node is negative, whatever its input."""
+is_pad = _named("Pad")
+"""Return True if the node is a Pad."""
+is_resize = _named("Resize")
+"""Return True if the node is a Resize."""
+is_slice = _named("Slice")
+"""Return True if the node is a Slice."""
+is_batchnorm = _named("BatchNormalization")
+"""Return True if the node is a BatchNormalization."""
+is_constant = _named("Constant")
+"""Return True if the node is a Constant."""
+is_dequantize = _named("DequantizeLinear")
+"""Return True if the node is a DequantizeLinear."""
+keeps_channel_moments = _named(
+    "MaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Reshape", "Squeeze", "Identity", "Dropout"
+)
+"""Return True if each channel's mean and variance are about the same before and after the node."""
+moves_values = _named(
+    "MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Resize", "Slice", "Pad"
+)  # fmt: skip
+"""Return True if an integer kernel copies elements of the first input: both sides share one scale."""
+computes_with_own_scales = _named("Add", "Mul", "AveragePool", "GlobalAveragePool", "Concat", "LeakyRelu", "Sigmoid")
+"""Return True if an integer kernel takes the node once all its inputs are quantized, with scales of its own."""
+rearranges_weight = _named(
+    "Cast", "Gather", "GatherElements", "Identity", "Mul", "Reshape", "Squeeze", "Transpose", "Unsqueeze"
+)
+"""Return True if the node can lie between stored codes, their DequantizeLinear and the layer that reads them."""
+
+_INTEGER_OPERATORS = {
+    "": frozenset({"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"}),
+    "com.microsoft": frozenset({
+        "QGemm", "MatMulNBits", "MatMulBnb4", "MatMulIntegerToFloat", "MatMulInteger16", "DynamicQuantizeMatMul",
+        "DynamicQuantizeLSTM", "GatherBlockQuantized", "QAttention", "QOrderedMatMul", "QMoE",
+    }),
+}  # fmt: skip
+
+
+def computes_with_integers(node: ir.Node) -> bool:
+    """Return True if the node is a layer that was quantized before, written as an integer operator."""
+    return node.op_type in _INTEGER_OPERATORS.get(node.domain, ())
