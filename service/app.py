@@ -1,4 +1,4 @@
-"""The gateway: its routers, its errors and its edge put together."""
+"""The gateway's FastAPI application: routers, error handlers and middleware."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,22 +6,49 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
+import service.artifacts.endpoints
+import service.capabilities
+import service.health
+import service.jobs.endpoints
+import service.pages
+import service.presigned.endpoints
+import service.quantize.endpoints
+import service.resumable.endpoints
+import service.uploads.endpoints
 from jobs.settings import Settings
 from jobs.tracing import flush_traces
-from service import artifacts, direct, health, jobs, pages, problems, quantize, resumable, uploads
-from service.background import housekeeping
+from service import problems
+from service.background import background_tasks
 from service.context import make_context
 from service.edge import Edge
 from service.guard import Guard
 
+ROUTERS = (
+    service.uploads.endpoints.router,
+    service.resumable.endpoints.router,
+    service.presigned.endpoints.router,
+    service.jobs.endpoints.router,
+    service.quantize.endpoints.router,
+    service.artifacts.endpoints.router,
+    service.health.router,
+    service.capabilities.router,
+    service.pages.router,
+)
+DESCRIPTION = """Post-training quantization of neural networks.
+
+Upload an ONNX or TorchScript model and, optionally, calibration and evaluation data. Submit a job with a quantization
+spec. Follow its events, then download the quantized ONNX model and the report.
+
+Every error is an RFC 9457 problem with a stable `code`."""
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The application; without settings it can only tell its OpenAPI document."""
+    """Return the application; without settings it reads them from the environment at its start."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.context = make_context(settings or Settings())
-        async with housekeeping(app.state.context):
+        async with background_tasks(app.state.context):
             yield
         await app.state.context.events.close()
         await run_in_threadpool(flush_traces)
@@ -29,14 +56,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="quantd",
         version="1",
-        description="Post-training quantization of neural networks.",
+        description=DESCRIPTION,
         lifespan=lifespan,
         separate_input_output_schemas=False,
         telemetry={"operation_spans": False, "metrics": False, "logs": False},
     )
-    for module in (uploads, resumable, direct, jobs, quantize, artifacts, health, pages):
-        app.include_router(module.router)
+    for router in ROUTERS:
+        app.include_router(router)
     problems.install(app)
     app.add_middleware(Guard)
-    app.add_middleware(Edge)  # the outermost: it counts what the guard refuses, too
+    app.add_middleware(Edge)  # the outermost: it also counts the requests that the guard refuses
     return app

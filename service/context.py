@@ -1,4 +1,4 @@
-"""What every endpoint works with: who asks, the settings, the records, the blobs, the queue and the events."""
+"""The context of a request: its caller, the settings and the connections to the record store and the object store."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -20,25 +20,27 @@ from jobs.sessions import Sessions
 from jobs.settings import Settings
 from jobs.workers import Workers
 
-ALLOWED = Allowance()
-"""Everything: what a caller may take while authentication is off."""
+UNLIMITED = Allowance()
+"""The allowance of every caller while authentication is off."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose request it is, by which key (none while authentication is off), and what that key allows."""
+    """The tenant of a request, the API key that it came with ("" while authentication is off) and its limits."""
 
     tenant: str = "default"
     key_id: str = ""
-    allowance: Allowance = ALLOWED
+    allowance: Allowance = UNLIMITED
 
 
-NOBODY = Caller()
+ANONYMOUS = Caller()
 """The caller while authentication is off."""
 
 
 @dataclass(frozen=True)
 class Context:
+    """The gateway's connections, shared by all requests, and the caller of one request."""
+
     settings: Settings
     records: Records
     blobs: Blobs
@@ -49,15 +51,17 @@ class Context:
     keys: Keys
     rates: RateLimiter
     sessions: Sessions
-    caller: Caller = NOBODY
+    caller: Caller = ANONYMOUS
     request_id: str = ""
 
     @property
     def tenant(self) -> str:
+        """The tenant of the caller."""
         return self.caller.tenant
 
 
 def make_context(settings: Settings) -> Context:
+    """Return a context without a caller, connected as the settings say."""
     blobs = Blobs(settings.store_url, settings.download_endpoint)
     return Context(
         settings,
@@ -68,26 +72,30 @@ def make_context(settings: Settings) -> Context:
         make_queue(settings.redis_url, settings.job_timeout_s),
         Workers(settings.redis_url),
         Keys(settings.redis_url, blobs),
-        FixedWindowRateLimiter(_counters(settings.redis_url)),
+        FixedWindowRateLimiter(_rate_counters(settings.redis_url)),
         Sessions(settings.redis_url),
     )
 
 
-def _counters(url: str) -> RedisStorage:
+def _rate_counters(url: str) -> RedisStorage:
     pool = redis.ConnectionPool.from_url(url, socket_timeout=10, socket_connect_timeout=2)
     return RedisStorage("redis://", connection_pool=pool, key_prefix="qd:rate")
 
 
 KEY_SCHEME = HTTPBearer(
-    auto_error=False, scheme_name="api_key", description="`qd_...`, made by `quantd keys create`; see `service.guard`"
+    auto_error=False,
+    scheme_name="api_key",
+    description="An API key, `qd_...`, created by `quantd keys create`. Not needed while `QUANTD_AUTH` is `off`.",
 )
+"""For the OpenAPI document alone: `service.guard` checks the key."""
 
 
 def get_context(request: Request, _: Annotated[object, Security(KEY_SCHEME)]) -> Context:
-    """The application's parts and the request's own caller, whom the guard has let in."""
+    """Return the application's context with the caller that the guard identified."""
     context: Context = request.app.state.context
     state = request.scope["state"]
     return replace(context, caller=state["caller"], request_id=state["request_id"])
 
 
 Ctx = Annotated[Context, Depends(get_context)]
+"""An endpoint's parameter for the context of its request."""

@@ -1,4 +1,4 @@
-"""Content-Digest and Repr-Digest (RFC 9530): sha-256 of a body, read from and written to headers."""
+"""Content-Digest and Repr-Digest headers (RFC 9530) with SHA-256."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ _SHA256 = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/=]*):")
 
 
 def sent_sha256(request: Request) -> str | None:
-    """The body's digest in hexadecimal as the caller sent it; None where none was sent.
+    """Return the SHA-256 that the caller sent for the body, in hexadecimal; None if there is no such header.
 
     Raises:
         BadRequest: the header has no readable sha-256.
@@ -20,9 +20,9 @@ def sent_sha256(request: Request) -> str | None:
     header = request.headers.get("content-digest") or request.headers.get("repr-digest")
     if header is None:
         return None
-    found = _SHA256.search(header)
+    match = _SHA256.search(header)
     try:
-        digest = base64.b64decode(found.group(1), validate=True) if found else b""
+        digest = base64.b64decode(match.group(1), validate=True) if match else b""
     except binascii.Error:
         digest = b""
     if len(digest) != 32:
@@ -31,4 +31,5 @@ def sent_sha256(request: Request) -> str | None:
 
 
 def digest_header(sha256: str) -> str:
+    """Return the header value for a SHA-256 in hexadecimal."""
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"

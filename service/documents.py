@@ -1,4 +1,4 @@
-"""Documents as callers send them, brought to plain JSON values: what cannot be stored and shown again is refused."""
+"""Documents from callers, reduced to plain JSON values that can be stored and shown again."""
 
 import json
 from typing import Any
@@ -19,35 +19,38 @@ _CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken, yaml.BlockEndTo
 
 
 def plain(document: Any) -> Any:
-    """The same document of JSON's own values.
+    """Return a copy of the document that consists of JSON values only.
 
     Raises:
-        ValueError: it holds something else: NaN, half of a character, a date or a set, or nests too deeply.
+        ValueError: it holds another value (NaN, a lone surrogate, a date, a set) or nests too deeply.
     """
     try:
         return json.loads(json.dumps(document, allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(f"holds what JSON has not ({_first_line(error)}); accepted: plain JSON values") from None
+        raise ValueError(f"holds a value that JSON lacks ({_first_line(error)}); accepted: plain JSON values") from None
 
 
 def read_spec(text: str) -> dict[str, Any]:
-    """A spec of at most `SPEC_BYTES` written as JSON or YAML; empty text is an empty spec.
+    """Parse a spec of at most `SPEC_BYTES` in JSON or YAML; empty text is an empty spec.
 
     Raises:
-        SpecError: it is neither, or no mapping, or would take long to read.
+        SpecError: it is not a JSON or YAML mapping, or would take long to parse.
     """
     try:
-        _look_through(text)
+        _check_cost(text)
         spec = plain(yaml.safe_load(text))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _refused(_first_line(error)) from None
+        raise _unreadable(_first_line(error)) from None
     if spec is not None and not isinstance(spec, dict):
-        raise _refused("is no mapping; accepted: a JSON or YAML mapping")
+        raise _unreadable("is not a mapping; accepted: a JSON or YAML mapping")
     return spec or {}
 
 
-def _look_through(text: str) -> None:
-    """Aliases let a short text expand without end, and PyYAML's time grows with the square of the depth."""
+def _check_cost(text: str) -> None:
+    """Refuse text that is expensive to parse.
+
+    Aliases let a short text expand without limit, and PyYAML's time grows with the square of the depth.
+    """
     depth = 0
     for token in yaml.scan(text):
         depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
@@ -57,7 +60,7 @@ def _look_through(text: str) -> None:
             raise ValueError("holds a YAML alias; accepted: every value written out")
 
 
-def _refused(reason: str) -> SpecError:
+def _unreadable(reason: str) -> SpecError:
     return SpecError(f"the spec cannot be read: {reason}", [FieldError("", reason)])
 
 

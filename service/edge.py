@@ -1,4 +1,4 @@
-"""What every request passes through: its id, the size of its body, its count, and the answer where nobody has one."""
+"""The outermost middleware: request id, body size limit, metrics, log line, and a problem for unexpected errors."""
 
 import re
 import time
@@ -16,46 +16,49 @@ from service.metrics import RECEIVED, REQUESTS, SECONDS, SENT
 from service.problems import respond
 
 DOCUMENT_BYTES = 1 << 20
-"""The largest JSON body, and what a form may have around its files."""
+"""The size limit of a JSON body, and of what a form may hold besides its files."""
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})
-"""Asked for every few seconds by machines: counted, and not told of in the log."""
+"""Paths that machines request every few seconds: they are counted, but not logged."""
 _REQUEST_ID = re.compile(r"^[\w.:-]{1,128}$")
 
 log = structlog.get_logger()
 
 
 class Edge:
-    """The outermost layer that is ours; a plain ASGI one, so that bodies and event streams pass unbuffered."""
+    """ASGI middleware around the whole application; bodies and event streams pass through it unbuffered."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        seen = _Seen(scope, _request_id(scope), time.monotonic())
-        scope.setdefault("state", {})["request_id"] = seen.request_id
-        with structlog.contextvars.bound_contextvars(request=seen.request_id):
+        exchange = _Exchange(scope, _request_id(scope), time.monotonic())
+        scope.setdefault("state", {})["request_id"] = exchange.request_id
+        with structlog.contextvars.bound_contextvars(request=exchange.request_id):
             try:
-                await self._answered(scope, _limited(scope, seen.receiving(receive)), seen.sending(send), seen)
+                limited = _limited(scope, exchange.counting_receive(receive))
+                await self._answer(scope, limited, exchange.counting_send(send), exchange)
             finally:
-                seen.tell()
+                exchange.report()
 
-    async def _answered(self, scope: Scope, receive: Receive, send: Send, seen: "_Seen") -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, exchange: "_Exchange") -> None:
+        """Run the application; answer an unexpected exception with a problem."""
         try:
             await self._app(scope, receive, send)
         except Exception as error:
             log.error("unexpected", path=scope["path"], exc_info=error)
-            if seen.status:
-                raise  # too late for an answer: the connection is cut
+            if exchange.status:
+                raise  # the answer has begun: all that is left is to cut the connection
             await _unexpected()(scope, receive, send)
 
 
 @dataclass
-class _Seen:
-    """One request on its way: what comes and goes is counted, and told at its end."""
+class _Exchange:
+    """A request and its response, with their bytes counted."""
 
     scope: Scope
     request_id: str
@@ -64,28 +67,32 @@ class _Seen:
     received: int = 0
     sent: int = 0
 
-    def receiving(self, receive: Receive) -> Receive:
-        async def take() -> Message:
+    def counting_receive(self, receive: Receive) -> Receive:
+        """Return `receive` with the request's bytes counted."""
+
+        async def counted() -> Message:
             message = await receive()
             self.received += len(message.get("body", b""))
             return message
 
-        return take
+        return counted
 
-    def sending(self, send: Send) -> Send:
-        async def give(message: Message) -> None:
+    def counting_send(self, send: Send) -> Send:
+        """Return `send` with the response's bytes counted and X-Request-ID added."""
+
+        async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self.status = message["status"]
                 MutableHeaders(scope=message)["X-Request-ID"] = self.request_id
             self.sent += len(message.get("body", b""))
             await send(message)
 
-        return give
+        return counted
 
-    def tell(self) -> None:
-        """To the metrics and the log; FastAPI itself tells the trace."""
+    def report(self) -> None:
+        """Report the exchange to the metrics and the log; FastAPI itself reports the trace."""
         method, seconds = self.scope["method"], time.monotonic() - self.began
-        method = method if method in METHODS else "other"  # anybody can make names up, and each would be a series
+        method = method if method in METHODS else "other"  # callers can invent methods: each would be a time series
         route = getattr(self.scope.get("route"), "path", "none")
         REQUESTS.labels(method, route, self.status).inc()
         SECONDS.labels(method, route).observe(seconds)
@@ -100,7 +107,7 @@ class _Seen:
 
 
 def body_limit(path: str, settings: Settings) -> int:
-    """How many bytes a request to this path may have."""
+    """Return the largest number of bytes that a request to this path may have."""
     model, dataset = settings.max_model_bytes, settings.max_dataset_bytes
     files = {"/v1/models": model, "/v1/datasets": dataset, "/v1/quantize": model + 2 * dataset}
     part = max(model, dataset) if path.startswith("/v1/uploads/") else 0
@@ -108,32 +115,32 @@ def body_limit(path: str, settings: Settings) -> int:
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
-    """Messages as they come, until there are too many bytes or more are announced.
+    """Return `receive` that raises a 413 as soon as too many bytes are announced or have arrived.
 
-    The exception is FastAPI's own: it passes through its reading of bodies, any other would become a 400.
+    The exception is FastAPI's own class, because it turns any other one from reading a body into a 400.
     """
-    limit, seen = body_limit(scope["path"], scope["app"].state.context.settings), 0
+    limit, received = body_limit(scope["path"], scope["app"].state.context.settings), 0
     announced = Headers(scope=scope).get("content-length", "0")
     excess = HTTPException(413, f"the body is larger than {limit} bytes; accepted: up to {limit}")
 
-    async def take() -> Message:
-        nonlocal seen
+    async def checked() -> Message:
+        nonlocal received
         if announced.isdecimal() and int(announced[:19]) > limit:
             raise excess
         message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
+        received += len(message.get("body", b""))
+        if received > limit:
             raise excess
         return message
 
-    return take
+    return checked
 
 
 def _request_id(scope: Scope) -> str:
-    """X-Request-ID as it was sent, or a new one."""
+    """Return the X-Request-ID that was sent, or a new one."""
     sent = Headers(scope=scope).get("x-request-id", "")
     return sent if _REQUEST_ID.match(sent) else uuid.uuid4().hex
 
 
 def _unexpected() -> ASGIApp:
-    return respond(make_problem("internal", "The service failed", "the service's operator finds more in its log"))
+    return respond(make_problem("internal", "Internal error", "an unexpected error occurred; the service's log has it"))

@@ -1,7 +1,4 @@
-"""Health, metrics and what this version can do."""
-
-from importlib.metadata import version
-from typing import Any
+"""Health checks and the metrics endpoint."""
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -9,55 +6,48 @@ from pydantic import BaseModel
 
 from jobs.errors import Unavailable
 from jobs.workers import Worker
-from quant.spec import capabilities
 from service.context import Context, Ctx
 from service.metrics import queue_registry
 from service.problems import RESPONSES
 
-LIMITS = {"max_model_bytes", "max_dataset_bytes", "job_timeout_s", "job_memory_bytes"}
-VERSIONS = ("quantd", "numpy", "scipy", "onnx", "onnx-ir", "onnxruntime")
-"""Read from what is installed: the gateway imports none of them but NumPy."""
-
-router = APIRouter(responses=RESPONSES)
+router = APIRouter(tags=["Service"], responses=RESPONSES)
 
 
 class Health(BaseModel):
+    """The state of the gateway."""
+
     status: str = "ok"
 
 
 class Readiness(Health):
-    """`workers` are those that are up; with none, jobs wait. Their isolation is what uploaded bytes are kept from."""
+    """The state of the service.
+
+    `workers` are those that are up, each with the isolation of its job processes. Without workers, jobs wait.
+    """
 
     workers: list[Worker]
 
 
-@router.get("/livez")
+@router.get("/livez", summary="Check that the gateway answers")
 def livez() -> Health:
-    """The gateway answers; nothing else is looked at."""
+    """Answer without looking at any other part of the service."""
     return Health()
 
 
-@router.get("/readyz")
+@router.get("/readyz", summary="Check that the service is ready")
 def readyz(request: Request) -> Readiness:
-    """The record store and the object store answer; a 503 names the part that does not."""
+    """Check the record store and the object store; a 503 names the one that does not answer."""
     context: Context = request.app.state.context
-    for name, part in (("record store", context.records), ("object store", context.blobs)):
+    for name, store in (("record store", context.records), ("object store", context.blobs)):
         try:
-            part.ping()
-        except Exception as error:  # noqa: BLE001 - whatever a part raises, it is not ready
+            store.ping()
+        except Exception as error:  # noqa: BLE001 - whatever a store raises, it is not ready
             raise Unavailable(f"the {name} does not answer: {type(error).__name__}") from None
     return Readiness(workers=context.workers.all())
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, summary="Get Prometheus metrics")
 def metrics(context: Ctx) -> Response:
-    """Prometheus' text: what this gateway counted, and the queue as it is now."""
-    counted = generate_latest() + generate_latest(queue_registry(context.records))
-    return Response(counted, media_type=CONTENT_TYPE_LATEST)
-
-
-@router.get("/v1/capabilities")
-def get_capabilities(context: Ctx) -> dict[str, Any]:
-    """Bits, grids, clip methods, distributions, presets, limits and versions, with the spec's JSON Schema."""
-    limits = context.settings.model_dump(include=LIMITS)
-    return {**capabilities(), "limits": limits, "versions": {name: version(name) for name in VERSIONS}}
+    """Return this gateway's counters and the current length of the queue in Prometheus' text format."""
+    text = generate_latest() + generate_latest(queue_registry(context.records))
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

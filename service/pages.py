@@ -1,4 +1,4 @@
-"""The page that people see at the gateway's address."""
+"""The front page: a table of the newest jobs for a browser."""
 
 from fastapi import APIRouter, Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,7 +13,7 @@ SHOWN = 50
 
 @router.get("/", response_class=Response, include_in_schema=False)
 def index(request: Request) -> Response:
-    """The newest jobs, with links to their reports; none where keys are required, since a browser sends none."""
+    """Show the newest jobs with links to their reports; without a caller (keys are required), show no jobs."""
     context: Context = request.app.state.context
     caller: Caller | None = request.scope["state"]["caller"]
     jobs = context.records.jobs(caller.tenant, SHOWN, None)[0] if caller else None

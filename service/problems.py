@@ -1,4 +1,4 @@
-"""Everything that goes wrong leaves the gateway as `application/problem+json`."""
+"""Error handlers: every failure leaves the gateway as `application/problem+json` (RFC 9457)."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from jobs.errors import BadRequest, MethodNotAllowed, NotFound, TooLarge
+from jobs.errors import BadRequest, MethodNotAllowed, NotFound, TooLarge, Unavailable
 from jobs.http_status import make_problem, problem_of
 from jobs.job import FieldProblem, Problem
 from quant.errors import QuantdError
@@ -24,22 +24,24 @@ MEDIA_TYPE = "application/problem+json"
 
 
 def header_docs(**headers: str) -> dict[str, Any]:
-    """What is told of an answer's headers, by their names with `_` for `-`."""
+    """Return the OpenAPI description of response headers, by name with `_` for `-`."""
     return {
         name.replace("_", "-"): {"description": text, "schema": {"type": "string"}} for name, text in headers.items()
     }
 
 
-def _problem(description: str, later: str) -> dict[str, Any]:
+def _problem_docs(description: str, retry_after: str) -> dict[str, Any]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {"description": description, "content": content, "headers": header_docs(Retry_After=later)}
+    return {"description": description, "content": content, "headers": header_docs(Retry_After=retry_after)}
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": _problem("What was wrong, where, and what would be accepted.", "with 429: seconds"),
-    "5XX": _problem("A part of the service failed or is away.", "with 503: seconds"),
+    "4XX": _problem_docs(
+        "The request was refused; `detail` says what was wrong and what would be accepted.", "With 429: seconds."
+    ),
+    "5XX": _problem_docs("The service failed or is temporarily unavailable.", "With 503: seconds."),
 }
-"""Documented on every endpoint."""
+"""The error responses that every endpoint documents."""
 _HTTP_ERRORS: dict[int, type[QuantdError]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
 
 _HEADERS = {
@@ -51,53 +53,61 @@ _HEADERS = {
 
 
 def respond(problem: Problem) -> Response:
+    """Return the response for a problem, with the headers that its status needs."""
     headers = _HEADERS.get(problem.status)
     return Response(problem.model_dump_json(), problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def unavailable(path: str, error: Exception) -> Response:
+    """Return the response for a request that could not reach Redis or the object store."""
+    log.warning("a store is unavailable", path=path, error=str(error))
+    detail = "the record store or the object store cannot be reached; try again"
+    return respond(problem_of(Unavailable(detail)))
 
 
 def install(app: FastAPI) -> None:
     """Register a handler for each family of errors."""
     handlers: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
-        QuantdError: _known,
-        RequestValidationError: _invalid,
-        HTTPException: _http,
-        redis.ConnectionError: _away,
-        redis.TimeoutError: _away,
-        OperationalError: _away,
-        StoreError: _away,
-        ClientDisconnect: _hung_up,
+        QuantdError: _on_quantd_error,
+        RequestValidationError: _on_invalid_request,
+        HTTPException: _on_http_exception,
+        redis.ConnectionError: _on_unavailable,
+        redis.TimeoutError: _on_unavailable,
+        OperationalError: _on_unavailable,
+        StoreError: _on_unavailable,
+        ClientDisconnect: _on_disconnect,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
 
 
-async def _known(request: Request, error: QuantdError) -> Response:
+async def _on_quantd_error(request: Request, error: QuantdError) -> Response:
     return respond(problem_of(error))
 
 
-async def _invalid(request: Request, error: RequestValidationError) -> Response:
+async def _on_invalid_request(request: Request, error: RequestValidationError) -> Response:
     faults = [
         FieldProblem(
             pointer="".join(f"/{part}" for part in fault["loc"][1:]), detail=f"{fault['loc'][0]}: {fault['msg']}"
         )
         for fault in error.errors()
     ]
-    listed = "; ".join(f"{fault.pointer or '/'} {fault.detail}" for fault in faults)
-    return respond(make_problem("request.invalid", "The request is not valid", listed, faults))
+    detail = "; ".join(f"{fault.pointer or '/'} {fault.detail}" for fault in faults)
+    return respond(make_problem(BadRequest.code, BadRequest.title, detail, faults))
 
 
-async def _http(request: Request, error: HTTPException) -> Response:
+async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     kind = _HTTP_ERRORS.get(error.status_code, BadRequest)
     problem = make_problem(kind.code, kind.title, f"{request.method} {request.url.path}: {error.detail}")
     response = respond(problem.model_copy(update={"status": error.status_code}))
     response.headers.update(error.headers or {})
     if error.status_code == 405:
-        response.headers["Allow"] = ", ".join(_methods(request))
+        response.headers["Allow"] = ", ".join(_allowed_methods(request))
     return response
 
 
-def _methods(request: Request) -> list[str]:
-    """Every method that the path has: Starlette names those of the first route alone."""
+def _allowed_methods(request: Request) -> list[str]:
+    """Return every method that the path has; Starlette names only those of the first route that matches."""
     return [
         method
         for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
@@ -105,16 +115,9 @@ def _methods(request: Request) -> list[str]:
     ]
 
 
-async def _away(request: Request, error: Exception) -> Response:
-    return away(request.url.path, error)
+async def _on_unavailable(request: Request, error: Exception) -> Response:
+    return unavailable(request.url.path, error)
 
 
-def away(path: str, error: Exception) -> Response:
-    """The answer where Redis or the object store cannot be reached."""
-    log.warning("a part is away", path=path, error=str(error))
-    detail = "the record store or the object store cannot be reached; try again"
-    return respond(make_problem("service.unavailable", "A part of the service is away", detail))
-
-
-async def _hung_up(request: Request, error: ClientDisconnect) -> Response:
-    return Response(status_code=400)  # nobody reads it
+async def _on_disconnect(request: Request, error: ClientDisconnect) -> Response:
+    return Response(status_code=400)  # the caller is gone: nobody reads this

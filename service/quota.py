@@ -1,15 +1,17 @@
-"""Whether a caller may store more."""
+"""Check of an API key's storage quota before an upload or a job."""
 
 from jobs.errors import StorageFull
 from service.context import Context
 
 
-def check_room(context: Context) -> None:
-    """Refuse what has no room before it comes; what came is counted when it is recorded.
+def check_storage_quota(context: Context) -> None:
+    """Refuse a request from an API key whose storage is already full.
+
+    This spares a caller a hopeless upload. The exact check happens when the bytes are recorded.
 
     Raises:
-        StorageFull: the API key's bytes are all taken.
+        StorageFull: the key's stored bytes have reached its limit.
     """
-    limit, taken = context.caller.allowance.stored, context.records.stored_bytes(context.caller.key_id)
-    if limit is not None and taken >= limit:
-        raise StorageFull(f"the {limit} bytes of this API key are taken; delete something")
+    limit, used = context.caller.allowance.stored, context.records.stored_bytes(context.caller.key_id)
+    if limit is not None and used >= limit:
+        raise StorageFull(f"this API key has used all of its {limit} bytes of storage; delete something first")

@@ -1,4 +1,4 @@
-"""Serving the gateway: its command line, and what it refuses to start with."""
+"""The gateway's command line; it refuses to start unprotected on a public address."""
 
 import argparse
 import gc
@@ -14,9 +14,10 @@ from service.guard import is_loopback
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m service")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
+    """Serve until a signal arrives; return 3 if the settings do not allow the start."""
+    parser = argparse.ArgumentParser(prog="python -m service", description="Serve quantd's REST API.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
     options = parser.parse_args()
     settings = Settings()
     refusal = _refusal(settings, options.host)
@@ -26,17 +27,17 @@ def main() -> int:
     configure_logs(settings.log_format)
     configure_traces("quantd-gateway", settings.otel_exporter_otlp_endpoint)
     app = create_app(settings)
-    gc.freeze()  # what is there now stays: no collection is to walk it
+    gc.freeze()  # the objects of the imports live as long as the process: collections need not visit them
     gc.enable()
     uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
     return 0
 
 
 def _refusal(settings: Settings, host: str) -> str | None:
-    """Why the gateway must not start like this; None where it may."""
+    """Return the reason why the gateway must not start on this host; None if it may."""
     if settings.auth == "required" or is_loopback(host):
         return None
     return (
-        f"QUANTD_AUTH=off is refused on {host}: anybody could use it; accepted: a loopback address, or "
-        "QUANTD_AUTH=required and keys from `quantd keys create`"
+        f"QUANTD_AUTH=off is refused on {host}, because anybody could use the service; accepted: a loopback address, "
+        "or QUANTD_AUTH=required with keys from `quantd keys create`"
     )

@@ -1,8 +1,6 @@
-"""Telling a model's kind from its first bytes, and reading a dataset's headers: nothing here parses a model."""
+"""Array headers of an uploaded dataset, read without trusting what they declare."""
 
 import io
-import re
-import struct
 from collections.abc import Callable
 from typing import Any
 from zipfile import ZipFile
@@ -10,78 +8,54 @@ from zipfile import ZipFile
 import numpy as np
 from obstore.exceptions import BaseError as StoreError
 
-from jobs.errors import EmptyDataset, EmptyModel
-from quant.errors import UnreadableDataset, UnsupportedFormat
+from jobs.errors import EmptyDataset
+from quant.errors import UnreadableDataset
 
-ACCEPTED = "an .onnx file, a zip or tar of an ONNX model with its external data, or a TorchScript .pt"
 MAX_ARRAYS = 64
 MAX_HEADER = 10_000
 MAX_DIRECTORY = 1 << 20
 NPY_MAGIC = b"\x93NUMPY"
-_MODEL_PROTO_FIELDS = {1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}
-_TORCH_ENTRY = re.compile(rb"[^/]+/(data/\d+$|data\.pkl|constants\.pkl|version|byteorder|code/|\.data/)")
-
-
-def model_format(head: bytes) -> str:
-    """`onnx`, `archive` or `torchscript` by the first bytes.
-
-    Raises:
-        EmptyModel: there are none.
-        UnsupportedFormat: they are of no kind that is accepted.
-    """
-    if not head:
-        raise EmptyModel(f"the body is empty; accepted: {ACCEPTED}")
-    if head.startswith(b"PK\x03\x04"):
-        (length,) = struct.unpack_from("<H", head.ljust(30, b"\0"), 26)
-        return "torchscript" if _TORCH_ENTRY.match(head[30 : 30 + length]) else "archive"
-    if head.startswith(b"\x1f\x8b") or head[257:262] == b"ustar":
-        return "archive"
-    field, wire_type = head[0] >> 3, head[0] & 7
-    if field in _MODEL_PROTO_FIELDS and wire_type == (0 if field in (1, 5) else 2):
-        return "onnx"
-    raise UnsupportedFormat(f"the file's first bytes are of no model; accepted: {ACCEPTED}")
 
 
 def check_dataset(head: bytes) -> None:
-    """Look at a dataset's first bytes.
+    """Check that a dataset's first bytes are those of an .npz or .npy file.
 
     Raises:
-        EmptyDataset: there are none.
-        UnreadableDataset: they are not those of an .npz or .npy.
+        EmptyDataset: there are no bytes.
+        UnreadableDataset: the bytes start another format.
     """
     if not head:
         raise EmptyDataset("the body is empty; accepted: .npz or .npy")
     if not head.startswith((b"PK\x03\x04", NPY_MAGIC)):
-        raise UnreadableDataset("the file's first bytes are of no dataset; accepted: .npz or .npy")
+        raise UnreadableDataset("the file does not start like a dataset; accepted: .npz or .npy")
 
 
 def dataset_arrays(file: io.BufferedReader, size: int, limit: int) -> tuple[str, list[dict[str, Any]]]:
-    """`npz` or `npy`, and `{name, dtype, shape}` of each array, from the headers alone.
+    """Return `npz` or `npy` and `{name, dtype, shape}` of each array, read from the headers alone.
 
     Raises:
-        UnreadableDataset: no npz or npy, pickled objects, or more declared bytes than `limit`.
+        UnreadableDataset: the file is neither, holds pickled objects, or declares more than `limit` bytes.
     """
     head = file.read(len(NPY_MAGIC))
     file.seek(0)
     try:
         if head == NPY_MAGIC:
-            arrays = [_header("", file, size)]
-            kind = "npy"
+            arrays, file_format = [_header("", file, size)], "npy"
         else:
-            arrays, kind = _members(file), "npz"
+            arrays, file_format = _members(file), "npz"
     except StoreError:
         raise
-    except Exception as error:  # noqa: BLE001 - for hostile bytes zipfile, its codecs and NumPy raise what they like
-        first = str(error).split("\n")[0][:200]
-        raise UnreadableDataset(f"the dataset cannot be read ({first}); accepted: .npz or .npy") from None
+    except Exception as error:  # noqa: BLE001 - hostile bytes make zipfile, its codecs and NumPy raise anything
+        reason = str(error).split("\n")[0][:200]
+        raise UnreadableDataset(f"the dataset cannot be read ({reason}); accepted: .npz or .npy") from None
     declared = sum(array.pop("bytes") for array in arrays)
     if declared > limit:
         raise UnreadableDataset(f"the arrays declare {declared} bytes; accepted: up to {limit}")
-    return kind, arrays
+    return file_format, arrays
 
 
-class _Sips(io.BufferedReader):
-    """A file that is read in small parts: zipfile takes a directory whole, however large it says it is."""
+class _BoundedReader(io.BufferedReader):
+    """A reader that refuses large reads: zipfile reads a directory whole, whatever size the file declares for it."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MAX_DIRECTORY:
@@ -90,20 +64,22 @@ class _Sips(io.BufferedReader):
 
 
 def _members(file: io.BufferedReader) -> list[dict[str, Any]]:
-    with ZipFile(_Sips(file)) as archive:
+    """Return the header of every member of an .npz file."""
+    with ZipFile(_BoundedReader(file)) as archive:
         entries = archive.infolist()
         if not 0 < len(entries) <= MAX_ARRAYS:
             raise ValueError(f"{len(entries)} arrays; accepted: 1 to {MAX_ARRAYS}")
         arrays = []
         for entry in entries:
             if not entry.filename.endswith(".npy"):
-                raise ValueError(f"{entry.filename!r} is no array")
+                raise ValueError(f"{entry.filename!r} is not an array")
             with archive.open(entry) as member:
                 arrays.append(_header(entry.filename.removesuffix(".npy"), member, entry.file_size))
     return arrays
 
 
 def _header(name: str, file: Any, size: int) -> dict[str, Any]:
+    """Return `{name, dtype, shape, bytes}` from an .npy header of a member of `size` bytes."""
     readers: dict[tuple[int, int], Callable[..., Any]] = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,

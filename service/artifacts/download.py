@@ -1,0 +1,101 @@
+"""Downloads with ETag, Range and If-None-Match (RFC 9110), or a redirect to the object store."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Response
+from fastapi.responses import StreamingResponse
+
+from jobs.errors import RangeNotSatisfiable
+from jobs.job import Artifact
+from quant.outcome.artifacts import ARTIFACTS, OCTETS, ArtifactKind
+from service.context import Context
+from service.digests import digest_header
+from service.problems import header_docs
+
+_RANGE = re.compile(r"^bytes=(\d{0,19})-(\d{0,19})$")
+_SAFE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "X-Content-Type-Options": "nosniff",
+}
+"""A report shows names from an unknown model, so no script may run in it, whatever URL it is fetched from."""
+
+
+@dataclass(frozen=True)
+class DownloadConditions:
+    """The headers of a request that select bytes or make the answer conditional."""
+
+    range: Annotated[str | None, Header(description="One range of bytes.")] = None
+    if_range: Annotated[str | None, Header(description="Apply `Range` only if the ETag is this one.")] = None
+    if_none_match: Annotated[str | None, Header(description="An ETag that the caller already has.")] = None
+
+
+Conditions = Annotated[DownloadConditions, Depends()]
+
+
+def download_docs(*kinds: ArtifactKind) -> dict[int | str, dict[str, Any]]:
+    """Return the documented answers of a download of one of these kinds."""
+    content: dict[str, Any] = {kind.media_type.split(";")[0]: {} for kind in kinds}
+    headers = header_docs(ETag="The SHA-256 of the file.", Repr_Digest="The SHA-256 of the whole file (RFC 9530).")
+    part = header_docs(Content_Range="The range of these bytes and the size of the file.")
+    return {
+        200: {"content": content, "description": "The whole file.", "headers": headers},
+        206: {"content": content, "description": "The bytes that `Range` names.", "headers": headers | part},
+        304: {"description": "The caller already has the file (`If-None-Match`).", "headers": headers},
+    }
+
+
+REDIRECT_DOCS: dict[int | str, dict[str, Any]] = {
+    307: {"description": "The file is at `Location`, a presigned URL of the object store that expires after minutes."}
+}
+ARTIFACT_DOCS = download_docs(*ARTIFACTS) | REDIRECT_DOCS
+
+
+def download(context: Context, artifact: Artifact, conditions: DownloadConditions) -> Response:
+    """Return the artifact, the part that the caller asks for, 304, or a redirect to the object store.
+
+    Raises:
+        RangeNotSatisfiable: the range lies outside of the file.
+    """
+    etag = f'"{artifact.sha256}"'
+    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Repr-Digest": digest_header(artifact.sha256), **_SAFE_HEADERS}
+    known = conditions.if_none_match or ""
+    if known.strip() == "*" or etag in known:
+        return Response(status_code=304, headers=headers)
+    # a browser never renders this type, so it may come from the store's own address
+    url = context.blobs.signed_url(artifact.key) if artifact.media_type == OCTETS else None
+    if url is not None:
+        return Response(status_code=307, headers=headers | {"Location": url, "Cache-Control": "no-store"})
+    requested = parse_range(conditions.range if conditions.if_range in (None, etag) else None, artifact.size)
+    return _stream(context, artifact, requested, headers)
+
+
+def _stream(
+    context: Context, artifact: Artifact, requested: tuple[int, int] | None, headers: dict[str, str]
+) -> StreamingResponse:
+    start, stop = requested or (0, artifact.size)
+    headers = headers | {
+        "Content-Length": str(stop - start),
+        "Content-Type": artifact.media_type,
+        "Content-Disposition": f'inline; filename="{artifact.name}"',
+    }
+    if requested:
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{artifact.size}"
+    return StreamingResponse(context.blobs.stream(artifact.key, start, stop), 206 if requested else 200, headers)
+
+
+def parse_range(header: str | None, size: int) -> tuple[int, int] | None:
+    """Return `(start, stop)` of a Range header with one range; None for a header that RFC 9110 lets us ignore.
+
+    Raises:
+        RangeNotSatisfiable: the range lies outside of the `size` bytes.
+    """
+    match = _RANGE.match(header.strip()) if header else None
+    first, last = match.groups() if match else ("", "")
+    if not first and not last:
+        return None
+    start, stop = (int(first), int(last) + 1 if last else size) if first else (max(size - int(last), 0), size)
+    if start >= min(stop, size):
+        raise RangeNotSatisfiable(f"the range {header!r} lies outside of the {size} bytes; accepted: bytes=first-last")
+    return start, min(stop, size)

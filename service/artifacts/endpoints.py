@@ -1,0 +1,47 @@
+"""Endpoints of a job's artifacts and of its report."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
+
+from quant.outcome.artifacts import REPORT_PAGE
+from service.artifacts.download import ARTIFACT_DOCS, Conditions, download, download_docs
+from service.artifacts.report import find_artifact, timed_report
+from service.artifacts.schemas import ArtifactPage, artifact_page
+from service.context import Ctx
+from service.jobs.path import JobOfPath
+from service.problems import RESPONSES
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["Artifacts and reports"], responses=RESPONSES)
+
+
+@router.get("/artifacts")
+def list_artifacts(job: JobOfPath) -> ArtifactPage:
+    """List the files that a job produced."""
+    return artifact_page(job)
+
+
+@router.get(
+    "/artifacts/{name}", response_class=StreamingResponse, responses=ARTIFACT_DOCS, summary="Download an artifact"
+)
+def get_artifact(name: str, job: JobOfPath, context: Ctx, conditions: Conditions) -> Response:
+    """Download one artifact; its ETag is its SHA-256."""
+    return download(context, find_artifact(job, name), conditions)
+
+
+@router.get(
+    "/report.html",
+    response_class=StreamingResponse,
+    responses=download_docs(REPORT_PAGE),
+    summary="Get the report as HTML",
+)
+def get_report_page(job: JobOfPath, context: Ctx, conditions: Conditions) -> Response:
+    """Return the report as one self-contained page."""
+    return download(context, find_artifact(job, REPORT_PAGE.name), conditions)
+
+
+@router.get("/report", summary="Get the report as JSON")
+def get_report(job: JobOfPath, context: Ctx) -> dict[str, Any]:
+    """Return the report with the seconds that this job took for each layer and in all."""
+    return timed_report(context, job)

@@ -1,0 +1,80 @@
+"""Endpoints that submit, list, show, follow, cancel and delete jobs."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from jobs.job import Status
+from service.context import Ctx
+from service.jobs.answer import SUBMITTED, answer, answer_after_wait, submit
+from service.jobs.following import events_of
+from service.jobs.path import JobOfPath
+from service.jobs.schemas import JobIn, JobOut, JobPage, job_out
+from service.parameters import CacheControl, Cursor, IdempotencyKey, Limit, Prefer
+from service.problems import RESPONSES
+
+router = APIRouter(prefix="/v1", tags=["Jobs"], responses=RESPONSES)
+
+
+@router.post("/jobs", status_code=202, responses=SUBMITTED, summary="Submit a job")
+async def post_job(
+    body: JobIn,
+    response: Response,
+    context: Ctx,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+    cache_control: CacheControl = None,
+) -> JobOut:
+    """Submit a job for an uploaded model.
+
+    If the same work was done before, the job succeeds at once with `cached: true`.
+    """
+    return await submit(context, body, response, idempotency_key, prefer, cache_control)
+
+
+@router.get("/jobs")
+def list_jobs(
+    context: Ctx,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    status: Annotated[Status | None, Query(description="Only jobs with this status.")] = None,
+    tag: Annotated[str | None, Query(pattern="^[^:]+:.*$", description="Only jobs with this tag, `key:value`.")] = None,
+) -> JobPage:
+    """List jobs, newest first."""
+    jobs, next_cursor = context.records.jobs(context.tenant, limit, cursor, status, tag)
+    return JobPage(items=[job_out(job) for job in jobs], next_cursor=next_cursor)
+
+
+@router.get("/jobs/{job_id}")
+async def get_job(job: JobOfPath, response: Response, context: Ctx, prefer: Prefer = None) -> JobOut:
+    """Show a job; `Prefer: wait=N` waits for its end."""
+    return await answer_after_wait(context, job, prefer, response)
+
+
+@router.post("/jobs/{job_id}/cancel", status_code=202, responses=SUBMITTED)
+def cancel_job(job: JobOfPath, response: Response, context: Ctx) -> JobOut:
+    """Cancel a job: a queued job never starts, a running job stops within 5 s, an ended job stays as it is."""
+    context.records.cancel(job)
+    return answer(context.records.job(job.id, context.tenant), response)
+
+
+@router.delete("/jobs/{job_id}", status_code=204)
+def delete_job(job: JobOfPath, context: Ctx) -> None:
+    """Delete an ended job and its artifacts."""
+    context.records.delete_job(job)
+    context.archive.drop_job(job)
+
+
+@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, summary="Follow a job's events")
+async def job_events(
+    job: JobOfPath,
+    context: Ctx,
+    last_event_id: Annotated[
+        str, Header(pattern=r"^\d{1,19}(-\d{1,19})?$", description="Resume after the event with this id.")
+    ] = "0",
+) -> AsyncIterator[ServerSentEvent]:
+    """Stream the job's `progress`, `log` and `state` events until its final state."""
+    async for event in events_of(context, job, last_event_id):
+        yield event

@@ -1,0 +1,109 @@
+"""Submission of a job: validate it, store its record, announce it to the workers."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Container, Mapping
+from typing import Any
+
+import structlog
+from kombu.exceptions import OperationalError
+
+from jobs.cache_key import work_digest
+from jobs.errors import BadRequest
+from jobs.job import Job, Status, Upload, new_id, now
+from jobs.queue import send
+from jobs.tracing import current_traceparent
+from quant.errors import FieldError
+from quant.spec import Spec, require_data, resolve
+from service.context import Context
+from service.jobs.cached_result import reuse_result
+from service.quota import check_storage_quota
+from service.webhooks.addresses import WebhookRefused, check_url
+
+log = structlog.get_logger()
+
+
+def checked_spec(spec: Mapping[str, Any], roles: Container[str]) -> Spec:
+    """Return the spec with its preset and defaults filled in.
+
+    Raises:
+        SpecError: it is not valid.
+        DataRequired: it needs data whose role (calibration, evaluation) is not in `roles`.
+    """
+    resolved = resolve(spec)
+    require_data(resolved, calibration="calibration" in roles, evaluation="evaluation" in roles)
+    return resolved
+
+
+def submit_job(context: Context, request: Mapping[str, Any], idempotency_key: str | None, rerun: bool) -> Job:
+    """Check everything that can be checked without opening the model, store the record, then announce the job.
+
+    Args:
+        context: The application and the caller.
+        request: The fields of the request's body.
+        idempotency_key: The caller's key for safe retries.
+        rerun: Run the job even if the same work was done before.
+
+    Raises:
+        QuantdError: the spec is not valid, an input is missing, or a quota is used up; nothing is stored.
+    """
+    check_storage_quota(context)
+    _check_webhook(context, request["webhook"])
+    job = _new_job(context, request)
+    job = job if rerun else reuse_result(context, job)
+    context.archive.put_job(job)
+    stored = None
+    try:
+        fingerprint = _idempotency(idempotency_key, request)
+        stored = context.records.create_job(job, fingerprint, context.caller.allowance.open_jobs)
+    finally:
+        if stored is None or stored.id != job.id:
+            context.archive.drop_job(job)
+    log.info("job submitted", job=stored.id, tenant=job.tenant, cached=stored.cached, again=stored.id != job.id)
+    if stored.status == Status.QUEUED and stored.id == job.id:
+        with contextlib.suppress(OperationalError):  # the record is stored: a worker will find the job without it
+            send(context.queue, job.id)
+    return stored
+
+
+def _new_job(context: Context, request: Mapping[str, Any]) -> Job:
+    inputs = _inputs(context, request)
+    spec = checked_spec(request["spec"], inputs)
+    work = work_digest(inputs["model"], inputs.get("calibration"), inputs.get("evaluation"), spec)
+    return Job(
+        id=new_id("job"), tenant=context.tenant, status=Status.QUEUED, created_at=now(), api_key=context.caller.key_id,
+        request_id=context.request_id, traceparent=current_traceparent(), work=work, **request,
+    )  # fmt: skip
+
+
+def _check_webhook(context: Context, webhook: Mapping[str, Any] | None) -> None:
+    """Refuse a webhook now that would be refused when the job has ended.
+
+    Raises:
+        BadRequest: the service does not call this URL.
+    """
+    if webhook is None:
+        return
+    try:
+        check_url(webhook["url"], context.settings.webhook_hosts)
+    except WebhookRefused as error:
+        raise BadRequest(f"the webhook's URL {error}", [FieldError("/webhook/url", str(error))]) from None
+
+
+def _inputs(context: Context, request: Mapping[str, Any]) -> dict[str, Upload]:
+    """Return the uploads by role: model, calibration, evaluation.
+
+    Raises:
+        NotFound: the tenant has no upload with one of the ids.
+    """
+    inputs = {"model": context.records.upload("model", request["model"], context.tenant)}
+    for role in ("calibration", "evaluation"):
+        if request[role] is not None:
+            inputs[role] = context.records.upload("dataset", request[role], context.tenant)
+    return inputs
+
+
+def _idempotency(key: str | None, request: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the idempotency key with a digest of the body that it belongs to."""
+    return (key, hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()) if key else None

@@ -1,0 +1,21 @@
+"""Query parameters and request headers that several endpoints share."""
+
+from typing import Annotated
+
+from fastapi import Header, Query
+
+Limit = Annotated[int, Query(ge=1, le=100, description="The largest number of items to return.")]
+Cursor = Annotated[str | None, Query(description="The `next_cursor` of the previous page.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        max_length=255,
+        description="Makes a retry safe: the same key and body return the first answer; another body returns 422.",
+    ),
+]
+CacheControl = Annotated[
+    str | None, Header(description="`no-cache` runs the job again, even if its result is already stored.")
+]
+Prefer = Annotated[
+    str | None, Header(description="`wait=N` delays the answer until the job has ended, for at most N seconds (60).")
+]

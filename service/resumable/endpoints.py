@@ -1,0 +1,103 @@
+"""Endpoints of resumable uploads by tus 1.0."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request, Response
+
+from jobs.errors import BadRequest, Conflict
+from jobs.sessions import Session
+from service.context import Ctx
+from service.parameters import IdempotencyKey
+from service.problems import RESPONSES
+from service.resumable import sessions
+from service.resumable.tus import (
+    ACCEPTED_METADATA,
+    EXTENSIONS,
+    KINDS,
+    OFFSET_MEDIA_TYPE,
+    TUS_HEADERS,
+    VERSION,
+    check_version,
+    parse_metadata,
+    state_headers,
+)
+from service.uploads.storage import size_limit
+
+BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {OFFSET_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+router = APIRouter(prefix="/v1/uploads", tags=["Resumable uploads"], responses=RESPONSES)
+
+
+def find_session(upload_id: str, context: Ctx) -> Session:
+    """Return the upload session that the path names.
+
+    Raises:
+        NotFound: the tenant has no such upload in progress.
+    """
+    return context.sessions.get(upload_id, context.tenant)
+
+
+SessionOfPath = Annotated[Session, Depends(find_session)]
+Length = Annotated[int, Header(alias="Upload-Length", ge=0, description="The size of the whole file in bytes.")]
+Offset = Annotated[int, Header(alias="Upload-Offset", ge=0, description="The offset at which this part begins.")]
+Metadata = Annotated[str, Header(alias="Upload-Metadata", max_length=4096, description=ACCEPTED_METADATA)]
+TUS = [Depends(check_version)]
+
+
+@router.options("", status_code=204, summary="Describe tus support")
+def tus_options(response: Response, context: Ctx) -> None:
+    """Return the version, the extensions and the largest upload that are supported."""
+    largest = max(size_limit(context.settings, kind) for kind in KINDS.values())
+    response.headers.update({"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Max-Size": str(largest)})
+
+
+@router.post("", status_code=201, dependencies=TUS)
+def begin_upload(
+    response: Response, context: Ctx, length: Length, metadata: Metadata, idempotency_key: IdempotencyKey = None
+) -> None:
+    """Begin an upload; send its bytes by PATCH to the URL in `Location`."""
+    session = sessions.begin(context, length, parse_metadata(metadata), idempotency_key or "")
+    response.headers.update({**state_headers(session), "Location": f"/v1/uploads/{session.id}"})
+
+
+@router.head("/{upload_id}", dependencies=TUS, summary="Show an upload's offset")
+def upload_state(session: SessionOfPath, response: Response) -> None:
+    """Return the upload's offset, length and expiry as headers."""
+    response.headers.update(state_headers(session))
+
+
+@router.patch("/{upload_id}", status_code=204, dependencies=TUS, openapi_extra=BODY, summary="Append bytes")
+async def append(session: SessionOfPath, offset: Offset, request: Request, response: Response, context: Ctx) -> None:
+    """Append bytes at `Upload-Offset`; after the last byte the upload becomes a model or dataset."""
+    _check_append(request, session, offset)
+    if session.result is None:
+        session = await sessions.append(context, session, request)
+        if session.offset == session.length:
+            session = await sessions.complete(context, session)
+    response.headers.update(state_headers(session))
+
+
+@router.delete("/{upload_id}", status_code=204, dependencies=TUS, summary="Discard an upload")
+def end_upload(session: SessionOfPath, response: Response, context: Ctx) -> None:
+    """Discard an upload in progress and delete its bytes."""
+    sessions.discard(context, session)
+    response.headers.update(TUS_HEADERS)
+
+
+def _check_append(request: Request, session: Session, offset: int) -> None:
+    """Check the media type and the offset of a PATCH.
+
+    Raises:
+        BadRequest: the media type is not that of tus.
+        Conflict: the part does not follow the last one.
+    """
+    media_type = request.headers.get("content-type")
+    if media_type != OFFSET_MEDIA_TYPE:
+        raise BadRequest(f"the body's type is {media_type!r}; accepted: Content-Type: {OFFSET_MEDIA_TYPE}")
+    if offset != session.offset:
+        raise Conflict(f"the part begins at offset {offset}; accepted: the upload's offset {session.offset}")

@@ -1,0 +1,100 @@
+"""Storage of uploaded models and datasets: bytes in the object store, a record in Redis."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from jobs.blobs import Stored
+from jobs.job import Upload, new_id, now
+from jobs.redis_keys import Kind
+from jobs.settings import Settings
+from quant.errors import UnreadableDataset
+from service.context import Context
+from service.quota import check_storage_quota
+from service.uploads.dataset_headers import check_dataset, dataset_arrays
+from service.uploads.model_format import model_format
+
+
+async def store_upload(
+    context: Context,
+    kind: Kind,
+    chunks: AsyncIterator[bytes],
+    filename: str | None,
+    sha256: str | None = None,
+    idempotency_key: str | None = None,
+) -> tuple[Upload, bool]:
+    """Stream bytes to the object store and record them.
+
+    Returns:
+        The upload, and False if the tenant had already stored the same bytes.
+
+    Raises:
+        QuantdError: the upload is too large, differs from `sha256`, or has an unknown format; nothing is stored.
+    """
+    await run_in_threadpool(check_storage_quota, context)
+    upload_id = new_id(kind)
+    key = f"{context.tenant}/{kind}s/{upload_id}"
+    check = model_format if kind == "model" else check_dataset
+    stored = await context.blobs.write(key, chunks, check, size_limit(context.settings, kind), sha256)
+    return await run_in_threadpool(_record, context, kind, upload_id, key, stored, filename, idempotency_key)
+
+
+def delete_upload(context: Context, kind: Kind, upload_id: str) -> None:
+    """Delete a model or dataset: its record and its bytes.
+
+    Raises:
+        NotFound: the tenant has no such upload.
+        Conflict: a job uses it.
+    """
+    upload = context.records.upload(kind, upload_id, context.tenant)
+    context.records.delete_upload(kind, upload)
+    context.archive.drop_upload(upload)
+
+
+def size_limit(settings: Settings, kind: Kind) -> int:
+    """Return the largest number of bytes that a model or dataset may have."""
+    return settings.max_model_bytes if kind == "model" else settings.max_dataset_bytes
+
+
+def _record(
+    context: Context,
+    kind: Kind,
+    upload_id: str,
+    key: str,
+    stored: Stored,
+    filename: str | None,
+    idempotency_key: str | None,
+) -> tuple[Upload, bool]:
+    """Record stored bytes as an upload; delete them if they are invalid or already stored under another id."""
+    try:
+        description = _describe(context, kind, key, stored)
+    except Exception:
+        context.blobs.delete(key)
+        raise
+    upload = Upload(
+        id=upload_id, tenant=context.tenant, key=key, sha256=stored.sha256, size=stored.size,
+        filename=filename, created_at=now(), api_key=context.caller.key_id, **description,
+    )  # fmt: skip
+    context.archive.put_upload(upload)
+    recorded = None
+    try:
+        recorded, created = context.records.add_upload(
+            kind, upload, context.caller.allowance.stored, idempotency_key or ""
+        )
+    finally:
+        if recorded is None or recorded.id != upload.id:
+            context.archive.drop_upload(upload)
+    return recorded, created
+
+
+def _describe(context: Context, kind: Kind, key: str, stored: Stored) -> dict[str, Any]:
+    """Return the format of a stored file and, for a dataset, its number of samples and its arrays."""
+    if kind == "model":
+        return {"format": model_format(stored.head)}
+    with context.blobs.open(key) as file:
+        file_format, arrays = dataset_arrays(file, stored.size, context.settings.max_dataset_bytes)
+    counts = [array["shape"][0] for array in arrays if array["name"] not in ("mean", "std") and array["shape"]]
+    if not counts:
+        raise UnreadableDataset("no array has a sample axis; accepted: one array for each model input, samples first")
+    return {"format": file_format, "samples": counts[0], "arrays": tuple(arrays)}

@@ -1,0 +1,70 @@
+"""Checks of a webhook's URL and of the addresses behind its host (protection against SSRF and DNS rebinding)."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import httpx
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class WebhookRefused(Exception):
+    """A webhook URL that must not be called; its delivery is not retried."""
+
+
+def check_url(url: str, allowed: Sequence[str]) -> None:
+    """Check a webhook's URL without looking up its host; `allowed` holds host names and patterns.
+
+    Raises:
+        WebhookRefused: it is not an http(s) URL, carries credentials, or names a host that is not allowed.
+    """
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError):
+        raise WebhookRefused("is not a URL; accepted: https://host/path") from None
+    port = parts.port or 443
+    if parts.scheme not in ("https", "http") or not parts.host or parts.userinfo or port > 65535:
+        raise WebhookRefused("is not an https URL without credentials; accepted: https://host/path")
+    host = lookup_name(parts)
+    if not any(fnmatchcase(host, pattern) for pattern in allowed):
+        raise WebhookRefused(f"names the host {host!r}; accepted: {', '.join(allowed) or 'none'}")
+    if parts.scheme == "http" and host not in allowed:
+        raise WebhookRefused("uses plain http; accepted: https, or a host that the operator allowed by its full name")
+
+
+async def checked_address(url: httpx.URL, allowed: Sequence[str]) -> str:
+    """Return the IP address to connect to.
+
+    The host is looked up once. If any of its addresses is private, it is refused, unless `allowed` has its full name.
+
+    Raises:
+        WebhookRefused: the URL or one of its host's addresses must not be called.
+        OSError: the lookup failed.
+    """
+    check_url(str(url), allowed)
+    host = lookup_name(url)
+    infos = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    addresses = [str(info[4][0]) for info in infos]
+    private = [address for address in addresses if not _is_public(address)]
+    if private and host not in allowed:
+        raise WebhookRefused(f"{host} resolves to {private[0]}, which is not a public address")
+    return addresses[0]
+
+
+def lookup_name(url: httpx.URL) -> str:
+    """Return the URL's host as it is looked up: in ASCII and lower case."""
+    return url.raw_host.decode().lower()
+
+
+def _is_public(address: str) -> bool:
+    """Return True if the address is on the public internet; an IPv4 address inside an IPv6 one is judged itself."""
+    parsed = ipaddress.ip_address(address.split("%")[0])
+    if isinstance(parsed, ipaddress.IPv6Address):
+        embedded = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo[1] if parsed.teredo else None)
+        if parsed in _NAT64:
+            embedded = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        parsed = embedded or parsed
+    return parsed.is_global and not parsed.is_multicast

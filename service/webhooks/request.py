@@ -1,0 +1,68 @@
+"""One webhook request: its message, its signature (Standard Webhooks) and its POST."""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import httpx
+from standardwebhooks import Webhook as Signer
+
+from jobs.job import Job, Webhook
+from service.jobs.schemas import job_out
+from service.webhooks.addresses import checked_address, lookup_name
+
+TIMEOUT_S = 15.0
+
+
+def message(job: Job) -> str:
+    """Return the body that announces a job's end: the job as `GET /v1/jobs/{id}` shows it."""
+    document = {
+        "type": f"job.{job.status}",
+        "timestamp": job.finished_at,
+        "data": job_out(job).model_dump(mode="json"),
+    }
+    return json.dumps(document, separators=(",", ":"))
+
+
+async def deliver(webhook: Webhook, body: str, message_id: str, allowed: Sequence[str]) -> int:
+    """POST the body to the webhook and return the status of the response.
+
+    The connection goes to the IP address that was checked. Redirects are not followed and the response's body is not
+    read.
+
+    Raises:
+        WebhookRefused: the host or one of its addresses must not be called.
+        httpx.HTTPError, OSError: the request failed.
+    """
+    url = httpx.URL(webhook.url)
+    address = await checked_address(url, allowed)
+    headers = _headers(webhook, url, body, message_id)
+    trust = ssl.create_default_context()  # the system's authorities, or those of SSL_CERT_FILE
+    async with (
+        httpx.AsyncClient(verify=trust, follow_redirects=False, trust_env=False, timeout=TIMEOUT_S) as client,
+        asyncio.timeout(TIMEOUT_S),
+        client.stream(
+            "POST",
+            url.copy_with(host=address),
+            content=body,
+            headers=headers,
+            extensions={"sni_hostname": lookup_name(url)},
+        ) as response,
+    ):
+        return response.status_code
+
+
+def _headers(webhook: Webhook, url: httpx.URL, body: str, message_id: str) -> dict[str, str]:
+    sent = datetime.now(UTC)
+    headers = {
+        "Host": url.netloc.decode(),
+        "Content-Type": "application/json",
+        "User-Agent": "quantd",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(sent.timestamp())),
+    }
+    if webhook.secret is not None:
+        headers["webhook-signature"] = Signer(webhook.secret).sign(message_id, sent, body)
+    return headers
