@@ -1,4 +1,4 @@
-"""Where compiled loops are kept: beside their sources, where an installed service may only read."""
+"""The on-disk cache of compiled loops: beside their sources, where an installed service may only read."""
 
 import platform
 import tempfile
@@ -14,10 +14,14 @@ from numba.core.caching import InTreeCacheLocator
 
 HERE = Path(__file__).parent
 COMPLETE = "complete"
+"""The name of the file that marks a cache folder as complete."""
 
 
 def target() -> str:
-    """A processor that every machine of the kind can stand in for: code cached on one machine then runs on another."""
+    """Return the LLVM name of a processor whose code runs on every machine of this kind.
+
+    A cache that was filled on one machine, such as a container image's, then serves another.
+    """
     if platform.machine() != "x86_64":
         return "generic"
     features = llvm.get_host_cpu_features()
@@ -25,21 +29,24 @@ def target() -> str:
 
 
 class BesideTheSources(InTreeCacheLocator):
-    """A folder for each target and each state of all of the package's sources: loops are inlined across its files.
+    """A numba cache folder for each target and each state of all sources of the package.
 
-    Unlike numba's own it need not be writable once it is filled. Where it is neither, loops are compiled into a
-    fresh folder each time: never into one that a job's files could have been put in.
+    The key covers all sources, because loops are inlined across files. Unlike the folder of numba's own locator, a
+    complete folder need not be writable. If the folder is neither complete nor writable, loops are compiled into a
+    fresh temporary folder, never into a folder in which a job could have placed files.
     """
 
     def __init__(self, function: Callable[..., None], file: str) -> None:
         super().__init__(function, file)  # type: ignore[no-untyped-call]
-        self._cache_path = str(_filled() if _usable(_filled()) else _fresh())
+        self._cache_path = str(_target_folder() if _usable(_target_folder()) else _fresh())
 
     @classmethod
     def from_function(cls, function: Callable[..., None], file: str) -> Self | None:
+        """Return a locator for a function of this package, None for any other function."""
         return cls(function, file) if Path(file).parent == HERE else None
 
     def get_source_stamp(self) -> str:
+        """Return the digest of all sources of the package, in hexadecimal."""
         return _sources()
 
 
@@ -50,7 +57,10 @@ def _sources() -> str:
 
 @cache
 def _usable(folder: Path) -> bool:
-    """Whether the folder holds every loop, or can be made and filled: by trial, since a sandbox does not tell."""
+    """Return True if the folder is complete or can be created and written to.
+
+    It tries to write, because the permissions say nothing about the limits of a sandbox.
+    """
     if (folder / COMPLETE).exists():
         return True
     try:
@@ -62,13 +72,13 @@ def _usable(folder: Path) -> bool:
 
 
 def complete() -> None:
-    """Say of the folder that nothing is left to compile into it."""
-    filled = _filled()
-    if filled.is_dir():
-        (filled / COMPLETE).touch()
+    """Mark the cache folder as complete: every loop has been compiled into it."""
+    folder = _target_folder()
+    if folder.is_dir():
+        (folder / COMPLETE).touch()
 
 
-def _filled() -> Path:
+def _target_folder() -> Path:
     return HERE / "__pycache__" / f"{target()}-{_sources()}"
 
 
@@ -78,8 +88,8 @@ def _fresh() -> Path:
 
 
 def use() -> None:
-    """Compile for the target and look here first; elsewhere for functions that are not the package's."""
-    usual = "UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator,IPythonCacheLocator"
-    locators = vars(config)["CACHE_LOCATOR_CLASSES"] or usual
+    """Configure numba: compile for `target` and cache this package's loops with `BesideTheSources`."""
+    defaults = "UserProvidedCacheLocator,InTreeCacheLocator,UserWideCacheLocator,IPythonCacheLocator"
+    locators = vars(config)["CACHE_LOCATOR_CLASSES"] or defaults
     ours = f"{__name__}.{BesideTheSources.__name__}"
     vars(config).update(CPU_NAME=target(), CPU_FEATURES="", CACHE_LOCATOR_CLASSES=f"{ours},{locators}")

@@ -1,4 +1,4 @@
-"""How the loops are compiled, and how they are spread over threads."""
+"""The decorators that compile loops, and the threads that run them."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,18 +12,23 @@ from numpy.typing import NDArray
 from quant.kernel import cache
 
 SLICES_A_THREAD = 4
+"""Slices for each thread: more than one, because rows differ in cost."""
 LEAST_ROWS = 16
-
+"""Rows of the smallest slice."""
 
 cache.use()
 THREADS: int = vars(config)["NUMBA_NUM_THREADS"]
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-"""For what Python calls: kept in the cache."""
+"""The decorator of loops that Python calls; the machine code is cached on disk."""
 inner = numba.njit(nogil=True, error_model="numpy")
-"""For what only compiled code calls: kept inside its callers."""
+"""The decorator of functions that only compiled code calls; their code is part of their callers'."""
 reordered = numba.njit(nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
-"""The same for sums whose order is the compiler's: one order, since the processor that it compiles for is one."""
+"""As `inner`, for sums that the compiler may reorder to vectorise them.
+
+The order, and so the result, depends only on the target processor, which `cache.target` fixes.
+"""
 Array = NDArray[Any]
+"""An array of a compiled loop; numba knows its dtype from the arguments."""
 
 
 @lru_cache
@@ -34,12 +39,12 @@ def _threads() -> ThreadPoolExecutor:
 def over_rows(loop: Callable[..., None], rows: int, *arguments: Any) -> None:
     """Call `loop(first, last, *arguments)` for slices of the rows, in as many threads as the process may use.
 
-    A loop writes to its own rows only, so that what it gives does not depend on the slices.
+    A loop writes to its own rows only, so the results do not depend on the slices.
     """
     width = max(-(-rows // (SLICES_A_THREAD * THREADS)), LEAST_ROWS)
     if rows <= width:
         loop(0, rows, *arguments)
         return
-    slices = [_threads().submit(loop, at, min(at + width, rows), *arguments) for at in range(0, rows, width)]
-    for one in slices:
-        one.result()
+    futures = [_threads().submit(loop, at, min(at + width, rows), *arguments) for at in range(0, rows, width)]
+    for future in futures:
+        future.result()

@@ -1,4 +1,7 @@
-"""Errors of the uniform quantizer on the weights themselves and the bound where they are least, row by row."""
+"""Errors of the uniform quantizer on the weights themselves, and the clip bounds that minimise them, row by row.
+
+The NumPy references are `measured_error`, `histogram_error` and the rules in `quant.methods.clipping.empirical`.
+"""
 
 import math
 
@@ -10,7 +13,7 @@ from quant.kernel.sample import highest_bin
 
 @compiled
 def measured_errors(first: int, last: int, rows: Array, clip: Array, qmax: int, mae: Array, mse: Array) -> None:
-    """Fill MAE and MSE (R,) of levels -qmax .. qmax at bounds (R,) on the weights (R, n)."""
+    """Fill mae and mse (R,) of the levels -qmax .. qmax at clip bounds (R,), measured on rows (R, n)."""
     for r in range(first, last):
         mae[r], mse[r] = _measured(rows[r], clip[r], qmax)
 
@@ -33,38 +36,40 @@ def empirical_bounds(
     refinements: int,
     bounds: Array,
 ) -> None:
-    """Fill the bounds (R,) of least error: the best of `coarse` ratios to the largest |w|, then of finer ones about it.
+    """Fill bounds (R,) with the clip bound of least MAE (if `absolute`) or MSE.
 
-    The error is that of the weights where they are `few`, else of the `width` highest bins; the weights of `short`
-    rows decide at last, and 1 is tried as well.
+    A search over the ratio of the bound to the largest |w|: first the `coarse` ratios, then `refinements` times the
+    `fine` exponents around the best ratio. The error is measured on the weights themselves if they are `few`, and
+    otherwise on the `width` highest bins of the histogram. The last refinement of `short` rows also measures on the
+    weights, and tries the ratio 1 as well.
     """
     cells, work = np.empty((2, width + 1)), np.empty((2, width + 1))
-    tried = np.empty(coarse.size + fine.size + 1)
+    ratios = np.empty(coarse.size + fine.size + 1)
     for r in range(first, last):
         number = 0 if few or largest[r] <= 0 else _read_density(counts[r], edges, largest[r], width, cells)
         best, spacing = 1.0, math.log(coarse[1] / coarse[0])
-        for turn in range(refinements + 1):
-            count = coarse.size if turn == 0 else fine.size
+        for refinement in range(refinements + 1):
+            count = coarse.size if refinement == 0 else fine.size
             for at in range(count):
-                tried[at] = coarse[at] if turn == 0 else min(best * math.exp(spacing * fine[at]), 1.0)
-            spacing *= 1.0 if turn == 0 else fine[1] - fine[0]
-            measured = few or (short and turn == refinements)
-            if short and turn == refinements:
-                tried[count] = 1.0
+                ratios[at] = coarse[at] if refinement == 0 else min(best * math.exp(spacing * fine[at]), 1.0)
+            spacing *= 1.0 if refinement == 0 else fine[1] - fine[0]
+            measured = few or (short and refinement == refinements)
+            if short and refinement == refinements:
+                ratios[count] = 1.0
                 count += 1
             least = math.inf
             for at in range(count):
-                bound = max(tried[at] * largest[r], 1e-300)
-                found = _measured(rows[r], bound, qmax) if measured else _binned(cells, number, bound, qmax, work)
-                error = found[0] if absolute else found[1]
+                bound = max(ratios[at] * largest[r], 1e-300)
+                errors = _measured(rows[r], bound, qmax) if measured else _binned(cells, number, bound, qmax, work)
+                error = errors[0] if absolute else errors[1]
                 if error < least:
-                    least, best = error, tried[at]
+                    least, best = error, ratios[at]
         bounds[r] = best * largest[r]
 
 
 @reordered
 def _measured(weights: Array, bound: float, qmax: int) -> tuple[float, float]:
-    """MAE and MSE on the weights, in the arithmetic of the quantizer's own."""
+    """Return MAE and MSE on the weights, in the float32 arithmetic of the quantizer."""
     step = np.float32(max(bound / qmax, 1.1754943508222875e-38))
     limit = np.float32(qmax)
     absolute, square = 0.0, 0.0
@@ -87,25 +92,25 @@ def _read_density(counts: Array, edges: Array, largest: float, width: int, cells
         both = counts[0, column] + counts[1, column]
         total += both
         cells[1, max(column - lowest, 0)] += both
-    for place in range(number):
-        cells[0, place] = edges[lowest + place] if place else 0.0
+    for cell in range(number):
+        cells[0, cell] = edges[lowest + cell] if cell else 0.0
     cells[0, number] = largest
-    for place in range(number):
-        across = cells[0, place + 1] - cells[0, place]
-        cells[1, place] = cells[1, place] / total / across if across > 0 else 0.0
+    for cell in range(number):
+        across = cells[0, cell + 1] - cells[0, cell]
+        cells[1, cell] = cells[1, cell] / total / across if across > 0 else 0.0
     return number
 
 
 @reordered
 def _binned(cells: Array, number: int, bound: float, qmax: int, work: Array) -> tuple[float, float]:
-    """MAE and MSE of weights that are evenly spread in each cell, from the integrals of the error between its edges."""
+    """Return MAE and MSE of weights that are uniform within each cell, from integrals of the error between edges."""
     step = bound / qmax
     limits, density, absolutes, squares = cells[0], cells[1], work[0], work[1]
     for at in range(number + 1):
         within = min(limits[at], bound)
         beyond = max(limits[at] - bound, 0.0)
         levels = np.rint(within / step)
-        offset = within - levels * step  # from the nearest level: -step/2 .. step/2
+        offset = within - levels * step  # from the nearest level, in [-step/2, step/2]
         absolutes[at] = levels * step * step / 4 + offset * abs(offset) / 2 + beyond * beyond / 2
         squares[at] = levels * step * step * step / 12 + offset * offset * offset / 3 + beyond * beyond * beyond / 3
     absolute, square = 0.0, 0.0

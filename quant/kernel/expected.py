@@ -1,4 +1,4 @@
-"""The exact mean errors of codebooks row by row, as `quant.methods.grids.expected_error` has them."""
+"""Exact expected MAE and MSE of codebooks, row by row; the NumPy reference is `quant.methods.grids.expected_error`."""
 
 import math
 
@@ -20,7 +20,10 @@ def expected_errors(
     mae: Array,
     mse: Array,
 ) -> None:
-    """Fill E|X - Q(X)| and E(X - Q(X))^2 (R,) for levels (R, K) and edges (R, K - 1); infinite where a moment is."""
+    """Fill mae with E|X - Q(X)| and mse with E[(X - Q(X))^2], both (R,), for levels (R, K) and edges (R, K - 1).
+
+    An error is infinite where the moment that it needs is infinite.
+    """
     for r in range(first, last):
         row = prepared(code[r], location[r], scale[r], shape[r])
         if is_fine(row, levels[r]):
@@ -31,9 +34,12 @@ def expected_errors(
 
 @inner
 def _by_moments(row: Row, levels: Array, edges: Array) -> tuple[float, float]:
-    """From every cell's mass and first moment: the squares of all cells add up to E[X^2]."""
+    """Return MAE and MSE from the mass and the first moment of every cell.
+
+    Second moments of cells are not needed: over all cells they add up to E[X^2].
+    """
     absolute, square = 0.0, row[2] ** 2 * unit_variance(row) + row[1] ** 2
-    mass, moment = 1.0, row[1]  # above the cell's lower edge
+    mass, moment = 1.0, row[1]  # of X above the lower edge of the cell
     for k in range(levels.size):
         level = levels[k]
         mass_above, moment_above = _above(row, level)
@@ -47,7 +53,7 @@ def _by_moments(row: Row, levels: Array, edges: Array) -> tuple[float, float]:
 
 @inner
 def _above(row: Row, x: float) -> tuple[float, float]:
-    """P(X > x) and E[X; X > x]."""
+    """Return P(X > x) and E[X; X > x]."""
     t = (x - row[1]) / row[2]
     tail = unit_sf(row, abs(t))
     tail = tail if t >= 0 else 1 - tail

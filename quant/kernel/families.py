@@ -1,4 +1,8 @@
-"""The four families for one row in compiled code, as `quant.methods.distributions` has them for many."""
+"""The four distribution families, one row at a time; the NumPy reference is `quant.methods.distributions`.
+
+A row is the tuple `Row`: the family's code, location, scale, shape, the log of the density's constant factor and the
+constant of the first moment. Z = (X - location) / scale is the unit variable, which is symmetric about 0.
+"""
 
 import math
 
@@ -13,7 +17,7 @@ ROOT_2PI, ROOT_HALF = math.sqrt(2 * math.pi), math.sqrt(0.5)
 
 @inner
 def prepared(code: int, location: float, scale: float, shape: float) -> Row:
-    """The row's distribution with its constants: log of the unit density's factor, and that of the first moment."""
+    """Return the distribution of a row with its constants computed."""
     factor, first = 0.0, 0.0
     if code == STUDENT_T:
         factor = log_beta_half(shape / 2) - math.log(shape * math.pi) / 2
@@ -26,7 +30,7 @@ def prepared(code: int, location: float, scale: float, shape: float) -> Row:
 
 @inner
 def unit_pdf(row: Row, t: float) -> float:
-    """The density of the unit variable at t >= 0."""
+    """Return the density of Z at t >= 0."""
     code, shape, factor = row[0], row[3], row[4]
     if code == GAUSSIAN:
         return math.exp(-t * t / 2) / ROOT_2PI
@@ -39,7 +43,7 @@ def unit_pdf(row: Row, t: float) -> float:
 
 @inner
 def unit_sf(row: Row, t: float) -> float:
-    """P(Z > t) for t >= 0."""
+    """Return P(Z > t) for t >= 0."""
     code, shape = row[0], row[3]
     if code == GAUSSIAN:
         return math.erfc(t * ROOT_HALF) / 2
@@ -52,7 +56,7 @@ def unit_sf(row: Row, t: float) -> float:
 
 @inner
 def unit_first(row: Row, t: float) -> float:
-    """E[Z; Z > t] for t >= 0."""
+    """Return E[Z; Z > t] for t >= 0."""
     code, shape, factor = row[0], row[3], row[4]
     if code == GAUSSIAN:
         return math.exp(-t * t / 2) / ROOT_2PI
@@ -67,7 +71,7 @@ def unit_first(row: Row, t: float) -> float:
 
 @inner
 def unit_second(row: Row, t: float) -> float:
-    """E[Z^2; Z > t] for t >= 0."""
+    """Return E[Z^2; Z > t] for t >= 0."""
     code, shape = row[0], row[3]
     if code == GAUSSIAN:
         return unit_sf(row, t) + t * unit_first(row, t)
@@ -84,6 +88,7 @@ def unit_second(row: Row, t: float) -> float:
 
 @inner
 def unit_variance(row: Row) -> float:
+    """Return E[Z^2]; infinite for a Student t with at most 2 degrees of freedom."""
     code, shape = row[0], row[3]
     if code == GAUSSIAN:
         return 1.0
@@ -96,7 +101,7 @@ def unit_variance(row: Row) -> float:
 
 @inner
 def finest(row: Row) -> float:
-    """Over what part of the scale the density changes most, cusps aside."""
+    """Return the length, in units of the scale, over which the density changes most; cusps are not considered."""
     if row[0] == STUDENT_T:
         return min(math.sqrt(row[3]), 1.0)
     return 1 / max(row[3], 1.0) if row[0] == GENERALIZED_GAUSSIAN else 1.0
@@ -104,7 +109,7 @@ def finest(row: Row) -> float:
 
 @inner
 def unit_isf(row: Row, tail: float) -> float:
-    """Where P(Z > t) is `tail`, at most 1/2."""
+    """Return the t at which P(Z > t) equals `tail`, for a tail of at most 1/2."""
     code, shape = row[0], row[3]
     if code == GAUSSIAN:
         return -ndtri(tail, 0)
@@ -117,12 +122,13 @@ def unit_isf(row: Row, tail: float) -> float:
 
 @inner
 def pdf(row: Row, x: float) -> float:
+    """Return the density of X at x."""
     return unit_pdf(row, abs(x - row[1]) / row[2]) / row[2]
 
 
 @inner
 def sf(row: Row, x: float) -> float:
-    """P(X > x), without cancellation for large x."""
+    """Return P(X > x), without cancellation for large x."""
     t = (x - row[1]) / row[2]
     tail = unit_sf(row, abs(t))
     return tail if t >= 0 else 1 - tail
@@ -130,7 +136,7 @@ def sf(row: Row, x: float) -> float:
 
 @inner
 def cdf(row: Row, x: float) -> float:
-    """P(X <= x), without cancellation for small x."""
+    """Return P(X <= x), without cancellation for small x."""
     t = (x - row[1]) / row[2]
     tail = unit_sf(row, abs(t))
     return tail if t <= 0 else 1 - tail
@@ -138,30 +144,30 @@ def cdf(row: Row, x: float) -> float:
 
 @inner
 def tail(row: Row, bound: float) -> float:
-    """P(|X| > bound)."""
+    """Return P(|X| > bound)."""
     return sf(row, bound) + cdf(row, -bound)
 
 
 @inner
 def density(row: Row, bound: float) -> float:
-    """The density of |X|."""
+    """Return the density of |X| at `bound`."""
     return pdf(row, bound) + pdf(row, -bound)
 
 
 @inner
 def tail_and_moment(row: Row, bound: float) -> tuple[float, float]:
-    """P(|X| > bound) and E[|X|; |X| > bound]."""
+    """Return P(|X| > bound) and E[|X|; |X| > bound]."""
     probability, moment = 0.0, 0.0
     for side in (1, -1):
         t = (bound - side * row[1]) / row[2]
-        one = unit_sf(row, abs(t))
-        one = one if t >= 0 else 1 - one
-        probability += one
-        moment += side * row[1] * one + row[2] * unit_first(row, abs(t))
+        above = unit_sf(row, abs(t))
+        above = above if t >= 0 else 1 - above
+        probability += above
+        moment += side * row[1] * above + row[2] * unit_first(row, abs(t))
     return probability, moment
 
 
 @inner
 def quantile_of_magnitude(row: Row, share: float) -> float:
-    """About where P(|X| > bound) = share: exactly if the location were zero."""
+    """Return an approximate bound with P(|X| > bound) = share; exact if the location is zero."""
     return row[2] * unit_isf(row, share / 2) + abs(row[1])

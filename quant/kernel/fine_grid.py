@@ -1,8 +1,10 @@
-"""The exact mean errors of fine uniform grids, without a look at each cell.
+"""Expected errors of fine uniform grids in closed form (Euler-Maclaurin summation), at a cost independent of the cells.
 
-Over evenly spaced cells the error is a periodic function of the weight: integrated by parts against the density, it
-leaves its mean and terms at the two ends alone (Euler and Maclaurin's sum). Next to a cusp of the density, where
-derivatives are large, cells are taken one by one. All in units of the scale from the location.
+On an even grid the error is a periodic function of the weight. Its integral against a smooth density is the mean of
+the periodic function times the mass, plus terms at the two ends (integration by parts). Next to a cusp of the density,
+where derivatives are large, the cells are integrated one by one. The NumPy reference is the sum over all cells in
+`quant.methods.grids.expected_error`. Positions are in units of the scale, relative to the location, as for Z in
+`quant.kernel.families`.
 """
 
 import math
@@ -24,15 +26,17 @@ from quant.kernel.families import (
 )
 
 WIDEST, CENTRE = 0.2, 6
-"""Cells of at most so much of the finest feature of the density, and so many of them to each side of a cusp, leave
-1e-8 of an error."""
+"""The widest cell, as a share of `finest(row)`, and the cells on each side of a cusp that are integrated one by one.
+
+With both, the relative error of the result stays below 1e-8.
+"""
 UNEVEN = 1e-9
-"""The share of a step by which levels may be off an even grid."""
+"""The distance of a level from the even grid that is tolerated, as a share of the step and for each level."""
 
 
 @inner
 def is_fine(row: Row, levels: Array) -> bool:
-    """Whether levels (K,) are evenly spaced, and closely for the row's density."""
+    """Return True if levels (K,) are evenly spaced, and densely enough for the row's density."""
     step = (levels[-1] - levels[0]) / (levels.size - 1)
     if not 0 < step < WIDEST * finest(row) * row[2]:
         return False
@@ -44,22 +48,22 @@ def is_fine(row: Row, levels: Array) -> bool:
 
 @inner
 def fine_grid_errors(row: Row, levels: Array) -> tuple[float, float]:
-    """E|X - Q(X)| and E(X - Q(X))^2 for levels (K,) that are fine."""
+    """Return E|X - Q(X)| and E[(X - Q(X))^2] for levels (K,) for which `is_fine` returns True."""
     last = levels.size - 1
     first, step = (levels[0] - row[1]) / row[2], (levels[last] - levels[0]) / last / row[2]
     below, above = _beyond(row, -first), _beyond(row, first + last * step)
     within = _within(row, first, step, last)
     errors = np.array((within[0] + below[1] + above[1], within[1] + below[2] + above[2]))
-    errors = np.where(np.isnan(errors), np.inf, errors)  # infinite moments less infinite moments
+    errors = np.where(np.isnan(errors), np.inf, errors)  # the difference of two infinite moments
     return row[2] * errors[0], row[2] ** 2 * errors[1]
 
 
 @inner
 def fine_grid_slopes(row: Row, steps: int, step: float) -> tuple[float, float, float, float]:
-    """The derivatives of E|X - Q(X)| and of E(X - Q(X))^2 by the step of levels -steps .. steps, and about those of
-    these; all up to the same power of the scale.
+    """Return the first derivatives of E|X - Q(X)| and E[(X - Q(X))^2] with respect to the step, then the second ones.
 
-    A level k D that moves by k dD changes each error in its cell by as much.
+    The levels are -steps .. steps times the step D. If D grows by dD, level k D moves by k dD, and so does every error
+    in its cell. The second derivatives are approximate, and the results are in units of the scale.
     """
     step, centre = step / row[2], -row[1] / row[2]
     bound = steps * step
@@ -78,14 +82,14 @@ def fine_grid_slopes(row: Row, steps: int, step: float) -> tuple[float, float, f
 
 @inner
 def _beyond(row: Row, t: float) -> tuple[float, float, float]:
-    """P(Z > t), E[Z - t; Z > t] and E[(Z - t)^2; Z > t]."""
+    """Return P(Z > t), E[Z - t; Z > t] and E[(Z - t)^2; Z > t]."""
     tail, first, second = _moments_above(row, t)
     return tail, first - t * tail, second - 2 * t * first + t * t * tail
 
 
 @inner
 def _moments_above(row: Row, t: float) -> tuple[float, float, float]:
-    """P(Z > t), E[Z; Z > t] and E[Z^2; Z > t]."""
+    """Return P(Z > t), E[Z; Z > t] and E[Z^2; Z > t]."""
     tail, first, second = unit_sf(row, abs(t)), unit_first(row, abs(t)), unit_second(row, abs(t))
     if t < 0:
         return 1 - tail, first, unit_variance(row) - second
@@ -94,8 +98,10 @@ def _moments_above(row: Row, t: float) -> tuple[float, float, float]:
 
 @inner
 def _within(row: Row, first: float, step: float, cells: int) -> Array:
-    """Between the first level and the one so many cells above it, with e the error Z - Q(Z) and x the value X in units
-    of the scale: E|e|, E[e^2], E[sign(e) x] and E[e x]."""
+    """Return E|e|, E[e^2], E[sign(e) x] and E[e x] for Z between the first level and the level `cells` above it.
+
+    Here e = Z - Q(Z) is the error, and x = X / scale.
+    """
     low, high = cells, cells
     if row[0] in (LAPLACE, GENERALIZED_GAUSSIAN):
         low = min(max(math.floor(-CENTRE - first / step), 0), cells)
@@ -108,7 +114,10 @@ def _within(row: Row, first: float, step: float, cells: int) -> Array:
 
 @inner
 def _between(row: Row, low: float, high: float, step: float) -> Array:
-    """The sums between two levels, the density smooth there: each periodic function's mean, and the ends' terms."""
+    """Return the sums of `_within` between two levels, where the density is smooth.
+
+    Each sum is the mean of its periodic function times the mass, plus terms at both ends.
+    """
     if high <= low:
         return np.zeros(4)
     mass = _moments_above(row, low)[0] - _moments_above(row, high)[0]
@@ -127,26 +136,27 @@ def _between(row: Row, low: float, high: float, step: float) -> Array:
 
 @inner
 def _derivatives(row: Row, t: float) -> tuple[float, float, float, float]:
-    """The density at t and its first three derivatives, from those of its logarithm."""
+    """Return the density of Z at t and its first three derivatives, from the derivatives of its logarithm."""
     code, shape, x = row[0], row[3], abs(t)
-    one, two, three = -x, -1.0, 0.0
+    first, second, third = -x, -1.0, 0.0  # derivatives of log density
     if code == LAPLACE:
-        one, two = -1.0, 0.0
+        first, second = -1.0, 0.0
     elif code == STUDENT_T:
         base = shape + x * x
-        one, two = -(shape + 1) * x / base, -(shape + 1) * (shape - x * x) / base**2
-        three = 2 * (shape + 1) * x * (3 * shape - x * x) / base**3
+        first, second = -(shape + 1) * x / base, -(shape + 1) * (shape - x * x) / base**2
+        third = 2 * (shape + 1) * x * (3 * shape - x * x) / base**3
     elif code == GENERALIZED_GAUSSIAN:
-        one = -shape * x ** (shape - 1)
-        two = one * (shape - 1) / x
-        three = two * (shape - 2) / x
+        first = -shape * x ** (shape - 1)
+        second = first * (shape - 1) / x
+        third = second * (shape - 2) / x
     dense, side = unit_pdf(row, x), math.copysign(1.0, t)
-    return dense, side * dense * one, dense * (two + one**2), side * dense * (three + 3 * one * two + one**3)
+    cubic = third + 3 * first * second + first**3
+    return dense, side * dense * first, dense * (second + first**2), side * dense * cubic
 
 
 @inner
 def _cell_by_cell(row: Row, level: float, step: float, cells: int) -> Array:
-    """The same sums from a level to the one that is so many cells above it, by the moments between levels and edges."""
+    """Return the sums of `_within` from `level` to the level `cells` above it, from the moments of half cells."""
     sums, zero = np.zeros(4), -row[1] / row[2]
     tail, first, second = _moments_above(row, level)
     for half in range(2 * cells):

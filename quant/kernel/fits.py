@@ -1,4 +1,8 @@
-"""The maximum-likelihood fits of the families row by row, the log-likelihood and the Kolmogorov-Smirnov distance."""
+"""Maximum-likelihood fits, log-likelihoods and Kolmogorov-Smirnov distances of the families, row by row.
+
+The NumPy references are the `fit` methods of the families in `quant.methods.distributions`, and `ks_interval` in
+`quant.methods.distributions.selection`.
+"""
 
 import math
 
@@ -11,9 +15,11 @@ from quant.kernel.sample import drop_empty, highest_bin, quantile, read_sample, 
 from quant.kernel.student_t import fit_student_t
 
 LEAST = math.log(1e-300)
+"""The least log-density of a weight; a density of 0 would make the likelihood of the whole row 0."""
 CENTRES = 64
+"""The most locations that are tried for a density with a cusp."""
 ANCHORS_APART = 0.04
-"""The share of the weights between two edges at which the distance is always measured."""
+"""The share of the weights between neighbouring edges at which the gap is always measured."""
 
 
 @compiled
@@ -33,7 +39,7 @@ def fit_rows(
     scale: Array,
     shape: Array,
 ) -> None:
-    """Fit the family to each row: fill location, scale and shape (R,), in the weight's unit."""
+    """Fit the family to each row: fill location and scale, in the weight's unit, and shape, each (R,)."""
     size = max(2 * width, rows.shape[1] if exact else 0, 2)
     points, shares, logs, centres = np.empty(size), np.empty(size), np.empty(size), np.empty(CENTRES)
     for r in range(first, last):
@@ -55,7 +61,7 @@ def fit_rows(
 
 @inner
 def _log_density(row: Row, t: float) -> float:
-    """Up to the scale."""
+    """Return the log-density of the unit variable at t >= 0."""
     code, shape, factor = row[0], row[3], row[4]
     if code == STUDENT_T:
         return factor - (shape + 1) / 2 * math.log1p(t * t / shape)
@@ -80,7 +86,7 @@ def log_likelihoods(
     edges: Array,
     likelihood: Array,
 ) -> None:
-    """Fill the log-likelihood (R,) of the non-zero weights, or of their bins' midpoints where not `exact`."""
+    """Fill likelihood (R,) with the log-likelihood of the non-zero weights; of their bins' centres unless `exact`."""
     for r in range(first, last):
         row = prepared(code, location[r], scale[r], shape[r])
         log_scale, total = math.log(scale[r]), 0.0
@@ -111,7 +117,7 @@ def ks_distances(
     edges: Array,
     distance: Array,
 ) -> None:
-    """Fill the largest gap (R,) at a bin's edge between the share of the weights below it and the family's."""
+    """Fill distance (R,) with the largest gap, over all bin edges, between the empirical and the fitted CDF."""
     size = 2 * counts.shape[2] + 1
     x, below, open_edges = np.empty(size), np.empty(size), np.empty((size, 2), np.int64)
     for r in range(first, last):
@@ -122,7 +128,7 @@ def ks_distances(
 
 @inner
 def _shares_below(counts: Array, edges: Array, x: Array, below: Array) -> int:
-    """Fill the edges, ascending, and the share of the weights below each; return how many there are."""
+    """Fill x with the bin edges, ascending, and below with the empirical CDF there; return the number of edges."""
     bins, total = highest_bin(counts) + 1, 0
     x[0], below[0] = -edges[bins], 0.0
     for at in range(2 * bins):
@@ -136,19 +142,23 @@ def _shares_below(counts: Array, edges: Array, x: Array, below: Array) -> int:
 
 @inner
 def _largest_gap(row: Row, x: Array, below: Array, number: int, open_edges: Array) -> float:
-    """Measured at edges a few percent of the weights apart, then between them where more could be found."""
+    """Return the largest gap between the empirical CDF `below` and the fitted CDF at the edges `x`.
+
+    The gap is measured at anchors, edges `ANCHORS_APART` of the weights apart. Between two anchors it is measured only
+    where a bound on the gap exceeds the largest gap measured so far.
+    """
     model = np.empty(number)
-    largest, kept, before = 0.0, 0, 0
+    largest, pending, before = 0.0, 0, 0
     for here in range(number):
         if here in (0, number - 1) or below[here] - below[before] >= ANCHORS_APART:
             model[here] = cdf(row, x[here])
             largest = max(largest, abs(below[here] - model[here]))
-            open_edges[kept, 0], open_edges[kept, 1] = before, here
-            kept += here > 0
+            open_edges[pending, 0], open_edges[pending, 1] = before, here
+            pending += here > 0
             before = here
-    for low, high in open_edges[:kept]:
+    for low, high in open_edges[:pending]:
         if x[low] < row[1] < x[high]:
-            largest = _largest_by_halves(row, x, below, model, low, high, open_edges[kept:], largest)
+            largest = _largest_by_halves(row, x, below, model, low, high, open_edges[pending:], largest)
         elif high > low + 1:
             largest = _largest_beside(row, x, below, model, low, high, largest)
     return largest
@@ -156,9 +166,10 @@ def _largest_gap(row: Row, x: Array, below: Array, number: int, open_edges: Arra
 
 @inner
 def _largest_beside(row: Row, x: Array, below: Array, model: Array, low: int, high: int, largest: float) -> float:
-    """On one side of the centre the family's distribution lies between its chord and its tangents.
+    """Return the largest gap of `largest` and of the edges between two anchors on one side of the location.
 
-    All densities here fall away from the location: above it the distribution is concave, below it convex.
+    All densities here fall away from the location, so the CDF is concave above it and convex below it. Between two
+    anchors it therefore lies between its chord and its tangents, which bounds the gap without evaluating the CDF.
     """
     chord = (model[high] - model[low]) / (x[high] - x[low])
     rises, bends = pdf(row, x[low]), pdf(row, x[high])
@@ -176,20 +187,23 @@ def _largest_beside(row: Row, x: Array, below: Array, model: Array, low: int, hi
 def _largest_by_halves(
     row: Row, x: Array, below: Array, model: Array, low: int, high: int, open_edges: Array, largest: float
 ) -> float:
-    """Between two edges no gap is larger than from the share below one to the family's below the other: where that
-    is no more than a gap that was found, nothing between them is looked at."""
-    kept = 1
+    """Return the largest gap of `largest` and of the edges between two anchors on either side of the location.
+
+    Both CDFs rise, so no gap between two edges exceeds the difference of one CDF at the lower edge and the other at
+    the upper edge. An interval is halved only if this bound exceeds the largest gap measured so far.
+    """
+    pending = 1
     open_edges[0, 0], open_edges[0, 1] = low, high
-    while kept:
-        kept -= 1
-        low, high = open_edges[kept]
+    while pending:
+        pending -= 1
+        low, high = open_edges[pending]
         within = max(below[high - 1] - model[low], model[high] - below[low + 1])
         if high - low < 2 or within <= largest:
             continue
         middle = (low + high) // 2
         model[middle] = cdf(row, x[middle])
         largest = max(largest, abs(below[middle] - model[middle]))
-        open_edges[kept, 0], open_edges[kept, 1] = low, middle
-        open_edges[kept + 1, 0], open_edges[kept + 1, 1] = middle, high
-        kept += 2
+        open_edges[pending, 0], open_edges[pending, 1] = low, middle
+        open_edges[pending + 1, 0], open_edges[pending + 1, 1] = middle, high
+        pending += 2
     return largest

@@ -1,4 +1,8 @@
-"""The generalized Gaussian fitted to one row: its exponent by Newton, its location by reweighted means, in turn."""
+"""The maximum-likelihood fit of a generalized Gaussian to one row.
+
+It alternates between Newton's method for the exponent beta and reweighted means for the location. The NumPy reference
+is `quant.methods.distributions.generalized_gaussian`.
+"""
 
 import math
 
@@ -8,22 +12,35 @@ from quant.kernel.special import psi, trigamma
 
 MIN_BETA, MAX_BETA = 0.2, 20.0
 ROUNDS, STEPS = 8, 4
+"""The most alternations, and the most Newton steps on the exponent in each."""
 LONGEST = 0.55
+"""The least divisor of a step of the location: a step is at most 1 / 0.55 of the way to the reweighted mean."""
 CUSPED, CENTRAL = 1.2, (0.38, 0.4, 0.42, 0.44, 0.46, 0.48, 0.5, 0.52, 0.54, 0.56, 0.58, 0.6, 0.62)
+"""The exponent below which a search over CENTRAL quantiles follows, and these quantiles.
+
+The density has a cusp there, and the likelihood many local maxima.
+"""
 SMALLEST = 1e-4
+"""The least |x - location| in units of the mean deviation; it keeps logarithms and negative powers finite."""
 SETTLED, STILL, NEAR, SEARCH_AGAIN = 1e-2, 2e-3, 0.05, 0.02
-"""Newton's last step leaves its square of the exponent's error; the location's is that of a mean's in small part."""
+"""Relative changes: of the exponent and of the location at which the fit ends, of the exponent at which a round of
+Newton steps ends, and of the exponent after which central locations are tried again.
+
+The error that is left in the exponent is about the square of its last Newton step.
+"""
 
 
 @inner
 def fit_generalized_gaussian(
     points: Array, shares: Array, number: int, median: float, centres: Array, logs: Array
 ) -> Parameters:
-    """Location, scale and exponent of greatest likelihood; `centres` are locations to try where there are cusps."""
+    """Return location, scale and exponent of greatest likelihood; `centres` are the locations to try at a cusp."""
     location = median
     deviation, square = spread_about(points, shares, number, location)
     deviation = max(deviation, 1e-12)
-    beta = min(max(2 / max(square / deviation**2 - 0.57, 0.3), 0.5), 4.0)  # 1 at Laplace's 2, 2 at pi/2
+    beta = min(
+        max(2 / max(square / deviation**2 - 0.57, 0.3), 0.5), 4.0
+    )  # gives 1 for the ratio 2 of a Laplace and 2 for the pi/2 of a Gaussian
     searched = 0.0
     for _ in range(ROUNDS):
         _log_deviations(points, number, location, deviation, logs)
@@ -50,15 +67,17 @@ def fit_generalized_gaussian(
 
 @inner
 def _log_deviations(points: Array, number: int, location: float, unit: float, logs: Array) -> None:
-    """log |x - location| in units of `unit`, bounded below where the two meet."""
+    """Fill logs with log(|x - location| / unit), at least log(SMALLEST)."""
     for at in range(number):
         logs[at] = math.log(max(abs(points[at] - location) / unit, SMALLEST))
 
 
 @inner
 def _exponent(shares: Array, number: int, logs: Array, beta: float) -> float:
-    """Newton in log beta on the profile likelihood log(beta / 2) - log Gamma(1/beta) - log s - 1/beta, with
-    s^beta = beta mean |x|^beta."""
+    """Return the exponent of greatest profile likelihood, by Newton's method in log beta.
+
+    The profile likelihood is log(beta / 2) - log Gamma(1 / beta) - log s - 1 / beta, with s^beta = beta mean |x|^beta.
+    """
     for _ in range(STEPS):
         m0, m1, m2 = 0.0, 0.0, 0.0
         for at in range(number):
@@ -81,14 +100,17 @@ def _exponent(shares: Array, number: int, logs: Array, beta: float) -> float:
         step = -beta * slope / min(in_log, -1e-9) if in_log < 0 else math.copysign(1.0, slope)
         before = beta
         beta = min(max(beta * math.exp(min(max(step, -1.0), 1.0)), MIN_BETA), MAX_BETA)
-        if abs(beta - before) < NEAR * before:  # the rest is made up for in the next round
+        if abs(beta - before) < NEAR * before:  # the next round improves it further
             break
     return beta
 
 
 @inner
 def _reweighted_mean(points: Array, shares: Array, number: int, location: float, logs: Array, beta: float) -> float:
-    """A step, longer than to the mean, that never lowers the likelihood for beta <= 2; shortened for larger beta."""
+    """Return the location after a step towards the mean with weights |x - location|^(beta - 2).
+
+    For beta <= 2 the step goes beyond the mean, which never lowers the likelihood; for larger beta it is shorter.
+    """
     total, moment = 0.0, 0.0
     for at in range(number):
         weight = shares[at] * math.exp((beta - 2) * logs[at])
@@ -101,22 +123,25 @@ def _reweighted_mean(points: Array, shares: Array, number: int, location: float,
 def _best_centre(
     points: Array, shares: Array, number: int, first: float, second: float, centres: Array, beta: float, unit: float
 ) -> float:
-    """Where sum |x - location|^beta is least, of two locations and the centres."""
+    """Return the location at which sum |x - location|^beta is least, out of `first`, `second` and `centres`."""
     best, least = first, math.inf
     for index in range(-2, len(centres)):
-        tried = (first if index == -2 else second) if index < 0 else centres[index]
+        candidate = (first if index == -2 else second) if index < 0 else centres[index]
         total = 0.0
         for at in range(number):
-            deviation = max(abs(points[at] - tried) / unit, SMALLEST)
+            deviation = max(abs(points[at] - candidate) / unit, SMALLEST)
             total += shares[at] * math.exp(beta * math.log(deviation))
         if total < least:
-            best, least = tried, total
+            best, least = candidate, total
     return best
 
 
 @inner
 def central_points(points: Array, shares: Array, number: int, exact: bool, centres: Array) -> int:
-    """Fill the locations to try: points about the median, all of them where they are the weights themselves."""
+    """Fill centres with locations to try, near the median; return their number.
+
+    They are the points at the quantiles CENTRAL, or, if the points are `exact` weights, all points between these.
+    """
     count = 0
     if not exact:
         for share in CENTRAL:

@@ -1,4 +1,7 @@
-"""The pass over the weights, tile by tile: a tile is `width` columns of a row, and `per_row` of them make one."""
+"""Histograms and sums of weights in one pass; the NumPy reference is `quant.methods.distributions.statistics`.
+
+The pass works on tiles. A tile is `width` columns of a row, and `per_row` tiles make up a row.
+"""
 
 import numpy as np
 
@@ -19,9 +22,10 @@ def reduce_rows(
     zeros: Array,
     sums: Array,
 ) -> None:
-    """Fill counts (T, B), zeros (T,) and sums (3, T) of the tiles of rows (R, n), whose `bits` are the same memory.
+    """Fill counts (T, B), zeros (T,) and sums (3, T) of the tiles of rows (R, n).
 
-    Counts hold the non-zero weights by `places[bits >> shift]`; sums are of w, |w| and w^2.
+    `bits` (R, n) is the same memory as uint32. A non-zero weight counts in bin `places[bits >> shift]`; the sums are of
+    w, |w| and w^2.
     """
     for tile in range(first, last):
         row, column = tile // per_row, tile % per_row * width
@@ -31,19 +35,19 @@ def reduce_rows(
 
 @inner
 def _count(bits: Array, shift: np.uint32, places: Array, counts: Array) -> int:
-    """Fill counts (B,) and return how many zeros there are."""
+    """Fill counts (B,) with the non-zero weights of a tile; return the number of zeros."""
     counts[:] = 0
     zeros = 0
     for at in range(bits.size):
         counts[places[bits[at] >> shift]] += 1
     for sign in (np.uint32(0), np.uint32(1 << 31)):
         lowest = places[sign >> shift]
-        if counts[lowest] > 0:  # there may be zeros among them
-            found = 0
+        if counts[lowest] > 0:  # zeros of this sign were counted in the bin of the smallest weights
+            signed_zeros = 0
             for at in range(bits.size):
-                found += bits[at] == sign
-            counts[lowest] -= found
-            zeros += found
+                signed_zeros += bits[at] == sign
+            counts[lowest] -= signed_zeros
+            zeros += signed_zeros
     return zeros
 
 

@@ -1,4 +1,7 @@
-"""The levels of least squared error on a row's own sample, as `quant.methods.grids.kmeans` has them for many rows."""
+"""Optimal k-means levels of a row's sample by dynamic programming (Yao 1980).
+
+The NumPy reference is `quant.methods.grids.kmeans`.
+"""
 
 import numpy as np
 
@@ -20,7 +23,10 @@ def optimal_levels(
     merged: int,
     levels: Array,
 ) -> None:
-    """Fill levels (R, K), ascending, in the weight's unit; a row of fewer different weights repeats the largest."""
+    """Fill levels (R, K), ascending, in the weight's unit, with the levels of least squared error on each row's sample.
+
+    A row with fewer than K different weights repeats its largest.
+    """
     size = max(2 * width, rows.shape[1] if exact else 0, 2)
     points, shares = np.empty(size), np.empty(size)
     sums, best = np.empty((3, size + 1)), np.empty((2, size + 1))
@@ -37,12 +43,12 @@ def optimal_levels(
             mean = points[min(end, number - 1)] if empty else _mean(sums, begin, end)
             levels[r, k] = mean * unit[r]
             end = begin
-        levels[r].sort()  # a mean and the point that it is of may differ in the last digit
+        levels[r].sort()  # the mean of one repeated point may differ from it in the last digit
 
 
 @inner
 def _add_up(points: Array, shares: Array, number: int, sums: Array) -> None:
-    """The mass, first and second moment of the points before each."""
+    """Fill sums (3, number + 1) with the mass, first and second moment of the points before each point."""
     sums[:, 0] = 0
     for at in range(number):
         mass, point = shares[at], points[at]
@@ -58,7 +64,7 @@ def _mean(sums: Array, begin: int, end: int) -> float:
 
 @inner
 def _cost(sums: Array, begin: int, end: int) -> float:
-    """The squared error of points begin .. end - 1 about their mean."""
+    """Return the squared error of the points begin .. end - 1 about their mean."""
     if end - begin < 2:
         return 0.0
     first = sums[1, end] - sums[1, begin]
@@ -67,9 +73,10 @@ def _cost(sums: Array, begin: int, end: int) -> float:
 
 @inner
 def _partition(sums: Array, number: int, best: Array, begins: Array) -> None:
-    """Fill begins[k, end]: where the last of k + 1 intervals begins that cover the points before `end` best.
+    """Fill begins[k, end] with the start of the last of the k + 1 intervals that best cover the points before `end`.
 
-    It lies between where it does for one interval fewer and for one point more (Yao, 1980): O(M^2) for all k.
+    It lies between the start for k intervals and the start for `end + 1` (Yao 1980), so the search takes O(M^2) for
+    every k.
     """
     for end in range(number + 1):
         best[0, end], begins[0, end] = _cost(sums, 0, end), 0

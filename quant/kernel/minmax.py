@@ -1,6 +1,8 @@
-"""MinMax bounds and nearest codes of a weight as it lies: the rows that share a scale are its rows or its columns.
+"""MinMax bounds and nearest codes of a weight matrix, with a scale for each row or each column.
 
-Columns are worked on in slabs of `depth` rows of the matrix, so that threads can share them.
+The matrix is read in the order in which it lies in memory. If each column has a scale, the matrix is cut into slabs of
+`depth` rows, so that threads can share the columns. The NumPy references are `quant.methods.clipping.minmax` and the
+uniform grid in `quant.methods.grids.uniform`.
 """
 
 import numpy as np
@@ -10,14 +12,14 @@ from quant.kernel.compile import Array, compiled, inner, reordered
 
 @compiled
 def row_peaks(first: int, last: int, weights: Array, peaks: Array) -> None:
-    """Fill the largest |w| (R,) of each row (R, n)."""
+    """Fill peaks (R,) with the largest |w| of each row of weights (R, n)."""
     for r in range(first, last):
         peaks[r] = _largest(weights[r])
 
 
 @compiled
 def column_peaks(first: int, last: int, weights: Array, depth: int, peaks: Array) -> None:
-    """Fill the largest |w| (T, C) of each column of each slab of a matrix (P, C)."""
+    """Fill peaks (T, C) with the largest |w| of each column in each of T slabs of weights (P, C)."""
     for slab in range(first, last):
         peaks[slab] = 0
         for row in range(slab * depth, min((slab + 1) * depth, len(weights))):
@@ -26,7 +28,7 @@ def column_peaks(first: int, last: int, weights: Array, depth: int, peaks: Array
 
 @compiled
 def row_codes(first: int, last: int, weights: Array, scale: Array, qmax: int, codes: Array, sums: Array) -> None:
-    """Fill codes (R, n) for scales (R,), and sums (R, 3) of |error|, error^2 and w^2."""
+    """Fill codes (R, n) for scale (R,), and sums (R, 3) with the sums of |error|, error^2 and w^2."""
     for r in range(first, last):
         sums[r] = 0
         _encode_row(weights[r], scale[r], np.float32(qmax), codes[r], sums[r])
@@ -36,7 +38,7 @@ def row_codes(first: int, last: int, weights: Array, scale: Array, qmax: int, co
 def column_codes(
     first: int, last: int, weights: Array, depth: int, scale: Array, qmax: int, codes: Array, sums: Array
 ) -> None:
-    """Fill codes (P, C) for scales (T, C) of the slabs, or (1, C) of all, and sums (T, 3) as above."""
+    """Fill codes (P, C) for scale (T, C), a row a slab, or (1, C), and sums (T, 3) as `row_codes` does."""
     for slab in range(first, last):
         sums[slab] = 0
         for row in range(slab * depth, min((slab + 1) * depth, len(weights))):

@@ -1,4 +1,4 @@
-"""What weights cost that are rounded to the nearest level of uniform grids, output by output, for several grids."""
+"""Output errors of nearest rounding, for several uniform grids at once; the reference is `weights.layer_problem`."""
 
 import numpy as np
 
@@ -17,8 +17,12 @@ def nearest_errors(
     qmax: np.float32,
     errors: Array,
 ) -> None:
-    """Fill errors (B, G O) for weights (G O, K) whose scales are scales[b, rows[o, k]]: the variance of the outputs'
-    errors and their squared mean, the inputs independent with variance and mean (G, K)."""
+    """Fill errors (B, G O) with the mean squared error of each output, for B grids.
+
+    The inputs of the layer are independent with variance and mean (G, K), so the mean squared error of an output is the
+    variance of its error plus the square of its mean error. Weight (o, k) of weights (G O, K) has the scale
+    `scales[b, rows[o, k]]`.
+    """
     outputs, width = len(weights) // len(mean), weights.shape[1]
     for o in range(first, last):
         group = o // outputs
@@ -28,19 +32,19 @@ def nearest_errors(
                 end = start + 1
                 while end < width and rows[o, end] == rows[o, start]:
                     end += 1
-                one = weights[o, start:end]
-                part = _of_one_scale(
-                    one, scales[b, rows[o, start]], qmax, variance[group, start:end], mean[group, start:end]
+                scale = scales[b, rows[o, start]]
+                part = _sums_of_one_scale(
+                    weights[o, start:end], scale, qmax, variance[group, start:end], mean[group, start:end]
                 )
                 spread, shift, start = spread + part[0], shift + part[1], end
             errors[b, o] = spread + shift * shift
 
 
 @reordered
-def _of_one_scale(
+def _sums_of_one_scale(
     weights: Array, scale: np.float32, qmax: np.float32, variance: Array, mean: Array
 ) -> tuple[float, float]:
-    """The sums of error^2 variance and of error mean."""
+    """Return the sums of error^2 * variance and of error * mean over weights that share a scale."""
     spread, shift = 0.0, 0.0
     for k in range(weights.size):
         code = min(max(np.rint(weights[k] / scale), -qmax), qmax)

@@ -1,9 +1,9 @@
-"""A row's non-zero weights as few weighted points, as `quant.methods.distributions.sample` has them for many rows."""
+"""A row's non-zero weights as weighted points; the NumPy reference is `quant.methods.distributions.sample`."""
 
 from quant.kernel.compile import Array, inner
 
 Parameters = tuple[float, float, float]
-"""Location, scale and shape."""
+"""Location, scale and shape of a fitted distribution."""
 
 
 @inner
@@ -19,10 +19,11 @@ def read_sample(
     points: Array,
     shares: Array,
 ) -> int:
-    """Fill points, ascending, in units of `unit`, and shares, which add up to 1; return how many there are.
+    """Fill points, ascending, in units of `unit`, and shares, which add up to 1; return the number of points.
 
-    They are the weights themselves where `exact`, else the highest `width` bins that are used, of `merged` bins of
-    the histogram (2, BINS) each.
+    The points are the non-zero weights themselves if `exact`. Otherwise `merged` neighbouring bins of counts (2, BINS)
+    become one, and the points are the centres of the `width` highest of these bins that hold weights, for each sign.
+    A `degenerate` row gets the points -1 and 1.
     """
     if degenerate:
         points[0], points[1] = -1.0, 1.0
@@ -54,20 +55,20 @@ def _read_bins(counts: Array, edges: Array, unit: float, width: int, merged: int
     total = 0
     for side in range(2):
         for column in range((top + 1) * merged):
-            place = max(column // merged - lowest, 0)
-            shares[number + place if side else number - 1 - place] += counts[side, column]
+            bin_number = max(column // merged - lowest, 0)
+            shares[number + bin_number if side else number - 1 - bin_number] += counts[side, column]
             total += counts[side, column]
-    for place in range(number):
-        column = (lowest + place) * merged
-        points[number + place] = (edges[column] + edges[column + merged]) / 2 / unit
-        points[number - 1 - place] = -points[number + place]
+    for bin_number in range(number):
+        column = (lowest + bin_number) * merged
+        points[number + bin_number] = (edges[column] + edges[column + merged]) / 2 / unit
+        points[number - 1 - bin_number] = -points[number + bin_number]
     shares[: 2 * number] /= total
     return 2 * number
 
 
 @inner
 def highest_bin(counts: Array) -> int:
-    """The highest bin of counts (2, BINS) that holds a weight; the last where none does."""
+    """Return the highest bin of counts (2, BINS) that holds a weight; the last bin if none does."""
     for column in range(counts.shape[1] - 1, -1, -1):
         if counts[0, column] + counts[1, column]:
             return column
@@ -76,7 +77,7 @@ def highest_bin(counts: Array) -> int:
 
 @inner
 def reaches(shares: Array, number: int, share: float) -> tuple[int, float]:
-    """The first point at which the shares add up to this one, and to what they do there."""
+    """Return the first point at which the cumulative share reaches `share`, and the cumulative share there."""
     reached, at = 0.0, 0
     for at in range(number):
         reached += shares[at]
@@ -87,7 +88,7 @@ def reaches(shares: Array, number: int, share: float) -> tuple[int, float]:
 
 @inner
 def quantile(points: Array, shares: Array, number: int, share: float) -> float:
-    """Where this share of the weights lies below, interpolated between the points beside it."""
+    """Return the quantile below which `share` of the weights lies, interpolated between neighbouring points."""
     at, reached = reaches(shares, number, share)
     inside = max(shares[at], 1e-300)
     below = (points[max(at - 1, 0)] + points[at]) / 2
@@ -97,18 +98,18 @@ def quantile(points: Array, shares: Array, number: int, share: float) -> float:
 
 @inner
 def drop_empty(points: Array, shares: Array, number: int) -> int:
-    """Leave out the points without a share; return how many are left."""
-    kept = 0
+    """Remove the points whose share is 0, in place; return the number of points left."""
+    count = 0
     for at in range(number):
         if shares[at] > 0:
-            points[kept], shares[kept] = points[at], shares[at]
-            kept += 1
-    return kept
+            points[count], shares[count] = points[at], shares[at]
+            count += 1
+    return count
 
 
 @inner
 def spread_about(points: Array, shares: Array, number: int, location: float) -> tuple[float, float]:
-    """The means of |x - location| and (x - location)^2."""
+    """Return the means of |x - location| and (x - location)^2."""
     absolute, square = 0.0, 0.0
     for at in range(number):
         deviation = points[at] - location

@@ -1,4 +1,8 @@
-"""Student's t fitted to one row: damped Newton on location, log scale and log of the degrees of freedom."""
+"""The maximum-likelihood fit of Student's t to one row.
+
+It is damped Newton on the location, the log of the scale and the log of the degrees of freedom nu. The NumPy reference
+is `quant.methods.distributions.student_t`.
+"""
 
 import math
 
@@ -12,12 +16,12 @@ MIN_NU, MAX_NU = 0.3, 1000.0
 MIN_SCALE = 1e-9
 ITERATIONS, MAX_STEP = 40, 1.5
 GAIN = 1e-8
-"""A row is done when the next step would gain less, in nats a sample."""
+"""The fit ends when the next step would gain less, in nats per sample."""
 
 
 @inner
 def fit_student_t(points: Array, shares: Array, number: int, median: float) -> Parameters:
-    """Location, scale and degrees of freedom of greatest likelihood."""
+    """Return location, scale and degrees of freedom of greatest likelihood."""
     location = median
     absolute, square = spread_about(points, shares, number, location)
     absolute = max(absolute, MIN_SCALE)
@@ -54,7 +58,10 @@ def fit_student_t(points: Array, shares: Array, number: int, median: float) -> P
 def _likelihood(
     points: Array, shares: Array, number: int, location: float, scale: float, nu: float
 ) -> tuple[float, Gradient, Hessian]:
-    """Mean log-likelihood, its gradient (3) and its Hessian (mm, ms, mn, ss, sn, nn)."""
+    """Return the mean log-likelihood, its gradient and its Hessian.
+
+    The variables are location m, log scale s and log nu n; the Hessian is (mm, ms, mn, ss, sn, nn).
+    """
     logs, zr, z2r, z2r2, zr2, rr2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for at in range(number):
         z = (points[at] - location) / scale
@@ -91,9 +98,10 @@ def _likelihood(
 
 @inner
 def _uphill(gradient: Gradient, hessian: Hessian, scale: float, nu: float) -> tuple[Gradient, float]:
-    """Newton's step, and what it gains in the quadratic that it comes from; a bound holds its parameter.
+    """Return Newton's step and its gain in the quadratic model of the likelihood.
 
-    In units in which the diagonal is 1, the curvature is raised until it is that of a maximum.
+    A parameter at its bound stays there if the gradient points outwards. The parameters are scaled so that the diagonal
+    of the Hessian is 1; then its diagonal is raised until the quadratic model has a maximum.
     """
     g0, g1, g2 = gradient
     a00, a01, a02, a11, a12, a22 = hessian
@@ -107,7 +115,7 @@ def _uphill(gradient: Gradient, hessian: Hessian, scale: float, nu: float) -> tu
     b01, b02, b12 = -a01 / (d0 * d1), -a02 / (d0 * d2), -a12 / (d1 * d2)
     raised = 0.0
     for _ in range(12):
-        # Cholesky's factor, row by row
+        # Cholesky factor, row by row
         l00 = b00 + raised
         if l00 > 1e-3:
             l10, l20 = b01 / l00, b02 / l00
