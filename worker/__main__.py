@@ -1,4 +1,4 @@
-"""`python -m worker`: take jobs from the queue until SIGTERM, which lets the running ones end."""
+"""`python -m worker`: run jobs from the queue until SIGTERM; running jobs are finished first."""
 
 import argparse
 import contextlib
@@ -18,14 +18,15 @@ from worker.forkserver import ForkServer
 from worker.metrics import serve_metrics
 from worker.runner import Runner
 
-LOOK_AFTER_EVERY_S = 15.0
+MAINTAIN_EVERY_S = 15.0
 QUANT = "quant.job_process"
-"""What a job's process runs."""
+"""The module that a job's process runs."""
 
 log = structlog.get_logger()
 
 
 def main() -> None:
+    """Run the worker."""
     parser = argparse.ArgumentParser(prog="python -m worker")
     parser.add_argument("--concurrency", type=int, default=1, help="jobs at a time")
     concurrency = parser.parse_args().concurrency
@@ -39,23 +40,23 @@ def main() -> None:
     queue = make_queue(settings.redis_url, settings.job_timeout_s)
     queue.task(name=TASK)(runner.run)
 
-    workers, itself = Workers(settings.redis_url), Worker(name=worker_name(), isolation=runner.isolation)
+    workers, this_worker = Workers(settings.redis_url), Worker(name=worker_name(), isolation=runner.isolation)
     stopped = threading.Event()
 
-    def look_after() -> None:
-        """Say that this worker is up, and send again what stands still."""
+    def maintain() -> None:
+        """Announce this worker, and send the messages of stale jobs again."""
         while not stopped.is_set():
             try:
-                workers.announce(itself)
+                workers.announce(this_worker)
                 for job_id in runner.claim_stale():
                     send(queue, job_id)
             except (redis.RedisError, OperationalError) as error:
-                log.warning("the records or the queue are away", error=str(error))
-            stopped.wait(min(LOOK_AFTER_EVERY_S, settings.lease_s / 4))
+                log.warning("the record store or the queue is unavailable", error=str(error))
+            stopped.wait(min(MAINTAIN_EVERY_S, settings.lease_s / 4))
 
-    threading.Thread(target=look_after, daemon=True).start()
+    threading.Thread(target=maintain, daemon=True).start()
     try:
-        # Threads: each only waits for the child process that does the work.
+        # Threads suffice: each waits for the child process that does the work.
         queue.worker_main(
             ["worker", "--pool=threads", f"--concurrency={concurrency}", "--loglevel=WARNING",
              "--without-gossip", "--without-mingle"]
@@ -65,7 +66,7 @@ def main() -> None:
         runner.close()
         server.close()
         with contextlib.suppress(redis.RedisError):
-            workers.leave(itself)
+            workers.leave(this_worker)
 
 
 if __name__ == "__main__":

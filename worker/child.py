@@ -1,4 +1,4 @@
-"""The child process of a job: in a sandbox and a folder of its own, read line by line, killed as a group."""
+"""The child process of a job: it runs in a sandbox and its own folder, and is killed with all that it started."""
 
 import contextlib
 import json
@@ -27,20 +27,20 @@ _OUT_OF_MEMORY = re.compile(
     rb"MemoryError|bad_alloc|bad allocation|[Cc]annot allocate memory|failed to map segment|[Cc]an't start new thread"
     rb"|pthread_create failed|Memory allocation (still )?failed"
 )
-"""How Python, NumPy, C++ and the loader say that RLIMIT_AS is reached."""
+"""The messages with which Python, NumPy, C++ and the loader report that RLIMIT_AS is reached."""
 _OUT_OF_DISK = re.compile(rb"No space left on device|File too large|Disk quota exceeded")
 _OOM_KILLS = Path("/proc/vmstat")
 
 
 class Killed(WorkerCrashed):
-    """Somebody else ended the process by SIGKILL: that says nothing of the job, which may be tried again."""
+    """A SIGKILL from outside: it says nothing about the job, so the job may be tried again."""
 
 
 class Child:
-    """A process under limits in a folder that is removed with it; give it its job, then iterate it for the events it
-    writes, None at least each half second.
+    """A limited process whose folder is removed with it.
 
-    `peak_memory` is the most bytes that it was seen to have had resident.
+    Call `begin` with the job, then iterate over its messages; the iterator yields None at least every `TICK_S`.
+    `peak_memory` is the largest resident size seen, in bytes.
     """
 
     def __init__(self, start: Start, folder: Path, limits: Limits) -> None:
@@ -48,16 +48,17 @@ class Child:
         self.peak_memory = 0
         self._deadline, self._oom_kills = time.monotonic() + limits.timeout_s, 0
         self._errors = (folder / "stderr.log").open("w+b")
-        given, told = os.pipe(), os.pipe()
-        self._input, self._output = os.fdopen(given[1], "wb"), os.fdopen(told[0], "rb")
+        input_pipe, output_pipe = os.pipe(), os.pipe()
+        self._input, self._output = os.fdopen(input_pipe[1], "wb"), os.fdopen(output_pipe[0], "rb")
         try:
-            self._process = start(folder, limits, (given[0], told[1], self._errors.fileno()))
+            self._process = start(folder, limits, (input_pipe[0], output_pipe[1], self._errors.fileno()))
         finally:
-            os.close(given[0])
-            os.close(told[1])
+            os.close(input_pipe[0])
+            os.close(output_pipe[1])
 
     @property
     def pid(self) -> int:
+        """Return the process id."""
         return self._process.pid
 
     def __enter__(self) -> Self:
@@ -69,21 +70,21 @@ class Child:
         self.close()
 
     def begin(self, job: Mapping[str, Any]) -> None:
-        """Tell it what to do; its time counts from here."""
+        """Send the job to the process; the time limit counts from here."""
         self._deadline = time.monotonic() + self._limits.timeout_s
         self._oom_kills = _oom_kills()
-        with contextlib.suppress(BrokenPipeError):  # it has ended: `failure` tells why
+        with contextlib.suppress(BrokenPipeError):  # it has ended: `failure` returns the reason
             self._input.write(json.dumps(job).encode() + b"\n")
             self._input.close()
 
     def kill(self) -> None:
-        """Kill the whole group: what the child has started itself, too."""
+        """Kill the process group: the child and everything that it started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def close(self) -> None:
-        """Kill it and remove its folder."""
+        """Kill the process and remove its folder."""
         self.kill()
         for pipe in (self._input, self._output, self._errors):
             with contextlib.suppress(BrokenPipeError):
@@ -110,25 +111,25 @@ class Child:
                 yield from map(read_line, lines)
 
     def failure(self) -> WorkerFailure:
-        """Why the child ended without its last line."""
+        """Return the reason why the child ended without its last message."""
         try:
             code = self._process.wait(ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
-            return WorkerCrashed("the job's process closed its output and went on; it was stopped")
+            return WorkerCrashed("the job's process closed its output and kept running; it was stopped")
         if _OUT_OF_MEMORY.search(self.stderr()):
             limit = self._limits.memory
-            return WorkerOutOfMemory(f"the job's process needs more than the {limit} bytes it may have")
+            return WorkerOutOfMemory(f"the job's process needs more than its limit of {limit} bytes")
         if _OUT_OF_DISK.search(self.stderr()):
             return self._too_much_disk()
         if code == -signal.SIGXCPU:
-            return WorkerTimeout(f"the job used more than {self._limits.timeout_s:g} s of processor time a core")
+            return WorkerTimeout(f"the job used more than {self._limits.timeout_s:g} s of processor time per core")
         if code == -signal.SIGKILL and _oom_kills() > self._oom_kills:
-            return WorkerOutOfMemory("the worker's machine ran out of memory, and its kernel ended the job's process")
+            return WorkerOutOfMemory("the worker's machine ran out of memory, and the kernel killed the job's process")
         kind = Killed if code == -signal.SIGKILL else WorkerCrashed
-        return kind(f"the job's process ended with {_ending(code)}; the service's operator finds more in its log")
+        return kind(f"the job's process ended with {_ending(code)}; the worker's log has its last output")
 
     def stderr(self) -> bytes:
-        """The end of what it wrote there."""
+        """Return the end of the process's standard error."""
         size = self._errors.seek(0, os.SEEK_END)
         self._errors.seek(max(size - CHUNK, 0))
         return self._errors.read(CHUNK)
@@ -142,24 +143,24 @@ class Child:
 
     def _too_much_disk(self) -> WorkerOutOfDisk:
         return WorkerOutOfDisk(
-            f"the job's files need more space than there is, or than the {self._limits.disk} bytes they may have"
+            f"the job's files need more space than the disk has, or than their limit of {self._limits.disk} bytes"
         )
 
 
 def _peak_memory(pid: int) -> int:
-    """The most bytes that a process has had resident so far; 0 where it has ended."""
+    """Return the peak resident size of a process in bytes, or 0 if it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except FileNotFoundError:
         return 0
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
-    return 1024 * int(found.group(1)) if found else 0
+    match = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
+    return 1024 * int(match.group(1)) if match else 0
 
 
 def _oom_kills() -> int:
-    """How many processes of this machine, in whatever container, its kernel has ended for want of memory."""
-    found = re.search(r"^oom_kill (\d+)$", _OOM_KILLS.read_text(), re.M) if _OOM_KILLS.exists() else None
-    return int(found.group(1)) if found else 0
+    """Return the number of processes on this machine, in any container, that the kernel killed for lack of memory."""
+    match = re.search(r"^oom_kill (\d+)$", _OOM_KILLS.read_text(), re.M) if _OOM_KILLS.exists() else None
+    return int(match.group(1)) if match else 0
 
 
 def _ending(code: int) -> str:

@@ -1,4 +1,4 @@
-"""Children for jobs, each in a folder of its own that goes with it."""
+"""Starting the child processes of a worker, each in its own folder."""
 
 import dataclasses
 import subprocess
@@ -9,21 +9,22 @@ from worker.workspaces import Workspaces
 
 
 class Children:
-    """Children that are started in one way under the same limits.
+    """The children of a worker: all start the same way and have the same limits.
 
-    `isolation` names what they are kept from on this machine.
+    `isolation` names the parts of the sandbox that work on this machine.
     """
 
     def __init__(self, start: Start, limits: Limits) -> None:
         self._start, self._workspaces = start, Workspaces()
         probe = sandboxed((), self._workspaces.new(), limits)
-        told = subprocess.run(probe, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
-        self.isolation = tuple(told.decode().split())
+        output = subprocess.run(probe, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
+        self.isolation = tuple(output.decode().split())
         self._limits = dataclasses.replace(limits, isolation=self.isolation)
 
     def new(self) -> Child:
-        """A child that waits for its job; it is the caller's to close."""
+        """Return a child that waits for its job; the caller closes it."""
         return Child(self._start, self._workspaces.new(), self._limits)
 
     def close(self) -> None:
+        """Remove the folders of all children."""
         self._workspaces.close()

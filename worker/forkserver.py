@@ -1,7 +1,8 @@
-"""A process that has loaded what every job needs, and forks one for each: `python -m worker.forkserver ENTRY SOCKET`.
+"""A fork server: a process that has loaded the libraries, and forks one process for each job.
 
-ENTRY is a module with `load`, which is called once, and `main`, which each fork calls in its sandbox. Nothing of a
-job reaches the server: it sees folders and limits. A fork's parent dies at once, so that it becomes its worker's.
+`python -m worker.forkserver ENTRY SOCKET`. ENTRY is a module with `load`, which is called once, and `main`, which each
+fork calls in its sandbox. The server sees folders and limits, but no data of a job. The direct parent of a fork exits
+at once, so that the worker adopts the fork (it is a child subreaper).
 """
 
 import ctypes
@@ -25,21 +26,21 @@ from worker.sandbox import ENVIRONMENT, enter, require
 
 MAX_REQUEST = 1 << 16
 _PR_SET_CHILD_SUBREAPER = 36
-_LOOK_EVERY_S = 0.005
+_POLL_EVERY_S = 0.005
 
 
 class Forked:
-    """A fork by its process id, to wait for as for a `subprocess.Popen`."""
+    """A forked process with the interface of `subprocess.Popen` that `Child` uses."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._code: int | None = None
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit status, or the negative number of the signal that ended it.
+        """Wait for the process; return its exit status, or the negative number of the signal that ended it.
 
         Raises:
-            subprocess.TimeoutExpired: it runs for longer than `timeout` seconds from now.
+            subprocess.TimeoutExpired: it still runs after `timeout` seconds.
         """
         until = None if timeout is None else time.monotonic() + timeout
         while self._code is None:
@@ -49,10 +50,11 @@ class Forked:
             elif until is not None and time.monotonic() >= until:
                 raise subprocess.TimeoutExpired("the job's process", timeout or 0)
             else:
-                time.sleep(_LOOK_EVERY_S)
+                time.sleep(_POLL_EVERY_S)
         return self._code
 
     def poll(self) -> int | None:
+        """Return the exit status, or None while the process runs."""
         try:
             return self.wait(0)
         except subprocess.TimeoutExpired:
@@ -60,7 +62,7 @@ class Forked:
 
 
 class ForkServer:
-    """The server of one entry module; it is started again when it has been killed."""
+    """A fork server of one entry module; if it was killed, the next call starts it again."""
 
     def __init__(self, entry: str, threads: int) -> None:
         self._entry, self._environment = entry, pools(threads)
@@ -69,30 +71,32 @@ class ForkServer:
         self._start()
 
     def __call__(self, folder: Path, limits: Limits, streams: Sequence[int]) -> Forked:
-        """A process in the folder, under the limits, with these descriptors as its standard streams."""
+        """Start a process in `folder` under `limits`, with three descriptors as its standard streams."""
         request = json.dumps({
             "folder": str(folder), "memory": limits.memory, "cpu": limits.cpu_s, "disk": limits.disk,
             "isolation": limits.isolation, "environment": environment(folder),
         }).encode()  # fmt: skip
         with self._lock:
             answer = self._ask(request, streams)
-            if not answer:  # killed, by whoever was short of memory
+            if not answer:  # it was killed, probably for lack of memory
                 self.close()
                 self._start()
                 answer = self._ask(request, streams)
         return Forked(int(answer))
 
     def close(self) -> None:
+        """Kill the server; its forks go on."""
         self._socket.close()
         self._process.kill()
         self._process.wait()
 
     def _start(self) -> None:
-        self._socket, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with its:
+        self._socket, server_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with server_socket:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "worker.forkserver", self._entry, str(its.fileno())],
-                env=self._environment, pass_fds=[its.fileno()], stdin=subprocess.DEVNULL, start_new_session=True,
+                [sys.executable, "-P", "-m", "worker.forkserver", self._entry, str(server_socket.fileno())],
+                env=self._environment, pass_fds=[server_socket.fileno()], stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )  # fmt: skip
 
     def _ask(self, request: bytes, streams: Sequence[int]) -> bytes:
@@ -104,16 +108,17 @@ class ForkServer:
 
 
 def main() -> None:
-    gc.disable()  # the imports make objects and drop none: collections would be a sixth of the start
+    """Load the entry module and serve."""
+    gc.disable()  # imports create objects and drop none: collections would take a sixth of the start
     entry = import_module(sys.argv[1])
     entry.load()
-    gc.freeze()  # what is there now stays: no collection is to walk it, or to write to what the forks share
+    gc.freeze()  # these objects stay: collections must not visit them and so copy the pages that forks share
     gc.enable()
     _serve(socket.socket(fileno=int(sys.argv[2])), entry.main)
 
 
 def _serve(requests: socket.socket, run: Callable[[], int]) -> None:
-    """Until the worker is gone."""
+    """Fork a process for each request, until the worker closes the socket."""
     while True:
         data, streams, _, _ = socket.recv_fds(requests, MAX_REQUEST, 3)
         if not data:
@@ -126,7 +131,7 @@ def _serve(requests: socket.socket, run: Callable[[], int]) -> None:
                 os._exit(0)
             os.setsid()
             os.write(writer, str(os.getpid()).encode())
-            while os.getppid() == parent:  # the sandbox ends with the parent that it has when it is entered
+            while os.getppid() == parent:  # enter the sandbox as a child of the worker: it dies with its parent
                 time.sleep(0.0002)
             _end_with(partial(_become, json.loads(data), streams, run))
         os.close(writer)
@@ -137,32 +142,33 @@ def _serve(requests: socket.socket, run: Callable[[], int]) -> None:
 
 
 def _end_with(run: Callable[[], int]) -> NoReturn:
-    """At once: libraries that were forked wait, at an orderly end, for threads that were not."""
+    """Run, then exit without cleanup, in which libraries would wait for threads that a fork does not have."""
     code = 1
     try:
         code = run()
-    except Exception:  # noqa: BLE001 - as the interpreter does at its end
+    except Exception:  # noqa: BLE001 - as the interpreter does at exit
         sys.excepthook(*sys.exc_info())
     finally:
         sys.stdout.flush()
         os._exit(code)
 
 
-def _become(given: dict[str, Any], streams: Sequence[int], run: Callable[[], int]) -> int:
-    """Become the process of one job: with its streams, its folder, its limits, and nothing else of the server."""
+def _become(request: dict[str, Any], streams: Sequence[int], run: Callable[[], int]) -> int:
+    """Turn this fork into the process of a job, with its streams, folder and limits, and close all other files."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    os.chdir(given["folder"])
-    os.environ.update(given["environment"])
-    reached = enter(Path(given["folder"]), given["memory"] + _address_space(), given["cpu"], given["disk"])
-    require(given["isolation"], reached)
-    os.environ[ENVIRONMENT] = " ".join(reached)
+    os.chdir(request["folder"])
+    os.environ.update(request["environment"])
+    memory = request["memory"] + _address_space()
+    parts = enter(Path(request["folder"]), memory, request["cpu"], request["disk"])
+    require(request["isolation"], parts)
+    os.environ[ENVIRONMENT] = " ".join(parts)
     return run()
 
 
 def _address_space() -> int:
-    """Bytes that are taken already: libraries, which a job's own limit is not to count."""
+    """Return the bytes already mapped: libraries, which do not count against the limit of a job."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     return pages * resource.getpagesize()
 

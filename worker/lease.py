@@ -1,4 +1,4 @@
-"""The lease on a job: renewed each second while the job is worked on, and where a cancel is heard of."""
+"""The lease on a job: a thread renews it every second, and learns there of a cancellation."""
 
 import threading
 from types import TracebackType
@@ -15,15 +15,15 @@ log = structlog.get_logger()
 
 
 class Lost(Exception):
-    """The job is another worker's by now, or has ended: what was done here does not count."""
+    """Another worker has the job, or it has ended: this attempt must be discarded."""
 
 
 class Cancelled(Exception):
-    """The caller asked for the job to stop."""
+    """The caller asked to cancel the job."""
 
 
 class Lease:
-    """`with Lease(records, job_id, owner) as lease:` keeps the job for `owner`, also while large blobs are copied."""
+    """A lease that holds the job for `owner` inside a `with` block, even while large blobs are copied."""
 
     def __init__(self, records: Records, job_id: str, owner: str) -> None:
         self._records, self._job_id, self._owner = records, job_id, owner
@@ -42,11 +42,11 @@ class Lease:
         self._thread.join()
 
     def check(self) -> None:
-        """Go on, unless the job is to stop.
+        """Check that the job may go on.
 
         Raises:
-            Cancelled: the caller asked for it.
-            Lost: the job is no longer this owner's.
+            Cancelled: the caller asked to cancel the job.
+            Lost: the owner no longer holds the job.
         """
         if self._answer == "cancel":
             raise Cancelled
@@ -57,5 +57,5 @@ class Lease:
         while not self._ended.wait(RENEW_EVERY_S):
             try:
                 self._answer = self._records.heartbeat(self._job_id, self._owner)
-            except redis.RedisError as error:  # the job goes on: the record says at its end whose it is
+            except redis.RedisError as error:  # the job goes on: `finish` checks the owner
                 log.warning("lease not renewed", job=self._job_id, error=str(error))

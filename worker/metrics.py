@@ -1,4 +1,4 @@
-"""What a worker counts of its jobs, and the spans of their stages."""
+"""The metrics of a worker, and the trace spans of the stages of a job."""
 
 import time
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any, Self
 from opentelemetry import trace
 from prometheus_client import Counter, Histogram, start_http_server
 
-from jobs.job import Stage
+from quant.outcome.stages import Stage
 
 STAGE_SECONDS = Histogram(
     "quantd_job_stage_seconds", "How long jobs were at each stage.", ["stage"],
@@ -25,7 +25,7 @@ _tracer = trace.get_tracer("quantd.worker")
 
 
 class Stages:
-    """`with Stages() as stages:` measures what lies between one `enter` and the next."""
+    """A timer of stages: `with Stages() as stages:` measures the time from one `enter` to the next."""
 
     def __init__(self) -> None:
         self._stage: Stage | None = None
@@ -41,7 +41,7 @@ class Stages:
         self._leave()
 
     def enter(self, stage: Stage) -> None:
-        """From now on the job is at this stage."""
+        """Begin a stage, and end the one before."""
         if stage != self._stage:
             self._leave()
             self._stage, self._began, self._span = stage, time.monotonic(), _tracer.start_span(stage)
@@ -54,14 +54,14 @@ class Stages:
 
 
 def count_end(status: str, problem: Mapping[str, Any] | None) -> None:
-    """A job has ended; `problem` tells why it failed."""
+    """Count the end of a job, and the error code of a failed one."""
     ENDED.labels(status).inc()
     if problem is not None:
         FAILURES.labels(problem["code"]).inc()
 
 
 def serve_metrics(address: str | None) -> None:
-    """Answer Prometheus at `host:port`, if one is given."""
+    """Answer Prometheus at `address` (`host:port`); do nothing for None."""
     if address is not None:
         host, _, port = address.rpartition(":")
         start_http_server(int(port), host)

@@ -1,4 +1,4 @@
-"""The process of a job: its limits, its environment, and how a command becomes one."""
+"""The limits and the environment of a job's process, and starting it from a command."""
 
 import os
 import subprocess
@@ -13,10 +13,10 @@ SANDBOX = (sys.executable, "-P", "-m", "worker.sandbox")
 
 @dataclass(frozen=True)
 class Limits:
-    """What a job may take: bytes of address space beside its libraries', seconds by the clock, threads, bytes of files
-    that it writes.
+    """The limits of a job's process.
 
-    `isolation` names what its process must be kept from: it does not start with less.
+    `memory` is in bytes of address space, without that of the libraries. `timeout_s` is wall-clock time. `disk` is in
+    bytes of written files. `isolation` names the required parts of the sandbox: the process does not start without one.
     """
 
     memory: int
@@ -27,12 +27,12 @@ class Limits:
 
     @property
     def cpu_s(self) -> int:
-        """Seconds of processor time, of all cores."""
+        """Return the limit of processor time in seconds, summed over all cores."""
         return int(self.timeout_s * (os.cpu_count() or 1)) + 1
 
 
 class Process(Protocol):
-    """What a `subprocess.Popen` and a fork have in common."""
+    """The common interface of `subprocess.Popen` and `Forked`."""
 
     @property
     def pid(self) -> int: ...
@@ -43,36 +43,36 @@ class Process(Protocol):
 
 
 Start = Callable[[Path, Limits, Sequence[int]], Process]
-"""Starts a process in a folder, under limits, with these descriptors as its standard streams."""
+"""A function that starts a process in a folder, under limits, with three descriptors as its standard streams."""
 
 
 def command(*words: str) -> Start:
-    """How to start a command of its own."""
+    """Return a function that starts `words` as a command in the sandbox."""
 
     def start(folder: Path, limits: Limits, streams: Sequence[int]) -> Process:
-        given, told, errors = streams
+        stdin, stdout, stderr = streams
         return subprocess.Popen(
             sandboxed(words, folder, limits), cwd=folder, env={**pools(limits.threads), **environment(folder)},
-            stdin=given, stdout=told, stderr=errors, start_new_session=True,
+            stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True,
         )  # fmt: skip
 
     return start
 
 
 def sandboxed(words: Sequence[str], folder: Path, limits: Limits) -> list[str]:
-    """The command that becomes `words` after it has given up what a job does not need."""
+    """Return a command that enters the sandbox and then becomes `words`."""
     bounds = [str(bound) for bound in (limits.memory, limits.cpu_s, limits.disk)]
     return [*SANDBOX, str(folder), *bounds, " ".join(limits.isolation), "--", *words]
 
 
 def pools(threads: int) -> dict[str, str]:
-    """An environment with nothing of the worker's own, no addresses and no secrets, that makes libraries keep to so
-    many threads."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV") if name in os.environ}
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return {**kept, **dict.fromkeys(names, str(threads)), "PYTHONDONTWRITEBYTECODE": "1"}
+    """Return an environment without the worker's addresses and secrets that limits libraries to `threads` threads."""
+    names = ("PATH", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+    inherited = {name: os.environ[name] for name in names if name in os.environ}
+    counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    return {**inherited, **dict.fromkeys(counts, str(threads)), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """What differs from job to job."""
+    """Return the environment variables that differ from job to job."""
     return {"HOME": str(folder / "tmp"), "TMPDIR": str(folder / "tmp")}

@@ -1,11 +1,12 @@
-"""Give up what a job does not need, then become it.
+"""The sandbox of a job's process.
 
-`python -m worker.sandbox FOLDER MEMORY CPU FILE_SIZE PARTS -- COMMAND`.
+`python -m worker.sandbox FOLDER MEMORY CPU FILE_SIZE PARTS -- COMMAND` enters the sandbox and becomes COMMAND. Limits
+are in bytes and seconds.
 
-Limits are in bytes and seconds. The command may read its FOLDER and the code that it is made of, and write to
-`out` and `tmp` below FOLDER; it reaches no network, starts no process, signals none and gains no privileges. What of
-this the kernel grants is told to it in QUANTD_SANDBOX, and without a command printed; it does not start where one of
-the PARTS is missing.
+The command may read FOLDER and the installed code, and write to `out` and `tmp` below FOLDER. It cannot reach a
+network, start or signal a process, or gain privileges. A kernel may not offer every part of this: the parts in effect
+are in the variable QUANTD_SANDBOX, and are printed if there is no command. If one of PARTS is missing, the command does
+not start.
 """
 
 import argparse
@@ -29,7 +30,7 @@ except RuntimeError:  # the system has no libseccomp
 
 ENVIRONMENT = "QUANTD_SANDBOX"
 THREADS, FILES = 1024, 512
-"""How many a job may have; threads beside those that its user has already."""
+"""The numbers of threads and open files of a job; threads of its user that run already are added."""
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_THREAD = 0x08000000, 0x10000000, 0x40000000, 0x00010000
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -37,15 +38,15 @@ _SYSTEM = (
     "/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/proc/self", "/proc/cpuinfo", "/proc/meminfo",
     "/proc/stat", "/proc/sys/vm/overcommit_memory", "/sys/devices/system", "/dev/urandom",
 )  # fmt: skip
-"""What the C library, NumPy, ONNX Runtime and torch read beside their own files."""
+"""The paths that the C library, NumPy, ONNX Runtime and torch read besides their own files."""
 _DENIED = (
-    # network; memory and queues that no limit counts
+    # network, and memory and queues that no limit counts
     "socket", "socketpair", "shmget", "semget", "msgget", "mq_open", "memfd_create", "memfd_secret",
     # other processes
     "fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "tkill",
     "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "setsid", "setpgid",
     "setpriority", "ioprio_set",
-    # the machine, and the parts of the kernel that are attacked most
+    # the machine, and the most attacked parts of the kernel
     "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsmount",
     "mknod", "mknodat", "name_to_handle_at", "open_by_handle_at", "bpf", "perf_event_open", "userfaultfd", "keyctl",
     "add_key", "request_key", "io_uring_setup", "io_uring_enter", "io_uring_register", "personality", "reboot",
@@ -57,31 +58,32 @@ _DENIED = (
 
 
 def main() -> None:
+    """Enter the sandbox and become the command."""
     parser = argparse.ArgumentParser(prog="python -m worker.sandbox")
     parser.add_argument("folder", type=Path)
     for limit in ("memory", "cpu", "file_size"):
         parser.add_argument(limit, type=int)
     parser.add_argument("parts", type=str.split)
     parser.add_argument("command", nargs="*")
-    given = parser.parse_args()
-    reached = enter(given.folder, given.memory, given.cpu, given.file_size)
-    require(given.parts, reached)
-    if not given.command:
-        sys.stdout.write(" ".join(reached))
+    arguments = parser.parse_args()
+    in_effect = enter(arguments.folder, arguments.memory, arguments.cpu, arguments.file_size)
+    require(arguments.parts, in_effect)
+    if not arguments.command:
+        sys.stdout.write(" ".join(in_effect))
         return
-    os.environ[ENVIRONMENT] = " ".join(reached)
-    os.execv(given.command[0], given.command)
+    os.environ[ENVIRONMENT] = " ".join(in_effect)
+    os.execv(arguments.command[0], arguments.command)
 
 
 def enter(folder: Path, memory: int, cpu: int, file_size: int) -> list[str]:
-    """Give all of it up, for good; what was reached, by name."""
+    """Enter the sandbox for good and return the names of the parts in effect."""
     libc = ctypes.CDLL(None, use_errno=True)
     threads = _threads_of_user() + THREADS
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    reached = ["no_new_privileges", *_leave_network(libc), *_restrict_files(folder)]
+    in_effect = ["no_new_privileges", *_leave_network(libc), *_restrict_files(folder)]
     _drop_capabilities(libc)
-    reached += _restrict_calls()
+    in_effect += _restrict_calls()
     for limit, value in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, cpu),
@@ -91,21 +93,23 @@ def enter(folder: Path, memory: int, cpu: int, file_size: int) -> list[str]:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
-    return [*reached, "resource_limits"]
+    return [*in_effect, "resource_limits"]
 
 
-def require(parts: Sequence[str], reached: Sequence[str]) -> None:
-    """Go on only with all that a job is to be kept from.
+def require(parts: Sequence[str], in_effect: Sequence[str]) -> None:
+    """Check that all required parts of the sandbox are in effect.
 
     Raises:
-        RuntimeError: one of the parts was not reached.
+        RuntimeError: a part is missing.
     """
-    if missing := set(parts) - set(reached):
-        raise RuntimeError(f"the job is not kept from what it should be: {', '.join(sorted(missing))} cannot be had")
+    if missing := set(parts) - set(in_effect):
+        raise RuntimeError(
+            f"the sandbox is incomplete: {', '.join(sorted(missing))} cannot be enabled; the job does not start"
+        )
 
 
 def _threads_of_user() -> int:
-    """How many there are: RLIMIT_NPROC counts them all, outside of a user namespace of its own."""
+    """Return the number of threads of this user: outside of a user namespace, RLIMIT_NPROC counts all of them."""
     count = 0
     for process in os.scandir("/proc"):
         if process.name.isdigit():
@@ -116,13 +120,13 @@ def _threads_of_user() -> int:
 
 
 def _leave_network(libc: ctypes.CDLL) -> list[str]:
-    """Into a network of its own, without an interface that is up; unprivileged, by a user namespace."""
-    own = _CLONE_NEWNET | _CLONE_NEWIPC
-    return ["network_namespace"] if libc.unshare(own) == 0 or libc.unshare(own | _CLONE_NEWUSER) == 0 else []
+    """Enter a network namespace without a usable interface; without privileges, by way of a user namespace."""
+    new = _CLONE_NEWNET | _CLONE_NEWIPC
+    return ["network_namespace"] if libc.unshare(new) == 0 or libc.unshare(new | _CLONE_NEWUSER) == 0 else []
 
 
 def _restrict_files(folder: Path) -> list[str]:
-    """Read the folder and the code, write to `out` and `tmp`; no links are made, nothing else is opened."""
+    """Permit reading the folder and the code, and writing to `out` and `tmp`; forbid links and every other path."""
     read = AccessFs.READ_FILE | AccessFs.READ_DIR
     write = AccessFs.WRITE_FILE | AccessFs.TRUNCATE | AccessFs.MAKE_REG | AccessFs.MAKE_DIR
     remove = AccessFs.REMOVE_FILE | AccessFs.REMOVE_DIR
@@ -142,7 +146,7 @@ def _restrict_files(folder: Path) -> list[str]:
 
 
 def _code() -> list[Path]:
-    """Where the interpreter, the libraries and the quantizer lie; not what else is in a checkout."""
+    """Return the paths of the interpreter, the libraries and the quantizer, without the rest of a checkout."""
     paths = {*_SYSTEM, sys.prefix, sys.base_prefix, os.path.realpath(sys.executable)}
     package = find_spec("quant")
     paths.update(package.submodule_search_locations or [] if package else [])
@@ -150,13 +154,13 @@ def _code() -> list[Path]:
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
-    """A worker that runs as root makes children that are root by name alone."""
+    """Drop all capabilities, so that the children of a worker that runs as root have no privileges."""
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     libc.capset(header, (ctypes.c_uint32 * 6)())
 
 
 def _restrict_calls() -> list[str]:
-    """A filter of system calls, where there is libseccomp and the kernel has filters."""
+    """Filter system calls, if libseccomp is installed and the kernel supports filters."""
     if pyseccomp is None:
         return []
     calls, argument = pyseccomp.SyscallFilter(pyseccomp.ALLOW), pyseccomp.Arg
@@ -164,9 +168,9 @@ def _restrict_calls() -> list[str]:
     for name in _DENIED:
         calls.add_rule(refused, name)
     calls.add_rule(refused, "clone", argument(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0))
-    calls.add_rule(pyseccomp.ERRNO(ENOSYS), "clone3")  # its flags lie in memory; the C library then takes clone
-    for name, mine in (("kill", os.getpid()), ("tgkill", os.getpid()), ("prlimit64", 0)):
-        calls.add_rule(refused, name, argument(0, pyseccomp.NE, mine))
+    calls.add_rule(pyseccomp.ERRNO(ENOSYS), "clone3")  # a filter cannot read its flags; libc falls back to clone
+    for name, itself in (("kill", os.getpid()), ("tgkill", os.getpid()), ("prlimit64", 0)):
+        calls.add_rule(refused, name, argument(0, pyseccomp.NE, itself))
     try:
         calls.load()
     except OSError:

@@ -1,4 +1,4 @@
-"""The folders that jobs work in, below one that the worker holds: what a killed worker left is swept by the next."""
+"""The folders of jobs, below one that their worker has locked: the next worker removes those of a killed worker."""
 
 import contextlib
 import fcntl
@@ -11,12 +11,13 @@ from typing import IO
 
 PREFIX = "qd-worker-"
 WRITABLE = ("out", "tmp")
-"""Where a job may write, below its folder; `out` is what is looked at in the end."""
+"""The writable subfolders of a job's folder; artifacts are collected from `out`."""
 _YOUNG_S = 60.0
+"""A younger folder without a lock may belong to a worker that is about to lock it."""
 
 
 class Workspaces:
-    """New folders on demand, until `close` removes them all."""
+    """The folders of one worker; `close` removes them all."""
 
     def __init__(self) -> None:
         _sweep(Path(tempfile.gettempdir()))
@@ -25,18 +26,20 @@ class Workspaces:
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def new(self) -> Path:
+        """Return a new folder for a job."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         for name in WRITABLE:
             (folder / name).mkdir()
         return folder
 
     def close(self) -> None:
+        """Remove all folders."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._lock.close()
 
 
 def bytes_written(folder: Path, pid: int) -> int:
-    """Bytes on disk in a job's folder, with files that process `pid` has removed and still holds open."""
+    """Return the bytes on disk of a job's folder, and of files that process `pid` has removed but still holds open."""
     used = 0
     for top in WRITABLE:
         for parent, _, names in os.walk(folder / top):
@@ -51,12 +54,12 @@ def bytes_written(folder: Path, pid: int) -> int:
 def _size(path: str, follow: bool) -> int:
     try:
         return os.stat(path, follow_symlinks=follow).st_blocks * 512
-    except OSError:  # removed meanwhile
+    except OSError:  # removed in the meantime
         return 0
 
 
 def _sweep(top: Path) -> None:
-    """Remove the folders whose worker is gone: the lock went with it."""
+    """Remove the folders of workers that have ended: their locks are released."""
     for folder in top.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if _abandoned(folder):
@@ -64,8 +67,9 @@ def _sweep(top: Path) -> None:
 
 
 def _abandoned(folder: Path) -> bool:
+    """Return True if no worker holds the folder."""
     path = folder / "lock"
-    if not path.exists():  # its worker may be about to take it
+    if not path.exists():
         return time.time() - folder.stat().st_mtime > _YOUNG_S
     lock: IO[str]
     with path.open("w") as lock:

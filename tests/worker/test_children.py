@@ -83,7 +83,7 @@ def test_a_fork_does_not_start_with_less_than_it_must_be_kept_from(server, folde
         child.begin({"code": "open('out/ran', 'w')"})
         list(child)
         assert not (folder / "out" / "ran").exists()
-        assert b"landlock_99 cannot be had" in child.stderr()
+        assert b"landlock_99 cannot be enabled" in child.stderr()
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,19 @@ import pytest
 import redis
 
 from jobs.blobs import Blobs
-from jobs.job import Job, Progress, Stage, Status, Upload, new_id, now
+from jobs.job import Job, Progress, Status, Upload, new_id, now
 from jobs.records import ATTEMPTS, Records
 from jobs.redis_keys import events_key
 from jobs.settings import Settings
 from jobs.valkey import Valkey
+from quant.outcome.artifacts import ARTIFACTS
+from quant.outcome.stages import Stage
 from tests.worker.stand_in import DONE, MAKES_ALL, READS, last_line
-from worker.artifacts import ARTIFACTS
 from worker.process import command
-from worker.runner import LOG_CHARACTERS, LOG_LINES, Runner
+from worker.relay import MAX_LOG_CHARACTERS, MAX_LOG_LINES
+from worker.runner import Runner
 
+NAMES = [kind.name for kind in ARTIFACTS if kind.always]
 PROGRESS = Progress(fraction=0.5, done=1, total=2, message="conv1")
 
 
@@ -63,7 +66,7 @@ def test_a_job_that_is_done_keeps_its_artifacts_by_their_digests(service):
     run(settings, job_id, MAKES_ALL + DONE)
     job = records.job(job_id)
     assert job.status == Status.SUCCEEDED, job.error
-    assert [artifact.name for artifact in job.artifacts] == list(ARTIFACTS)
+    assert [artifact.name for artifact in job.artifacts] == NAMES
     for artifact in job.artifacts:
         assert hashlib.sha256(blobs.read(artifact.key)).hexdigest() == artifact.sha256
     assert blobs.read(job.artifacts[0].key) == b"model.onnx"
@@ -146,12 +149,12 @@ def test_a_job_whose_process_the_kernel_kills_for_want_of_memory_is_not_tried_ag
 def test_a_job_that_logs_without_end_fills_no_stream(service, valkey):
     settings, records, _, model = service
     job_id = queued(records, model)
-    line = json.dumps({"event": "log", "level": "info", "message": "x" * (LOG_CHARACTERS + 1)})
-    run(settings, job_id, f"print({line + chr(10)!r} * {LOG_LINES + 10}, end='')\n" + MAKES_ALL + DONE)
+    line = json.dumps({"event": "log", "level": "info", "message": "x" * (MAX_LOG_CHARACTERS + 1)})
+    run(settings, job_id, f"print({line + chr(10)!r} * {MAX_LOG_LINES + 10}, end='')\n" + MAKES_ALL + DONE)
     with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
         events = [(fields["event"], json.loads(fields["data"])) for _, fields in client.xrange(events_key(job_id))]
     messages = [data["message"] for event, data in events if event == "log"]
-    assert messages == ["x" * LOG_CHARACTERS] * (LOG_LINES - 1) + ["there is more; it is not kept"]
+    assert messages == ["x" * MAX_LOG_CHARACTERS] * (MAX_LOG_LINES - 1) + ["further messages are not recorded"]
     assert records.job(job_id).status == Status.SUCCEEDED
 
 

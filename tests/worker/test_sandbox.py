@@ -76,7 +76,7 @@ def test_nothing_starts_with_less_than_it_must_be_kept_from(folder, monkeypatch)
     with Child(command(sys.executable, "-c", "open('out/ran', 'w')"), folder, limits) as child:
         list(child)
         assert not (folder / "out" / "ran").exists()
-        assert b"seccomp cannot be had" in child.stderr()
+        assert b"seccomp cannot be enabled" in child.stderr()
 
 
 @pytest.mark.parametrize("missing", [(), ("seccomp",), ("network_namespace",)])
