@@ -1,4 +1,4 @@
-"""The float model of a job as one ONNX file, whatever was uploaded: ONNX, a zip or tar of it, or TorchScript."""
+"""The float model of an upload, whatever its format: ONNX, an archive of ONNX with external data, or TorchScript."""
 
 import math
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from zipfile import ZipFile
 
 import onnx_ir as ir
 
-from quant.graph.load.archive import ACCEPTED, readable, unpack
-from quant.graph.load.external import lies_outside
+from quant.graph.load.archive import ACCEPTED, archive_kind, translate_errors, unpack
+from quant.graph.load.external import is_external
 from quant.graph.load.onnx_file import load
 from quant.graph.load.torchscript import export_onnx
 from quant.graph.load.torchscript_archive import is_torchscript
@@ -17,14 +17,15 @@ from quant.graph.normalise.float32 import has_bfloat16, to_float32
 from quant.graph.normalise.inline import inline_functions
 from quant.spec import ModuleInput
 
-_TAR_MAGIC = slice(257, 262)
-
 
 @dataclass(frozen=True)
 class FloatModel:
-    """`model` to be quantized, `reference` the ONNX file that computes the same in ONNX Runtime, `size` in bytes.
+    """The float model to be quantized.
 
-    The size is that of the ONNX file as it was given, with the weights that lie beside it.
+    Attributes:
+        model: the graph and its weights.
+        reference: an ONNX file that computes the same outputs in ONNX Runtime.
+        size: the bytes of the ONNX file as it was uploaded or exported, with its external data.
     """
 
     model: ir.Model
@@ -33,50 +34,61 @@ class FloatModel:
 
 
 def open_model(
-    upload: Path, folder: Path, module_inputs: Sequence[ModuleInput] = (), most: float = math.inf
+    upload: Path, folder: Path, module_inputs: Sequence[ModuleInput] = (), max_read: float = math.inf
 ) -> FloatModel:
-    """The float model of an upload; `folder` is for what has to be made, and is needed as long as the model is.
+    """Return the float model of an upload.
 
-    External data of more than `most` bytes is left where it is.
+    Args:
+        upload: the uploaded file.
+        folder: an empty folder for unpacked and exported files, which must exist as long as the model is used.
+        module_inputs: the inputs of a TorchScript module whose file does not declare them.
+        max_read: the most bytes of external data that are read into memory. If there are more, each weight is mapped
+            whenever it is used.
 
     Raises:
-        ModelError, SpecError: see `float_onnx` and `quant.graph.load.onnx_file.load`.
+        ModelError: the upload is refused; see `float_onnx` and `quant.graph.load.onnx_file.load`.
+        SpecError: the inputs of a TorchScript module are missing, or too many.
     """
-    source = float_onnx(upload, folder, module_inputs)
-    model = load(source, most)
-    size = onnx_bytes(source, model)
-    if has_bfloat16(model):  # ONNX Runtime has no such kernels: the reference computes in FP32, too
+    path = float_onnx(upload, folder, module_inputs)
+    model = load(path, max_read)
+    size = onnx_bytes(path, model)
+    if has_bfloat16(model):  # ONNX Runtime has no BF16 kernels, so the reference computes in FP32 too
         inline_functions(model)
         to_float32(model)
-        if size <= most:  # one that is larger is never run here
-            source = folder / "float32.onnx"
-            ir.save(model, source)
-    return FloatModel(model, source, size)
+        if size <= max_read:  # a larger model is never run as a whole
+            path = folder / "float32.onnx"
+            ir.save(model, path)
+    return FloatModel(model, path, size)
 
 
 def float_onnx(upload: Path, folder: Path, module_inputs: Sequence[ModuleInput] = ()) -> Path:
-    """The path of the float model's ONNX file, its external data beside it; what has to be made goes into `folder`.
+    """Return the path of the float model's ONNX file, with its external data beside it.
 
-    `module_inputs` are what a TorchScript
-    module takes, where its file does not say.
+    Args:
+        upload: an ONNX file, a zip or tar of one, or a TorchScript file.
+        folder: an empty folder for unpacked and exported files.
+        module_inputs: the inputs of a TorchScript module whose file does not declare them.
 
     Raises:
-        ModelError: an archive that cannot be believed (`quant.graph.load.archive`), or a TorchScript module that cannot
-            become ONNX (`quant.graph.load.torchscript`).
-        SpecError: the shapes of a TorchScript module's inputs are missing, or too many.
+        ModelError: the archive is damaged or unsafe (`quant.graph.load.archive`), or the TorchScript module cannot be
+            exported (`quant.graph.load.torchscript`).
+        SpecError: the inputs of a TorchScript module are missing, or too many.
     """
     with upload.open("rb") as file:
-        head = file.read(512)
-    if head.startswith(b"PK\x03\x04"):
-        with readable(ACCEPTED), ZipFile(upload) as archive:
-            names = archive.namelist()
-        return export_onnx(upload, folder, module_inputs) if is_torchscript(names) else unpack(upload, folder)
-    if head.startswith(b"\x1f\x8b") or head[_TAR_MAGIC] == b"ustar":
-        return unpack(upload, folder)
-    return upload
+        kind = archive_kind(file.read(512))
+    if kind is None:
+        return upload
+    if kind == "zip" and is_torchscript(_member_names(upload)):
+        return export_onnx(upload, folder, module_inputs)
+    return unpack(upload, folder)
 
 
-def onnx_bytes(onnx: Path, model: ir.Model) -> int:
-    """The size in bytes of an ONNX file and of the weights of its model that lie beside it."""
-    outside = (value.const_value for value in model.graph.initializers.values())
-    return onnx.stat().st_size + sum(tensor.nbytes for tensor in outside if tensor is not None and lies_outside(tensor))
+def onnx_bytes(path: Path, model: ir.Model) -> int:
+    """Return the size in bytes of an ONNX file with its external data."""
+    tensors = (value.const_value for value in model.graph.initializers.values())
+    return path.stat().st_size + sum(tensor.nbytes for tensor in tensors if tensor is not None and is_external(tensor))
+
+
+def _member_names(upload: Path) -> list[str]:
+    with translate_errors(ACCEPTED), ZipFile(upload) as archive:
+        return archive.namelist()

@@ -1,112 +1,147 @@
-"""Looking through a TorchScript archive before torch opens it: a tripwire for what no model needs.
+"""Vetting of a TorchScript archive before torch opens it.
 
-Loading and running TorchScript runs its code, and some of its operators read and write files. The boundary is the
-sandbox that a job runs in; this refuses, with a reason, what would be stopped there without one.
+Loading and running TorchScript runs its code, and some of its operators read and write files. The sandbox of the job's
+process is the security boundary. This check comes first and names the reason for a refusal.
 """
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from zipfile import ZIP_STORED, ZipFile
+from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
 from quant.errors import UnreadableModel, UnsafeModel, UnsupportedFormat, UnsupportedTorchScript
-from quant.graph.load.archive import ALWAYS_ALLOWED, CHUNK, MAX_RATIO, check_members, readable
+from quant.graph.load.archive import CHUNK, check_members, size_limit, translate_errors
 from quant.graph.load.traced_inputs import read_traced_inputs
 
 MAX_SOURCE = 1 << 24
 ACCEPTED = "a module saved by torch.jit.save after torch.jit.trace or torch.jit.script"
 FORBIDDEN = frozenset({"from_file", "save", "load", "load_tensor"})
-"""Operators that reach files; as names, attributes or strings given to getattr."""
+"""Operators that read or write files, refused as a name, an attribute or a string for getattr."""
 HOOKS = frozenset({"__setstate__", "__getstate__"})
 """Methods that run while a module is loaded or saved."""
 _NAMESPACES = frozenset({"aten", "prim", "onnx"})
+"""The namespaces of torch's own operators."""
 
 
 @dataclass(frozen=True)
-class Vetted:
-    """An archive that may be opened: a fresh copy of what was looked at, and the traced arguments, None without."""
+class VettedArchive:
+    """An archive that torch may open.
+
+    Attributes:
+        path: a copy without the members that torch does not need.
+        arguments: the arguments of forward that the module was traced with; None for a scripted module.
+    """
 
     path: Path
     arguments: list[Any] | None
 
 
 def is_torchscript(names: Iterable[str]) -> bool:
-    """Whether a zip of these names is a file of PyTorch: `<root>/data.pkl` is in it."""
+    """Return True if these are the member names of a PyTorch file: one of them is `<root>/data.pkl`."""
     return any(len(parts := PurePosixPath(name).parts) == 2 and parts[1] == "data.pkl" for name in names)
 
 
-def vet(upload: Path, folder: Path) -> Vetted:
-    """Check the archive and its code, and copy what torch needs of it into `folder`.
+def vet(upload: Path, folder: Path) -> VettedArchive:
+    """Check an archive and its code, and copy the members that torch needs into `folder`.
 
     Raises:
-        UnsafeModel: its code reaches files, runs at load, or calls custom operators; or it is a bomb.
-        UnsupportedFormat: a checkpoint of weights without code.
-        UnreadableModel: it is damaged.
+        UnsafeModel: the code accesses files, runs at load or calls custom operators, or the archive is too large.
+        UnsupportedFormat: the file is a checkpoint of weights without code.
+        UnreadableModel: the archive is damaged.
     """
-    copy, arguments = folder / "module.pt", None
-    with readable(ACCEPTED), ZipFile(upload) as archive, ZipFile(copy, "w", ZIP_STORED) as kept:
-        members = check_members(archive, max(MAX_RATIO * upload.stat().st_size, ALWAYS_ALLOWED))
-        names = [member.filename for member in members]
-        (root,) = {PurePosixPath(name).parts[0] for name in names}
-        if f"{root}/constants.pkl" not in names:
-            raise UnsupportedFormat(f"the file is a PyTorch checkpoint: weights without code; accepted: {ACCEPTED}")
+    path = folder / "module.pt"
+    with translate_errors(ACCEPTED), ZipFile(upload) as archive, ZipFile(path, "w", ZIP_STORED) as copy:
+        members = check_members(archive, size_limit(upload))
+        root = _root([member.filename for member in members])
+        arguments = None
         for member in members:
-            inner = member.filename.removeprefix(f"{root}/")
-            if inner == "traced_inputs.pkl":
+            name = member.filename.removeprefix(f"{root}/")
+            if name == "traced_inputs.pkl":
                 arguments = read_traced_inputs(archive.read(member))
-            if inner.startswith(("traced_inputs", "extra/")) or inner.endswith(".debug_pkl"):
-                continue
-            if inner.startswith("code/") or inner.casefold().endswith(".py"):
-                source = _text(archive.read(member), inner)
-                check_source(source, inner)
-                kept.writestr(member.filename, source)
-                continue
-            with archive.open(member) as source_file, kept.open(member.filename, "w", force_zip64=True) as target:
-                while chunk := source_file.read(CHUNK):
-                    target.write(chunk)
-    return Vetted(copy, arguments)
+            _copy_member(archive, member, name, copy)
+    return VettedArchive(path, arguments)
 
 
-def check_source(source: str, where: str) -> None:
-    """Check one file of a TorchScript archive's `code/`.
+def check_source(source: str, name: str) -> None:
+    """Check the source of one file of an archive's `code/`.
+
+    Args:
+        source: TorchScript, whose syntax is Python's.
+        name: the name of the file, for messages.
 
     Raises:
-        UnsafeModel: it names a forbidden operator, a method that runs at load, or a namespace of custom operators.
+        UnsafeModel: the source names a forbidden operator, a method that runs at load, or a custom operator.
         UnsupportedTorchScript: the module is already quantized.
         UnreadableModel: it is no TorchScript source.
     """
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UnreadableModel(f"{where} is no TorchScript source ({type(error).__name__})") from None
-    allowed = {
-        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in _NAMESPACES
-    }
+        raise UnreadableModel(
+            f"{name} is no TorchScript source ({type(error).__name__}); accepted: {ACCEPTED}"
+        ) from None
+    allowed = {id(node) for node in _torch_namespaces(tree)}
     for node in ast.walk(tree):
-        name = _name(node)
-        at = f"{where}, line {getattr(node, 'lineno', '?')}"
-        if name in FORBIDDEN:
-            raise UnsafeModel(f"{at} names {name!r}, which reads or writes outside the model; "
-                              "accepted: modules that compute their outputs from their inputs")  # fmt: skip
-        if isinstance(node, ast.FunctionDef) and node.name in HOOKS:
-            raise UnsafeModel(f"{at} defines {node.name!r}, which runs when the file is opened; "
-                              "accepted: modules without it")  # fmt: skip
-        if isinstance(node, ast.Attribute) and node.attr in ("quantized", "quantized_decomposed"):
-            raise UnsupportedTorchScript(f"{at}: the module is already quantized; accepted: the float module")
-        if name in ("ops", "classes") and id(node) not in allowed:
-            raise UnsafeModel(f"{at} calls a custom operator or class; accepted: torch's own operators")
+        _check_node(node, f"{name}, line {getattr(node, 'lineno', '?')}", is_allowed=id(node) in allowed)
 
 
-def _text(data: bytes, where: str) -> str:
+def _root(names: list[str]) -> str:
+    """Return the folder that all members of a TorchScript archive lie in."""
+    (root,) = {PurePosixPath(name).parts[0] for name in names}
+    if f"{root}/constants.pkl" not in names:
+        raise UnsupportedFormat(f"the file is a PyTorch checkpoint: weights without code; accepted: {ACCEPTED}")
+    return root
+
+
+def _copy_member(archive: ZipFile, member: ZipInfo, name: str, copy: ZipFile) -> None:
+    """Copy a member, source code after a check; skip what torch does not need."""
+    if name.startswith(("traced_inputs", "extra/")) or name.endswith(".debug_pkl"):
+        return
+    if name.startswith("code/") or name.casefold().endswith(".py"):
+        source = _text(archive.read(member), name)
+        check_source(source, name)
+        copy.writestr(member.filename, source)
+        return
+    with archive.open(member) as file, copy.open(member.filename, "w", force_zip64=True) as target:
+        while chunk := file.read(CHUNK):
+            target.write(chunk)
+
+
+def _text(data: bytes, name: str) -> str:
     if len(data) > MAX_SOURCE:
-        raise UnreadableModel(f"{where} has {len(data)} bytes of source; accepted: up to {MAX_SOURCE}")
+        raise UnreadableModel(f"{name} has {len(data)} bytes of source; accepted: up to {MAX_SOURCE}")
     return data.decode()
 
 
+def _torch_namespaces(tree: ast.AST) -> Iterator[ast.expr]:
+    """Yield the nodes `ops` of `ops.aten`, `ops.prim` and `ops.onnx`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr in _NAMESPACES:
+            yield node.value
+
+
+def _check_node(node: ast.AST, place: str, *, is_allowed: bool) -> None:
+    """Check one node of the syntax tree; `is_allowed` if it is the `ops` of torch's own operators."""
+    name = _name(node)
+    if name in FORBIDDEN:
+        raise UnsafeModel(
+            f"{place} names {name!r}, which reads or writes outside the model; "
+            "accepted: modules that compute their outputs from their inputs"
+        )
+    if isinstance(node, ast.FunctionDef) and node.name in HOOKS:
+        raise UnsafeModel(
+            f"{place} defines {node.name!r}, which runs when the file is opened; accepted: modules without it"
+        )
+    if isinstance(node, ast.Attribute) and node.attr in ("quantized", "quantized_decomposed"):
+        raise UnsupportedTorchScript(f"{place}: the module is already quantized; accepted: the float module")
+    if name in ("ops", "classes") and not is_allowed:
+        raise UnsafeModel(f"{place} calls a custom operator or class; accepted: torch's own operators")
+
+
 def _name(node: ast.AST) -> str | None:
-    """What a node names: a variable that is read, an attribute, or a whole string (as getattr takes it)."""
+    """Return the name in a node: of a variable that is read, of an attribute, or a string (as getattr takes it)."""
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
         return node.id
     if isinstance(node, ast.Attribute):

@@ -1,6 +1,7 @@
-"""What a traced module was traced with, from `traced_inputs.pkl`: dtypes and shapes, read without torch or pickle.
+"""The arguments that a module was traced with, read from `traced_inputs.pkl` without torch or pickle.
 
-The pickle's opcodes are interpreted by a closed table: nothing is imported, called or built but the values below.
+The pickle is untrusted. Its opcodes are interpreted by a closed table that imports and calls nothing: the result holds
+only dtypes and shapes of tensors, plain values, and lists, tuples and dicts of these.
 """
 
 import pickletools
@@ -13,16 +14,18 @@ from quant.errors import UnreadableModel
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH, MAX_VALUES = 16, 10_000
+"""The limits for the tree of arguments: by its memo, a small pickle can hold itself, or one list many times over."""
 _DTYPES = {
     "Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Long": "int64",
     "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8", "Bool": "bool",
 }  # fmt: skip
+"""NumPy's names of the dtypes of torch's storages."""
 _LISTS = {f"torch.jit._pickle build_{kind}list" for kind in ("int", "double", "bool", "tensor")}
 
 
 @dataclass(frozen=True)
 class TracedTensor:
-    """One tensor argument; `dtype` is NumPy's name for it, `shape` the full one."""
+    """A tensor argument: NumPy's name of its dtype (or "bfloat16"), and its shape with all axes."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -30,17 +33,23 @@ class TracedTensor:
 
 @dataclass(frozen=True)
 class _Global:
+    """A class or function that the pickle names; it is never imported."""
+
     name: str
 
 
 _MARK = object()
+"""The start of a group of values on the stack."""
 
 
 def read_traced_inputs(data: bytes) -> list[Any]:
-    """The arguments of `forward`: TracedTensor, numbers, strings, None, and lists, tuples and dicts of them.
+    """Return the arguments of forward: TracedTensor, numbers, strings, None, and lists, tuples and dicts of these.
+
+    Args:
+        data: the bytes of `traced_inputs.pkl`.
 
     Raises:
-        UnreadableModel: the file is damaged, or holds anything else.
+        UnreadableModel: the file is damaged, too large, or holds other values.
     """
     if len(data) > MAX_BYTES:
         raise UnreadableModel(f"traced_inputs.pkl has {len(data)} bytes; accepted: up to {MAX_BYTES}")
@@ -54,12 +63,16 @@ def read_traced_inputs(data: bytes) -> list[Any]:
             "as torch.jit.trace writes them"
         ) from None
     if not isinstance(arguments, list):
-        raise UnreadableModel("traced_inputs.pkl lists no arguments of forward")
+        raise UnreadableModel("traced_inputs.pkl has no list of arguments; accepted: what torch.jit.trace writes")
     return arguments
 
 
 def _values(tree: Any, depth: int) -> Iterator[Any]:
-    """Everything in the tree: by its memo, a small pickle can hold itself, or one list many times over."""
+    """Yield every node of the tree.
+
+    Raises:
+        ValueError: the tree is deeper than `MAX_DEPTH`.
+    """
     if depth > MAX_DEPTH:
         raise ValueError(f"deeper than {MAX_DEPTH}")
     yield tree
@@ -69,7 +82,7 @@ def _values(tree: Any, depth: int) -> Iterator[Any]:
 
 
 class _Reader:
-    """A stack, a memo, and one method or line for each opcode that torch writes."""
+    """An interpreter of pickles: a stack, a memo, and a handler for each opcode that torch writes."""
 
     def __init__(self) -> None:
         self._stack: list[Any] = []
@@ -101,6 +114,11 @@ class _Reader:
         }
 
     def read(self, data: bytes) -> Any:
+        """Return the value of a pickle.
+
+        Raises:
+            ValueError, KeyError, IndexError, TypeError, AttributeError: the pickle is damaged or has other opcodes.
+        """
         for opcode, argument, _ in pickletools.genops(data):
             if opcode.name == "STOP":
                 return self._stack.pop()
@@ -113,6 +131,7 @@ class _Reader:
         self._memo[key] = self._stack[-1]
 
     def _to_mark(self) -> list[Any]:
+        """Remove the values above the last mark, and the mark, from the stack; return the values."""
         start = len(self._stack) - 1
         while self._stack[start] is not _MARK:
             start -= 1
@@ -129,22 +148,20 @@ class _Reader:
 
     def _extend(self, items: list[Any]) -> None:
         if not isinstance(self._stack[-1], list):
-            raise TypeError("items for what is no list")
+            raise TypeError("items without a list")
         self._stack[-1].extend(items)
 
     def _update(self, items: list[Any]) -> None:
         if not isinstance(self._stack[-1], dict):
-            raise TypeError("entries for what is no dict")
+            raise TypeError("entries without a dict")
         self._stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
     def _reduce(self) -> None:
+        """Replace a call on the stack by its result, for the few calls that torch writes."""
         arguments, function = self._stack.pop(), self._stack.pop()
         name = function.name if isinstance(function, _Global) else "?"
         if name == "torch._utils _rebuild_tensor_v2":
-            dtype, _, shape = arguments[:3]
-            if not isinstance(dtype, str) or not all(isinstance(size, int) and size >= 0 for size in shape):
-                raise ValueError("a tensor without dtype or shape")
-            self._stack.append(TracedTensor(dtype, tuple(shape)))
+            self._stack.append(_traced_tensor(arguments))
         elif name == "torch.jit._pickle restore_type_tag" or name in _LISTS:
             self._stack.append(arguments[0])
         elif name == "collections OrderedDict" and not arguments:
@@ -153,8 +170,16 @@ class _Reader:
             raise ValueError(f"a call of {name}")
 
 
+def _traced_tensor(arguments: Any) -> TracedTensor:
+    """Return the tensor of a call `_rebuild_tensor_v2(storage, offset, shape, ...)`."""
+    dtype, _, shape = arguments[:3]
+    if not isinstance(dtype, str) or not all(isinstance(size, int) and size >= 0 for size in shape):
+        raise ValueError("a tensor without dtype or shape")
+    return TracedTensor(dtype, tuple(shape))
+
+
 def _storage_dtype(reference: Any) -> str:
-    """A storage is `("storage", torch.FloatStorage, key, device, elements)`."""
+    """Return the dtype of a storage `("storage", torch.FloatStorage, key, device, elements)`."""
     kind = reference[1]
     name = kind.name.removeprefix("torch ").removesuffix("Storage") if isinstance(kind, _Global) else "?"
     if reference[0] != "storage" or name not in _DTYPES:

@@ -6,6 +6,7 @@ They serve to compare two forms of a model if the caller supplied no data.
 import math
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -17,7 +18,6 @@ _BATCHES = (2, 1)
 _OTHER_SIZES = (64, 512, 16_000, 224, 8)
 """Sizes for a free axis other than the batch: images, audio samples, tokens."""
 _INTEGER_LIMITS = {np.dtype(np.uint8): 256}
-"""Random integers are below 2, so that they are valid tokens and indices; bytes are below 256."""
 
 
 def generated_feeds(model: ir.Model) -> Iterator[dict[str, NDArray[np.generic]]]:
@@ -33,6 +33,11 @@ def generated_feeds(model: ir.Model) -> Iterator[dict[str, NDArray[np.generic]]]
         shapes = {str(value.name): _shape(value, batch, other, only_last=only_last_is_free) for value in inputs}
         if sum(math.prod(shape) for shape in shapes.values()) <= MAX_ELEMENTS:
             yield {str(value.name): _array(value, shapes[str(value.name)]) for value in inputs}
+
+
+def random_integers(generator: np.random.Generator, shape: list[int], dtype: np.dtype[Any]) -> NDArray[np.int64]:
+    """Return random integers of this shape that are valid tokens and indices: below 2, or below 256 for bytes."""
+    return np.asarray(generator.integers(0, _INTEGER_LIMITS.get(dtype, 2), shape))
 
 
 def _is_supported(value: ir.Value) -> bool:
@@ -62,4 +67,4 @@ def _array(value: ir.Value, shape: list[int]) -> NDArray[np.generic]:
     dtype = value.dtype.numpy()
     if value.dtype.is_floating_point():
         return np.asarray(generator.standard_normal(shape, np.float32)).astype(dtype, copy=False)
-    return np.asarray(generator.integers(0, _INTEGER_LIMITS.get(dtype, 2), shape)).astype(dtype, copy=False)
+    return random_integers(generator, shape, dtype).astype(dtype, copy=False)

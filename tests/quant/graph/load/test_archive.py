@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from quant.errors import MissingExternalData, UnreadableModel, UnsafeModel
-from quant.graph.load.archive import ALWAYS_ALLOWED
+from quant.graph.load.archive import MIN_SIZE_LIMIT
 from quant.graph.load.onnx_file import load
 from quant.graph.load.source import float_onnx, onnx_bytes
 from quant.graph.normalise.normalise import normalise
@@ -96,8 +96,8 @@ def test_an_archive_goes_the_whole_way(tmp_path, pack):
     np.savez(tmp_path / "e.npz", x=np.random.default_rng(1).normal(size=(16, 64)).astype(np.float32))
     spec = {"preset": "int8-weights"}
     outcome = quantize_model(Inputs(upload, "m.zip", spec, None, tmp_path / "e.npz"), out, lambda *_: None)
-    assert outcome.summary["bytes_before"] == len(external_model()) + WEIGHT.nbytes
-    assert outcome.summary["output_sqnr_db"] > 35
+    assert outcome.summary.bytes_before == len(external_model()) + WEIGHT.nbytes
+    assert outcome.summary.output_sqnr_db > 35
     assert not onnx.load(out / "model.onnx").graph.initializer[0].external_data
 
 
@@ -141,8 +141,8 @@ def test_links_and_devices_in_a_tar_are_refused(unpacked, kind):
 
 
 def test_a_zip_bomb_is_refused_by_what_it_declares(unpacked, tmp_path):
-    data = zipped([("m.onnx", bytes(ALWAYS_ALLOWED + 1))], zipfile.ZIP_DEFLATED)
-    with pytest.raises(UnsafeModel, match=f"more than {ALWAYS_ALLOWED} bytes"):
+    data = zipped([("m.onnx", bytes(MIN_SIZE_LIMIT + 1))], zipfile.ZIP_DEFLATED)
+    with pytest.raises(UnsafeModel, match=f"more than {MIN_SIZE_LIMIT} bytes"):
         unpacked(data)
     assert not list((tmp_path / "folder").iterdir())
 
@@ -150,7 +150,7 @@ def test_a_zip_bomb_is_refused_by_what_it_declares(unpacked, tmp_path):
 @pytest.mark.parametrize("name", ["m.onnx", "pax"])
 def test_a_tar_bomb_is_refused_by_what_it_declares(unpacked, tmp_path, name):
     info = tarfile.TarInfo(name)
-    info.size = ALWAYS_ALLOWED * 8
+    info.size = MIN_SIZE_LIMIT * 8
     if name == "pax":
         info.type = tarfile.XHDTYPE
     with pytest.raises((UnsafeModel, UnreadableModel)):
@@ -161,12 +161,12 @@ def test_a_tar_bomb_is_refused_by_what_it_declares(unpacked, tmp_path, name):
 def test_a_bomb_in_the_gzip_stream_is_refused_while_it_is_read(unpacked):
     """A pax header of 1 GB: tarfile would take it into memory before anybody sees a member."""
     info = tarfile.TarInfo("m.onnx")
-    info.type, info.size = tarfile.XHDTYPE, ALWAYS_ALLOWED * 4
+    info.type, info.size = tarfile.XHDTYPE, MIN_SIZE_LIMIT * 4
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1) as stream:
         stream.write(info.tobuf())
         for _ in range(64):
-            stream.write(bytes(ALWAYS_ALLOWED // 16))
+            stream.write(bytes(MIN_SIZE_LIMIT // 16))
     with pytest.raises(UnsafeModel, match="unpacks to more than"):
         unpacked(buffer.getvalue())
 
