@@ -1,4 +1,4 @@
-"""The failures of quantd, as one tree with stable codes.
+"""The errors of quantd: one tree of exceptions, each with a stable code.
 
 QuantdError
 ├── ModelError            model.invalid
@@ -32,20 +32,21 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class FieldError:
-    """One fault at one place of a document: an RFC 6901 JSON pointer and what is wrong there."""
+    """A fault in a JSON document: its place, as an RFC 6901 JSON pointer, and a description."""
 
     pointer: str
     detail: str
 
 
 class QuantdError(Exception):
-    """A failure that a caller can act on.
+    """The base of all errors that a caller can act on.
 
-    `detail` says what was wrong, where, and what would be accepted; `errors` points into the caller's document.
+    `code` and `title` are the same for every error of a class. `detail` says what was wrong, where, and what would be
+    accepted. `errors` lists the faults in the caller's document, if there is one.
     """
 
     code: ClassVar[str] = "internal"
-    title: ClassVar[str] = "The job could not be done"
+    title: ClassVar[str] = "The job failed"
 
     def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
         super().__init__(detail)
@@ -54,110 +55,154 @@ class QuantdError(Exception):
 
 
 class ModelError(QuantdError):
+    """The model cannot be quantized, for a reason that no narrower class names."""
+
     code = "model.invalid"
     title = "The model cannot be quantized"
 
 
 class UnreadableModel(ModelError):
+    """The bytes of the file are not a model: damaged, cut short or of another kind."""
+
     code = "model.unreadable"
     title = "The file is not a readable model"
 
 
 class UnsupportedFormat(ModelError):
+    """The file is recognised, but its kind is not accepted."""
+
     code = "model.unsupported_format"
-    title = "The file is of a kind that is not accepted"
+    title = "Files of this kind are not accepted"
 
 
 class MissingExternalData(ModelError):
+    """The model refers to a file of external data that was not uploaded."""
+
     code = "model.missing_external_data"
     title = "The model's external data is missing"
 
 
 class UnsafeModel(ModelError):
+    """The file would run code, read other files or exhaust memory."""
+
     code = "model.unsafe"
-    title = "The file reaches for more than a model needs"
+    title = "The file contains code or references that are not allowed"
 
 
 class UnsupportedOpset(ModelError):
+    """The model was written for an opset that cannot be converted to the one that quantd uses."""
+
     code = "model.unsupported_opset"
     title = "The model's opset is not supported"
 
 
 class UnsupportedOperator(ModelError):
+    """The model uses an operator, or a form of it, that quantd cannot process."""
+
     code = "model.unsupported_operator"
     title = "The model uses an operator that is not supported"
 
 
 class UnsupportedTorchScript(ModelError):
+    """The TorchScript module cannot be exported to ONNX."""
+
     code = "model.unsupported_torchscript"
-    title = "The TorchScript module cannot become an ONNX model"
+    title = "The TorchScript module cannot be exported to ONNX"
 
 
 class StatefulModule(ModelError):
+    """The TorchScript module changes its own state, so that its output depends on earlier calls."""
+
     code = "model.stateful"
     title = "The module keeps state between calls"
 
 
 class NothingToQuantize(ModelError):
+    """The model has no layer whose weights quantd quantizes."""
+
     code = "model.nothing_to_quantize"
     title = "The model has no layer to quantize"
 
 
 class AlreadyQuantized(ModelError):
+    """The model has quantized layers already."""
+
     code = "model.already_quantized"
     title = "The model has layers that are quantized already"
 
 
 class NonFiniteWeight(ModelError):
+    """A weight is NaN or infinite."""
+
     code = "model.non_finite_weight"
     title = "A weight is NaN or infinite"
 
 
 class LargeModel(ModelError):
+    """The model is too large to be in memory as a whole, which the requested methods need."""
+
     code = "model.too_large"
-    title = "The model is too large for what was asked"
+    title = "The model is too large for this spec"
 
 
 class DatasetError(QuantdError):
+    """The dataset cannot be used, for a reason that no narrower class names."""
+
     code = "dataset.invalid"
     title = "The dataset cannot be used"
 
 
 class UnreadableDataset(DatasetError):
+    """The file is not a readable .npz or .npy, or it contains pickled objects."""
+
     code = "dataset.unreadable"
     title = "The file is not a readable dataset"
 
 
 class InputMismatch(DatasetError):
+    """An array is missing, or its name, dtype or shape does not fit the model's inputs."""
+
     code = "dataset.input_mismatch"
     title = "The dataset does not fit the model's inputs"
 
 
 class NonFiniteData(DatasetError):
+    """An array holds NaN or infinity."""
+
     code = "dataset.non_finite"
     title = "The dataset holds NaN or infinite values"
 
 
 class SpecError(QuantdError):
+    """The spec has an unknown key or an impossible value."""
+
     code = "spec.invalid"
     title = "The spec is not valid"
 
 
 class DataRequired(SpecError):
+    """The spec needs a calibration or evaluation dataset that was not given."""
+
     code = "spec.data_required"
     title = "The spec asks for data that was not given"
 
 
 class InputShapesRequired(SpecError):
+    """The input shapes of a TorchScript module are neither in the spec nor in the file."""
+
     code = "spec.input_shapes_required"
     title = "The shapes of the module's inputs are not known"
 
 
 class BudgetTooSmall(SpecError):
+    """Even the smallest bit widths exceed the size budget."""
+
     code = "spec.budget_too_small"
-    title = "The model cannot become as small as the budget asks"
+    title = "The model cannot be made small enough for the budget"
 
 
 class ExportError(QuantdError):
+    """ONNX Runtime cannot load or run the quantized model."""
+
     code = "export.invalid"
     title = "The quantized model does not run"

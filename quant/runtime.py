@@ -1,4 +1,4 @@
-"""ONNX Runtime as quantd uses it: sessions, batched runs and the optimised graph."""
+"""The only module that imports ONNX Runtime: sessions on the CPU, runs, and the operators of the optimised graph."""
 
 import tempfile
 from collections import Counter
@@ -14,20 +14,28 @@ from quant.errors import ModelError, QuantdError
 
 VERSION = str(ort.__version__)
 Feeds = Mapping[str, NDArray[np.generic]]
+"""An array for each input of the model, by name."""
 
-ort.set_default_logger_severity(4)  # a session's failure is raised and reported; the log would repeat it
+ort.set_default_logger_severity(4)  # a failure is raised as an exception; the log would repeat it
 
 
 class Session:
-    """A model loaded on the CPU, from bytes or a path; `failure` is raised where ONNX Runtime cannot load or run it.
+    """A model that ONNX Runtime has loaded on the CPU.
 
-    `weights` are initializers by name that the model says to lie elsewhere. A `mapped` model's external data stays in
-    its file, without the copies that its kernels would pack for speed. With `in_order` the nodes run as the model has
-    them, and in no other memory layout: what moves tensors between layouts would come last. The graph that it really
-    executes is written to `optimised`. Without a number of `threads` there are as many as processors.
+    Args:
+        model: the bytes of the ONNX file, or its path.
+        what: the model's description in error texts.
+        failure: the class of the error that is raised if the model cannot be loaded or run.
+        weights: the arrays of initializers, by name, for which the model refers to external data.
+        fold_weights: compute dequantized weights once, at load time, instead of fusing them into integer kernels.
+        mapped: leave external data in its file, without the copies that kernels would pack for speed.
+        in_order: run the nodes in the order of the model. Graph optimisations that change the memory layout are off,
+            since the nodes that they add would run last.
+        optimised: the path to which the graph that is really executed is written.
+        threads: the number of threads of an operator; 0 for one on each processor.
 
     Raises:
-        QuantdError: of the kind `failure`; ONNX Runtime's own reason is in the detail.
+        QuantdError: an error of class `failure`, with ONNX Runtime's reason in the detail.
     """
 
     def __init__(
@@ -65,10 +73,10 @@ class Session:
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
 
     def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> list[NDArray[np.generic]]:
-        """The values of `outputs` (all of the graph's outputs by default) for one batch.
+        """Return the values of `outputs` (by default, of all graph outputs) for one batch.
 
         Raises:
-            QuantdError: of the session's kind; an operator failed on this input.
+            QuantdError: an error of class `failure`, because an operator failed on this input.
         """
         try:
             values: list[NDArray[np.generic]] = self._session.run(outputs, feeds)
@@ -78,10 +86,13 @@ class Session:
 
 
 def optimised_operators(model: bytes) -> Counter[str]:
-    """How often each operator occurs in the graph that ONNX Runtime really executes.
+    """Return the number of nodes of each operator in the graph that ONNX Runtime really executes.
 
-    A `DequantizeLinear` of a weight that is left there runs at every inference; it is counted under
-    `"DequantizeLinear(weight)"` too.
+    A `DequantizeLinear` of a weight that the optimisation left runs at every inference. It counts under
+    `"DequantizeLinear(weight)"` as well.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load the model.
     """
     return loaded_and_counted(model)[1]
 
@@ -89,7 +100,11 @@ def optimised_operators(model: bytes) -> Counter[str]:
 def loaded_and_counted(
     model: bytes, what: str = "the model", failure: type[QuantdError] = ModelError
 ) -> tuple[Session, Counter[str]]:
-    """A model loaded as by `Session`, and its `optimised_operators`."""
+    """Load a model as `Session` does; return the session and the result of `optimised_operators`.
+
+    Raises:
+        QuantdError: an error of class `failure`, because ONNX Runtime cannot load the model.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "optimised.onnx")
         session = Session(model, what, failure, optimised=path)
@@ -108,13 +123,13 @@ def _operators(graph: onnx.GraphProto) -> Counter[str]:
 def _options() -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    # between runs threads would wait in a loop for the next one, beside whatever else wants the processors
+    # by default idle threads spin until the next run, which takes processor time from other work
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    options.enable_mem_pattern = False  # a plan of all memory ahead takes up to twice as much, and saves no time here
+    options.enable_mem_pattern = False  # planning takes up to twice the memory and saves no time here
     return options
 
 
 def _reason(error: Exception) -> str:
-    """The first line of ONNX Runtime's message, without its own source locations."""
+    """Return the first line of ONNX Runtime's message; later lines name its own source files."""
     text = str(error).strip().split("\n")[0]
     return text.removeprefix("[ONNXRuntimeError] : ")[:400]
