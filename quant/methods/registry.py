@@ -1,6 +1,7 @@
-"""What can be plugged in: the lists that the spec, the capabilities, the docs and the tests read.
+"""The registry of plug-ins: distributions, clip rules, grids, range rules and roundings.
 
-The gateway imports this module, so families, which need scipy, are named here and imported when they are used.
+The spec, the capabilities, the documentation and the tests read these lists. The gateway imports this module, so the
+families, which need scipy, are listed by the path of their class and imported when they are used.
 """
 
 from collections.abc import Iterable
@@ -33,28 +34,41 @@ from quant.methods.rounding.nearest import Nearest
 
 
 @dataclass(frozen=True)
-class Entry:
-    """Where a family's class is, what it is in one line, and whether it has a shape, which few weights cannot carry."""
+class FamilyEntry:
+    """A family of distributions in the registry.
+
+    Attributes:
+        target: Path of its class, "module:name".
+        description: One line for callers.
+        shaped: True if it has a shape parameter, which needs more weights to be fitted.
+    """
 
     target: str
     description: str
     shaped: bool = False
 
     def load(self) -> Any:
+        """Return the family's class; it is imported now if it was not before."""
         return resolve_name(self.target)
 
 
 DISTRIBUTIONS = {
-    "gaussian": Entry("quant.methods.distributions.gaussian:Gaussian", "Normal; mean and standard deviation."),
-    "laplace": Entry("quant.methods.distributions.laplace:Laplace", "Laplace; median and mean absolute deviation."),
-    "student_t": Entry(
+    "gaussian": FamilyEntry(
+        "quant.methods.distributions.gaussian:Gaussian",
+        "Gaussian distribution with mean and standard deviation by maximum likelihood.",
+    ),
+    "laplace": FamilyEntry(
+        "quant.methods.distributions.laplace:Laplace",
+        "Laplace distribution with median and mean absolute deviation by maximum likelihood.",
+    ),
+    "student_t": FamilyEntry(
         "quant.methods.distributions.student_t:StudentT",
-        "Student's t; location, scale, degrees of freedom.",
+        "Student's t distribution with location, scale and degrees of freedom by maximum likelihood.",
         shaped=True,
     ),
-    "generalized_gaussian": Entry(
+    "generalized_gaussian": FamilyEntry(
         "quant.methods.distributions.generalized_gaussian:GeneralizedGaussian",
-        "Exponential power; location, scale, exponent.",
+        "Generalized Gaussian distribution with location, scale and exponent by maximum likelihood.",
         shaped=True,
     ),
 }
@@ -90,19 +104,19 @@ RangeRule = (
 Rounding = Nearest | ErrorFeedback | ExpectedFeedback
 
 
-def named(value: Any) -> Any:
-    """A name alone is short for the object."""
+def expand_name(value: Any) -> Any:
+    """Return {"name": value} for a name alone, and any other value as it is."""
     return {"name": value} if isinstance(value, str) else value
 
 
-ClipRuleField = Annotated[ClipRule, Field(discriminator="name"), BeforeValidator(named)]
-GridField = Annotated[Grid, Field(discriminator="name"), BeforeValidator(named)]
-RangeRuleField = Annotated[RangeRule, Field(discriminator="name"), BeforeValidator(named)]
-RoundingField = Annotated[Rounding, Field(discriminator="name"), BeforeValidator(named)]
+ClipRuleField = Annotated[ClipRule, Field(discriminator="name"), BeforeValidator(expand_name)]
+GridField = Annotated[Grid, Field(discriminator="name"), BeforeValidator(expand_name)]
+RangeRuleField = Annotated[RangeRule, Field(discriminator="name"), BeforeValidator(expand_name)]
+RoundingField = Annotated[Rounding, Field(discriminator="name"), BeforeValidator(expand_name)]
 
 
 def describe_plugins(classes: Iterable[type[BaseModel]]) -> list[dict[str, Any]]:
-    """Name, one-line description and options of each class, for callers."""
+    """Return the name, the one-line description and the options of each class, as the capabilities list them."""
     return [
         {
             "name": cls.model_fields["name"].default,
@@ -114,20 +128,25 @@ def describe_plugins(classes: Iterable[type[BaseModel]]) -> list[dict[str, Any]]
 
 
 def describe_clip_rules() -> list[dict[str, Any]]:
+    """Return the entries of the clip rules."""
     return describe_plugins(get_args(ClipRule))
 
 
 def describe_grids() -> list[dict[str, Any]]:
+    """Return the entries of the grids."""
     return describe_plugins(get_args(Grid))
 
 
 def describe_range_rules() -> list[dict[str, Any]]:
+    """Return the entries of the range rules."""
     return describe_plugins(get_args(RangeRule))
 
 
 def describe_roundings() -> list[dict[str, Any]]:
+    """Return the entries of the roundings."""
     return describe_plugins(get_args(Rounding))
 
 
 def describe_distributions() -> list[dict[str, Any]]:
+    """Return the name and the one-line description of each family."""
     return [{"name": name, "description": entry.description} for name, entry in DISTRIBUTIONS.items()]

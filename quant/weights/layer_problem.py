@@ -65,7 +65,7 @@ class LayerProblem:
         """Rounds the weights of one input after the other."""
 
         def to_grid(values: Column, k: int) -> Column:
-            book = codebook.take(self.rows[:, :, k].reshape(-1))
+            book = codebook.select_rows(self.rows[:, :, k].reshape(-1))
             flat = values.reshape(-1, 1).astype(np.float32)
             return book.decode(book.encode(flat)).astype(np.float64).reshape(values.shape)
 

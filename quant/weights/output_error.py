@@ -88,4 +88,4 @@ def _joined(books: Sequence[AnyCodebook]) -> AnyCodebook:
 def _mixed(books: Sequence[AnyCodebook], best: NDArray[np.intp]) -> AnyCodebook:
     """The codebook whose rows come from the one that is best for each."""
     rows = np.arange(len(best))
-    return _joined(books).take(best * len(best) + rows)
+    return _joined(books).select_rows(best * len(best) + rows)

@@ -1,0 +1,1 @@
+"""Clip rules: the bound beyond which weights are clipped."""

@@ -1,6 +1,6 @@
-"""The bound that turns out best, row by row."""
+"""The clip rule that takes the best of several bounds for each row."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,23 @@ from quant.methods.distributions.statistics import RowStatistics
 
 
 class Auto(ClipRuleBase):
-    """For each row the bound of least measured squared error among minmax, the analytical and the empirical one."""
+    """The bound of least output error, or of least squared weight error where nothing is known of the layer's input.
+
+    The weight error is measured for the bounds of minmax, mse and empirical_mse. Where the moments of the layer's
+    input are known, `quant.weights.output_error` searches the bound of least output error instead. The bounds of
+    minmax are also tried for the whole model.
+    """
 
     name: Literal["auto"] = "auto"
+    uses_moments: ClassVar[bool] = True
+
+    @property
+    def rival(self) -> ClipRuleBase:
+        """The rule that clips nothing."""
+        return MinMax()
 
     def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:
-        """The bound (R,) in the weight's unit; 0 for a row of zeros. The error is measured on the weights."""
+        """Return the bound (R,) of least mean squared weight error among minmax, mse and empirical_mse."""
         bounds = [rule.bound(statistics, fit, bits) for rule in (MinMax(), Mse(), EmpiricalMse())]
         errors = [measured_error(statistics, bound, bits)[1] for bound in bounds]
         best: NDArray[np.float64] = np.choose(np.argmin(errors, axis=0), bounds)

@@ -1,4 +1,4 @@
-"""The bound of least error on the weights themselves, by search."""
+"""The clip rules of least error measured on the weights themselves, by search."""
 
 from typing import ClassVar, Literal
 
@@ -8,76 +8,83 @@ from numpy.typing import NDArray
 from quant.kernel import dispatch
 from quant.methods.clipping.base import ClipRuleBase
 from quant.methods.distributions.fit import Fit
-from quant.methods.distributions.sample import ERROR_OCTAVES, folded_shares
+from quant.methods.distributions.sample import ERROR_OCTAVES, magnitude_shares
 from quant.methods.distributions.statistics import MANTISSA_BITS, RowStatistics
 
-COARSE = np.geomspace(0.08, 1.0, 20)
-"""Ratios of the bound to the largest |w| that are tried first: the error has several local minima."""
+COARSE_RATIOS = np.geomspace(0.08, 1.0, 20)
+"""Ratios of the bound to the largest |w| that are tried first; the error has several local minima."""
+FINE_OFFSETS = np.linspace(-1, 1, 7)
+"""Offsets about the best ratio that a refinement tries, in units of the spacing of log ratios."""
+REFINEMENTS = 3
 SHORT_ROW = 1024
-REFINEMENTS, FINE = 3, np.linspace(-1, 1, 7)
+"""Length below which the final choice is measured on the weights, because the width of a bin matters."""
 
 Rows = NDArray[np.float64]
 
 
 class EmpiricalRule(ClipRuleBase):
-    """Search on the weights, or on their histogram: a grid of bounds, then finer ones about the best.
+    """A search for the bound of least measured error: coarse ratios to the largest |w|, then finer ones.
 
-    `absolute` is whether the mean absolute error counts, or the squared one.
+    The error is measured on the weights of short rows and on the histogram of long ones. See docs/methods.md,
+    'Clip bounds'.
     """
 
     absolute: ClassVar[bool]
+    """True to minimise the mean absolute error, False to minimise the mean squared error."""
 
     def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> Rows:
-        """The bound (R,) in the weight's unit; 0 for a row of zeros."""
+        """Return the bound (R,) of least measured error, in the weight's unit; 0 for a row of zeros."""
         largest = statistics.max_abs
         if statistics.compiled:
-            return self._compiled(statistics, bits)
-        ratios = np.broadcast_to(COARSE, (len(largest), COARSE.size))
-        spacing = np.log(COARSE[1] / COARSE[0])
+            return self._compiled_bound(statistics, bits)
+        ratios = np.broadcast_to(COARSE_RATIOS, (len(largest), COARSE_RATIOS.size))
+        spacing = np.log(COARSE_RATIOS[1] / COARSE_RATIOS[0])
         for _ in range(REFINEMENTS):
-            best = self._best(statistics, ratios, bits)
-            ratios = np.minimum(best[:, None] * np.exp(spacing * FINE), 1.0)
-            spacing *= FINE[1] - FINE[0]
-        if statistics.rows.shape[1] < SHORT_ROW:  # where a bin's width matters, the weights decide
-            tried = np.concatenate([ratios, np.ones((len(largest), 1))], axis=1)
-            return self._best(statistics, tried, bits, measured=True) * largest
-        return self._best(statistics, ratios, bits) * largest
+            best = self._best_ratio(statistics, ratios, bits)
+            ratios = np.minimum(best[:, None] * np.exp(spacing * FINE_OFFSETS), 1.0)
+            spacing *= FINE_OFFSETS[1] - FINE_OFFSETS[0]
+        if statistics.rows.shape[1] < SHORT_ROW:
+            with_minmax = np.concatenate([ratios, np.ones((len(largest), 1))], axis=1)
+            return self._best_ratio(statistics, with_minmax, bits, on_weights=True) * largest
+        return self._best_ratio(statistics, ratios, bits) * largest
 
-    def _best(self, statistics: RowStatistics, ratios: Rows, bits: int, measured: bool = False) -> Rows:
+    def _best_ratio(self, statistics: RowStatistics, ratios: Rows, bits: int, on_weights: bool = False) -> Rows:
+        """Return the ratio (R,) of least error among those of each row (R, A)."""
         bounds = ratios * statistics.max_abs[:, None]
-        if measured or statistics.few:
+        if on_weights or statistics.exact_points:
             errors = np.stack([measured_error(statistics, bound, bits) for bound in bounds.T], axis=2)
         else:
             errors = np.stack(histogram_error(statistics, bounds, bits))
         error = errors[0 if self.absolute else 1]
         return np.take_along_axis(ratios, error.argmin(axis=1)[:, None], axis=1)[:, 0]
 
-    def _compiled(self, statistics: RowStatistics, bits: int) -> Rows:
+    def _compiled_bound(self, statistics: RowStatistics, bits: int) -> Rows:
+        """Return the bound (R,) of the same search by a compiled loop."""
         bounds = np.empty(len(statistics.count))
         dispatch.run(
             "empirical:empirical_bounds", len(bounds), self.absolute, 2 ** (bits - 1) - 1, statistics.rows,
-            statistics.few, statistics.rows.shape[1] < SHORT_ROW, statistics.counts, statistics.edges,
-            ERROR_OCTAVES << MANTISSA_BITS, statistics.max_abs, COARSE, FINE, REFINEMENTS, bounds,
+            statistics.exact_points, statistics.rows.shape[1] < SHORT_ROW, statistics.counts, statistics.edges,
+            ERROR_OCTAVES << MANTISSA_BITS, statistics.max_abs, COARSE_RATIOS, FINE_OFFSETS, REFINEMENTS, bounds,
         )  # fmt: skip
         return bounds
 
 
 class EmpiricalMae(EmpiricalRule):
-    """The bound of least mean absolute error on the weights themselves."""
+    """The bound of least mean absolute error, measured on the weights."""
 
     name: Literal["empirical_mae"] = "empirical_mae"
-    absolute = True
+    absolute: ClassVar[bool] = True
 
 
 class EmpiricalMse(EmpiricalRule):
-    """The bound of least mean squared error on the weights themselves."""
+    """The bound of least mean squared error, measured on the weights."""
 
     name: Literal["empirical_mse"] = "empirical_mse"
-    absolute = False
+    absolute: ClassVar[bool] = False
 
 
 def measured_error(statistics: RowStatistics, clip: Rows, bits: int) -> tuple[Rows, Rows]:
-    """MAE and MSE (R,) of the uniform quantizer at bounds (R,) on the weights themselves."""
+    """Return MAE and MSE (R,) of the uniform quantizer with bounds (R,), measured on the weights."""
     qmax, rows = 2 ** (bits - 1) - 1, statistics.rows
     if statistics.compiled:
         mae, mse = np.empty((2, len(clip)))
@@ -89,27 +96,31 @@ def measured_error(statistics: RowStatistics, clip: Rows, bits: int) -> tuple[Ro
 
 
 def histogram_error(statistics: RowStatistics, clip: Rows, bits: int) -> tuple[Rows, Rows]:
-    """MAE and MSE (R, A) of the uniform quantizer at bounds (R, A) on the weights, taken as uniform in each bin.
+    """Return MAE and MSE (R, A) of the uniform quantizer with bounds (R, A), from the histogram.
 
-    Exact under that reading: the error's integral from zero has a closed form in every cell and beyond the bound.
+    Weights count as spread evenly over their bin. The error is then exact: its integral has a closed form.
     """
-    edges, shares = folded_shares(statistics)
+    edges, shares = magnitude_shares(statistics)
     width = np.diff(edges, axis=1)
     density = shares / np.where(width > 0, width, np.inf)
     mae, mse = np.empty_like(clip), np.empty_like(clip)
     for column in range(clip.shape[1]):
         bound = np.maximum(clip[:, column : column + 1], np.finfo(np.float64).tiny)
-        absolute, squared = _integrals(edges, bound / (2 ** (bits - 1) - 1), bound)
+        absolute, squared = _error_integrals(edges, bound / (2 ** (bits - 1) - 1), bound)
         mae[:, column] = np.einsum("rk,rk->r", density, np.diff(absolute, axis=1))
         mse[:, column] = np.einsum("rk,rk->r", density, np.diff(squared, axis=1))
     return mae, mse
 
 
-def _integrals(x: Rows, step: Rows, bound: Rows) -> tuple[Rows, Rows]:
-    """The integrals of |t - Q(t)| and (t - Q(t))^2 over t from 0 to x."""
+def _error_integrals(x: Rows, step: Rows, bound: Rows) -> tuple[Rows, Rows]:
+    """Return the integrals of |t - Q(t)| and (t - Q(t))^2 over t from 0 to x.
+
+    With n = round(x / step) whole cells and the offset d = x - n step from the nearest level, inside the bound they
+    are n step^2 / 4 + d |d| / 2 and n step^3 / 12 + d^3 / 3.
+    """
     inside, beyond = np.minimum(x, bound), np.maximum(x - bound, 0)
     cells = np.rint(inside / step)
-    offset = inside - cells * step  # from the nearest level: -step/2 .. step/2
+    offset = inside - cells * step
     absolute = cells * step**2 / 4 + offset * np.abs(offset) / 2 + beyond**2 / 2
     squared = cells * step**3 / 12 + offset**3 / 3 + beyond**3 / 3
     return absolute, squared

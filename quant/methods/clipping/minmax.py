@@ -1,6 +1,6 @@
-"""The bound that clips nothing."""
+"""The clip rule that clips nothing."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,11 @@ from quant.methods.distributions.statistics import RowStatistics
 
 
 class MinMax(ClipRuleBase):
-    """The largest |w| of the row: nothing is clipped."""
+    """The largest |w| of the row, so that nothing is clipped."""
 
     name: Literal["minmax"] = "minmax"
+    clips: ClassVar[bool] = False
 
     def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:
-        """The bound (R,) in the weight's unit; 0 for a row of zeros."""
+        """Return the largest |w| (R,)."""
         return statistics.max_abs

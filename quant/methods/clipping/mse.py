@@ -1,4 +1,4 @@
-"""The bound of least expected squared error."""
+"""The clip rule of least expected squared error."""
 
 from typing import Literal
 
@@ -13,16 +13,23 @@ from quant.methods.distributions.statistics import RowStatistics
 
 
 class Mse(ClipRuleBase):
-    """The bound of least mean squared error under the fitted distribution, at most the largest |w|."""
+    """The bound of least expected squared error under the fitted distribution.
+
+    The bound is a = L D, at most the largest |w|. The step D is the root of the derivative of E[(X - Q(X))^2]:
+
+        D sum_(k=1..L) (2 k - 1) T(e_k) = sum_(k=1..L) M(e_k),    e_k = (k - 1/2) D,
+
+    where L = 2^(bits-1) - 1 is the number of positive levels, T(x) = P(|X| > x) and M(x) = E[|X|; |X| > x]. This is
+    the condition of Lloyd (1982) for levels that share one step. Newton starts at 1.25 times the step with
+    P(|X| > a) = 1 / (4 L). See docs/methods.md, 'Clip bounds'.
+    """
 
     name: Literal["mse"] = "mse"
 
     def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> Rows:
-        """The bound (R,) in the weight's unit; 0 for a row of zeros, the largest |w| where the variance is infinite.
+        """Return the bound (R,) of least expected squared error, in the weight's unit; 0 for a row of zeros.
 
-        The step D solves D sum_k (2k-1) T(e_k) = sum_k M(e_k) over the edges e_k = (k-1/2) D, k = 1..L, with
-        T(x) = P(|X| > x) and M(x) = E[|X|; |X| > x]: the derivative of the exact expected error (Lloyd, 1982, for
-        levels tied to a common step).
+        A row whose distribution has no finite variance gets its largest |w|.
         """
         steps = 2 ** (bits - 1) - 1
         if (arguments := fit.loop_arguments()) is not None:
@@ -31,15 +38,15 @@ class Mse(ClipRuleBase):
             return bounds
         halves = np.arange(0.5, steps + 0.5)
 
-        def slope(step: Rows, rows: NDArray[np.intp]) -> tuple[Rows, Rows]:
-            some, edges = fit.take(rows), step[:, None] * halves
-            tails = (2 * halves * some.tail(edges)).sum(axis=1)
-            value = step * tails - some.tail_moment(edges).sum(axis=1)
-            return value, tails - step * (halves**2 * some.abs_pdf(edges)).sum(axis=1)
+        def derivative(step: Rows, rows: NDArray[np.intp]) -> tuple[Rows, Rows]:
+            part, edges = fit.select_rows(rows), step[:, None] * halves
+            tails = (2 * halves * part.tail(edges)).sum(axis=1)
+            value = step * tails - part.tail_moment(edges).sum(axis=1)
+            return value, tails - step * (halves**2 * part.abs_pdf(edges)).sum(axis=1)
 
         start = fit.abs_quantile(1 / (4 * steps)) / steps
         largest = statistics.max_abs
         high = statistics.unit / steps
-        root = increasing_root(slope, np.minimum(start, high) / 8, high, 1.25 * start)
+        root = increasing_root(derivative, np.minimum(start, high) / 8, high, 1.25 * start)
         finite = np.isfinite(fit.partial_moments(np.zeros_like(start))[2])
         return np.where(finite, np.minimum(steps * root, largest), largest)

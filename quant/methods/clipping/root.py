@@ -1,4 +1,4 @@
-"""Roots of many increasing functions at once, each kept in its bracket."""
+"""Roots of many increasing functions at once, by Newton's method inside a bracket."""
 
 from collections.abc import Callable
 
@@ -9,13 +9,20 @@ Rows = NDArray[np.float64]
 Function = Callable[[Rows, NDArray[np.intp]], tuple[Rows, Rows]]
 ITERATIONS = 60
 TOLERANCE = 1e-9
+"""Relative change of a root below which its row has converged."""
 
 
 def increasing_root(function: Function, low: Rows, high: Rows, start: Rows) -> Rows:
-    """Where each function (R,) crosses zero upwards between low and high (R,); `high` where it is below zero there.
+    """Return where each of R functions crosses zero upwards between low and high (R,); high if it does not.
 
-    `function(x, rows)` gives value and slope of some of the rows. Newton's steps where they stay in the bracket, else
-    its geometric middle; rows that have converged are left out.
+    A step of Newton's that leaves the bracket is replaced by the bracket's geometric middle. Rows that have converged
+    are left out of later iterations.
+
+    Args:
+        function: Gives value and slope (r,) at arguments (r,) of the rows with numbers (r,).
+        low: Lower end of each bracket, above zero.
+        high: Upper end of each bracket.
+        start: First argument of each row.
     """
     roots = high.copy()
     rows = np.flatnonzero(function(high, np.arange(len(high)))[0] >= 0)  # far out every tail is zero

@@ -1,4 +1,4 @@
-"""The bound of the Laplacian support-region rule, one for the layer."""
+"""The clip rule of the Laplacian support region, with one bound for the layer."""
 
 from typing import ClassVar, Literal
 
@@ -12,32 +12,39 @@ from quant.methods.distributions.statistics import RowStatistics
 
 
 class SupportRegion(ClipRuleBase):
-    """The support of least squared error for a Laplacian layer and 2^bits mid-rise levels, the same for all rows."""
+    """The bound of least squared error for a Laplacian layer and 2^bits mid-rise levels, the same for all rows.
+
+    The bound is m x_max(bits), at most the row's largest |w|, where m is the layer's mean |w| over its non-zero
+    weights and x_max the support of the unit Laplacian (Peric et al., 2021). See docs/methods.md, 'Clip bounds'.
+    """
 
     name: Literal["support_region"] = "support_region"
     by_row: ClassVar[bool] = False
 
     def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:
-        """The layer's bound, at most each row's largest |w| (R,): the layer's mean |w| times a factor of the bits."""
+        """Return the layer's bound, at most each row's largest |w| (R,), in the weight's unit."""
         scale = statistics.sum_abs.sum() / max(int(statistics.nonzero.sum()), 1)
         bound: NDArray[np.float64] = np.minimum(scale * support(bits), statistics.max_abs)
         return bound
 
 
 def support(bits: int) -> float:
-    """x_max of least mean squared error for the unit Laplacian and 2^bits mid-rise levels.
+    """Return the bound x_max of least squared error for the unit Laplacian and 2^bits mid-rise levels.
 
-    Peric et al. (2021), 2 bits: u/2 - 1 + 2 (u - 1) e^-u = 0, x_max = 2u = 3.0756; the same condition for any width:
-    D (1/4 + sum 2k e^-kD) = 1/2 + sum (1 + kD) e^-kD over k = 1 .. M-1, x_max = M D, M = 2^(bits-1).
+    With M = 2^(bits-1) positive levels, x_max = M D, and the step D solves
+
+        D (1/4 + sum_(k=1..M-1) 2 k e^(-k D)) = 1/2 + sum_(k=1..M-1) (1 + k D) e^(-k D).
+
+    For 2 bits this is the condition of Peric et al. (2021), u/2 - 1 + 2 (u - 1) e^(-u) = 0 with x_max = 2 u = 3.0756.
     """
     half = 2 ** (bits - 1)
     k = np.arange(1, half)
 
-    def slope(step: Rows, _: NDArray[np.intp]) -> tuple[Rows, Rows]:
+    def derivative(step: Rows, _: NDArray[np.intp]) -> tuple[Rows, Rows]:
         decay = np.exp(-k * step[:, None])
         value = step * (0.25 + (2 * k * decay).sum(axis=1)) - 0.5 - ((1 + k * step[:, None]) * decay).sum(axis=1)
-        bend = 0.25 + (2 * k * decay).sum(axis=1) - step * (k**2 * decay).sum(axis=1)
-        return value, bend
+        curvature = 0.25 + (2 * k * decay).sum(axis=1) - step * (k**2 * decay).sum(axis=1)
+        return value, curvature
 
     low, high = np.array([1e-3]), np.array([4.0])
-    return float(half * increasing_root(slope, low, high, np.sqrt(low * high))[0])
+    return float(half * increasing_root(derivative, low, high, np.sqrt(low * high))[0])

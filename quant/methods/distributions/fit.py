@@ -1,4 +1,4 @@
-"""The distribution chosen for each row, with every candidate's figures beside it."""
+"""The family chosen for each row of a weight, with the criteria of every family that was fitted."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,17 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant.kernel import dispatch
-from quant.methods.distributions.fitted import Fitted, Rows, join
+from quant.methods.distributions.fitted import FittedFamily, Rows, concatenate_rows
 
 
 @dataclass(frozen=True)
 class FamilyFit:
-    """One family fitted to every row: log-likelihood in nats, K-S distance, AIC and BIC, each (R,).
+    """One family fitted to R rows, with the criteria that families are chosen by, each (R,).
 
-    AIC and BIC are infinite where the family is no candidate for a row, the distance where it was not measured.
+    Attributes:
+        fitted: The family's parameters.
+        log_likelihood: Log-likelihood of the non-zero weights in nats.
+        ks: Kolmogorov-Smirnov distance; infinite where it was not measured.
+        aic: Akaike's criterion; infinite where the family is no candidate.
+        bic: Schwarz's criterion; infinite where the family is no candidate.
     """
 
-    fitted: Fitted
+    fitted: FittedFamily
     log_likelihood: Rows
     ks: Rows
     aic: Rows
@@ -26,9 +31,15 @@ class FamilyFit:
 
 @dataclass(frozen=True)
 class Fit:
-    """R rows, each with its chosen candidate; the methods of `Fitted` delegate row by row.
+    """The fits of several families to R rows, and the family that was chosen for each row.
 
-    `compiled` is whether to work on them with compiled dispatch.
+    The methods named like those of `FittedFamily` evaluate the chosen family of each row.
+
+    Attributes:
+        candidates: The fit of each family, in the order of the spec.
+        chosen: Index of the chosen candidate of each row (R,).
+        notes: Sentences for the report about rows that could not be fitted as asked.
+        compiled: True if compiled loops are to work on these rows.
     """
 
     candidates: tuple[FamilyFit, ...]
@@ -38,36 +49,37 @@ class Fit:
 
     @property
     def family(self) -> tuple[str, ...]:
-        """The chosen family's name of each row."""
+        """The name of each row's chosen family."""
         return tuple(self.candidates[index].fitted.family for index in self.chosen)
 
     def cdf(self, x: Rows) -> Rows:
-        return self._each(lambda fitted, rows: fitted.cdf(x[rows]), x.shape)
+        """Return P(X <= x), of the shape of x: (R,) or (R, K)."""
+        return self._evaluate(lambda fitted, rows: fitted.cdf(x[rows]), x.shape)
 
     def tail(self, bound: Rows) -> Rows:
-        """P(|X| > bound), of bound's shape (R,) or (R, K)."""
-        return self._each(lambda fitted, rows: fitted.tail(bound[rows]), bound.shape)
+        """Return P(|X| > bound), of the bound's shape: (R,) or (R, K)."""
+        return self._evaluate(lambda fitted, rows: fitted.tail(bound[rows]), bound.shape)
 
     def abs_pdf(self, bound: Rows) -> Rows:
-        """The density of |X|."""
-        return self._each(lambda fitted, rows: fitted.abs_pdf(bound[rows]), bound.shape)
+        """Return the density of |X| at the bound, of the bound's shape: (R,) or (R, K)."""
+        return self._evaluate(lambda fitted, rows: fitted.abs_pdf(bound[rows]), bound.shape)
 
     def tail_moment(self, bound: Rows) -> Rows:
-        """E[|X|; |X| > bound]."""
-        return self._each(lambda fitted, rows: fitted.tail_moment(bound[rows]), bound.shape)
+        """Return E[|X|; |X| > bound], of the bound's shape: (R,) or (R, K)."""
+        return self._evaluate(lambda fitted, rows: fitted.tail_moment(bound[rows]), bound.shape)
 
     def abs_quantile(self, tail: float) -> Rows:
-        """About where P(|X| > bound) = tail, (R,): a start for Newton."""
-        return self._each(lambda fitted, _: fitted.abs_quantile(tail), self.chosen.shape)
+        """Return approximately the bound (R,) with P(|X| > bound) = tail: a start for Newton."""
+        return self._evaluate(lambda fitted, _: fitted.abs_quantile(tail), self.chosen.shape)
 
     def partial_moments(self, x: Rows) -> Rows:
-        """P(X > x), E[X; X > x] and E[X^2; X > x], stacked: (3, *x.shape)."""
-        return self._each(lambda fitted, rows: np.stack(fitted.partial_moments(x[rows])), (3, *x.shape), axis=1)
+        """Return P(X > x), E[X; X > x] and E[X^2; X > x], stacked: (3, *x.shape)."""
+        return self._evaluate(lambda fitted, rows: np.stack(fitted.partial_moments(x[rows])), (3, *x.shape), axis=1)
 
     def loop_arguments(self) -> tuple[NDArray[np.int64], Rows, Rows, Rows] | None:
-        """What compiled loops need: each row's family by its number there, location, scale and shape, each (R,).
+        """Return each row's family number, location, scale and shape, each (R,), as compiled loops take them.
 
-        None where they are not to be used, or a family was chosen that they do not know.
+        None if the loops are not to be used, or do not know a chosen family.
         """
         if not self.compiled:
             return None
@@ -80,7 +92,7 @@ class Fit:
         return code, location, scale, shape
 
     def describe(self, row: int) -> dict[str, object]:
-        """The chosen family's parameters and figures of one row, for the report."""
+        """Return the report's entry for one row: the chosen family, its parameters and its criteria."""
         candidate = self.candidates[int(self.chosen[row])]
         fitted = candidate.fitted
         parameters = {"location": float(fitted.location[row]), "scale": float(fitted.scale[row])}
@@ -96,7 +108,7 @@ class Fit:
         }
 
     def candidates_summary(self) -> list[dict[str, object]]:
-        """Each family over the rows that it is a candidate for: how many, their log-likelihood, AIC, BIC, mean K-S."""
+        """Return the report's table of families: rows that each is a candidate for, summed criteria, mean K-S."""
         summary: list[dict[str, object]] = []
         for candidate in self.candidates:
             rows = np.isfinite(candidate.aic)
@@ -107,34 +119,39 @@ class Fit:
             summary.append({**entry, "ks": float(measured.mean()) if measured.size else None})
         return summary
 
-    def take(self, rows: NDArray[np.intp]) -> "Fit":
-        """The choice for some of the rows, without the candidates' figures."""
+    def select_rows(self, rows: NDArray[np.intp]) -> "Fit":
+        """Return the chosen families of the rows with these numbers, without the candidates' criteria."""
         return Fit(
-            tuple(replace(one, fitted=one.fitted.take(rows)) for one in self.candidates), self.chosen[rows], self.notes
+            tuple(replace(candidate, fitted=candidate.fitted.select_rows(rows)) for candidate in self.candidates),
+            self.chosen[rows],
+            self.notes,
         )
 
-    def groups(self) -> Iterator[tuple[NDArray[np.bool_], Fitted]]:
-        """Each family that was chosen, with the mask (R,) of its rows and its fit to them."""
+    def groups(self) -> Iterator[tuple[NDArray[np.bool_], FittedFamily]]:
+        """Yield the mask (R,) of the rows that chose each family, with its fit to these rows."""
         for index, candidate in enumerate(self.candidates):
             rows = self.chosen == index
             if rows.any():
-                yield rows, candidate.fitted.take(rows)
+                yield rows, candidate.fitted.select_rows(rows)
 
-    def _each(self, call: Callable[[Fitted, NDArray[np.bool_]], Rows], shape: tuple[int, ...], axis: int = 0) -> Rows:
-        """Call each family for the rows that chose it, and put its values (rows along `axis`) together."""
+    def _evaluate(
+        self, call: Callable[[FittedFamily, NDArray[np.bool_]], Rows], shape: tuple[int, ...], axis: int = 0
+    ) -> Rows:
+        """Return the values that `call` gives for each family and its rows, put together along `axis`."""
         values = np.empty(shape)
         for rows, fitted in self.groups():
             values[(slice(None),) * axis + (rows,)] = call(fitted, rows)
         return values
 
 
-def concatenate(fits: Sequence[Fit]) -> Fit:
-    """The fits of consecutive rows to the same families as one."""
-    kinds = [
+def concatenate_fits(fits: Sequence[Fit]) -> Fit:
+    """Return the fits of the same families to consecutive rows as one fit, without notes."""
+    criteria = ("log_likelihood", "ks", "aic", "bic")
+    candidates = [
         FamilyFit(
-            join([one.fitted for one in parts]),
-            *(np.concatenate([getattr(one, name) for one in parts]) for name in ("log_likelihood", "ks", "aic", "bic")),
+            concatenate_rows([part.fitted for part in parts]),
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in criteria),
         )
         for parts in zip(*(fit.candidates for fit in fits), strict=True)
     ]
-    return Fit(tuple(kinds), np.concatenate([fit.chosen for fit in fits]))
+    return Fit(tuple(candidates), np.concatenate([fit.chosen for fit in fits]))

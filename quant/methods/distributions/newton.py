@@ -1,4 +1,4 @@
-"""Damped Newton ascent of many small likelihoods at once."""
+"""Damped Newton maximisation of the likelihoods of many rows at once."""
 
 from collections.abc import Callable
 
@@ -8,18 +8,29 @@ from quant.methods.distributions.fitted import Rows
 from quant.methods.distributions.sample import Sample
 
 ITERATIONS = 40
-GAIN = 1e-9
-"""A row is done when a step gains less, in nats a sample."""
+TOLERANCE = 1e-9
+"""Gain of a step, in nats a sample, below which a row has converged."""
+MIN_DAMPING = 1e-5
+"""Damping below which a row is given up at the best parameters reached."""
 MAX_STEP = 1.5
+"""Largest step of a logarithmic parameter."""
 
 Likelihood = Callable[[Sample, Rows], tuple[Rows, Rows, Rows]]
 
 
-def ascend(likelihood: Likelihood, sample: Sample, start: Rows, lowest: Rows, highest: Rows) -> Rows:
-    """The parameters (P, R) near `start` of greatest likelihood, kept between lowest and highest (P,).
+def maximise(likelihood: Likelihood, sample: Sample, start: Rows, lowest: Rows, highest: Rows) -> Rows:
+    """Return the parameters (P, R) of greatest likelihood near `start`, between lowest and highest (P,).
 
-    The likelihood gives value (R,), gradient (P, R) and Hessian (P, P, R). Where the Hessian is not negative
-    definite its eigenvalues are turned; where a step loses, it is halved and tried again.
+    Where the Hessian is not negative definite, the absolute values of its eigenvalues are used. A step that lowers
+    the likelihood is quartered and tried again. Rows that have converged are left out of later iterations.
+
+    Args:
+        likelihood: Gives value (R,), gradient (P, R) and Hessian (P, P, R) at parameters (P, R). The first parameter
+            is a location, the others are logarithms.
+        sample: The R rows.
+        start: Parameters (P, R) to start from.
+        lowest: Lower limit of each parameter (P,).
+        highest: Upper limit of each parameter (P,).
     """
     theta, bounds = start.copy(), (lowest[:, None], highest[:, None])
     active = np.arange(start.shape[1])
@@ -27,7 +38,7 @@ def ascend(likelihood: Likelihood, sample: Sample, start: Rows, lowest: Rows, hi
     value, gradient, hessian = likelihood(sample, here)
     damping = np.ones(len(active))
     for _ in range(ITERATIONS):
-        step = _direction(gradient, hessian, here, bounds) * damping
+        step = _newton_step(gradient, hessian, here, bounds) * damping
         tried = np.clip(here + step, *bounds)
         new_value, new_gradient, new_hessian = likelihood(sample, tried)
         better = new_value >= value
@@ -37,18 +48,18 @@ def ascend(likelihood: Likelihood, sample: Sample, start: Rows, lowest: Rows, hi
         gradient, hessian = np.where(better, new_gradient, gradient), np.where(better, new_hessian, hessian)
         damping = np.where(better, np.minimum(2 * damping, 1), damping / 4)
         theta[:, active] = here
-        going = (gain > GAIN) & (damping > 1e-5)
+        going = (gain > TOLERANCE) & (damping > MIN_DAMPING)
         if not going.any():
             break
         if going.mean() < 0.7:
             active, damping, value = active[going], damping[going], value[going]
             here, gradient, hessian = here[:, going], gradient[:, going], hessian[:, :, going]
-            sample = sample.take(going)
+            sample = sample.select_rows(going)
     return theta
 
 
-def _direction(gradient: Rows, hessian: Rows, here: Rows, bounds: tuple[Rows, Rows]) -> Rows:
-    """Newton's step (P, R) uphill; a parameter that its bound holds back does not move."""
+def _newton_step(gradient: Rows, hessian: Rows, here: Rows, bounds: tuple[Rows, Rows]) -> Rows:
+    """Return Newton's step (P, R) uphill; a parameter that is held back by its limit does not move."""
     held = ((here <= bounds[0]) & (gradient < 0)) | ((here >= bounds[1]) & (gradient > 0))
     free = np.where(held, 0.0, gradient)
     matrix = np.where(held[:, None] | held[None], 0.0, -hessian).transpose(2, 0, 1)
@@ -58,6 +69,6 @@ def _direction(gradient: Rows, hessian: Rows, here: Rows, bounds: tuple[Rows, Ro
     values = np.maximum(np.abs(values), 1e-3)
     along = np.einsum("rpk,pr->rk", vectors, free / scale.T) / values
     step: Rows = np.einsum("rpk,rk->pr", vectors, along) / scale.T
-    longest = np.abs(step[1:]).max(axis=0)  # of the logarithms; shortened as a whole, it still leads uphill
+    longest = np.abs(step[1:]).max(axis=0)  # the whole step is shortened, so that it still leads uphill
     shortened: Rows = step * np.minimum(1, MAX_STEP / np.maximum(longest, MAX_STEP))
     return shortened

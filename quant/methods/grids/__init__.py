@@ -1,0 +1,1 @@
+"""Grids: the levels of a quantizer and the error expected under a fit."""

@@ -1,23 +1,31 @@
-"""What every grid has in common."""
+"""The interface of grids."""
 
 from abc import abstractmethod
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
-
 from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.statistics import RowStatistics
 from quant.methods.grids.codebook import AnyCodebook, Rows
+from quant.methods.plug_in import PlugIn
 
 
-class GridBase(BaseModel):
-    """A way to place the levels; `widths` are the bits that it is made for."""
+class GridBase(PlugIn):
+    """A rule that places the levels of a quantizer. See docs/methods.md, 'Grids and expected error'."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     widths: ClassVar[range] = range(2, 9)
+    """The bits that the grid can be built for."""
     integer_levels: ClassVar[bool] = False
-    """Whether every level is an integer times the scale: a code is then that integer, not an index."""
+    """True if every level is an integer times the scale; a code is then that integer, not an index."""
+    uniform: ClassVar[bool] = False
+    """True if the levels are equally spaced and every code between -qmax and qmax is one of them."""
 
     @abstractmethod
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> AnyCodebook:
-        """The codebook of R rows, whose levels lie between -clip and clip (R,) where the grid has a bound."""
+        """Return the codebook of R rows.
+
+        Args:
+            statistics: Statistics of the rows.
+            fit: The distributions chosen for the rows.
+            clip: Bound (R,) of the outermost levels; ignored by grids that place them themselves.
+            bits: Width of a code; there are at most 2^bits levels.
+        """

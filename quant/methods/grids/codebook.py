@@ -1,4 +1,4 @@
-"""The levels of a quantizer, row by row: which code a weight gets, and which weight a code stands for."""
+"""Codebooks: the levels of a quantizer for each row, with the codes of weights and the weights of codes."""
 
 from dataclasses import dataclass
 
@@ -10,115 +10,132 @@ Rows = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Codebook:
-    """Levels (R, K), ascending, and the edges (R, K - 1) between their cells; codes are 0 .. K - 1."""
+    """K levels of any spacing for each of R rows; a code is the index of a level, 0 .. K - 1.
+
+    Attributes:
+        levels: Levels (R, K), ascending, in the weight's unit.
+        edges: Edges (R, K - 1) between the cells of the levels.
+    """
 
     levels: Rows
     edges: Rows
 
     @classmethod
-    def nearest(cls, levels: Rows) -> "Codebook":
-        """The codebook in which every weight goes to the nearest level."""
+    def from_levels(cls, levels: Rows) -> "Codebook":
+        """Return the codebook in which every weight goes to the nearest of the levels (R, K)."""
         return cls(levels, (levels[:, 1:] + levels[:, :-1]) / 2)
 
-    def take(self, rows: NDArray[np.intp]) -> "Codebook":
-        """The codebook of the rows that `rows` names, each as often as it is named."""
+    def select_rows(self, rows: NDArray[np.intp]) -> "Codebook":
+        """Return the codebook of the rows with these numbers, which may repeat."""
         return Codebook(self.levels[rows], self.edges[rows])
 
     def scaled(self, factor: Rows) -> "Codebook":
-        """Every level of a row times its factor (R,), which is above zero."""
+        """Return the codebook with the levels of each row multiplied by its factor (R,), above zero."""
         return Codebook(self.levels * factor[:, None], self.edges * factor[:, None])
 
     def snapped(self) -> "tuple[Codebook, NDArray[np.float32]]":
-        """The codebook with its levels moved to the nearest of 255 equal steps, and the step (R,).
+        """Return the codebook with its levels at the nearest of 255 equal steps, and the step (R,).
 
-        The integer kernels want 8-bit weights: levels of -127 .. 127 steps. The edges stay where they are.
+        Integer kernels take 8-bit weights, so levels become -127 .. 127 steps. The edges stay where they are.
         """
         step = (np.abs(self.levels).max(axis=1) / 127).astype(np.float32)
         step = np.where(step > 0, step, np.float32(1))
         return Codebook(np.rint(self.levels / step[:, None]) * step.astype(np.float64)[:, None], self.edges), step
 
     def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
-        """The codes (R, n) of weights (R, n)."""
+        """Return the codes (R, n) of weights (R, n)."""
         codes = np.zeros(rows.shape, np.uint8)
-        for edge in self.edges.T:  # K passes over small integers beat a search for each weight
+        for edge in self.edges.T:  # K passes over small integers are faster than a search for each weight
             codes += rows > edge[:, None]
         return codes.view(np.int8)
 
     def decode(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
-        """The weights (R, n) that codes (R, n) stand for."""
+        """Return the weights (R, n) of codes (R, n)."""
         return np.take_along_axis(self.levels.astype(np.float32), codes.view(np.uint8).astype(np.intp), axis=1)
 
 
 @dataclass(frozen=True)
 class TernaryCodebook:
-    """Levels -s, 0 and s, with a threshold below which a weight becomes zero; scale s and threshold are (R,)."""
+    """The levels -s, 0 and s for each of R rows; a code is -1, 0 or 1.
+
+    Attributes:
+        scale: The level s (R,), above zero.
+        threshold: Magnitude (R,) up to which a weight becomes zero.
+    """
 
     scale: NDArray[np.float32]
     threshold: Rows
 
-    def take(self, rows: NDArray[np.intp]) -> "TernaryCodebook":
-        """The codebook of the rows that `rows` names, each as often as it is named."""
-        return TernaryCodebook(self.scale[rows], self.threshold[rows])
-
-    def scaled(self, factor: Rows) -> "TernaryCodebook":
-        """Every level of a row times its factor (R,), which is above zero."""
-        return TernaryCodebook((self.scale * factor).astype(np.float32), self.threshold * factor)
-
     @property
     def levels(self) -> Rows:
-        """(R, 3), ascending."""
+        """The levels (R, 3), ascending."""
         return self.scale.astype(np.float64)[:, None] * np.arange(-1, 2)
 
     @property
     def edges(self) -> Rows:
-        """(R, 2)."""
+        """The edges (R, 2) between the cells of the levels."""
         return np.stack([-self.threshold, self.threshold], axis=1)
 
+    def select_rows(self, rows: NDArray[np.intp]) -> "TernaryCodebook":
+        """Return the codebook of the rows with these numbers, which may repeat."""
+        return TernaryCodebook(self.scale[rows], self.threshold[rows])
+
+    def scaled(self, factor: Rows) -> "TernaryCodebook":
+        """Return the codebook with the levels of each row multiplied by its factor (R,), above zero."""
+        return TernaryCodebook((self.scale * factor).astype(np.float32), self.threshold * factor)
+
     def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
-        """The codes (R, n), -1, 0 or 1, of weights (R, n)."""
+        """Return the codes (R, n) of weights (R, n)."""
         beyond = np.abs(rows) > self.threshold[:, None]
         return (np.sign(rows) * beyond).astype(np.int8)
 
     def decode(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
-        """The weights (R, n) that codes (R, n) stand for, exactly as a DequantizeLinear computes them."""
+        """Return the weights (R, n) of codes (R, n), exactly as DequantizeLinear computes them."""
         weights: NDArray[np.float32] = codes * self.scale[:, None]
         return weights
 
 
 @dataclass(frozen=True)
 class UniformCodebook:
-    """Levels k scale for k = -qmax .. qmax (narrow range, so that the grid is symmetric); scale is (R,) float32."""
+    """The levels k scale for each of R rows; a code is k = -qmax .. qmax.
+
+    The lowest integer of the width is not used, so that the grid is symmetric.
+
+    Attributes:
+        scale: Distance between levels (R,), above zero.
+        qmax: Largest code, 2^(bits-1) - 1.
+    """
 
     scale: NDArray[np.float32]
     qmax: int
 
-    def take(self, rows: NDArray[np.intp]) -> "UniformCodebook":
-        """The codebook of the rows that `rows` names, each as often as it is named."""
-        return UniformCodebook(self.scale[rows], self.qmax)
-
-    def scaled(self, factor: Rows) -> "UniformCodebook":
-        """Every level of a row times its factor (R,), which is above zero."""
-        return UniformCodebook((self.scale * factor).astype(np.float32), self.qmax)
-
     @property
     def levels(self) -> Rows:
-        """(R, 2 qmax + 1), ascending."""
+        """The levels (R, 2 qmax + 1), ascending."""
         return self.scale.astype(np.float64)[:, None] * np.arange(-self.qmax, self.qmax + 1)
 
     @property
     def edges(self) -> Rows:
-        """(R, 2 qmax): a weight between two edges gets the level between them."""
+        """The edges (R, 2 qmax) between the cells of the levels."""
         levels = self.levels
         return (levels[:, 1:] + levels[:, :-1]) / 2
 
+    def select_rows(self, rows: NDArray[np.intp]) -> "UniformCodebook":
+        """Return the codebook of the rows with these numbers, which may repeat."""
+        return UniformCodebook(self.scale[rows], self.qmax)
+
+    def scaled(self, factor: Rows) -> "UniformCodebook":
+        """Return the codebook with the levels of each row multiplied by its factor (R,), above zero."""
+        return UniformCodebook((self.scale * factor).astype(np.float32), self.qmax)
+
     def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
-        """The codes (R, n), -qmax .. qmax, of weights (R, n)."""
+        """Return the codes (R, n) of weights (R, n)."""
         steps = np.rint(rows / self.scale[:, None])
         codes: NDArray[np.int8] = np.clip(steps, -self.qmax, self.qmax, out=steps).astype(np.int8)
         return codes
 
     def decode(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
-        """The weights (R, n) that codes (R, n) stand for, exactly as a DequantizeLinear computes them."""
+        """Return the weights (R, n) of codes (R, n), exactly as DequantizeLinear computes them."""
         weights: NDArray[np.float32] = codes * self.scale[:, None]
         return weights
 

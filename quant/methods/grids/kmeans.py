@@ -1,4 +1,4 @@
-"""The levels of least squared error on the weights themselves."""
+"""The grid of least squared error on the weights themselves."""
 
 from typing import ClassVar, Literal
 
@@ -12,48 +12,41 @@ from quant.methods.grids.base import GridBase
 from quant.methods.grids.codebook import Codebook, Rows
 
 ROWS_AT_ONCE = 64
+"""Rows whose tables of interval costs are held in memory at once."""
 OCTAVES = 7
+"""Octaves of the histogram below the row's largest |w| that the levels are placed on."""
+_MIN_MASS = 1e-15
 
 
 class KMeans(GridBase):
-    """2^bits levels of least squared error on the row's own histogram, by exact dynamic programming."""
+    """2^bits levels of least squared error on the row's own histogram, by exact dynamic programming.
+
+    The levels are the means of the partition of the weights into 2^bits intervals that minimises
+
+        sum_i sum_(w in interval i) (w - mean_i)^2
+
+    (Wang and Song, 2011). See docs/methods.md, 'Grids and expected error'.
+    """
 
     name: Literal["kmeans"] = "kmeans"
     widths: ClassVar[range] = range(2, 5)
 
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> Codebook:
-        """Levels (R, 2^bits); a row of fewer different weights repeats some."""
-        return Codebook.nearest(kmeans_levels(statistics, 2**bits))
+        """Return levels (R, 2^bits); a row of fewer different weights repeats some. The bound is ignored."""
+        return Codebook.from_levels(kmeans_levels(statistics, 2**bits))
 
 
 def kmeans_levels(statistics: RowStatistics, count: int) -> Rows:
-    """The levels (R, count), ascending, of least squared error on each row; zeros for a row of zeros."""
-    levels = _compiled(statistics, count) if statistics.compiled else _levels(statistics, count)
+    """Return the levels (R, count), ascending, of least squared error on each row; zeros for a row of zeros."""
+    levels = _compiled_levels(statistics, count) if statistics.compiled else _levels(statistics, count)
     return np.where(statistics.max_abs[:, None] > 0, levels, 0.0)
 
 
-def _compiled(statistics: RowStatistics, count: int) -> Rows:
-    levels = np.empty((len(statistics.count), count))
-    dispatch.run(
-        "kmeans:optimal_levels", len(levels), statistics.rows, statistics.few, statistics.counts, statistics.edges,
-        statistics.unit, statistics.degenerate, OCTAVES << MANTISSA_BITS, 1, levels,
-    )  # fmt: skip
-    return levels
-
-
-def _levels(statistics: RowStatistics, count: int) -> Rows:
-    points = sample(statistics, OCTAVES, 1 << MANTISSA_BITS)
-    parts = [
-        optimal_levels(points.take(np.arange(start, min(start + ROWS_AT_ONCE, len(points.unit)))), count)
-        for start in range(0, len(points.unit), ROWS_AT_ONCE)
-    ]
-    return np.concatenate(parts) * points.unit[:, None]
-
-
 def optimal_levels(points: Sample, count: int) -> Rows:
-    """The means (R, count), ascending, of the partition of the points into `count` intervals of least squared error.
+    """Return the means (R, count), ascending, of the partition of least squared error into `count` intervals.
 
-    Bellman's recursion over where each interval begins (Wang and Song, 2011): O(count M^2) a row.
+    Bellman's recursion over the beginning of each interval (Wang and Song, 2011) takes O(count M^2) for the M points
+    of a row.
     """
     mass = np.pad(points.shares, ((0, 0), (1, 0))).cumsum(axis=1)
     first = np.pad(points.shares * points.points, ((0, 0), (1, 0))).cumsum(axis=1)
@@ -66,25 +59,49 @@ def optimal_levels(points: Sample, count: int) -> Rows:
         begin = extended.argmin(axis=1)
         begins.append(begin)
         best = np.take_along_axis(extended, begin[:, None], axis=1)[:, 0]
-    return _means(mass, first, begins, points)
+    return _interval_means(mass, first, begins, points)
+
+
+def _compiled_levels(statistics: RowStatistics, count: int) -> Rows:
+    """Return the levels (R, count) from a compiled loop."""
+    levels = np.empty((len(statistics.count), count))
+    dispatch.run(
+        "kmeans:optimal_levels", len(levels), statistics.rows, statistics.exact_points, statistics.counts,
+        statistics.edges, statistics.unit, statistics.degenerate, OCTAVES << MANTISSA_BITS, 1, levels,
+    )  # fmt: skip
+    return levels
+
+
+def _levels(statistics: RowStatistics, count: int) -> Rows:
+    """Return the levels (R, count), some rows at a time."""
+    points = sample(statistics, OCTAVES, 1 << MANTISSA_BITS)
+    parts = [
+        optimal_levels(points.select_rows(np.arange(start, min(start + ROWS_AT_ONCE, len(points.unit)))), count)
+        for start in range(0, len(points.unit), ROWS_AT_ONCE)
+    ]
+    return np.concatenate(parts) * points.unit[:, None]
 
 
 def _interval_costs(mass: Rows, first: Rows, second: Rows) -> Rows:
-    """The squared error (R, M + 1, M + 1) of points i .. j - 1 about their mean; infinite where j < i."""
+    """Return the squared error (R, M + 1, M + 1) of points i .. j - 1 about their mean; infinite where j < i.
+
+    The arguments are cumulative sums (R, M + 1) of the shares, and of the shares times x and x^2.
+    """
     n, s, q = (prefix[:, None, :] - prefix[:, :, None] for prefix in (mass, first, second))
-    cost = np.maximum(q - s**2 / np.where(n > 1e-15, n, np.inf), 0)
+    cost = np.maximum(q - s**2 / np.where(n > _MIN_MASS, n, np.inf), 0)
     return np.where(np.triu(np.ones(cost.shape[1:], bool)), cost, np.inf)
 
 
-def _means(mass: Rows, first: Rows, begins: list[np.ndarray], points: Sample) -> Rows:
+def _interval_means(mass: Rows, first: Rows, begins: list[np.ndarray], points: Sample) -> Rows:
+    """Return the means (R, count) of the intervals, traced back from the last; an empty one gives its first point."""
     rows = np.arange(len(mass))
     end = np.full(len(mass), mass.shape[1] - 1)
     levels = []
     for begin in [*reversed(begins), np.zeros_like(begins[0])]:
         start = begin[rows, end]
         weight = mass[rows, end] - mass[rows, start]
-        mean = (first[rows, end] - first[rows, start]) / np.where(weight > 1e-15, weight, np.inf)
+        mean = (first[rows, end] - first[rows, start]) / np.where(weight > _MIN_MASS, weight, np.inf)
         fallback = points.points[rows, np.minimum(start, points.points.shape[1] - 1)]
-        levels.append(np.where(weight > 1e-15, mean, fallback))
+        levels.append(np.where(weight > _MIN_MASS, mean, fallback))
         end = start
     return np.sort(np.stack(levels, axis=1), axis=1)

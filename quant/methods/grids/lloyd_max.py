@@ -1,65 +1,78 @@
-"""The levels of least mean squared error under the fitted distribution."""
+"""The grid of least expected squared error under the fitted distribution."""
 
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from quant.methods.distributions.fit import Fit
-from quant.methods.distributions.fitted import Fitted
+from quant.methods.distributions.fitted import FittedFamily
 from quant.methods.distributions.statistics import RowStatistics
 from quant.methods.grids.base import GridBase
 from quant.methods.grids.codebook import Codebook, Rows
 from quant.methods.grids.kmeans import kmeans_levels
 
 ITERATIONS = 40
+HALVINGS = 30
 TOLERANCE = 1e-11
+"""Relative change of the levels below which they have converged."""
 
 
 class LloydMax(GridBase):
-    """2^bits levels at the means of their cells under the fitted distribution (Max, 1960; Lloyd, 1982)."""
+    """2^bits levels at the means of their cells under the fitted distribution (Max, 1960; Lloyd, 1982).
+
+    With edges x_i = (y_i + y_(i+1)) / 2, x_0 = -inf and x_K = inf, the levels are the fixed point
+
+        y_i = E[X | x_(i-1) < X < x_i].
+
+    A row whose distribution has no finite variance takes the levels of kmeans. See docs/methods.md, 'Grids and
+    expected error'.
+    """
 
     name: Literal["lloyd_max"] = "lloyd_max"
     widths: ClassVar[range] = range(2, 7)
 
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> Codebook:
-        """Levels (R, 2^bits); a clip bound has no meaning here, the outermost levels are it."""
+        """Return levels (R, 2^bits). The bound is ignored: the outermost levels take its place."""
         levels = np.empty((len(fit.chosen), 2**bits))
         bounded = np.isfinite(fit.partial_moments(np.zeros(len(levels)))[2])
-        if not bounded.all():  # without a variance no level is best: the weights' own histogram has one
-            levels[~bounded] = kmeans_levels(statistics.take(~bounded), 2**bits)
-        kept = np.flatnonzero(bounded)
-        for some, fitted in fit.take(kept).groups():
-            rows = kept[some]
+        if not bounded.all():
+            levels[~bounded] = kmeans_levels(statistics.select_rows(~bounded), 2**bits)
+        numbers = np.flatnonzero(bounded)
+        for group, fitted in fit.select_rows(numbers).groups():
             half = half_levels(fitted, 2 ** (bits - 1))
             symmetric = np.concatenate([-half[:, ::-1], half], axis=1)
-            levels[rows] = fitted.location[:, None] + fitted.scale[:, None] * symmetric
-        return Codebook.nearest(levels)
+            levels[numbers[group]] = fitted.location[:, None] + fitted.scale[:, None] * symmetric
+        return Codebook.from_levels(levels)
 
 
-def half_levels(fitted: Fitted, count: int) -> Rows:
-    """The positive levels (R, count) of the unit variable: y_i = E[Z | t_(i-1) < Z < t_i] with t_0 = 0.
+def half_levels(fitted: FittedFamily, count: int) -> Rows:
+    """Return the positive levels (R, count) of the unit variable: y_i = E[Z | t_(i-1) < Z < t_i] with t_0 = 0.
 
-    Newton on the tridiagonal system from the companding start, quantiles of the density f^(1/3) (Panter and Dite,
-    1951); a step that loses the order of the levels is halved.
+    Newton's method on the tridiagonal system starts at the quantiles of the density proportional to f^(1/3) (Panter
+    and Dite, 1951). A step that would put the levels out of order is halved.
     """
     tails = np.broadcast_to(0.5 - (2 * np.arange(count) + 1) / (4 * count), (len(fitted.scale), count))
     levels = fitted.companding_quantiles(tails)
     for _ in range(ITERATIONS):
         step = _newton_step(fitted, levels)
-        for _ in range(30):
+        for _ in range(HALVINGS):
             tried = levels + step
-            lost = (tried[:, 0] <= 0) | (np.diff(tried, axis=1) <= 0).any(axis=1)
-            if not lost.any():
+            unordered = (tried[:, 0] <= 0) | (np.diff(tried, axis=1) <= 0).any(axis=1)
+            if not unordered.any():
                 break
-            step = np.where(lost[:, None], step / 2, step)
-        levels = levels + np.where(lost[:, None], 0, step)
+            step = np.where(unordered[:, None], step / 2, step)
+        levels = levels + np.where(unordered[:, None], 0, step)
         if (np.abs(step) <= TOLERANCE * levels).all():
             break
     return levels
 
 
-def _newton_step(fitted: Fitted, levels: Rows) -> Rows:
-    """-J^-1 r for r_i = y_i - c_i, c_i the mean of cell i; J is tridiagonal, solved by elimination."""
+def _newton_step(fitted: FittedFamily, levels: Rows) -> Rows:
+    """Return -J^-1 r (R, K) for the residuals r_i = y_i - c_i, where c_i is the mean of cell i.
+
+    The Jacobian J is tridiagonal, with dc_i / dt_i = f(t_i) (t_i - c_i) / P_i and dc_i / dt_(i-1) = f(t_(i-1))
+    (c_i - t_(i-1)) / P_i for a cell of probability P_i, and each edge moves by half of its neighbours.
+    """
     shape = fitted.shape_for(levels)
     edges = np.concatenate([np.zeros((len(levels), 1)), (levels[:, 1:] + levels[:, :-1]) / 2], axis=1)
     edge_shape = np.broadcast_to(shape, edges.shape)
@@ -75,7 +88,7 @@ def _newton_step(fitted: Fitted, levels: Rows) -> Rows:
 
 
 def _solve_tridiagonal(lower: Rows, diagonal: Rows, upper: Rows, right: Rows) -> Rows:
-    """Thomas's elimination for R systems of K unknowns at once; every argument is (R, K)."""
+    """Return the solutions (R, K) of R tridiagonal systems of K unknowns by Thomas's elimination; arguments (R, K)."""
     diagonal, right = diagonal.copy(), right.copy()
     for i in range(1, right.shape[1]):
         factor = lower[:, i] / diagonal[:, i - 1]

@@ -1,4 +1,4 @@
-"""Equally spaced levels."""
+"""The grid of equally spaced levels."""
 
 from typing import ClassVar, Literal
 
@@ -12,17 +12,22 @@ from quant.methods.grids.codebook import Rows, UniformCodebook
 
 
 class Uniform(GridBase):
-    """Equally spaced levels, symmetric about zero: 2^bits - 1 of them."""
+    """Equally spaced levels, symmetric about zero: 2^bits - 1 of them.
+
+    The levels are k scale for k = -qmax .. qmax, with qmax = 2^(bits-1) - 1 and scale = clip / qmax. See
+    docs/methods.md, 'Grids and expected error'.
+    """
 
     name: Literal["uniform"] = "uniform"
     integer_levels: ClassVar[bool] = True
+    uniform: ClassVar[bool] = True
 
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> UniformCodebook:
-        """The codebook whose outermost levels are at +-clip (R,); a row of zeros gets scale 1."""
+        """Return the codebook whose outermost levels are at -clip and clip (R,); a row of zeros gets scale 1."""
         return UniformCodebook(step(clip, bits), 2 ** (bits - 1) - 1)
 
 
 def step(clip: Rows, bits: int) -> NDArray[np.float32]:
-    """The distance of the levels for bounds of any shape; 1 where the bound is 0."""
+    """Return clip / qmax, the distance between levels, for bounds of any shape; 1 where the bound is 0."""
     scale = (clip / (2 ** (bits - 1) - 1)).astype(np.float32)
     return np.where(scale > 0, scale, np.float32(1))

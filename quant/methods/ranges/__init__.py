@@ -1,0 +1,1 @@
+"""Range rules: the interval of values that an activation is quantized to."""

@@ -1,4 +1,4 @@
-"""The rule whose ranges serve the whole model best."""
+"""The range rule that is chosen by the output of the whole model."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Literal
@@ -8,20 +8,26 @@ from quant.methods.ranges.minmax import MinMaxRange
 from quant.methods.ranges.mse import MseRange
 from quant.methods.ranges.percentile import PercentileRange
 
-ALMOST_ALL = 99.999
-"""Percent: on the networks that were measured, what lies beyond is dearer as a coarser step than when it is cut."""
+PERCENTILE = 99.999
+"""Percentile that is tried: on the measured networks, covering the values beyond it costs more by coarser steps than
+clipping them."""
 
 
 class AutoRange(RangeRuleBase):
-    """One rule for all tensors: of minmax, percentile (99.999) and mse the one with the closest outputs on samples held
-    out of the calibration set, everything else in its place. Where a tensor stands alone, that is mse."""
+    """The rule among minmax, percentile (99.999) and mse whose model has the best outputs on held-out samples.
+
+    All tensors take the same rule. A tensor on its own takes the range of mse. See docs/methods.md, 'Activation
+    ranges'.
+    """
 
     name: Literal["auto"] = "auto"
     evidence: ClassVar[Evidence] = "histogram"
 
     @property
     def candidates(self) -> Sequence[RangeRuleBase]:
-        return MinMaxRange(), PercentileRange(q=ALMOST_ALL), MseRange()
+        """The rules minmax, percentile (99.999) and mse."""
+        return MinMaxRange(), PercentileRange(q=PERCENTILE), MseRange()
 
     def range(self, observed: Observed, levels: int) -> Range:
+        """Return the range of least squared error on the histogram."""
         return MseRange().range(observed, levels)

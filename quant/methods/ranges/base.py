@@ -1,4 +1,4 @@
-"""What every rule for the range of an activation has in common."""
+"""The interface of range rules, and the evidence that they derive a range from."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.statistics import RowStatistics
+from quant.methods.plug_in import PlugIn
 
 Evidence = Literal["extremes", "histogram", "fit"]
 Range = tuple[float, float]
@@ -18,11 +18,14 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Observed:
-    """What calibration saw of one tensor; `batches` (B, 2) are the least and the greatest value of each batch.
+    """The values of one activation tensor over the calibration set.
 
-    `edges` (K + 1,) and `counts` (K,) are its histogram, with exact zeros left out: zero is always on the grid. Both
-    are empty for a rule that asks for none.
-    `statistics` and `fit` are of one row: a sample of the non-zero values, mirrored where `one_sided`.
+    Attributes:
+        batches: Smallest and largest value of each of B batches (B, 2).
+        edges: Edges (K + 1,) of the histogram; (1,) for a rule that needs none.
+        counts: Non-zero values in each bin (K,); exact zeros do not count, because zero is always a level.
+        statistics: Statistics of one row, a sample of the non-zero values, mirrored at zero if `one_sided`.
+        fit: The distribution chosen for that row.
     """
 
     batches: NDArray[np.float64]
@@ -33,39 +36,39 @@ class Observed:
 
     @property
     def extremes(self) -> Range:
-        """The least and the greatest value, widened to hold zero."""
+        """The smallest and the largest value, widened to include zero."""
         return min(0.0, float(self.batches[:, 0].min())), max(0.0, float(self.batches[:, 1].max()))
 
     @property
     def one_sided(self) -> bool:
-        """Whether no value is below zero, as behind a Relu."""
+        """True if no value is below zero, as after a Relu."""
         return self.extremes[0] == 0
 
     def histogram(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Centres of the bins and their counts, both (K,)."""
+        """Return the centres of the bins and their counts, both (K,)."""
         return (self.edges[1:] + self.edges[:-1]) / 2, self.counts.astype(np.float64)
 
 
-class RangeRuleBase(BaseModel):
-    """A way to derive the range of an activation; `evidence` is what it needs beside the extremes."""
+class RangeRuleBase(PlugIn):
+    """A rule that derives the range of an activation. See docs/methods.md, 'Activation ranges'."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     evidence: ClassVar[Evidence] = "extremes"
+    """The evidence that the rule needs beside the extremes."""
     name: str
 
     @property
     def candidates(self) -> "Sequence[RangeRuleBase]":
-        """The rules that the whole model's output is to decide between: this one alone, as a rule."""
+        """The rules of which the one with the best outputs of the whole model is kept."""
         return (self,)
 
     @property
     def needs_every_batch(self) -> bool:
-        """Whether a batch counts even if no value of it lies beyond those of the batches before."""
+        """True if a batch matters even when none of its values lies outside the extremes of earlier batches."""
         return True
 
     @abstractmethod
     def range(self, observed: Observed, levels: int) -> Range:
-        """The least and the greatest value to represent with `levels` levels; zero lies between them.
+        """Return the smallest and the largest value to represent with `levels` levels.
 
-        The range is never wider than the extremes.
+        The range includes zero and lies within the extremes.
         """

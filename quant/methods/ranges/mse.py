@@ -1,4 +1,4 @@
-"""The range of least mean squared error on the histogram."""
+"""The range rule of least mean squared error on the histogram."""
 
 from typing import ClassVar, Literal
 
@@ -8,15 +8,21 @@ from numpy.typing import NDArray
 from quant.methods.ranges.base import Evidence, Observed, Range, RangeRuleBase
 
 FRACTIONS = np.linspace(1, 0.2, 81)
+"""Fractions of the extremes that are tried as the ends of the range."""
 
 
 class MseRange(RangeRuleBase):
-    """The range of least mean squared error: both ends shrunk together, then each by itself."""
+    """The range of least mean squared error, searched by shrinking both ends together, then each end alone.
+
+    The error of a range is sum_k c_k (m_k - Q(m_k))^2 over the bins, with count c_k and midpoint m_k, where Q is the
+    uniform quantizer of that range. See docs/methods.md, 'Activation ranges'.
+    """
 
     name: Literal["mse"] = "mse"
     evidence: ClassVar[Evidence] = "histogram"
 
     def range(self, observed: Observed, levels: int) -> Range:
+        """Return the range of least squared error among the fractions of the extremes."""
         lower, upper = observed.extremes
         points, counts = observed.histogram()
         both = [(f * lower, f * upper) for f in FRACTIONS]
@@ -26,7 +32,7 @@ class MseRange(RangeRuleBase):
 
 
 def _best(ranges: list[Range], points: NDArray[np.float64], counts: NDArray[np.float64], levels: int) -> Range:
-    """The first range of least squared error over points (K,) with counts (K,)."""
+    """Return the first range of least squared error over points (K,) with counts (K,)."""
     errors = []
     for lower, upper in ranges:
         step = (upper - lower) / (levels - 1) or 1.0

@@ -1,4 +1,4 @@
-"""The range that holds a given share of the values."""
+"""The range rule of percentiles."""
 
 from typing import ClassVar, Literal
 
@@ -8,16 +8,20 @@ from quant.methods.ranges.base import Evidence, Observed, Range, RangeRuleBase
 
 
 class PercentileRange(RangeRuleBase):
-    """The range that holds q percent of the non-zero values, the rest in both tails (the upper, if one-sided)."""
+    """The range that holds q percent of the non-zero values; both tails lose the same share.
+
+    Values that are never negative lose all of it in the upper tail. See docs/methods.md, 'Activation ranges'.
+    """
 
     name: Literal["percentile"] = "percentile"
     evidence: ClassVar[Evidence] = "histogram"
-    q: float = Field(default=99.99, gt=50, le=100)
+    q: float = Field(default=99.99, gt=50, le=100, description="percent of the non-zero values that are not clipped")
 
     def range(self, observed: Observed, levels: int) -> Range:
+        """Return the outer edges of the bins in which the two percentiles lie."""
         lower, upper = observed.extremes
         tail = observed.counts.sum() * (1 - self.q / 100) / (1 if observed.one_sided else 2)
-        above = observed.counts[::-1].cumsum()[::-1]  # values in this bin and beyond
+        above = observed.counts[::-1].cumsum()[::-1]  # values in this bin and above
         below = observed.counts.cumsum()
         high = observed.edges[1:][above > tail]
         low = observed.edges[:-1][below > tail]

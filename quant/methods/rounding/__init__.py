@@ -1,0 +1,1 @@
+"""Roundings: the choice of a level for each weight."""

@@ -1,4 +1,4 @@
-"""What every rounding has in common."""
+"""The interface of roundings, and the rounding problem of one layer."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -6,40 +6,43 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from quant.methods.grids.codebook import AnyCodebook
+from quant.methods.plug_in import PlugIn
 
 Matrix = NDArray[np.floating]
-"""Weights (G, O, K): O outputs of each of G groups, each a sum over K inputs."""
+"""Weights (G, O, K): each of the O outputs of G groups is a sum over K inputs."""
 Column = NDArray[np.float64]
 ToGrid = Callable[[Column, int], Column]
-"""Takes the weights of one input (G, O) and that input's number to the nearest values that the grid has."""
+"""A function that maps the weights (G, O) of the input with this number to the nearest levels."""
 
 
 class Problem(Protocol):
-    """A layer's weights, and the second moments (G, K, K) of its inputs."""
+    """The weights of a layer with the second moments of its inputs."""
 
     @property
-    def matrix(self) -> Matrix: ...
+    def matrix(self) -> Matrix:
+        """The weights (G, O, K)."""
 
     @property
-    def hessian(self) -> NDArray[np.float64]: ...
+    def hessian(self) -> NDArray[np.float64]:
+        """The second moments E[x x^T] (G, K, K) of the inputs."""
 
     def nearest(self, codebook: AnyCodebook) -> Matrix:
-        """The level nearest to each weight."""
+        """Return the level nearest to each weight (G, O, K)."""
 
-    def to_grid(self, codebook: AnyCodebook) -> ToGrid: ...
+    def to_grid(self, codebook: AnyCodebook) -> ToGrid:
+        """Return the function that rounds the weights of one input."""
 
 
-class RoundingBase(BaseModel):
-    """A way to choose a level for each weight; the grid is given."""
+class RoundingBase(PlugIn):
+    """A rule that chooses a level of a codebook for each weight."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     needs_data: ClassVar[bool] = False
+    """True if the rounding needs calibration data."""
     needs_moments: ClassVar[bool] = False
-    """Of the layer's inputs: measured or, where it needs no data, promised by BatchNormalization."""
+    """True if the rounding needs the second moments of the layer's inputs, measured or inferred."""
 
     @abstractmethod
     def round(self, problem: Problem, codebook: AnyCodebook) -> Matrix:
-        """The problem's weights on the codebook's grid, (G, O, K)."""
+        """Return a level of the codebook for each weight of the problem: (G, O, K)."""

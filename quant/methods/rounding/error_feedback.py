@@ -1,4 +1,14 @@
-"""Weights are rounded one input after the other, and those still to come make up for the errors made."""
+"""Error feedback: weights are rounded input by input, and later weights compensate for earlier rounding errors.
+
+A layer's outputs are W x. Rounding W to V costs the mean squared output error
+
+    tr (W - V) H (W - V)^T,    H = E[x x^T].
+
+With U^T U = (H + d I)^-1 and U upper triangular, the rounding error e of input k changes the weight of each later
+input j by -e U_kj / U_kk (Hassibi and Stork, 1993). Inputs are rounded in order of falling energy H_kk, in blocks
+(GPTQ: Frantar et al., 2022). Coordinate descent then chooses each input's level again with all others fixed. See
+docs/methods.md, 'Error feedback'.
+"""
 
 from typing import ClassVar, Literal
 
@@ -10,53 +20,49 @@ from quant.methods.grids.codebook import AnyCodebook
 from quant.methods.rounding.base import Matrix, Problem, RoundingBase, ToGrid
 
 BLOCK = 64
-"""Inputs whose errors are gathered before they are passed on to the rest in one product."""
-NOTHING = 1e-6
-"""Of the inputs' mean energy: what has less could take any weight at no cost, and keeps its own."""
+"""Inputs whose errors are collected before one matrix product passes them on to the later inputs."""
+MIN_ENERGY = 1e-6
+"""Energy of an input, relative to the mean, below which its weight is not chosen again: any weight costs nothing."""
 
 
 class Feedback(RoundingBase):
-    """Each input's rounding error is compensated by the weights still to round, as far as their inputs go together."""
+    """Error feedback, the common part of both plug-ins. See docs/methods.md, 'Error feedback'."""
 
     needs_moments: ClassVar[bool] = True
-    sweeps: int = Field(default=1, ge=0, le=100, description="how often every choice is made anew, the others given")
+    sweeps: int = Field(default=1, ge=0, le=100, description="how often every level is chosen again, the others fixed")
     damping: float = Field(default=0.01, gt=0, le=1, description="added to the moments' diagonal, relative to its mean")
 
     def round(self, problem: Problem, codebook: AnyCodebook) -> Matrix:
-        """Values (G, O, K) of nearly the least (W - V) H (W - V)^T (Frantar et al., 2022: GPTQ, blocked, in the order
-        of falling input energy; Hassibi and Stork, 1993, for the compensation).
-
-        With U^T U = H^-1, U upper triangular, the error e of input k moves a later weight j by -e U_kj / U_kk.
-        """
+        """Return levels (G, O, K) of nearly the least output error tr (W - V) H (W - V)^T."""
         matrix, hessian, to_grid = problem.matrix.astype(np.float64), problem.hessian, problem.to_grid(codebook)
         diagonal = np.diagonal(hessian, axis1=1, axis2=2)
         order = np.argsort(-diagonal.sum(axis=0), kind="stable")
-        factor = _factor(hessian[:, order][:, :, order], self.damping)
-        left, values = matrix[:, :, order], np.empty_like(matrix)
+        factor = _inverse_factor(hessian[:, order][:, :, order], self.damping)
+        remaining, values = matrix[:, :, order], np.empty_like(matrix)
         for start in range(0, len(order), BLOCK):
             block = slice(start, min(start + BLOCK, len(order)))
-            here = _inputs_first(left[:, :, block])
-            errors, within = np.empty_like(here), _inputs_first(factor[:, block, block])
-            for at, now in enumerate(here):
-                rounded = to_grid(now, int(order[start + at]))
+            columns = _inputs_first(remaining[:, :, block])
+            errors, within = np.empty_like(columns), _inputs_first(factor[:, block, block])
+            for at, column in enumerate(columns):
+                rounded = to_grid(column, int(order[start + at]))
                 values[:, :, order[start + at]] = rounded
-                errors[at] = error = (now - rounded) / within[at, :, at, None]
-                here[at + 1 :] -= within[at + 1 :, :, at, None] * error
-            left[:, :, block.stop :] -= np.moveaxis(errors, 0, -1) @ factor[:, block, block.stop :]
+                errors[at] = error = (column - rounded) / within[at, :, at, None]
+                columns[at + 1 :] -= within[at + 1 :, :, at, None] * error
+            remaining[:, :, block.stop :] -= np.moveaxis(errors, 0, -1) @ factor[:, block, block.stop :]
         for _ in range(self.sweeps):
             _refine(matrix, hessian, order, values, to_grid)
         return values
 
 
 class ErrorFeedback(Feedback):
-    """Each input's rounding error is compensated by the weights still to round; needs calibration data."""
+    """Later weights compensate for the rounding errors of earlier ones; needs calibration data."""
 
     name: Literal["error_feedback"] = "error_feedback"
     needs_data: ClassVar[bool] = True
 
 
 class ExpectedFeedback(Feedback):
-    """Error feedback that, without calibration data, goes by the inputs that BatchNormalization layers promise."""
+    """Error feedback that, without calibration data, uses input moments inferred from BatchNormalization layers."""
 
     name: Literal["expected_feedback"] = "expected_feedback"
 
@@ -68,35 +74,35 @@ def _refine(
     values: NDArray[np.float64],
     to_grid: ToGrid,
 ) -> None:
-    """Choose each input's values anew, the others given: coordinate descent, which never raises the error.
+    """Choose the level of each input again in place, the others fixed: coordinate descent never raises the error.
 
-    What a block of inputs changes for the others is passed on in one product.
+    The changes of a block of inputs are passed on to the slope of the error in one matrix product.
     """
     slope = (matrix - values) @ hessian
     diagonal = np.diagonal(hessian, axis1=1, axis2=2)
-    seen = diagonal > NOTHING * diagonal.mean(axis=1, keepdims=True)
+    active = diagonal > MIN_ENERGY * diagonal.mean(axis=1, keepdims=True)
     for start in range(0, len(order), BLOCK):
         block = order[start : start + BLOCK]
-        here, now = _inputs_first(slope[:, :, block]), _inputs_first(values[:, :, block])
-        changes, within = np.empty_like(here), _inputs_first(hessian[:, block][:, :, block])
+        slopes, current = _inputs_first(slope[:, :, block]), _inputs_first(values[:, :, block])
+        changes, within = np.empty_like(slopes), _inputs_first(hessian[:, block][:, :, block])
         for at, k in enumerate(block):
-            best = now[at] + here[at] / np.where(seen[:, k], diagonal[:, k], np.inf)[:, None]
-            chosen = np.where(seen[:, k, None], to_grid(best, int(k)), now[at])
-            changes[at], now[at] = chosen - now[at], chosen
-            here[at + 1 :] -= within[at + 1 :, :, at, None] * changes[at]
-        values[:, :, block] = np.moveaxis(now, 0, -1)
+            best = current[at] + slopes[at] / np.where(active[:, k], diagonal[:, k], np.inf)[:, None]
+            chosen = np.where(active[:, k, None], to_grid(best, int(k)), current[at])
+            changes[at], current[at] = chosen - current[at], chosen
+            slopes[at + 1 :] -= within[at + 1 :, :, at, None] * changes[at]
+        values[:, :, block] = np.moveaxis(current, 0, -1)
         slope -= np.moveaxis(changes, 0, -1) @ hessian[:, block]
 
 
 def _inputs_first(part: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A copy (K, G, O) of (G, O, K), so that what belongs to one input lies together."""
+    """Return a contiguous copy (K, G, O) of (G, O, K), so that the weights of one input are adjacent in memory."""
     return np.ascontiguousarray(np.moveaxis(part, -1, 0))
 
 
-def _factor(hessian: NDArray[np.float64], damping: float) -> NDArray[np.float64]:
-    """The upper triangular U (G, K, K) with U^T U = (H + d I)^-1; an input that is always zero stays by itself.
+def _inverse_factor(hessian: NDArray[np.float64], damping: float) -> NDArray[np.float64]:
+    """Return the upper triangular U (G, K, K) with U^T U = (H + d I)^-1; an input that is always zero stays apart.
 
-    H = R R^T with R upper triangular, which is Cholesky from the last input to the first, gives U = R^-1.
+    With H = R R^T and R upper triangular, which is Cholesky's factorization in reversed order, U = R^-1.
     """
     diagonal = np.diagonal(hessian, axis1=1, axis2=2)
     lift = damping * diagonal.mean(axis=1, keepdims=True) + np.where(diagonal > 0, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Every weight goes to its nearest level."""
+"""Rounding to the nearest level."""
 
 from typing import Literal
 
@@ -7,10 +7,10 @@ from quant.methods.rounding.base import Matrix, Problem, RoundingBase
 
 
 class Nearest(RoundingBase):
-    """Every weight to its nearest level; needs no data."""
+    """Each weight goes to its nearest level; needs no data."""
 
     name: Literal["nearest"] = "nearest"
 
     def round(self, problem: Problem, codebook: AnyCodebook) -> Matrix:
-        """The nearest levels (G, O, K); the moments do not matter."""
+        """Return the nearest levels (G, O, K)."""
         return problem.nearest(codebook)

@@ -14,7 +14,7 @@ from quant.methods.distributions.statistics import summarise
 from quant.methods.grids.base import GridBase
 from quant.methods.grids.codebook import Codebook
 from quant.methods.grids.uniform import Uniform
-from quant.methods.registry import DISTRIBUTIONS, ClipRule, ClipRuleField, Entry, Grid
+from quant.methods.registry import DISTRIBUTIONS, ClipRule, ClipRuleField, FamilyEntry, Grid
 
 ROWS = np.random.default_rng(0).laplace(size=(3, 500)).astype(np.float32)
 
@@ -35,7 +35,7 @@ class Signs(GridBase):
 
     def build(self, statistics, fit, clip, bits):
         level = statistics.sum_abs / statistics.count
-        return Codebook.nearest(np.stack([-level, level], axis=1))
+        return Codebook.from_levels(np.stack([-level, level], axis=1))
 
 
 class Wide(Laplace):
@@ -47,7 +47,7 @@ class Wide(Laplace):
 
 
 def named(union):
-    return TypeAdapter(Annotated[union, Field(discriminator="name"), BeforeValidator(registry.named)])
+    return TypeAdapter(Annotated[union, Field(discriminator="name"), BeforeValidator(registry.expand_name)])
 
 
 def test_a_new_clip_rule_and_a_new_grid_are_one_class_and_one_line_each():
@@ -60,7 +60,7 @@ def test_a_new_clip_rule_and_a_new_grid_are_one_class_and_one_line_each():
 
 
 def test_a_new_family_is_one_class_and_one_line(monkeypatch):
-    monkeypatch.setitem(DISTRIBUTIONS, "wide", Entry(f"{__name__}:Wide", "Laplace of twice the scale."))
+    monkeypatch.setitem(DISTRIBUTIONS, "wide", FamilyEntry(f"{__name__}:Wide", "Laplace of twice the scale."))
     fit = select(summarise(ROWS), ("wide", "laplace"), "aic")
     assert fit.family == ("laplace",) * 3
     assert fit.candidates[0].log_likelihood.max() < fit.candidates[1].log_likelihood.min()

@@ -61,7 +61,7 @@ def test_errors_of_mid_rise_grids_are_those_of_the_table(row):
     for bound, index, expected in ((mae_bound, 0, mae), (mse_bound, 1, mse)):
         if bound is not None:
             positive = bound / half * (np.arange(half) + 0.5)
-            book = Codebook.nearest(np.concatenate([-positive[::-1], positive])[None])
+            book = Codebook.from_levels(np.concatenate([-positive[::-1], positive])[None])
             assert expected_error(fit, book)[index][0] == pytest.approx(expected, rel=2e-6)
 
 

@@ -128,6 +128,6 @@ def test_a_grid_round_trips_through_json(grid):
 
 def test_encoding_is_to_the_nearest_level():
     rows = weights()
-    book = Codebook.nearest(np.sort(np.random.default_rng(0).normal(size=(3, 11)) * 0.1, axis=1))
+    book = Codebook.from_levels(np.sort(np.random.default_rng(0).normal(size=(3, 11)) * 0.1, axis=1))
     nearest = np.abs(rows[:, :, None] - book.levels[:, None]).argmin(axis=2)
     np.testing.assert_array_equal(book.encode(rows), nearest)

@@ -110,7 +110,7 @@ def test_error_feedback_costs_less_than_nearest_on_every_grid(inputs, kind):
     problem, _ = problem_of(outputs=16, inputs=inputs)
     codebook = UniformCodebook(np.full(16, 0.3, np.float32), 7)
     if kind == "codebook":
-        codebook = Codebook.nearest(np.sort(RNG.normal(size=(16, 16)), axis=1))
+        codebook = Codebook.from_levels(np.sort(RNG.normal(size=(16, 16)), axis=1))
     elif kind == "blocks":
         problem = LayerProblem.of(problem.layer, PerBlock(0, inputs // 2), problem.moments)
         codebook = UniformCodebook(RNG.uniform(0.2, 0.5, 32).astype(np.float32), 7)
