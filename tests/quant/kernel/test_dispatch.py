@@ -75,7 +75,7 @@ def test_the_distance_is_that_of_numpy(n):
     statistics, fit = fitted(n, True)
     for candidate in fit.candidates:
         known = np.isfinite(candidate.aic)
-        some, fitted_to_some = statistics.take(known), candidate.fitted.take(known)
+        some, fitted_to_some = statistics.select_rows(known), candidate.fitted.select_rows(known)
         exact = ks_interval(fitted_to_some, some)[0]
         np.testing.assert_allclose(ks_distances(fitted_to_some, some), exact, rtol=1e-12, atol=1e-12)
 
