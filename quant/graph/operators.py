@@ -177,7 +177,7 @@ MATMUL = Operator(
     weights=(
         WeightOperand(
             1, 0, channel_axis=_axis(-1), output_axis=-1, matrix_form=Product(), reduces_matrix=True,
-            integer_kernel="QLinearMatMul",
+            integer_kernel="MatMulIntegerToFloat",
         ),
     ),
     alternative=WeightOperand(

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from quant.graph.normalise.batchnorm import fold_batchnorm
 from quant.graph.normalise.convert import at_opset, raise_ir_version
+from quant.graph.normalise.einsum import rewrite_einsum
 from quant.graph.normalise.float32 import to_float32
 from quant.graph.normalise.fold import fold_constants
 from quant.graph.normalise.initializers import lift_constants
@@ -32,6 +33,7 @@ OPSET = 21
 PASSES: tuple[Callable[[ir.Model], None], ...] = (
     lift_constants,
     fold_constants,
+    rewrite_einsum,
     simplify_linear,
     fold_pads,
     fold_batchnorm,
