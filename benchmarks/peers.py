@@ -14,7 +14,8 @@ from onnxruntime import quantization as ort_quantization
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from quant.data.dataset import Dataset, read_dataset
+from quant.data.dataset import Dataset
+from quant.data.read import read_dataset
 from quant.errors import QuantdError
 from quant.evaluation.compare import evaluate
 from quant.evaluation.metrics import OutputComparison
@@ -49,7 +50,7 @@ def measure(tool: str, model: Path, calibration: Path, evaluation: Path, folder:
     except (QuantdError, ValueError, RuntimeError, KeyError) as error:
         return {"refused": f"fails: {type(error).__name__}"}
     sizes = {"size_ratio": made.stat().st_size / model.stat().st_size}
-    return {**found.figures(), **found.details(None)["top1_difference"], **sizes}
+    return {**found.figures().model_dump(), **found.details(None)["top1_difference"], **sizes}
 
 
 def _compared(model: Path, made: Path, test: Dataset) -> OutputComparison:

@@ -1,1 +1,1 @@
-"""Calibration and evaluation sets: reading `.npz` and `.npy` files, batching samples."""
+"""Calibration and evaluation sets: reading `.npz` and `.npy` files, and batches of samples."""

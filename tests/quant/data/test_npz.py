@@ -1,11 +1,11 @@
-"""Arrays are what NumPy reads, mapped or not, and a file that was changed on its way is refused."""
+"""Arrays are what NumPy reads, mapped or not, and a file that was changed is refused."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from quant.data.npz import give_back, read_arrays
+from quant.data.npz import read_arrays, release_pages
 from quant.errors import UnreadableDataset
 
 ARRAYS = {
@@ -21,18 +21,18 @@ ARRAYS = {
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_members_are_what_numpy_reads(tmp_path, save):
     save(tmp_path / "arrays.npz", **ARRAYS)
-    found = read_arrays(tmp_path / "arrays.npz")
-    assert list(found) == list(ARRAYS)
+    arrays = read_arrays(tmp_path / "arrays.npz")
+    assert list(arrays) == list(ARRAYS)
     for name, array in ARRAYS.items():
-        assert (found[name].dtype, found[name].shape) == (np.asarray(array).dtype, np.shape(array))
-        np.testing.assert_array_equal(found[name], array)
+        assert (arrays[name].dtype, arrays[name].shape) == (np.asarray(array).dtype, np.shape(array))
+        np.testing.assert_array_equal(arrays[name], array)
 
 
 def test_a_stored_array_is_not_copied(tmp_path):
     np.savez(tmp_path / "arrays.npz", **ARRAYS)
-    found = read_arrays(tmp_path / "arrays.npz")
-    assert not found["x"].flags.owndata
-    assert not found["x"].flags.writeable
+    arrays = read_arrays(tmp_path / "arrays.npz")
+    assert not arrays["x"].flags.owndata
+    assert not arrays["x"].flags.writeable
 
 
 def test_an_npy_file_has_one_array_without_a_name(tmp_path):
@@ -78,14 +78,14 @@ def resident_kilobytes(path):
     return sizes
 
 
-def test_what_is_given_back_takes_no_memory_and_is_still_there(tmp_path):
+def test_released_pages_take_no_memory_and_are_read_again(tmp_path):
     path, data = tmp_path / "arrays.npz", np.random.default_rng(0).normal(size=(500, 1000))
     np.savez(path, x=data)
-    found = read_arrays(path)["x"]
+    arrays = read_arrays(path)["x"]
     assert resident_kilobytes(path) < 100  # after its checksum
-    np.testing.assert_array_equal(found, data)
+    np.testing.assert_array_equal(arrays, data)
     assert resident_kilobytes(path) > 3900
-    give_back(found[3:7])
+    release_pages(arrays[3:7])
     assert resident_kilobytes(path) < 100
-    np.testing.assert_array_equal(found, data)
-    give_back(data)  # what is no mapped array stays as it is
+    np.testing.assert_array_equal(arrays, data)
+    release_pages(data)  # an array in memory stays as it is
