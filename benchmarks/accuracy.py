@@ -175,7 +175,7 @@ def ours(name: str, setting: str, what: str, spec: dict[str, Any], sets: tuple[P
         summary = quantize_model(inputs, Path(folder), lambda *_: None).summary
         seconds = time.perf_counter() - begun
         report = json.loads(Path(folder, "report.json").read_text())
-    found = {**summary, **report["evaluation"]["top1_difference"]}
+    found = {**summary.model_dump(), **report["evaluation"]["top1_difference"]}
     return row_of(name, setting, what, found, seconds) | {"kept": (report["compared"] or {}).get("kept")}
 
 

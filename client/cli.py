@@ -19,6 +19,7 @@ from client.errors import GATE_FAILED, ClientError, Unreachable
 from client.local import LocalJob
 from client.render import UploadProgress, gates_table, jobs_table, layer_table, show_progress, summary_table
 from jobs.stack import Stack, StackFailed
+from quant.outcome import artifacts
 
 app = typer.Typer(help="Post-training quantization of neural networks.", no_args_is_help=True, add_completion=False)
 jobs_app = typer.Typer(help="List, show, watch, cancel and remove jobs.", no_args_is_help=True)
@@ -30,9 +31,9 @@ app.command()(maintenance.reindex)
 DEFAULT_URL = "http://127.0.0.1:8000"
 out_console = Console()
 err_console = Console(stderr=True)
-MODEL_FILES = ("model.onnx", "model.onnx.data")
+MODEL_FILES = (artifacts.MODEL.name, artifacts.MODEL_DATA.name)
 """The second one holds the weights of a large model, which the first one refers to by this name."""
-REPORTS = ("report.json", "report.html")
+REPORTS = (artifacts.REPORT.name, artifacts.REPORT_PAGE.name)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 JobId = Annotated[str, typer.Argument(help="The job's id.")]
@@ -81,8 +82,10 @@ def quantize(
             job = _quantize_remote(model, wanted, calibration, evaluation, out, as_json)
         _put(out, output)
         if report is not None:
-            shutil.copyfile(out / ("report.json" if report.suffix == ".json" else "report.html"), report)
-        layers = json.loads((out / "report.json").read_text())
+            shutil.copyfile(
+                out / (artifacts.REPORT if report.suffix == ".json" else artifacts.REPORT_PAGE).name, report
+            )
+        layers = json.loads((out / artifacts.REPORT.name).read_text())
     if as_json:
         typer.echo(json.dumps(job))
     else:

@@ -8,10 +8,10 @@ from rich.console import Console
 from client.api import Client
 from client.render import layer_table, show_progress, summary_table
 from jobs.stack import Stack
+from quant.outcome.artifacts import ARTIFACTS
 
 EXAMPLES = Path(__file__).parent
 OUT = EXAMPLES.parent / "demo-output"
-ARTIFACTS = ("model.onnx", "report.json", "report.html", "gates.junit.xml", "manifest.json")
 GATES = {"max_top1_drop_points": 1.0}
 
 
@@ -31,7 +31,7 @@ def main() -> None:
                 summaries[f"{preset} ({job['verdict']})"] = job["summary"]
                 folder = OUT / preset
                 folder.mkdir(parents=True, exist_ok=True)
-                for name in ARTIFACTS:
+                for name in [kind.name for kind in ARTIFACTS if kind.always]:
                     client.download(job["id"], name, folder / name)
                 console.print(layer_table(client.report(job["id"]), f"digits.onnx at {preset}"))
     console.print(summary_table(summaries))

@@ -8,9 +8,13 @@ import secrets
 import time
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+from quant.outcome.gates import GateResult, Verdict
+from quant.outcome.stages import Stage
+from quant.outcome.summary import Summary
 
 
 class Status(StrEnum):
@@ -21,20 +25,6 @@ class Status(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
-
-
-class Stage(StrEnum):
-    """The stage of a running job."""
-
-    LOADING = "loading"
-    NORMALISING = "normalising"
-    FITTING = "fitting"
-    QUANTIZING = "quantizing"
-    CALIBRATING = "calibrating"
-    CORRECTING = "correcting"
-    EXPORTING = "exporting"
-    EVALUATING = "evaluating"
-    STORING = "storing"
 
 
 FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
@@ -56,30 +46,8 @@ class Progress(FrozenModel):
     message: str
 
 
-class Gate(FrozenModel):
-    """A limit from the spec, the value measured for it, and the outcome; `value` is None if it was not measured."""
-
-    name: str
-    limit: float
-    value: float | None
-    passed: bool
-
-
-class Summary(FrozenModel):
-    """The result of a job in figures: sizes in bytes, SQNR in dB, top-1 in percent; None where no data was supplied."""
-
-    bytes_before: int
-    bytes_after: int
-    size_ratio: float
-    layers: int
-    quantized_layers: int
-    weight_sqnr_db: float | None
-    output_sqnr_db: float | None
-    output_cosine: float | None
-    top1_agreement: float | None
-    top1_float: float | None
-    top1_quantized: float | None
-    seconds: float | None
+class Gate(GateResult):
+    """A checked gate of a job; the OpenAPI document names it `Gate`."""
 
 
 class FieldProblem(FrozenModel):
@@ -139,7 +107,7 @@ class Job(FrozenModel):
     finished_at: str | None = None
     attempt: int = 0
     cached: bool = False
-    verdict: Literal["pass", "fail"] | None = None
+    verdict: Verdict = None
     gates: tuple[Gate, ...] = ()
     error: Problem | None = None
     summary: Summary | None = None

@@ -13,8 +13,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic_core import to_jsonable_python
+
 from quant.errors import QuantdError
 from quant.kernel import dispatch
+from quant.outcome.stages import Stage
 from quant.pipeline import Inputs, quantize_model
 from quant.report.report import page
 
@@ -45,7 +48,7 @@ class _Teller:
         self._lines.write(json.dumps({"event": event, **fields}) + "\n")
         self._lines.flush()
 
-    def progress(self, stage: str, done: int, total: int, message: str) -> None:
+    def progress(self, stage: Stage, done: int, total: int, message: str) -> None:
         self("progress", stage=stage, done=done, total=total, message=message)
 
     def log(self, level: Literal["info", "warning"], message: str) -> None:
@@ -64,5 +67,5 @@ def _run(job: dict[str, Any], tell: _Teller) -> int:
         faults = [asdict(fault) for fault in error.errors]
         tell("error", code=error.code, title=error.title, detail=error.detail, errors=faults)
         return 1
-    tell("done", **asdict(outcome))
+    tell("done", **to_jsonable_python(outcome))
     return 0

@@ -18,6 +18,8 @@ from quant.export.qdq import ExportedWeight, replace_weight, tidy
 from quant.export.serialize import stamp
 from quant.graph.load.source import FloatModel
 from quant.graph.normalise.normalise import normalise
+from quant.outcome import artifacts
+from quant.outcome.stages import Stage
 from quant.progress import Progress
 from quant.report.report import layer_report
 from quant.report.result import Result, SignalAndNoise, samples_used
@@ -34,7 +36,7 @@ PROTOBUF = 2**31 - 1
 TIMES, BESIDES, LEAST = 6, 700_000_000, 1 << 24
 """Of the address space a model that is quantized as a whole takes so many times its size and so many bytes beside it;
 a model of the least is never more than any of the rest."""
-MODEL, DATA = "model.onnx", "model.onnx.data"
+MODEL, DATA = artifacts.MODEL.name, artifacts.MODEL_DATA.name
 NOT_RUN = (
     "the model is too large to be run where it was quantized: onnx's checker has seen the result, ONNX Runtime has not"
 )
@@ -73,14 +75,14 @@ def quantize_layerwise(
     """
     opset = spec.export.opset
     reference = Session(source.reference, mapped=True) if evaluation else None
-    progress("normalising", 0, 1, MODEL)
+    progress(Stage.NORMALISING, 0, 1, MODEL)
     model = normalise(source.model, opset, compare=False)
     if spec.equalization == "cross_layer":
         equalize(model)
     work, skipped = choose_layers(model, spec)
     with DataFile(out / DATA) as data:
         entries, seconds, energies = _move_layers(work, spec, data, progress)
-        progress("exporting", 0, 1, MODEL)
+        progress(Stage.EXPORTING, 0, 1, MODEL)
         tidy(model)
         for graph in (model.graph, *model.graph.subgraphs()):
             data.move(graph.initializers.values())
@@ -93,7 +95,7 @@ def quantize_layerwise(
             (reference.run(feeds) for feeds in evaluation.batches()),
             quantized,
             evaluation,
-            lambda done, total: progress("evaluating", done, total, MODEL),
+            lambda done, total: progress(Stage.EVALUATING, done, total, MODEL),
         )
     warnings = [NOT_RUN, APART] if outputs is None else [APART]
     return Result(files, entries, seconds, skipped, energies, warnings, samples_used(None, evaluation), outputs)
@@ -107,7 +109,7 @@ def _move_layers(
     entries, seconds, energies = [], {}, SignalAndNoise()
     stored: dict[tuple[object, ...], ir.Value] = {}
     for number, (layer, section) in enumerate(work):
-        progress("quantizing", number, len(work), layer.name)
+        progress(Stage.QUANTIZING, number, len(work), layer.name)
         done = quantize_in_parts(layer, section, spec, compiled)
         entries.append(layer_report(done, opset))
         seconds[layer.name] = done.seconds

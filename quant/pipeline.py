@@ -16,11 +16,15 @@ from quant.digests import FileDigest, write
 from quant.error_bounds.propagate import NO_BOX, NOT_ASKED, Bounds, bound_errors
 from quant.errors import ExportError, LargeModel
 from quant.evaluation.compare import evaluate
-from quant.evaluation.gates import GateResult, Verdict, check_gates, junit_xml, verdict
 from quant.graph.load.source import FloatModel, open_model
 from quant.graph.normalise.normalise import normalise
 from quant.layerwise import max_whole_bytes, quantize_layerwise, whole_model_reasons
+from quant.outcome import artifacts
+from quant.outcome.gates import GateResult, Verdict, check_gates, verdict
+from quant.outcome.stages import Stage
+from quant.outcome.summary import Summary
 from quant.progress import Progress, correction_progress, sample_progress
+from quant.report.junit import junit_xml
 from quant.report.manifest import manifest_json
 from quant.report.report import layer_report, model_report, report_html, report_json
 from quant.report.result import Result, SignalAndNoise, samples_used
@@ -49,7 +53,7 @@ class Inputs:
 class Outcome:
     """What the job record keeps; `timings` are seconds by layer, which no artifact holds."""
 
-    summary: dict[str, Any]
+    summary: Summary
     verdict: Verdict
     gates: list[GateResult]
     timings: dict[str, float]
@@ -81,7 +85,7 @@ def _quantize(
     spec = resolve(inputs.spec)
     require_data(spec, calibration=inputs.calibration is not None, evaluation=inputs.evaluation is not None)
 
-    progress("loading", 0, 1, inputs.name)
+    progress(Stage.LOADING, 0, 1, inputs.name)
     roles = {"calibration": inputs.calibration, "evaluation": inputs.evaluation}
     given = {role: path for role, path in roles.items() if path is not None}
     digests = {"model": beside.submit(FileDigest.read, inputs.model)}
@@ -102,23 +106,23 @@ def _quantize(
         evaluation = datasets["evaluation"].result() if "evaluation" in datasets else None
         result = quantize_layerwise(source, evaluation, spec, out, origin, progress)
 
-    progress("storing", 0, 1, "report.json")
+    progress(Stage.STORING, 0, 1, artifacts.REPORT.name)
     for left in result.skipped:
         log("info", f"{left.name} ({left.op}) is left as it is: {left.reason}")
     for warning in result.warnings:
         log("warning", warning)
     summary = result.summary(source.size)
-    gates = check_gates(spec.gates, summary, result.entries)
+    gates = check_gates(spec.gates, result.gate_figures(summary))
     report = model_report(summary, result, spec)
     documents = {
-        "report.json": report_json(report),
-        "report.html": report_html(report, inputs.name, gates),
-        "gates.junit.xml": junit_xml(gates),
+        artifacts.REPORT.name: report_json(report),
+        artifacts.REPORT_PAGE.name: report_html(report, inputs.name, gates),
+        artifacts.GATES_JUNIT.name: junit_xml(gates),
     }
     files = result.files | {name: write(out / name, data) for name, data in documents.items()}
     uploads = {role: stored.result() for role, stored in digests.items()}
-    write(out / "manifest.json", manifest_json(uploads, spec, files, inputs.isolation))
-    summary["seconds"] = time.perf_counter() - started
+    write(out / artifacts.MANIFEST.name, manifest_json(uploads, spec, files, inputs.isolation))
+    summary = summary.model_copy(update={"seconds": time.perf_counter() - started})
     return Outcome(summary, verdict(gates), gates, result.seconds)
 
 
@@ -138,7 +142,7 @@ def _quantize_whole(
         datasets[role].result() if role in datasets else None for role in ("calibration", "evaluation")
     )
 
-    progress("normalising", 0, 1, name)
+    progress(Stage.NORMALISING, 0, 1, name)
     promises = batchnorm_moments(model)
     given = calibration or evaluation
     model = normalise(model, spec.export.opset, next(given.batches()) if given else None, reference)
@@ -151,7 +155,7 @@ def _quantize_whole(
     decision = kept.decision
 
     differences, bounds = _measured(kept, progress)
-    progress("exporting", 0, 1, "model.onnx")
+    progress(Stage.EXPORTING, 0, 1, artifacts.MODEL.name)
     exported = kept.exported(decision.model)
     assert decision.max_bytes is None or len(exported) <= decision.max_bytes, "the budget was decided on this size"
     quantized, operators = loaded_and_counted(exported, "the quantized model", ExportError)
@@ -159,11 +163,11 @@ def _quantize_whole(
     if evaluation is not None:
         reference = Session(source.reference)
         expected = (reference.run(feeds) for feeds in evaluation.batches())
-        outputs = evaluate(expected, quantized, evaluation, sample_progress(progress, "evaluating"))
+        outputs = evaluate(expected, quantized, evaluation, sample_progress(progress, Stage.EVALUATING))
     elif calibration is not None:
         quantized.run(next(calibration.batches()))
     return Result(
-        files={"model.onnx": write(out / "model.onnx", exported)},
+        files={artifacts.MODEL.name: write(out / artifacts.MODEL.name, exported)},
         entries=[
             layer_report(done, spec.export.opset, decision.tuned, differences, bounds) for done in decision.layers
         ],

@@ -5,7 +5,7 @@ Importing this module loads neither onnx nor scipy: the gateway validates specs 
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
@@ -16,6 +16,7 @@ from quant.methods.grids.uniform import Uniform
 from quant.methods.ranges.minmax import MinMaxRange
 from quant.methods.registry import ClipRuleField, GridField, RangeRuleField, RoundingField
 from quant.methods.rounding.nearest import Nearest
+from quant.outcome.gates import GATES, GateLimits, gates_section
 
 PRESETS: dict[str, dict[str, Any]] = {
     "int8": {"weights": {"bits": 8}, "activations": {"bits": 8}},
@@ -156,14 +157,10 @@ class TorchScript(_Part):
         return inputs
 
 
-class Gates(_Part):
-    """What the quantized model must reach; points are percentage points, agreement and ratio are fractions."""
-
-    min_output_sqnr_db: float | None = None
-    max_top1_drop_points: float | None = Field(default=None, ge=0)
-    min_top1_agreement: float | None = Field(default=None, ge=0, le=1)
-    max_size_ratio: float | None = Field(default=None, gt=0)
-    min_layer_sqnr_db: float | None = None
+if TYPE_CHECKING:
+    Gates = GateLimits  # the fields follow from the table of gates, which a type checker cannot read
+else:
+    Gates = gates_section()
 
 
 class Budget(_Part):
@@ -212,10 +209,10 @@ class Spec(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.objective != "fixed" and not self.gates.model_dump(exclude_none=True, exclude={"max_size_ratio"}):
+        if self.objective != "fixed" and not any(gate.judges_quality for gate, _ in self.gates.requested()):
+            *names, last = (gate.name for gate in GATES if gate.judges_quality)
             raise ValueError(
-                f"objective {self.objective} needs a gate on quality; accepted: gates with min_output_sqnr_db, "
-                "max_top1_drop_points, min_top1_agreement or min_layer_sqnr_db"
+                f"objective {self.objective} needs a gate on quality; accepted: gates with {', '.join(names)} or {last}"
             )
         sections = [self.weights, *(rule.weights.apply(self.weights) for rule in self.layers)]
         if self.activations is not None and any(section.granularity == "block" for section in sections):
@@ -284,9 +281,9 @@ def require_data(spec: Spec, *, calibration: bool, evaluation: bool) -> None:
         ]
     if not evaluation:
         faults += [
-            FieldError(f"/gates/{name}", "is measured on evaluation data; give an evaluation dataset")
-            for name in ("min_output_sqnr_db", "max_top1_drop_points", "min_top1_agreement")
-            if getattr(spec.gates, name) is not None
+            FieldError(f"/gates/{gate.name}", "is measured on evaluation data; give an evaluation dataset")
+            for gate, _ in spec.gates.requested()
+            if gate.needs_evaluation
         ]
     if faults:
         raise DataRequired("; ".join(f"{fault.pointer} {fault.detail}" for fault in faults), faults)

@@ -12,17 +12,8 @@ from typing import Any, NoReturn, TypeVar
 from pydantic import BaseModel
 
 from jobs.errors import WorkerCrashed
+from quant.outcome.artifacts import ARTIFACTS, MANIFEST, REPORT, ArtifactKind
 
-ARTIFACTS = {
-    "model.onnx": "application/octet-stream",
-    "report.json": "application/json",
-    "report.html": "text/html; charset=utf-8",
-    "gates.junit.xml": "application/xml",
-    "manifest.json": "application/json",
-}
-"""The media types of the files that every job produces."""
-OF_LARGE_MODELS = {"model.onnx.data": "application/octet-stream"}
-"""The media types of the files that a job with a large model adds. No other file of its folder is ever published."""
 MAX_DOCUMENT = 64 << 20
 """The largest document that the service itself reads, in bytes."""
 Document = TypeVar("Document", bound=BaseModel)
@@ -80,10 +71,10 @@ def collect(folder: Path, inputs: Mapping[str, str], isolation: tuple[str, ...])
     """
     if folder.is_symlink() or not folder.is_dir():
         _refuse("out", "is not a folder")
-    present = {name: media_type for name, media_type in OF_LARGE_MODELS.items() if os.path.lexists(folder / name)}
-    artifacts = [_inspect(folder / name, media_type) for name, media_type in (ARTIFACTS | present).items()]
-    _read(folder / "report.json", _Report)
-    _verify(_read(folder / "manifest.json", _Manifest), artifacts, inputs, isolation)
+    kinds = [kind for kind in ARTIFACTS if kind.always or os.path.lexists(folder / kind.name)]
+    artifacts = [_inspect(folder, kind) for kind in kinds]
+    _read(folder / REPORT.name, _Report)
+    _verify(_read(folder / MANIFEST.name, _Manifest), artifacts, inputs, isolation)
     return artifacts
 
 
@@ -92,16 +83,17 @@ def _verify(
 ) -> None:
     """Compare the manifest with what the worker knows."""
     listed = {file.name: (file.sha256, file.size) for file in manifest.artifacts}
-    if listed != {file.name: (file.sha256, file.size) for file in artifacts if file.name != "manifest.json"}:
-        _refuse("manifest.json", "lists other artifacts than the folder contains")
+    if listed != {file.name: (file.sha256, file.size) for file in artifacts if file.name != MANIFEST.name}:
+        _refuse(MANIFEST.name, "lists other artifacts than the folder contains")
     if {role: file.sha256 for role, file in manifest.inputs.items()} != inputs:
-        _refuse("manifest.json", "lists other inputs than the job has")
+        _refuse(MANIFEST.name, "lists other inputs than the job has")
     if manifest.isolation != isolation:
-        _refuse("manifest.json", "lists another isolation than the process ran in")
+        _refuse(MANIFEST.name, "lists another isolation than the process ran in")
 
 
-def _inspect(path: Path, media_type: str) -> ArtifactFile:
+def _inspect(folder: Path, kind: ArtifactKind) -> ArtifactFile:
     """Open a file without following links, and hash it."""
+    path = folder / kind.name
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
@@ -114,7 +106,7 @@ def _inspect(path: Path, media_type: str) -> ArtifactFile:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     finally:
         os.close(descriptor)
-    return ArtifactFile(path.name, media_type, path, status.st_size, digest)
+    return ArtifactFile(kind.name, kind.media_type, path, status.st_size, digest)
 
 
 def _read(path: Path, kind: type[Document]) -> Document:

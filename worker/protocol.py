@@ -5,7 +5,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from jobs.http_status import make_problem
-from jobs.job import FieldProblem, Gate, Problem, Progress, Stage, Summary
+from jobs.job import FieldProblem, Gate, Problem, Progress
+from quant.outcome.gates import Verdict
+from quant.outcome.stages import Stage
+from quant.outcome.summary import Summary
 
 
 class _Line(BaseModel):
@@ -41,7 +44,7 @@ class Done(_Line):
 
     event: Literal["done"]
     summary: Summary
-    verdict: Literal["pass", "fail"] | None
+    verdict: Verdict
     gates: tuple[Gate, ...]
     timings: dict[str, float]
 

@@ -1,1 +1,1 @@
-"""Comparing the outputs of the float and the quantized model, and checking gates."""
+"""Comparison of the float model's outputs with the quantized model's."""

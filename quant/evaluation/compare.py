@@ -1,4 +1,4 @@
-"""A quantized model's outputs beside the float model's, over a whole set."""
+"""Evaluation: the outputs of the quantized model compared with the float model's over a data set."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -9,10 +9,6 @@ from quant.data.dataset import Dataset
 from quant.evaluation.metrics import OutputComparison
 from quant.runtime import Session
 
-Figures = dict[str, float | None]
-UNMEASURED: Figures = OutputComparison().figures() | {"output_sqnr_db": None}
-"""The figures of a job without evaluation data: each one None."""
-
 
 def evaluate(
     expected: Iterable[Sequence[NDArray[np.generic]]],
@@ -20,7 +16,13 @@ def evaluate(
     samples: Dataset,
     progress: Callable[[int, int], None],
 ) -> OutputComparison:
-    """The quantized model's outputs compared with the float model's, which `expected` gives batch by batch.
+    """Run the quantized model on all samples and compare its outputs with the float model's.
+
+    Args:
+        expected: the float model's outputs, batch by batch and in the graph's order, for the batches of `samples`.
+        quantized: the quantized model.
+        samples: the inputs, with labels if there are any.
+        progress: called with the samples completed and the samples in total.
 
     Raises:
         ExportError: the quantized model does not run on the data.

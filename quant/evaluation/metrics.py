@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quant.outcome.summary import OutputFigures
 from quant.spec import Metric
 
 EXACT_DB = 200.0
@@ -160,16 +161,16 @@ class OutputComparison:
         energy = math.sqrt(self.signal * self.quantized_energy)
         return self.product / energy if energy > 0 else None
 
-    def figures(self) -> dict[str, float | None]:
-        """output_sqnr_db, output_cosine, top1_agreement (fraction), top1_float and top1_quantized (percent)."""
-        classes = self.classifies and self.samples > 0
-        return {
-            "output_sqnr_db": self.sqnr_db,
-            "output_cosine": self.cosine,
-            "top1_agreement": self.agreed / self.samples if classes else None,
-            "top1_float": self._percent(self.correct_float),
-            "top1_quantized": self._percent(self.correct_quantized),
-        }
+    def figures(self) -> OutputFigures:
+        """Return the figures of the summary."""
+        classifies = self.classifies and self.samples > 0
+        return OutputFigures(
+            output_sqnr_db=self.sqnr_db,
+            output_cosine=self.cosine,
+            top1_agreement=self.agreed / self.samples if classifies else None,
+            top1_float=self._percent(self.correct_float),
+            top1_quantized=self._percent(self.correct_quantized),
+        )
 
     def details(self, metric: Metric | None) -> dict[str, Any]:
         """What the report adds: top-5 (percent), the top-1 difference with its 95 % interval, a metric by its name."""

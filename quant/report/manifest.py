@@ -1,37 +1,39 @@
-"""The manifest: digests of every input and artifact, the spec as resolved and the versions that made them."""
+"""The manifest: digests of every input and artifact, the resolved spec and the versions of the libraries."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
-from pathlib import Path
 
 from quant.digests import FileDigest
 from quant.export.serialize import VERSION
+from quant.outcome.artifacts import artifact_named
 from quant.spec import Spec
 
-_MEDIA_TYPES = {
-    ".onnx": "application/octet-stream",
-    ".data": "application/octet-stream",
-    ".json": "application/json",
-    ".html": "text/html; charset=utf-8",
-    ".xml": "application/xml",
-}
+LIBRARIES = ("numpy", "scipy", "onnx", "onnx-ir", "onnxruntime")
+"""The libraries whose version can change the bytes of an artifact."""
 
 
 def manifest_json(
     inputs: Mapping[str, FileDigest], spec: Spec, artifacts: Mapping[str, FileDigest], isolation: Sequence[str]
 ) -> bytes:
-    """Enough to make the same bytes again; `isolation` names what the process that made them was kept from."""
+    """Return the manifest as JSON; it holds enough to reproduce the artifacts byte by byte.
+
+    Args:
+        inputs: digests of the uploaded files by role: model, calibration, evaluation.
+        spec: the resolved spec.
+        artifacts: digests of the artifacts by name, without the manifest's own.
+        isolation: names of the sandbox layers that confined the process.
+    """
     document = {
         "quantd": VERSION,
-        "versions": {name: metadata.version(name) for name in ("numpy", "scipy", "onnx", "onnx-ir", "onnxruntime")},
+        "versions": {library: metadata.version(library) for library in LIBRARIES},
         "spec": spec.model_dump(mode="json"),
         "isolation": list(isolation),
-        "inputs": {role: asdict(stored) for role, stored in inputs.items()},
+        "inputs": {role: asdict(digest) for role, digest in inputs.items()},
         "artifacts": [
-            {"name": name, **asdict(stored), "media_type": _MEDIA_TYPES[Path(name).suffix]}
-            for name, stored in artifacts.items()
+            {"name": name, **asdict(digest), "media_type": artifact_named(name).media_type}
+            for name, digest in artifacts.items()
         ],
     }
     return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()

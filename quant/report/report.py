@@ -11,8 +11,9 @@ from pydantic_core import to_json
 
 from quant.correction.twin import LayerDifference
 from quant.error_bounds.propagate import NO_BOX, Bounds
-from quant.evaluation.gates import GateResult
 from quant.export.storage import stored_bytes
+from quant.outcome.gates import GateResult
+from quant.outcome.summary import Summary
 from quant.report.result import Result
 from quant.search.candidates import Tuned
 from quant.spec import Spec
@@ -69,7 +70,7 @@ def layer_report(
 
 
 def model_report(
-    summary: Mapping[str, Any],
+    summary: Summary,
     result: Result,
     spec: Spec,
 ) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def model_report(
     tuned = None if decision is None else decision.tuned
     worst = sorted(result.entries, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST]
     return {
-        "summary": dict(summary),
+        "summary": summary.model_dump(),
         "spec": spec.model_dump(mode="json"),
         "samples": dict(result.samples),
         "layers": result.entries,

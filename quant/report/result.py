@@ -8,9 +8,10 @@ from quant.correction.twin import LayerDifference
 from quant.data.dataset import Dataset
 from quant.digests import FileDigest
 from quant.error_bounds.propagate import NO_BOX, Bounds
-from quant.evaluation.compare import UNMEASURED
 from quant.evaluation.metrics import OutputComparison, sqnr_db
 from quant.graph.inventory import Skipped
+from quant.outcome.gates import GateFigures
+from quant.outcome.summary import UNMEASURED, SizeFigures, Summary
 from quant.search.decide import Decision
 from quant.weights.quantize import RowErrors
 
@@ -46,19 +47,22 @@ class Result:
     differences: Mapping[str, LayerDifference] = field(default_factory=dict)
     bounds: Bounds = NO_BOX
 
-    def summary(self, bytes_before: int) -> dict[str, Any]:
-        """CONTRACT's summary; `weight_sqnr_db` is over all quantized weights together, `seconds` stays None here."""
-        bytes_after = sum(file.size for file in self.files.values())
-        return {
-            "bytes_before": bytes_before,
-            "bytes_after": bytes_after,
-            "size_ratio": bytes_after / bytes_before,
-            "layers": len(self.entries) + len(self.skipped),
-            "quantized_layers": len(self.entries),
-            "weight_sqnr_db": sqnr_db(self.weights.signal, self.weights.noise),
-            **(UNMEASURED if self.outputs is None else self.outputs.figures()),
-            "seconds": None,
-        }
+    def summary(self, bytes_before: int) -> Summary:
+        """Return the summary without its duration, which no artifact holds."""
+        sizes = SizeFigures.of(bytes_before, sum(file.size for file in self.files.values()))
+        outputs = UNMEASURED if self.outputs is None else self.outputs.figures()
+        return Summary(
+            **sizes.model_dump(),
+            layers=len(self.entries) + len(self.skipped),
+            quantized_layers=len(self.entries),
+            weight_sqnr_db=sqnr_db(self.weights.signal, self.weights.noise),
+            **outputs.model_dump(),
+            seconds=None,
+        )
+
+    def gate_figures(self, summary: Summary) -> GateFigures:
+        """Return the figures that the gates are checked against."""
+        return GateFigures(summary, summary, [entry["weight"]["sqnr_db"] for entry in self.entries])
 
 
 def samples_used(calibration: Dataset | None, evaluation: Dataset | None) -> dict[str, Any]:

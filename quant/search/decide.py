@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from quant.correction.data_free import expected_shifts
 from quant.graph.inventory import Layer
+from quant.outcome.stages import Stage
 from quant.progress import Progress, correction_progress
 from quant.search.allocation import Point
 from quant.search.candidates import SearchContext, Tuned, assemble, best_corrected, tune
@@ -53,7 +54,7 @@ def decide(setting: SearchContext, work: Work, sizes: Sizes, progress: Progress)
     """
     spec, correcting = setting.spec, correction_progress(progress)
     if not spec.allocates:
-        layers = quantize_layers(work, setting.moments, spec, lambda *step: progress("fitting", *step))
+        layers = quantize_layers(work, setting.moments, spec, lambda *step: progress(Stage.FITTING, *step))
         return _finished(setting, work, layers, correcting)
     found = _choices(setting, work, sizes, progress)
 
@@ -83,7 +84,7 @@ def decide(setting: SearchContext, work: Work, sizes: Sizes, progress: Progress)
 
 def _choices(setting: SearchContext, work: Work, sizes: Sizes, progress: Progress) -> Choices:
     spec = setting.spec
-    widths = quantize_at_widths(work, setting.moments, spec, lambda *step: progress("fitting", *step))
+    widths = quantize_at_widths(work, setting.moments, spec, lambda *step: progress(Stage.FITTING, *step))
     return choices(
         widths,
         setting.model,
@@ -91,7 +92,7 @@ def _choices(setting: SearchContext, work: Work, sizes: Sizes, progress: Progres
         None if setting.calibration is None else setting.fitting,
         spec,
         lambda layers: _size(setting, layers, sizes),
-        lambda done, total: progress("correcting", done, total, f"one layer at a time, {done} of {total} samples"),
+        lambda done, total: progress(Stage.CORRECTING, done, total, f"one layer at a time, {done} of {total} samples"),
     )
 
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quant.evaluation.gates import GateResult, check_gates
 from quant.evaluation.metrics import OutputComparison
+from quant.outcome.gates import MAX_SIZE_RATIO, GateFigures, GateLimits, GateResult, check_gates
+from quant.outcome.summary import SizeFigures
 from quant.progress import Samples
 from quant.search.allocation import Point
 from quant.search.candidates import Candidate, SearchContext, best_corrected
 from quant.search.mixed_precision import Choices, fit_budget
-from quant.spec import Gates
 
 CAUTION = 1.0
 """Standard errors by which a share must hold: the same gate is to hold on other samples."""
@@ -34,7 +34,7 @@ class GateTrial:
         return all(gate.passed for gate in self.gates)
 
     def as_dict(self) -> dict[str, Any]:
-        gates = [gate.as_dict() for gate in self.gates]
+        gates = [gate.model_dump() for gate in self.gates]
         return {"size_ratio": self.size_ratio, "mean_bits": self.mean_bits, "passed": self.passed, "gates": gates}
 
 
@@ -58,8 +58,9 @@ def smallest_within_gates(
     limits = [] if spec.budget is None else [spec.budget.limit(bytes_before)]
     if limits:
         fit_budget(found, limits[0], spec, size)
-    if spec.gates.max_size_ratio is not None:
-        limits.append(int(spec.gates.max_size_ratio * bytes_before))
+    max_ratio = spec.gates.limit_of(MAX_SIZE_RATIO)
+    if max_ratio is not None:
+        limits.append(int(max_ratio * bytes_before))
     front = found.front
     points = [point for point in front if _fits(point, min(limits), size)] if limits else front
     points = points or front[:1]
@@ -68,9 +69,9 @@ def smallest_within_gates(
     def passes(number: int) -> bool:
         layers = found.layers_at(points[number])
         candidate = best_corrected(setting, layers, progress)
-        ratio = size(points[number]) / bytes_before
-        gates = held_out_gates(spec.gates, candidate, ratio)
-        tries[number] = GateTrial(points[number], ratio, found.mean_bits(points[number]), tuple(gates))
+        sizes = SizeFigures.of(bytes_before, size(points[number]))
+        gates = held_out_gates(spec.gates, candidate, sizes)
+        tries[number] = GateTrial(points[number], sizes.size_ratio, found.mean_bits(points[number]), tuple(gates))
         return tries[number].passed
 
     kept = first_that_passes(len(points), passes)
@@ -88,7 +89,7 @@ def first_that_passes(count: int, passes: Callable[[int], bool]) -> int | None:
     return high
 
 
-def held_out_gates(gates: Gates, candidate: Candidate, size_ratio: float) -> list[GateResult]:
+def held_out_gates(limits: GateLimits, candidate: Candidate, sizes: SizeFigures) -> list[GateResult]:
     """The gates by what was measured on held-out samples, shares by a standard error on the safe side.
 
     Where these have no labels, each changed answer counts as a lost one: the drop is at most that.
@@ -96,17 +97,17 @@ def held_out_gates(gates: Gates, candidate: Candidate, size_ratio: float) -> lis
     outputs = candidate.outputs
     assert outputs is not None, "only what was measured is held against gates"
     figures = outputs.figures()
-    agreement = _at_least(outputs.agreed, outputs.samples) if figures["top1_agreement"] is not None else None
+    agreement = _at_least(outputs.agreed, outputs.samples) if figures.top1_agreement is not None else None
     drop = _drop(outputs, agreement)
-    summary = {
-        **figures,
-        "size_ratio": size_ratio,
-        "top1_agreement": agreement,
-        "top1_float": None if drop is None else 100.0,
-        "top1_quantized": None if drop is None else 100 - 100 * drop,
-    }
-    layers = [{"weight": {"sqnr_db": done.quantized.error.sqnr_db}} for done in candidate.layers]
-    return check_gates(gates, summary, layers)
+    cautious = figures.model_copy(
+        update={
+            "top1_agreement": agreement,
+            "top1_float": None if drop is None else 100.0,  # only the difference of both accuracies counts
+            "top1_quantized": None if drop is None else 100 - 100 * drop,
+        }
+    )
+    layer_sqnr_db = [layer.quantized.error.sqnr_db for layer in candidate.layers]
+    return check_gates(limits, GateFigures(sizes, cautious, layer_sqnr_db))
 
 
 def shortfall(tried: GateTrial) -> str:

@@ -17,6 +17,7 @@ from quant.export.serialize import stamp
 from quant.graph.inventory import Skipped
 from quant.graph.placement import place
 from quant.graph.weightless import weightless
+from quant.outcome.stages import Stage
 from quant.progress import Progress, correction_progress, sample_progress
 from quant.search.candidates import SearchContext, label_candidate
 from quant.search.decide import Decision, Sizes, Work, decide
@@ -127,7 +128,7 @@ def _setting(
         seen = RangeObserver(model.graph, placement.observed, spec.activations)
         observers.append(seen)
     if observers:
-        observe(graph, calibration, [*observers, outputs], sample_progress(progress, "calibrating"))
+        observe(graph, calibration, [*observers, outputs], sample_progress(progress, Stage.CALIBRATING))
     setting = replace(setting, moments=moments.moments(), recorded=outputs.kept)
     if spec.activations is None:
         return setting

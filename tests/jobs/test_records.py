@@ -10,10 +10,11 @@ import pytest
 import redis
 
 from jobs.errors import Conflict, IdempotencyMismatch, NotFound, StorageFull, TooManyJobs
-from jobs.job import FINAL, Job, Progress, Stage, Status, Upload, new_id, now
+from jobs.job import FINAL, Job, Progress, Status, Upload, new_id, now
 from jobs.records import LEASE_S, Records
 from jobs.redis_keys import OPEN, events_key, job_key
 from jobs.valkey import Valkey
+from quant.outcome.stages import Stage
 
 
 def add(records, kind="model", sha256="a" * 64, tenant="default", limit=None, **fields):

@@ -105,7 +105,7 @@ def test_what_the_report_says_of_a_weight_is_what_was_exported(quantize, example
 def test_layer_rules_skip_and_change_layers(quantize):
     spec = {"layers": [{"match": "/stem/*", "skip": True}, {"match": {"op": "Gemm"}, "weights": {"bits": 4}}]}
     outcome, _, report = quantize({"preset": "int8", **spec})
-    assert (outcome.summary["layers"], outcome.summary["quantized_layers"]) == (7, 6)
+    assert (outcome.summary.layers, outcome.summary.quantized_layers) == (7, 6)
     assert [skipped["name"] for skipped in report["skipped"]] == ["/stem/stem.0/Conv"]
     assert {layer["op"]: layer["bits"] for layer in report["layers"]} == {"Conv": 8, "Gemm": 4}
 
@@ -131,7 +131,7 @@ def test_a_bias_that_dwarfs_its_weights_still_fits(quantize, tmp_path):
     images = RNG.normal(size=(32, 3, 8, 8)).astype(np.float32)
     np.savez(tmp_path / "c.npz", x=images)
     outcome, data, report = quantize({"preset": "int8"}, path, tmp_path / "c.npz", tmp_path / "c.npz")
-    assert outcome.summary["output_sqnr_db"] > 30
+    assert outcome.summary.output_sqnr_db > 30
     assert any("bias fits int32" in note for note in report["layers"][0]["notes"])
     assert optimised_operators(data)["QLinearConv"] == 1
 
@@ -154,7 +154,7 @@ def test_every_kind_of_layer_runs_close_to_float(quantize, tmp_path, op, preset)
     path = save(tmp_path, nodes, weights, shape)
     np.savez(tmp_path / "c.npz", x=RNG.normal(size=[40, *shape[1:]]).astype(np.float32))
     outcome, _, _ = quantize({"preset": preset}, path, tmp_path / "c.npz", tmp_path / "c.npz")
-    assert outcome.summary["output_sqnr_db"] > (30 if preset == "int8" else 12)
+    assert outcome.summary.output_sqnr_db > (30 if preset == "int8" else 12)
 
 
 @pytest.mark.data
@@ -164,8 +164,8 @@ def test_every_kind_of_layer_runs_close_to_float(quantize, tmp_path, op, preset)
 @pytest.mark.parametrize("preset", ["int8-weights", "int4-weights"])
 def test_real_models_go_through_data_free(quantize, data, name, preset):
     outcome, model, report = quantize({"preset": preset}, data / "models" / f"{name}.onnx", None)
-    assert outcome.summary["quantized_layers"] == len(report["layers"]) >= 10
-    assert outcome.summary["size_ratio"] < (0.36 if preset == "int8-weights" else 0.24)
+    assert outcome.summary.quantized_layers == len(report["layers"]) >= 10
+    assert outcome.summary.size_ratio < (0.36 if preset == "int8-weights" else 0.24)
     assert all(layer["weight"]["mae_expected"] > 0 for layer in report["layers"])
     Session(model)
 

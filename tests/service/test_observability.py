@@ -12,8 +12,8 @@ import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from jobs.job import Stage
 from jobs.stack import Stack
+from quant.outcome.stages import Stage
 from tests.specs import QUICK
 
 DASHBOARD = Path(__file__).parent.parent.parent / "docs" / "grafana-dashboard.json"

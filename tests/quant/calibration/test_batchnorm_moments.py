@@ -123,7 +123,7 @@ def test_correction_without_data_is_ahead_of_minmax_on_real_networks(tmp_path, d
         inputs = Inputs(
             data / "models" / f"{name}.onnx", "m", {"preset": "int4-weights", **spec}, None, tmp_path / "evaluation.npz"
         )
-        found[label] = quantize_model(inputs, tmp_path, lambda *_: None).summary["output_sqnr_db"]
+        found[label] = quantize_model(inputs, tmp_path, lambda *_: None).summary.output_sqnr_db
     assert found["auto"] > found["minmax"] + 1
     assert json.loads((tmp_path / "report.json").read_text())["compared"] is None
 

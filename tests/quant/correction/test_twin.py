@@ -226,7 +226,7 @@ def equalized(tmp_path, examples, spec, data=True):
     calibration = examples / "digits_calibration.npz" if data else None
     inputs = Inputs(examples / "digits.onnx", "m", {**spec, "weights": {"clipping": "mse"}}, calibration)
     summary = quantize_model(inputs, tmp_path, lambda *_: None).summary
-    return summary["weight_sqnr_db"], json.loads((tmp_path / "report.json").read_text())["compared"]
+    return summary.weight_sqnr_db, json.loads((tmp_path / "report.json").read_text())["compared"]
 
 
 @pytest.mark.parametrize("preset", ["int8", "int4-weights"])
@@ -260,7 +260,7 @@ def test_auto_is_never_worse_than_minmax_and_the_report_says_why(tmp_path, examp
             examples / "digits_calibration.npz", examples / "digits_evaluation.npz",
         )  # fmt: skip
         outcome = quantize_model(inputs, out, lambda *_: None)
-        return outcome.summary["output_sqnr_db"], json.loads((out / "report.json").read_text())
+        return outcome.summary.output_sqnr_db, json.loads((out / "report.json").read_text())
 
     auto, report = run("auto", {})
     minmax, _ = run("minmax", {"weights": {"clipping": "minmax"}, "bias_correction": "none"})

@@ -18,11 +18,11 @@ def test_batches_add_up_to_the_figures_of_the_whole_set():
         comparison.add([expected[window]], [actual[window]], labels[window])
     figures = comparison.figures()
     x, y = expected.astype(np.float64), actual.astype(np.float64)
-    assert figures["output_sqnr_db"] == pytest.approx(10 * np.log10((x**2).sum() / ((x - y) ** 2).sum()))
-    assert figures["output_cosine"] == pytest.approx((x * y).sum() / np.sqrt((x**2).sum() * (y**2).sum()))
-    assert figures["top1_agreement"] == pytest.approx((x.argmax(1) == y.argmax(1)).mean())
-    assert figures["top1_float"] == pytest.approx(100 * (x.argmax(1) == labels).mean())
-    assert figures["top1_quantized"] == pytest.approx(100 * (y.argmax(1) == labels).mean())
+    assert figures.output_sqnr_db == pytest.approx(10 * np.log10((x**2).sum() / ((x - y) ** 2).sum()))
+    assert figures.output_cosine == pytest.approx((x * y).sum() / np.sqrt((x**2).sum() * (y**2).sum()))
+    assert figures.top1_agreement == pytest.approx((x.argmax(1) == y.argmax(1)).mean())
+    assert figures.top1_float == pytest.approx(100 * (x.argmax(1) == labels).mean())
+    assert figures.top1_quantized == pytest.approx(100 * (y.argmax(1) == labels).mean())
 
 
 def test_outputs_that_are_no_classes_have_no_top1():
@@ -30,8 +30,8 @@ def test_outputs_that_are_no_classes_have_no_top1():
     image = np.ones((2, 3, 4, 4), np.float32)
     comparison.add([image], [image], None)
     figures = comparison.figures()
-    assert figures["output_sqnr_db"] == EXACT_DB
-    assert figures["top1_agreement"] is figures["top1_float"] is None
+    assert figures.output_sqnr_db == EXACT_DB
+    assert figures.top1_agreement is figures.top1_float is None
 
 
 def test_sqnr_is_zero_without_a_signal_and_bounded_without_noise():
@@ -95,7 +95,7 @@ def test_a_metric_is_reported_by_its_name(metric):
     comparison.add([expected], [expected + noise / 10], None)
     told = comparison.details(metric)["metric"]
     x, y = expected.astype(np.float64), (expected + noise / 10).astype(np.float64)
-    wanted = {"sqnr": comparison.figures()["output_sqnr_db"], "cosine": comparison.figures()["output_cosine"],
+    wanted = {"sqnr": comparison.figures().output_sqnr_db, "cosine": comparison.figures().output_cosine,
               "mse": ((x - y) ** 2).mean(), "mean_iou": comparison.overlap.mean_iou}  # fmt: skip
     assert told == {"name": metric, "value": pytest.approx(wanted[metric])}
     assert comparison.details(None) == dict.fromkeys(("top5_float", "top5_quantized", "top1_difference", "metric"))

@@ -38,8 +38,8 @@ def test_the_file_is_within_the_budget_and_uses_it(quantize, preset, opset, rati
     data, summary, report = quantize(
         {"preset": preset, "budget": {"max_size_ratio": ratio}, "export": {"opset": opset}, **PLAIN}
     )
-    assert summary["size_ratio"] <= ratio
-    assert len(data) == summary["bytes_after"] > 0.65 * ratio * summary["bytes_before"]
+    assert summary.size_ratio <= ratio
+    assert len(data) == summary.bytes_after > 0.65 * ratio * summary.bytes_before
     bits = {layer["bits"] for layer in report["layers"]}
     assert len(bits) > 1
     assert bits <= ({4, 8} if opset == 21 else {2, 4, 6, 8})
@@ -86,7 +86,7 @@ def test_what_a_rule_says_stands(quantize):
 
 def test_a_budget_holds_with_the_ranges_of_any_rule(quantize):
     _, summary, report = quantize({"activations": {"clipping": "auto"}, "budget": {"max_size_ratio": 0.22}})
-    assert summary["size_ratio"] <= 0.22
+    assert summary.size_ratio <= 0.22
     assert any(name.endswith("ranges by mse") for name in report["compared"]["output_sqnr_db"])
 
 
@@ -122,7 +122,7 @@ def test_bodies_and_recurrent_layers_take_part(tmp_path, data, name):
         data / "coverage" / f"{name}.onnx", "m", {"preset": "int8-weights", "budget": {"max_size_ratio": 0.4}}
     )
     summary = quantize_model(inputs, tmp_path, lambda *_: None).summary
-    assert summary["size_ratio"] <= 0.4
+    assert summary.size_ratio <= 0.4
     Session(tmp_path / "model.onnx")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from quant.errors import DataRequired, SpecError
 from quant.evaluation.metrics import OutputComparison
+from quant.outcome.summary import SizeFigures
 from quant.pipeline import Inputs, quantize_model
 from quant.search.candidates import Candidate
 from quant.search.smallest_within_gates import first_that_passes, held_out_gates
@@ -41,32 +42,32 @@ def test_it_finds_a_small_model_that_keeps_what_the_caller_states(quantize):
     assert search["passed"]
     assert search["fails_by"] is None
     assert outcome.verdict == "pass"
-    assert outcome.summary["size_ratio"] < 0.2
+    assert outcome.summary.size_ratio < 0.2
     sizes = [one["size_ratio"] for one in search["tried"]]
     passed = [one["passed"] for one in search["tried"]]
     assert sizes == sorted(sizes)
     assert passed == sorted(passed)  # from too small on to large enough
     assert {False, True} == set(passed)
     chosen = search["tried"][passed.index(True)]
-    assert chosen["size_ratio"] == pytest.approx(outcome.summary["size_ratio"], rel=0.01)
+    assert chosen["size_ratio"] == pytest.approx(outcome.summary.size_ratio, rel=0.01)
     strict, _, _ = quantize({"gates": {"min_output_sqnr_db": 22}})
-    assert strict.summary["size_ratio"] > outcome.summary["size_ratio"]
+    assert strict.summary.size_ratio > outcome.summary.size_ratio
 
 
 def test_where_nothing_passes_the_verdict_says_by_how_much_the_best_fails(quantize):
     outcome, report, junit = quantize({"gates": {"min_output_sqnr_db": 90, "max_size_ratio": 0.3}})
     assert outcome.verdict == "fail"
     assert not report["search"]["passed"]
-    assert "min_output_sqnr_db: limit 90, found" in report["search"]["fails_by"]
+    assert "min_output_sqnr_db is " in report["search"]["fails_by"]
     assert any("no choice of bits passes" in warning for warning in report["warnings"])
-    assert "fails by" in junit
+    assert "misses the limit by" in junit
     assert report["allocation"]["chosen"]["mean_bits"] > 7.5  # the best there is
-    assert outcome.summary["size_ratio"] <= 0.3
+    assert outcome.summary.size_ratio <= 0.3
 
 
 def test_a_budget_bounds_the_search(quantize):
     outcome, report, _ = quantize({"gates": {"min_output_sqnr_db": 90}, "budget": {"max_bytes": 40_000}})
-    assert outcome.summary["bytes_after"] <= 40_000
+    assert outcome.summary.bytes_after <= 40_000
     assert not report["search"]["passed"]
 
 
@@ -80,7 +81,7 @@ def test_without_labels_every_changed_answer_counts_as_lost():
         outputs = OutputComparison()
         outputs.add([expected], [actual], labels)
         candidate = Candidate("", {}, [], None, {}, outputs)  # type: ignore[arg-type]
-        (gate,) = held_out_gates(Gates(max_top1_drop_points=5), candidate, 0.2)
+        (gate,) = held_out_gates(Gates(max_top1_drop_points=5), candidate, SizeFigures.of(1000, 200))
         drops.append(gate.value)
         assert not gate.passed  # 5 points were seen: by a standard error it may be more
     assert drops == pytest.approx([5 + 100 * np.sqrt(0.05 * 0.95 / 200)] * 2, abs=0.8)

@@ -229,7 +229,7 @@ def test_a_trace_goes_the_whole_way_and_loses_what_its_onnx_file_loses(tmp_path,
         inputs = Inputs(examples / name, name, {"preset": "int8"}, tmp_path / "c.npz", tmp_path / "c.npz")
         (tmp_path / name).mkdir()
         outcome = quantize_model(inputs, tmp_path / name, lambda *_: None)
-        found.append((outcome.summary["quantized_layers"], outcome.summary["output_sqnr_db"]))
+        found.append((outcome.summary.quantized_layers, outcome.summary.output_sqnr_db))
         assert json.loads((tmp_path / name / "report.json").read_text())["warnings"] == []
     assert found[0][0] == found[1][0] == 7
     assert found[0][1] == pytest.approx(found[1][1], abs=1.0)

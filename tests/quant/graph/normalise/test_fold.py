@@ -293,8 +293,8 @@ def test_halves_go_the_whole_way(tmp_path, half, preset):
     (tmp_path / "out").mkdir()
     inputs = Inputs(tmp_path / "m.onnx", "m", {"preset": preset}, tmp_path / "c.npz", tmp_path / "c.npz")
     outcome = quantize_model(inputs, tmp_path / "out", lambda *_: None)
-    assert outcome.summary["quantized_layers"] == 2
-    assert outcome.summary["output_sqnr_db"] > (25 if preset == "int8" else 10)
+    assert outcome.summary.quantized_layers == 2
+    assert outcome.summary.output_sqnr_db > (25 if preset == "int8" else 10)
 
 
 @pytest.mark.data

@@ -1,0 +1,1 @@
+"""The vocabulary of a job's outcome: its stages, summary, gates and artifacts."""

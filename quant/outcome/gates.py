@@ -1,0 +1,181 @@
+"""Quality gates: limits on a job's figures that decide its verdict.
+
+A new gate is one `Gate` in `GATES`. The spec's `gates` section, the check, the verdict, the JUnit file and the report
+read that table.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from quant.outcome.summary import OutputFigures, SizeFigures
+
+Verdict = Literal["pass", "fail"] | None
+"""None where the spec sets no gate."""
+
+
+class Better(StrEnum):
+    """The direction in which a figure improves."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+@dataclass(frozen=True)
+class GateFigures:
+    """The figures that gates are checked against.
+
+    Attributes:
+        sizes: sizes of both models.
+        outputs: the comparison of both models' outputs.
+        layer_sqnr_db: the weight SQNR of each quantized layer, in dB.
+    """
+
+    sizes: SizeFigures
+    outputs: OutputFigures
+    layer_sqnr_db: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One gate.
+
+    Attributes:
+        name: the key in the spec's `gates` section.
+        unit: the unit of the limit and of the figure, as it stands behind a number; empty for a plain fraction.
+        description: one line for documentation and for the spec's JSON Schema.
+        better: HIGHER if the limit is the least accepted value, LOWER if it is the greatest.
+        figure: returns the figure that is compared with the limit; None where it was not measured.
+        bounds: the constraints on the limit, as keyword arguments of `pydantic.Field` (`ge`, `gt`, `le`, `lt`).
+        needs_evaluation: True if the figure exists only with evaluation data.
+        judges_quality: True if the gate judges the quality of the model; False if it judges its size.
+    """
+
+    name: str
+    unit: str
+    description: str
+    better: Better
+    figure: Callable[[GateFigures], float | None]
+    bounds: Mapping[str, Any] = field(default_factory=dict)
+    needs_evaluation: bool = False
+    judges_quality: bool = True
+
+    def passes(self, value: float | None, limit: float) -> bool:
+        """Return True if `value` keeps the limit; a value that was not measured does not."""
+        if value is None:
+            return False
+        return value >= limit if self.better is Better.HIGHER else value <= limit
+
+
+MIN_OUTPUT_SQNR = Gate(
+    "min_output_sqnr_db",
+    "dB",
+    "The least SQNR of the outputs on the evaluation data.",
+    Better.HIGHER,
+    lambda figures: figures.outputs.output_sqnr_db,
+    needs_evaluation=True,
+)
+MAX_TOP1_DROP = Gate(
+    "max_top1_drop_points",
+    "points",
+    "The largest loss of top-1 accuracy on the evaluation data, in percentage points.",
+    Better.LOWER,
+    lambda figures: figures.outputs.top1_drop_points,
+    bounds={"ge": 0},
+    needs_evaluation=True,
+)
+MIN_TOP1_AGREEMENT = Gate(
+    "min_top1_agreement",
+    "",
+    "The least share of evaluation samples for which both models choose the same class, as a fraction.",
+    Better.HIGHER,
+    lambda figures: figures.outputs.top1_agreement,
+    bounds={"ge": 0, "le": 1},
+    needs_evaluation=True,
+)
+MAX_SIZE_RATIO = Gate(
+    "max_size_ratio",
+    "",
+    "The largest size of the quantized model, as a fraction of the float model's size.",
+    Better.LOWER,
+    lambda figures: figures.sizes.size_ratio,
+    bounds={"gt": 0},
+    judges_quality=False,
+)
+MIN_LAYER_SQNR = Gate(
+    "min_layer_sqnr_db",
+    "dB",
+    "The least weight SQNR of any quantized layer.",
+    Better.HIGHER,
+    lambda figures: min(figures.layer_sqnr_db, default=None),
+)
+
+GATES = (MIN_OUTPUT_SQNR, MAX_TOP1_DROP, MIN_TOP1_AGREEMENT, MAX_SIZE_RATIO, MIN_LAYER_SQNR)
+
+
+class GateLimits(BaseModel):
+    """The limits that a spec sets; `gates_section` adds one optional field for each gate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def limit_of(self, gate: Gate) -> float | None:
+        """Return the limit of a gate; None where the spec sets none."""
+        limit: float | None = getattr(self, gate.name)
+        return limit
+
+    def requested(self) -> list[tuple[Gate, float]]:
+        """Return the gates that have a limit with their limits, in the order of `GATES`."""
+        limits = ((gate, self.limit_of(gate)) for gate in GATES)
+        return [(gate, limit) for gate, limit in limits if limit is not None]
+
+
+def gates_section() -> type[GateLimits]:
+    """Return the pydantic model of the spec's `gates` section: one optional number for each gate in `GATES`."""
+    fields: dict[str, Any] = {
+        gate.name: (float | None, Field(default=None, description=gate.description, **gate.bounds)) for gate in GATES
+    }
+    document = (
+        "Limits that the quantized model must keep; points are percentage points, agreement and ratio are fractions."
+    )
+    return create_model("Gates", __base__=GateLimits, __doc__=document, **fields)
+
+
+class GateResult(BaseModel):
+    """A checked gate: its limit, the measured value (null where it was not measured), and the result."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    limit: float
+    value: float | None
+    passed: bool
+
+    @property
+    def failure(self) -> str:
+        """A sentence part that says what was required and what was measured, for a gate that failed."""
+        gate = next(gate for gate in GATES if gate.name == self.name)
+        unit = gate.unit and f" {gate.unit}"
+        accepted = f"{'at least' if gate.better is Better.HIGHER else 'at most'} {self.limit:g}{unit}"
+        if self.value is None:
+            return f"{self.name} was not measured; accepted: {accepted}"
+        missed = f"{abs(self.value - self.limit):.3g}{unit}"
+        return f"{self.name} is {self.value:.6g}{unit}, which misses the limit by {missed}; accepted: {accepted}"
+
+
+def check_gates(limits: GateLimits, figures: GateFigures) -> list[GateResult]:
+    """Return the result of every gate that has a limit; a figure that was not measured fails its gate."""
+    return [_check(gate, limit, gate.figure(figures)) for gate, limit in limits.requested()]
+
+
+def _check(gate: Gate, limit: float, value: float | None) -> GateResult:
+    return GateResult(name=gate.name, limit=limit, value=value, passed=gate.passes(value, limit))
+
+
+def verdict(results: Sequence[GateResult]) -> Verdict:
+    """Return "pass" if all gates passed, "fail" if one did not, None without gates."""
+    if not results:
+        return None
+    return "pass" if all(result.passed for result in results) else "fail"
