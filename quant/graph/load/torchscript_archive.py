@@ -82,9 +82,12 @@ def check_source(source: str, name: str) -> None:
         raise UnreadableModel(
             f"{name} is no TorchScript source ({type(error).__name__}); accepted: {ACCEPTED}"
         ) from None
-    allowed = {id(node) for node in _torch_namespaces(tree)}
+    harmless = {id(node) for node in _harmless_names(tree)}
     for node in ast.walk(tree):
-        _check_node(node, f"{name}, line {getattr(node, 'lineno', '?')}", is_allowed=id(node) in allowed)
+        place = f"{name}, line {getattr(node, 'lineno', '?')}"
+        _check_node(node, place)
+        if id(node) not in harmless:
+            _check_name(_name(node), place)
 
 
 def _root(names: list[str]) -> str:
@@ -115,28 +118,54 @@ def _text(data: bytes, name: str) -> str:
     return data.decode()
 
 
-def _torch_namespaces(tree: ast.AST) -> Iterator[ast.expr]:
-    """Yield the nodes `ops` of `ops.aten`, `ops.prim` and `ops.onnx`."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in _NAMESPACES:
+def _harmless_names(tree: ast.AST) -> Iterator[ast.expr]:
+    """Yield the nodes whose names reach no operator but torch's own.
+
+    These are `ops` in `ops.aten`, `ops.prim` and `ops.onnx`, and the paths of the archive's own types, such as
+    `__torch__.torchvision.ops.misc.Conv2dNormActivation`.
+    """
+    seen: set[int] = set()
+    for node in ast.walk(tree):  # breadth first: the last attribute of a path comes before the others
+        if not isinstance(node, ast.Attribute):
+            continue
+        if node.attr in _NAMESPACES and _name(node.value) == "ops":
             yield node.value
+        if id(node) not in seen:
+            path = list(_path(node))
+            seen.update(map(id, path))
+            if _is_archive_type([_name(part) for part in reversed(path)]):
+                yield from path
 
 
-def _check_node(node: ast.AST, place: str, *, is_allowed: bool) -> None:
-    """Check one node of the syntax tree; `is_allowed` if it is the `ops` of torch's own operators."""
-    name = _name(node)
-    if name in FORBIDDEN:
-        raise UnsafeModel(
-            f"{place} names {name!r}, which reads or writes outside the model; "
-            "accepted: modules that compute their outputs from their inputs"
-        )
+def _path(node: ast.expr) -> Iterator[ast.expr]:
+    """Yield an attribute, the attribute that it belongs to, and so on, up to the root of the path."""
+    while isinstance(node, ast.Attribute):
+        yield node
+        node = node.value
+    yield node
+
+
+def _is_archive_type(names: list[str | None]) -> bool:
+    """Return True if a path leads to a type of the archive; `__torch__.torch.classes` leads to custom classes."""
+    return names[0] == "__torch__" and names[1:3] != ["torch", "classes"]
+
+
+def _check_node(node: ast.AST, place: str) -> None:
     if isinstance(node, ast.FunctionDef) and node.name in HOOKS:
         raise UnsafeModel(
             f"{place} defines {node.name!r}, which runs when the file is opened; accepted: modules without it"
         )
     if isinstance(node, ast.Attribute) and node.attr in ("quantized", "quantized_decomposed"):
         raise UnsupportedTorchScript(f"{place}: the module is already quantized; accepted: the float module")
-    if name in ("ops", "classes") and not is_allowed:
+
+
+def _check_name(name: str | None, place: str) -> None:
+    if name in FORBIDDEN:
+        raise UnsafeModel(
+            f"{place} names {name!r}, which reads or writes outside the model; "
+            "accepted: modules that compute their outputs from their inputs"
+        )
+    if name in ("ops", "classes"):
         raise UnsafeModel(f"{place} calls a custom operator or class; accepted: torch's own operators")
 
 

@@ -305,6 +305,9 @@ def test_what_a_module_prints_does_not_reach_standard_output(save_module, tmp_pa
         "o = ops",
         "y = torch.ops.evil.run(x)",
         "y = __torch__.torch.classes.evil.Thing()",
+        "y = torch.classes.aten.Thing()",
+        "y = (__torch__.Thing()).save(1)",
+        "y = __torch__.__torch__.torch.classes.evil.Thing().load()",
     ],
 )  # fmt: skip
 def test_code_that_reaches_outside_is_refused_before_torch_sees_it(save_module, rewrite, tmp_path, line):
@@ -317,6 +320,15 @@ def test_code_that_reaches_outside_is_refused_before_torch_sees_it(save_module, 
     path = rewrite(save_module(torch.nn.ReLU(), torch.ones(1, 2)), insert)
     with pytest.raises(UnsafeModel, match=r"code/.*line \d+"):
         float_onnx(path, tmp_path)
+
+
+@pytest.mark.parametrize("package", ["torchvision.ops.misc", "network.load", "vision.classes"])
+def test_a_package_may_have_the_name_of_an_operator(save_module, tmp_path, package):
+    module = type("Layer", (torch.nn.ReLU,), {"__module__": package})()
+    path = save_module(torch.nn.Sequential(module, torch.nn.ReLU()), torch.ones(1, 2))
+    with zipfile.ZipFile(path) as archive:
+        assert any(package.replace(".", "/") in name for name in archive.namelist())
+    assert_same(path, float_onnx(path, tmp_path), {"input": normal(3, 2)})
 
 
 @pytest.mark.parametrize("hook", ["__setstate__", "__getstate__"])
