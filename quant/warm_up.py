@@ -1,4 +1,8 @@
-"""Load every compiled loop before it is needed; `python -m quant.warm_up` compiles them all into the cache."""
+"""The warm-up of the compiled loops, by one small call of each.
+
+`python -m quant.warm_up` compiles all loops into the cache. A process that imports this module and calls `load_all` has
+them in memory.
+"""
 
 import numpy as np
 
@@ -19,7 +23,10 @@ from quant.weights.granularity import PerChannel
 
 
 def load_all() -> None:
-    """Send a small weight through every loop: too few rows for more than this thread."""
+    """Run every loop once on a small weight.
+
+    It has too few rows to be divided among threads: a process that forks later must not have started any.
+    """
     weight = np.random.default_rng(0).normal(size=(4, 300)).astype(np.float32)
     for axis in (0, 1):
         quantize_contiguous(weight, PerChannel(axis), 4)

@@ -1,0 +1,31 @@
+"""The quantization spec: the options of a job, with presets and defaults.
+
+Importing this package loads neither onnx nor scipy, because the gateway validates specs with it.
+"""
+
+from quant.spec.capabilities import capabilities, json_schema
+from quant.spec.document import Metric, Spec
+from quant.spec.layer_rules import LayerRule, OperatorMatch, WeightsOverride
+from quant.spec.requirements import require_data
+from quant.spec.resolve import PRESETS, resolve
+from quant.spec.sections import Activations, Budget, Export, Gates, ModuleInput, TorchScript, Weights
+
+__all__ = [
+    "PRESETS",
+    "Activations",
+    "Budget",
+    "Export",
+    "Gates",
+    "LayerRule",
+    "Metric",
+    "ModuleInput",
+    "OperatorMatch",
+    "Spec",
+    "TorchScript",
+    "Weights",
+    "WeightsOverride",
+    "capabilities",
+    "json_schema",
+    "require_data",
+    "resolve",
+]

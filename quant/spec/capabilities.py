@@ -1,0 +1,28 @@
+"""The capabilities document: everything that a spec may ask of this version."""
+
+from typing import Any
+
+from quant.methods import registry
+from quant.spec.document import Spec
+from quant.spec.resolve import PRESETS
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a spec as callers write it."""
+    return Spec.model_json_schema()
+
+
+def capabilities() -> dict[str, Any]:
+    """Return bits, granularities, methods and presets of this version, and the JSON Schema of its specs."""
+    return {
+        "weight_bits": [8, 6, 4, 3, 2],
+        "activation_bits": [8, 16],
+        "granularities": ["tensor", "channel", "block"],
+        "grids": registry.describe_grids(),
+        "clipping": registry.describe_clip_rules(),
+        "roundings": registry.describe_roundings(),
+        "activation_clipping": registry.describe_range_rules(),
+        "distributions": registry.describe_distributions(),
+        "presets": PRESETS,
+        "spec_schema": json_schema(),
+    }

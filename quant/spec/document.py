@@ -1,0 +1,77 @@
+"""The whole spec of a job."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from quant.outcome.gates import GATES
+from quant.spec.layer_rules import LayerRule
+from quant.spec.sections import Activations, Budget, Export, Gates, Section, TorchScript, Weights
+
+Metric = Literal["sqnr", "cosine", "mse", "mean_iou"]
+"""A measure of how close two models' outputs are; `mean_iou` compares the most probable class of every position."""
+
+
+class Spec(Section):
+    """A resolved spec: every option has a value."""
+
+    preset: Literal["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary"] = "int8"
+    """The defaults of the options that are not given."""
+    weights: Weights = Weights()
+    """The quantization of the weights."""
+    activations: Activations | None = Activations()
+    """The quantization of the activations; null for a weight-only model, which needs no calibration data."""
+    bias_correction: Literal["auto", "none", "data_free", "calibrated"] = "auto"
+    """The data from which biases are corrected: `auto` uses calibration data if there are any."""
+    equalization: Literal["none", "cross_layer", "auto"] = "none"
+    """Cross-layer equalization of the weights before quantization; `auto` decides on held-out samples."""
+    budget: Budget | None = None
+    """The limit on the size of the exported file."""
+    objective: Literal["fixed", "smallest_within_gates"] = "fixed"
+    """Keep the bits of the spec, or find the smallest model that passes all gates."""
+    layers: tuple[LayerRule, ...] = ()
+    """Exceptions for single layers; the first rule that matches a layer applies."""
+    export: Export = Export()
+    """The storage of the quantized model."""
+    gates: Gates = Gates()
+    """Limits that decide the verdict on the quantized model."""
+    report: Literal["full", "weights"] = "full"
+    """The extent of the report: `weights` leaves out the measurements of layer outputs and takes less time."""
+    metric: Metric | None = None
+    """A further comparison of the outputs in the report, for models that are no classifiers; null for none."""
+    torchscript: TorchScript = TorchScript()
+    """Options for TorchScript modules."""
+    seed: int = Field(default=0, ge=0)
+    """The seed of all random numbers."""
+
+    @property
+    def allocates(self) -> bool:
+        """True if a search decides the bits of each layer."""
+        return self.budget is not None or self.objective != "fixed"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.objective != "fixed" and not any(gate.judges_quality for gate, _ in self.gates.requested()):
+            *names, last = (gate.name for gate in GATES if gate.judges_quality)
+            raise ValueError(
+                f"objective {self.objective} needs a gate on quality; accepted: gates with {', '.join(names)} or {last}"
+            )
+        sections = [self.weights, *(rule.weights.apply(self.weights) for rule in self.layers)]
+        if self.activations is not None and any(section.granularity == "block" for section in sections):
+            raise ValueError("granularity block is for weight-only models; accepted: activations null, or granularity "
+                             "channel or tensor")  # fmt: skip
+        return self
+
+    def weights_for(self, name: str, op: str) -> Weights | None:
+        """Return the weights section for a layer, after the first rule that matches; None if the layer is skipped."""
+        for rule in self.layers:
+            if rule.matches(name, op):
+                return None if rule.skip else rule.weights.apply(self.weights)
+        return self.weights
+
+    def bits_are_given(self, name: str, op: str) -> bool:
+        """Return True if the first rule that matches a layer sets its bits; a budget then leaves them as they are."""
+        for rule in self.layers:
+            if rule.matches(name, op):
+                return "bits" in rule.weights.model_fields_set
+        return False

@@ -1,0 +1,67 @@
+"""Specs as callers write them: presets and defaults are filled in, and every fault has a JSON pointer."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from quant.errors import FieldError, SpecError
+from quant.spec.document import Spec
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "int8": {"weights": {"bits": 8}, "activations": {"bits": 8}},
+    "int8-weights": {"weights": {"bits": 8}, "activations": None},
+    "int4": {"weights": {"bits": 4}, "activations": {"bits": 8}},
+    "int4-weights": {"weights": {"bits": 4}, "activations": None},
+    "codebook4": {"weights": {"bits": 4, "grid": "kmeans"}, "activations": {"bits": 8}},
+    "ternary": {"weights": {"bits": 2, "grid": "ternary_optimal"}, "activations": {"bits": 8}, "export": {"opset": 25}},
+}
+"""The options that each preset sets if the caller does not; presets without activations are weight-only."""
+
+
+def resolve(raw: Mapping[str, Any]) -> Spec:
+    """Return the spec with its preset and defaults filled in.
+
+    Raises:
+        SpecError: a key is unknown or a value is impossible; `errors` has a JSON pointer for each fault.
+    """
+    preset = raw.get("preset", "int8")
+    defaults = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+    if _is_generic(raw.get("export")) and defaults.get("activations"):
+        defaults = _merge(defaults, {"activations": {"symmetric": True}})
+    try:
+        return Spec.model_validate(_merge(defaults, raw))
+    except ValidationError as error:
+        faults = [FieldError(_pointer(raw, e["loc"]), e["msg"]) for e in error.errors(include_url=False)]
+        listed = "; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in faults)
+        raise SpecError(f"the spec is not valid: {listed}", faults) from None
+
+
+def _is_generic(export: Any) -> bool:
+    return isinstance(export, Mapping) and export.get("profile") == "generic"
+
+
+def _merge(defaults: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for key, value in raw.items():
+        default = merged.get(key)
+        nested = isinstance(default, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(default, value) if nested and isinstance(default, Mapping) else value
+    return merged
+
+
+def _pointer(raw: Any, location: Sequence[str | int]) -> str:
+    """Return the RFC 6901 pointer for a pydantic location, which also contains tags of union members."""
+    parts: list[str | int] = []
+    here = raw
+    for position, part in enumerate(location, 1):
+        if isinstance(here, Mapping):
+            known = part in here
+        else:
+            known = isinstance(here, list | tuple) and isinstance(part, int) and part < len(here)
+        if known:
+            here = here[part]
+        elif not (isinstance(here, Mapping) and position == len(location)):
+            continue
+        parts.append(part)
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

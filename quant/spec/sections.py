@@ -1,0 +1,146 @@
+"""The sections of a spec. The text below each field is its description in the served JSON Schema."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from quant.methods import registry
+from quant.methods.clipping.auto import Auto
+from quant.methods.grids.uniform import Uniform
+from quant.methods.ranges.minmax import MinMaxRange
+from quant.methods.registry import ClipRuleField, GridField, RangeRuleField, RoundingField
+from quant.methods.rounding.nearest import Nearest
+from quant.outcome.gates import GateLimits, gates_section
+
+
+class Section(BaseModel):
+    """The base of all sections: unknown keys are refused, and values cannot change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Weights(Section):
+    """The quantization of the weights."""
+
+    bits: Literal[8, 6, 4, 3, 2] = 8
+    """Bits of a code."""
+    granularity: Literal["tensor", "channel", "block"] = "channel"
+    """The weights that share a scale: the whole tensor, an output channel, or a block of `block_size` inputs."""
+    block_size: Literal[16, 32, 64, 128] = 32
+    """Weights in a block; read only with granularity `block`."""
+    symmetric: Literal[True] = True
+    """Weights are always symmetric: the zero point is 0."""
+    grid: GridField = Uniform()
+    """The rule for the levels of a codebook."""
+    clipping: ClipRuleField = Auto()
+    """The rule for the clip bound, beyond which weights are clipped."""
+    distributions: tuple[str, ...] = Field(default=tuple(registry.DISTRIBUTIONS), min_length=1)
+    """The distribution families that are fitted to the weights; the best is chosen by `selection`."""
+    selection: Literal["aic", "bic", "ks"] = "aic"
+    """The criterion for the best family: Akaike's or the Bayesian information criterion, or Kolmogorov-Smirnov."""
+    rounding: RoundingField = Nearest()
+    """The rule that assigns a level to each weight."""
+
+    @field_validator("distributions")
+    @classmethod
+    def _known_distributions(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = sorted(set(names) - set(registry.DISTRIBUTIONS))
+        if unknown:
+            raise ValueError(f"unknown: {', '.join(unknown)}; accepted: {', '.join(registry.DISTRIBUTIONS)}")
+        if len(set(names)) < len(names):
+            raise ValueError("a family is named twice; name each once")
+        return names
+
+    @model_validator(mode="after")
+    def _storable(self) -> Self:
+        grid = self.grid
+        if self.bits not in grid.widths:
+            raise ValueError(f"{grid.name} has no {self.bits}-bit grid; accepted: {_listed(grid.widths)} bits")
+        if self.bits == 6 and not grid.integer_levels:
+            raise ValueError(f"6 bits are uniform; accepted: grid uniform, or bits 4, 3, 2 for {grid.name}")
+        if self.bits == 3 and grid.integer_levels:
+            raise ValueError(
+                "3 bits are stored as a codebook; accepted: grid lloyd_max, kmeans or apot, or bits 8, 4, 2"
+            )
+        if self.granularity == "block" and not isinstance(grid, Uniform):
+            raise ValueError(f"a {grid.name} grid is per tensor or channel; accepted with granularity block: uniform")
+        return self
+
+
+class Activations(Section):
+    """The quantization of the activations; it needs calibration data."""
+
+    bits: Literal[8, 16] = 8
+    """Bits of a code."""
+    symmetric: bool = False
+    """Ranges are symmetric about 0, as integer kernels of some devices require."""
+    clipping: RangeRuleField = MinMaxRange()
+    """The rule for the activation range, measured on the calibration set."""
+
+
+class Export(Section):
+    """The storage of the quantized model."""
+
+    format: Literal["qdq"] = "qdq"
+    """ONNX with QuantizeLinear and DequantizeLinear nodes."""
+    opset: int = Field(default=21, ge=21, le=26)
+    """The ONNX opset of the quantized model."""
+    weight_storage: Literal["fast", "direct"] = "fast"
+    """The nodes after a stored weight: those that ONNX Runtime runs fastest, or the standard DequantizeLinear alone."""
+    profile: Literal["ort-cpu", "generic"] = "ort-cpu"
+    """The target: ONNX Runtime on the CPU, or any runtime; a preset is symmetric in its activations with `generic`."""
+
+
+class ModuleInput(Section):
+    """One tensor that a TorchScript module takes."""
+
+    name: str = Field(pattern=r"^[A-Za-z_]\w*$", max_length=100)
+    """The name of the input in the ONNX model."""
+    shape: tuple[Annotated[int, Field(gt=0)] | Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$", max_length=100)], ...]
+    """The size of each axis; a name, such as `N`, stands for a dynamic axis."""
+    dtype: Literal["float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8", "bool"] = "float32"
+    """The type of the elements."""
+
+
+class TorchScript(Section):
+    """Options for TorchScript modules."""
+
+    inputs: tuple[ModuleInput, ...] = ()
+    """The module's inputs in the order of its arguments; not needed if the file contains them, as a trace does."""
+
+    @field_validator("inputs")
+    @classmethod
+    def _distinct_names(cls, inputs: tuple[ModuleInput, ...]) -> tuple[ModuleInput, ...]:
+        if len({module_input.name for module_input in inputs}) < len(inputs):
+            raise ValueError("two inputs have the same name; give each its own")
+        return inputs
+
+
+if TYPE_CHECKING:
+    Gates = GateLimits  # the fields follow from the table of gates, which a type checker cannot read
+else:
+    Gates = gates_section()
+
+
+class Budget(Section):
+    """The limit on the size of the exported file; the bits of each layer are allocated to meet it."""
+
+    max_size_ratio: float | None = Field(default=None, gt=0)
+    """The limit as a fraction of the float model's size."""
+    max_bytes: int | None = Field(default=None, gt=0)
+    """The limit in bytes."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.max_size_ratio is None) == (self.max_bytes is None):
+            raise ValueError("a budget is one limit; accepted: max_size_ratio or max_bytes")
+        return self
+
+    def limit(self, bytes_before: int) -> int:
+        """Return the limit in bytes for a float model of `bytes_before` bytes."""
+        return self.max_bytes if self.max_bytes is not None else int((self.max_size_ratio or 0) * bytes_before)
+
+
+def _listed(values: Iterable[int]) -> str:
+    return ", ".join(map(str, values))
