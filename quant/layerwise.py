@@ -1,7 +1,7 @@
-"""The way of a job whose model is too large to be held: every layer is read, quantized, appended to a file, dropped."""
+"""Quantization of a model that is too large to hold: each layer is read, quantized, appended to a file and dropped."""
 
 import resource
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from quant.digests import write
 from quant.equalization.cross_layer import equalize
 from quant.errors import ExportError
 from quant.evaluation.compare import evaluate
+from quant.evaluation.metrics import OutputComparison
 from quant.export.data_file import DataFile
 from quant.export.qdq import ExportedWeight, replace_weight, tidy
 from quant.export.serialize import stamp
@@ -24,106 +25,127 @@ from quant.progress import Progress
 from quant.report.report import layer_report
 from quant.report.result import Result, SignalAndNoise, samples_used
 from quant.runtime import Session
-from quant.search.decide import Work
+from quant.search.context import Work
 from quant.spec import Spec
 from quant.weights.chunked import quantize_in_parts
 from quant.weights.layers import choose_layers, loops_pay
 
-ABOVE = 1_500_000_000
-"""Bytes of a float model that is quantized layer by layer, unless all of it is needed at once."""
-PROTOBUF = 2**31 - 1
-"""Bytes of the largest model that can be one message, as whatever runs it here must be."""
-TIMES, BESIDES, LEAST = 6, 700_000_000, 1 << 24
-"""Of the address space a model that is quantized as a whole takes so many times its size and so many bytes beside it;
-a model of the least is never more than any of the rest."""
+MAX_WHOLE_BYTES = 1_500_000_000
+"""Bytes of the largest float model that is quantized as a whole, unless the job needs all of a larger one at once."""
+MAX_MESSAGE_BYTES = 2**31 - 1
+"""Bytes of the largest protobuf message. A model that has to run here must be one message."""
+MEMORY_FACTOR, MEMORY_BASE = 6, 700_000_000
+"""The address space in bytes that quantizing a whole model takes: its size times the factor, plus the base."""
+MIN_WHOLE_BYTES = 1 << 24
+"""Bytes of a model that is quantized as a whole under any memory limit."""
 MODEL, DATA = artifacts.MODEL.name, artifacts.MODEL_DATA.name
 NOT_RUN = (
-    "the model is too large to be run where it was quantized: onnx's checker has seen the result, ONNX Runtime has not"
+    "the quantized model was checked by onnx's checker but not run by ONNX Runtime, because it is too large to be run "
+    "where it was quantized"
 )
-APART = "each layer's distribution is that of all its weights together, and no bias was corrected"
+FITTED_WHOLE = "each layer's distribution was fitted to all of its weights together, and no bias was corrected"
 
 
-def whole_model_reasons(spec: Spec, given: Container[str]) -> list[str]:
-    """What of a job needs the whole model at once, by the roles of the data that was given and by the spec."""
-    asked = {"calibration data is given": "calibration" in given, "bits are to be allocated": spec.allocates}
-    return [reason for reason, holds in asked.items() if holds]
+def whole_model_reasons(spec: Spec, *, calibrated: bool) -> list[str]:
+    """Return what the job asks for that needs the whole model at once, as text; `calibrated` with calibration data."""
+    needs = {"calibration data is given": calibrated, "bits are to be allocated": spec.allocates}
+    return [reason for reason, needed in needs.items() if needed]
 
 
-def max_whole_bytes(wants: Sequence[str]) -> int:
-    """Bytes of the largest float model that is quantized as a whole: where that is not needed, one for which there is
-    room under the process's limit."""
-    if wants:
-        return PROTOBUF
+def max_whole_bytes(reasons: Sequence[str]) -> int:
+    """Return the bytes of the largest float model that is quantized as a whole.
+
+    With `reasons` to need the whole model it is the largest message, otherwise what fits in the process's memory.
+    """
+    if reasons:
+        return MAX_MESSAGE_BYTES
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit == resource.RLIM_INFINITY:
-        return ABOVE
+        return MAX_WHOLE_BYTES
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    return max(min(ABOVE, (limit - used - BESIDES) // TIMES), LEAST)
+    return max(min(MAX_WHOLE_BYTES, (limit - used - MEMORY_BASE) // MEMORY_FACTOR), MIN_WHOLE_BYTES)
 
 
 def quantize_layerwise(
-    source: FloatModel, evaluation: Dataset | None, spec: Spec, out: Path, origin: str, progress: Progress
+    source: FloatModel, evaluation: Dataset | None, spec: Spec, out: Path, source_sha256: str, progress: Progress
 ) -> Result:
-    """Quantize the weights without data; writes model.onnx and model.onnx.data to `out`.
+    """Quantize the weights without data and write model.onnx and model.onnx.data to `out`.
 
-    Memory is taken for a layer at a time, but for an evaluation, which maps both models; `origin` is the SHA-256 of
-    the upload.
+    1. Normalise the graph, without running it, and equalize its channels if the spec says so.
+    2. Read, fit, clip, round and write the weights, one layer after the other.
+    3. Export: write the remaining large tensors and the graph, which onnx's checker then checks.
+    4. Evaluate, where there is evaluation data, with both models mapped from their files.
+
+    Memory is taken for one layer at a time, except in step 4. `source_sha256` is the digest of the upload.
 
     Raises:
-        ModelError: the model cannot be brought to the form that layers are found in, or a weight is not finite.
-        ExportError: onnx's checker refuses what was made, or it does not run on the evaluation data.
+        ModelError: the model cannot be normalised, or a weight is not finite.
+        ExportError: onnx's checker refuses the quantized model, or it does not run on the evaluation data.
     """
-    opset = spec.export.opset
     reference = Session(source.reference, mapped=True) if evaluation else None
     progress(Stage.NORMALISING, 0, 1, MODEL)
-    model = normalise(source.model, opset, compare=False)
+    model = normalise(source.model, spec.export.opset, compare=False)
     if spec.equalization == "cross_layer":
         equalize(model)
     work, skipped = choose_layers(model, spec)
     with DataFile(out / DATA) as data:
-        entries, seconds, energies = _move_layers(work, spec, data, progress)
+        entries, seconds, energies = _quantize_layers(work, spec, data, progress)
         progress(Stage.EXPORTING, 0, 1, MODEL)
         tidy(model)
         for graph in (model.graph, *model.graph.subgraphs()):
             data.move(graph.initializers.values())
-    files = {MODEL: write(out / MODEL, stamp(model, spec, origin)), DATA: data.stored}
+    files = {MODEL: write(out / MODEL, stamp(model, spec, source_sha256)), DATA: data.stored}
     _check(out / MODEL)
-    outputs = None
+    outputs, warnings = None, [NOT_RUN, FITTED_WHOLE]
     if evaluation is not None and reference is not None:
-        quantized = Session(out / MODEL, "the quantized model", ExportError)
-        outputs = evaluate(
-            (reference.run(feeds) for feeds in evaluation.batches()),
-            quantized,
-            evaluation,
-            lambda done, total: progress(Stage.EVALUATING, done, total, MODEL),
-        )
-    warnings = [NOT_RUN, APART] if outputs is None else [APART]
+        outputs, warnings = _evaluate(reference, out / MODEL, evaluation, progress), [FITTED_WHOLE]
     return Result(files, entries, seconds, skipped, energies, warnings, samples_used(None, evaluation), outputs)
 
 
-def _move_layers(
+def _quantize_layers(
     work: Work, spec: Spec, data: DataFile, progress: Progress
 ) -> tuple[list[dict[str, Any]], dict[str, float], SignalAndNoise]:
-    """Quantize each layer, and move its codes to the file; what the report says of them."""
+    """Quantize each layer and move its codes to the data file.
+
+    Returns:
+        The report's entries, the seconds by the layer's name, and the energies over all weights.
+    """
     compiled, opset = loops_pay(work), spec.export.opset
     entries, seconds, energies = [], {}, SignalAndNoise()
     stored: dict[tuple[object, ...], ir.Value] = {}
     for number, (layer, section) in enumerate(work):
         progress(Stage.QUANTIZING, number, len(work), layer.name)
-        done = quantize_in_parts(layer, section, spec, compiled)
-        entries.append(layer_report(done, opset))
-        seconds[layer.name] = done.seconds
-        energies = energies.plus(done.quantized.errors)
+        quantized = quantize_in_parts(layer, section, spec, compiled)
+        entries.append(layer_report(quantized, opset))
+        seconds[layer.name] = quantized.seconds
+        energies = energies.plus(quantized.quantized.errors)
         graph = layer.graph
         known = set(graph.initializers)
-        replace_weight(ExportedWeight(layer, done.quantized, done.form), stored, opset)
+        replace_weight(ExportedWeight(layer, quantized.quantized, quantized.form), stored, opset)
         data.move(value for name, value in graph.initializers.items() if name not in known)
     return entries, seconds, energies
 
 
 def _check(path: Path) -> None:
+    """Run onnx's checker over the exported model.
+
+    Raises:
+        ExportError: the checker refuses it.
+    """
     try:
         onnx.checker.check_model(path)
     except onnx.checker.ValidationError as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise ExportError(f"onnx's checker refuses the quantized model: {reason}") from None
+
+
+def _evaluate(reference: Session, path: Path, evaluation: Dataset, progress: Progress) -> OutputComparison:
+    """Return the comparison of the exported model's outputs with the float model's."""
+    quantized = Session(path, "the quantized model", ExportError)
+    expected = (reference.run(feeds) for feeds in evaluation.batches())
+    return evaluate(
+        expected,
+        quantized,
+        evaluation,
+        lambda completed, total: progress(Stage.EVALUATING, completed, total, MODEL),
+    )

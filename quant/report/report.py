@@ -9,13 +9,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from pydantic_core import to_json
 
-from quant.correction.twin import LayerDifference
+from quant.correction.twin import Correction, LayerDifference
 from quant.error_bounds.propagate import NO_BOX, Bounds
 from quant.export.storage import stored_bytes
 from quant.outcome.gates import GateResult
 from quant.outcome.summary import Summary
 from quant.report.result import Result
-from quant.search.candidates import Tuned
+from quant.search.choice import Choice
 from quant.spec import Spec
 from quant.weights.granularity import PerChannel
 from quant.weights.layers import QuantizedLayer
@@ -23,12 +23,17 @@ from quant.weights.quantize import FittedWeight
 
 Differences = Mapping[str, LayerDifference]
 NONE: Differences = {}
+Corrections = Mapping[str, Correction]
 WORST = 5
 """How many layers `worst_layers` names."""
 
 
 def layer_report(
-    done: QuantizedLayer, opset: int, tuned: Tuned | None = None, after: Differences = NONE, bounds: Bounds = NO_BOX
+    done: QuantizedLayer,
+    opset: int,
+    corrections: Corrections | None = None,
+    after: Differences = NONE,
+    bounds: Bounds = NO_BOX,
 ) -> dict[str, Any]:
     """One layer's entry; sizes in bytes, SQNR in dB, errors in the weight's unit.
 
@@ -60,7 +65,7 @@ def layer_report(
             "mae_expected": _finite(error.mae_expected),
             "mse_expected": _finite(error.mse_expected),
         },
-        "output": _output(layer.name, tuned, after),
+        "output": _output(layer.name, corrections or {}, after),
         "bound": None if bound is None else bound.described(),
         "bytes_before": 4 * layer.size,
         "bytes_after": stored_bytes(quantized, done.form, opset),
@@ -75,8 +80,7 @@ def model_report(
     spec: Spec,
 ) -> dict[str, Any]:
     """The whole report; it holds no clock, so that equal input gives equal bytes (`seconds` is null)."""
-    decision, outputs = result.decision, result.outputs
-    tuned = None if decision is None else decision.tuned
+    choice, outputs = result.choice, result.outputs
     worst = sorted(result.entries, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST]
     return {
         "summary": summary.model_dump(),
@@ -86,24 +90,29 @@ def model_report(
         "worst_layers": [layer["name"] for layer in worst],
         "skipped": [{"name": s.name, "op": s.op, "reason": s.reason} for s in result.skipped],
         "warnings": result.warnings,
-        "total_mean_shift": _total_mean_shift(tuned, result.differences),
-        "compared": None if tuned is None else {"kept": tuned.kept.name, "output_sqnr_db": tuned.compared},
+        "total_mean_shift": None if choice is None else _total_mean_shift(choice, result.differences),
+        "compared": None if choice is None else _compared(choice),
         "evaluation": None if outputs is None else outputs.details(spec.metric),
-        "allocation": None if decision is None else decision.allocation,
-        "search": None if decision is None else decision.search,
+        "allocation": None if choice is None else choice.allocation,
+        "search": None if choice is None else choice.search,
         "error_bound": result.bounds.described(),
     }
 
 
-def _output(name: str, tuned: Tuned | None, differences: Differences) -> dict[str, Any] | None:
+def _compared(choice: Choice) -> dict[str, Any] | None:
+    """Return the table of compared candidates; None without calibration data."""
+    return None if choice.compared is None else {"kept": choice.name, "output_sqnr_db": dict(choice.compared)}
+
+
+def _output(name: str, corrections: Corrections, differences: Differences) -> dict[str, Any] | None:
     """The error at one layer's output on held-out samples; shifts are means over channels of |E[quantized - float]|.
 
     `mean_shift_before` is the layer's own, with the layers before it corrected; null without bias correction.
     """
-    if tuned is None or name not in differences:
+    if name not in differences:
         return None
     after = differences[name]
-    before = tuned.kept.before.get(name)
+    before = corrections.get(name)
     return {
         "mean_shift_before": None if before is None else float(abs(before.shift).mean()),
         "mean_shift_after": _finite(float(abs(after.shift).mean())),
@@ -112,14 +121,14 @@ def _output(name: str, tuned: Tuned | None, differences: Differences) -> dict[st
     }
 
 
-def _total_mean_shift(tuned: Tuned | None, differences: Differences) -> dict[str, float | None] | None:
+def _total_mean_shift(choice: Choice, differences: Differences) -> dict[str, float | None] | None:
     """The layers' mean shifts, added up."""
-    if tuned is None:
+    if choice.compared is None:
         return None
     before, after = (
-        sum(float(abs(one.shift).mean()) for one in found.values()) for found in (tuned.kept.before, differences)
+        sum(float(abs(layer.shift).mean()) for layer in layers.values()) for layers in (choice.corrections, differences)
     )
-    return {"before": before if tuned.kept.before else None, "after": _finite(after) if differences else None}
+    return {"before": before if choice.corrections else None, "after": _finite(after) if differences else None}
 
 
 def report_json(report: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""What a way of quantizing a model gives to its report and its manifest."""
+"""The result of a run, as the report and the manifest need it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,27 +12,38 @@ from quant.evaluation.metrics import OutputComparison, sqnr_db
 from quant.graph.inventory import Skipped
 from quant.outcome.gates import GateFigures
 from quant.outcome.summary import UNMEASURED, SizeFigures, Summary
-from quant.search.decide import Decision
-from quant.weights.quantize import RowErrors
+from quant.search.choice import Choice
+from quant.weights.errors import RowErrors
 
 
 @dataclass(frozen=True)
 class SignalAndNoise:
-    """Of all quantized weights, and of their errors."""
+    """The energy of all quantized weights, and the energy of their errors."""
 
     signal: float = 0.0
     noise: float = 0.0
 
     def plus(self, errors: RowErrors) -> "SignalAndNoise":
+        """Return the energies with those of one more weight added."""
         return SignalAndNoise(self.signal + float(errors.energy.sum()), self.noise + float(errors.square.sum()))
 
 
 @dataclass(frozen=True)
 class Result:
-    """The files that were written, an entry and the seconds of each layer, and what else the report says.
+    """The result of a run.
 
-    `decision` is None where nothing was to be decided on, `outputs` where there is no evaluation data; `differences`
-    are those at the layers' outputs, where there is calibration data.
+    Attributes:
+        files: the digests of the written model files by their name.
+        entries: the report's entry for each quantized layer.
+        seconds: the time that each quantized layer took, by the layer's name.
+        skipped: the nodes that stay as they are, with reasons.
+        weights: the energies of all quantized weights and of their errors.
+        warnings: sentences for the owner of the model.
+        samples: the report's `samples`.
+        outputs: the comparison with the float model's outputs; None without evaluation data.
+        choice: the choice between candidates; None where the model was quantized layer by layer.
+        differences: the difference at each layer's output by the layer's name; empty without calibration data.
+        bounds: the bounds on the errors of layers and outputs.
     """
 
     files: dict[str, FileDigest]
@@ -43,7 +54,7 @@ class Result:
     warnings: list[str]
     samples: Mapping[str, Any]
     outputs: OutputComparison | None = None
-    decision: Decision | None = None
+    choice: Choice | None = None
     differences: Mapping[str, LayerDifference] = field(default_factory=dict)
     bounds: Bounds = NO_BOX
 
@@ -66,7 +77,7 @@ class Result:
 
 
 def samples_used(calibration: Dataset | None, evaluation: Dataset | None) -> dict[str, Any]:
-    """Which samples calibrated and which evaluated: the first `used` of each set."""
+    """Return the report's `samples`: how many of each set were given and used, and the batch; the first are used."""
     return {
         role: None if data is None else {"given": data.samples, "used": data.used, "batch": data.batch}
         for role, data in (("calibration", calibration), ("evaluation", evaluation))

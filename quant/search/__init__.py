@@ -1,1 +1,1 @@
-"""Choosing between candidates: allocation of bits, variants of the model, the smallest model within gates."""
+"""The choice between candidates: widths of weights, forms of the model, the smallest model within its gates."""

@@ -1,4 +1,4 @@
-"""How many bits each weight gets: the least error that a number of bytes buys."""
+"""Allocation of bits to weights: the least error for a number of bytes (Shoham and Gersho, 1988)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class Option:
-    """One width for one item: what it takes in the file, and the error at the model's output that it is charged."""
+class WidthOption:
+    """One width that a weight may have, its bytes in the exported file and the error that it causes.
+
+    `error` is the expected energy of the error at the model's output, as a fraction of the output's energy.
+    """
 
     bits: int
     bytes: float
@@ -17,121 +20,133 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Point:
-    """An option for each item, by its number, with the sums of their bytes and errors."""
+class Allocation:
+    """One option for every weight, by its index, with the sums of the options' bytes and errors."""
 
-    chosen: tuple[int, ...]
+    options: tuple[int, ...]
     bytes: float
     error: float
 
 
 @dataclass(frozen=True)
-class _Step:
-    """Item `item` goes on to option `option` for `bytes` more, which takes `error` off."""
+class _Upgrade:
+    """A change of weight `weight` to its option `option`, which costs `bytes` and removes `error`."""
 
-    item: int
+    weight: int
     option: int
     bytes: float
     error: float
 
     @property
     def gain(self) -> float:
+        """The error removed by each byte."""
         return self.error / self.bytes
 
 
-def pareto_front(items: Sequence[Sequence[Option]]) -> list[Point]:
-    """The lower convex hull of (bytes, error) over all choices, from the smallest on; the errors add up.
+def pareto_front(weights: Sequence[Sequence[WidthOption]]) -> list[Allocation]:
+    """Return the lower convex hull of (bytes, error) over all allocations, the smallest first; errors add up.
 
-    Each item walks along its own hull, and of all next steps the one of the largest gain a byte comes first: every
-    point on the way minimises error + lambda bytes for some lambda (Shoham and Gersho, 1988).
+    Each weight moves along the hull of its own options, and the upgrade with the largest gain is taken next. Every
+    allocation on the path minimises error + lambda bytes for some lambda (Shoham and Gersho, 1988).
     """
-    point = _smallest(items)
-    front = [point]
-    for step in _steps(items):
-        point = _taken(point, step)
-        front.append(point)
+    allocation = _smallest(weights)
+    front = [allocation]
+    for upgrade in _upgrades(weights):
+        allocation = _upgraded(allocation, upgrade)
+        front.append(allocation)
     return front
 
 
-def allocate(items: Sequence[Sequence[Option]], max_bytes: float) -> Point:
-    """The steps of the front that still fit, in its order; the smallest choice where none fits.
+def allocate(weights: Sequence[Sequence[WidthOption]], max_bytes: float) -> Allocation:
+    """Return the allocation of the upgrades that fit in `max_bytes`, by falling gain; the smallest where none fits.
 
-    Its error is above the optimum's by no more than the error that the first step left out would have taken off.
+    Its error exceeds that of the optimum by at most the error that the first omitted upgrade removes.
     """
-    point = _smallest(items)
+    allocation = _smallest(weights)
     stopped: set[int] = set()
-    for step in _steps(items):
-        if step.item in stopped or point.bytes + step.bytes > max_bytes:
-            stopped.add(step.item)
+    for upgrade in _upgrades(weights):
+        if upgrade.weight in stopped or allocation.bytes + upgrade.bytes > max_bytes:
+            stopped.add(upgrade.weight)
         else:
-            point = _taken(point, step)
-    return point
+            allocation = _upgraded(allocation, upgrade)
+    return allocation
 
 
 def closed_form(
     bounds: Sequence[float], sizes: Sequence[int], widths: Sequence[Sequence[int]], mean_bits: float
 ) -> list[int]:
-    """The widths that ACIQ's rule gives items of `sizes` weights with clip bounds `bounds`: `mean_bits` at most.
+    """Return the bits that ACIQ's rule gives each weight, at most `mean_bits` on average (Banner et al. 2019).
 
-    2^bits is proportional to bound^(2/3), which minimises the sum of a^2 / (3 4^bits) where the number of levels is
-    what is shared out (Banner et al., 2019); the bits are then the nearest of each item's `widths`, and the factor
-    is the largest that keeps the mean.
+    The rule makes 2^bits proportional to bound^(2/3). This minimises the sum of bound^2 / (3 4^bits) for a fixed sum
+    of levels. The bits are then rounded to the nearest of the weight's `widths`, with the largest common factor that
+    keeps the mean.
+
+    Args:
+        bounds: the clip bound of each weight.
+        sizes: the number of elements of each weight.
+        widths: the bits that each weight may have.
+        mean_bits: the limit of the mean over all elements.
     """
     ideal = np.log2(np.maximum(bounds, np.finfo(np.float64).tiny)) * 2 / 3
-    narrowest = [min(own) for own in widths]
-    best = narrowest
-    for shift in np.sort(_turns(ideal, widths)):
-        rounded = [_nearest(bits, own) for bits, own in zip(ideal + shift, widths, strict=True)]
+    bits = [min(accepted) for accepted in widths]
+    for shift in np.sort(_rounding_shifts(ideal, widths)):
+        rounded = [_nearest(target, accepted) for target, accepted in zip(ideal + shift, widths, strict=True)]
         if float(np.average(rounded, weights=sizes)) > mean_bits:
             break
-        best = rounded
-    return best
+        bits = rounded
+    return bits
 
 
-def _turns(ideal: NDArray[np.float64], widths: Sequence[Sequence[int]]) -> NDArray[np.float64]:
-    """The shifts of all ideal bits at which one of them rounds to its next width."""
-    edges = [
-        (low + high) / 2 - bits
-        for bits, own in zip(ideal, widths, strict=True)
-        for low, high in zip(sorted(own), sorted(own)[1:], strict=False)
+def _rounding_shifts(ideal: NDArray[np.float64], widths: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+    """Return the shifts of all ideal bits at which the bits of some weight round to its next width."""
+    shifts = [
+        (low + high) / 2 - target
+        for target, accepted in zip(ideal, widths, strict=True)
+        for low, high in zip(sorted(accepted), sorted(accepted)[1:], strict=False)
     ]
-    return np.array(edges, np.float64)
+    return np.array(shifts, np.float64)
 
 
 def _nearest(bits: float, widths: Sequence[int]) -> int:
-    """The nearest width, the larger of two as near."""
+    """Return the nearest width, the larger of two that are equally near."""
     return min(sorted(widths, reverse=True), key=lambda width: round(abs(width - bits), 9))
 
 
-def _smallest(items: Sequence[Sequence[Option]]) -> Point:
-    chosen = [min(range(len(own)), key=lambda number, own=own: (own[number].bytes, own[number].error)) for own in items]  # type: ignore[misc]
-    options = [own[number] for own, number in zip(items, chosen, strict=True)]
-    return Point(tuple(chosen), sum(one.bytes for one in options), sum(one.error for one in options))
+def _smallest(weights: Sequence[Sequence[WidthOption]]) -> Allocation:
+    """Return the allocation with the fewest bytes, and of those the one with the least error."""
+    numbers = tuple(_smallest_option(options) for options in weights)
+    options = [options[number] for options, number in zip(weights, numbers, strict=True)]
+    return Allocation(numbers, sum(option.bytes for option in options), sum(option.error for option in options))
 
 
-def _taken(point: Point, step: _Step) -> Point:
-    chosen = (*point.chosen[: step.item], step.option, *point.chosen[step.item + 1 :])
-    return Point(chosen, point.bytes + step.bytes, point.error - step.error)
+def _smallest_option(options: Sequence[WidthOption]) -> int:
+    return min(range(len(options)), key=lambda number: (options[number].bytes, options[number].error))
 
 
-def _steps(items: Sequence[Sequence[Option]]) -> list[_Step]:
-    """The steps along every item's convex hull, by falling gain; those of one item stay in their order."""
-    start = _smallest(items).chosen
-    steps = [step for item, own in enumerate(items) for step in _hull(item, own, start[item])]
-    return sorted(steps, key=lambda step: -step.gain)  # stable, and gains fall along a hull
+def _upgraded(allocation: Allocation, upgrade: _Upgrade) -> Allocation:
+    before, after = allocation.options[: upgrade.weight], allocation.options[upgrade.weight + 1 :]
+    options = (*before, upgrade.option, *after)
+    return Allocation(options, allocation.bytes + upgrade.bytes, allocation.error - upgrade.error)
 
 
-def _hull(item: int, options: Sequence[Option], start: int) -> list[_Step]:
-    """The lower convex hull of one item's options from `start` on: each time the step of the steepest descent."""
-    steps: list[_Step] = []
+def _upgrades(weights: Sequence[Sequence[WidthOption]]) -> list[_Upgrade]:
+    """Return the upgrades along every weight's convex hull, by falling gain."""
+    upgrades = [upgrade for weight, options in enumerate(weights) for upgrade in _hull(weight, options)]
+    # the gains fall along a hull and the sort is stable, so the upgrades of one weight stay in their order
+    return sorted(upgrades, key=lambda upgrade: -upgrade.gain)
+
+
+def _hull(weight: int, options: Sequence[WidthOption]) -> list[_Upgrade]:
+    """Return the upgrades along the lower convex hull of one weight's options: each time the steepest descent."""
+    current = options[_smallest_option(options)]
+    upgrades: list[_Upgrade] = []
     while True:
-        here = options[start]
-        onward = [
-            _Step(item, number, one.bytes - here.bytes, here.error - one.error)
-            for number, one in enumerate(options)
-            if one.bytes > here.bytes and one.error < here.error
+        candidates = [
+            _Upgrade(weight, number, option.bytes - current.bytes, current.error - option.error)
+            for number, option in enumerate(options)
+            if option.bytes > current.bytes and option.error < current.error
         ]
-        if not onward:
-            return steps
-        steps.append(max(onward, key=lambda step: (step.gain, step.bytes)))
-        start = steps[-1].option
+        if not candidates:
+            return upgrades
+        upgrades.append(max(candidates, key=lambda upgrade: (upgrade.gain, upgrade.bytes)))
+        current = options[upgrades[-1].option]

@@ -1,270 +1,240 @@
-"""A width for every layer: each is quantized at all that it may have, and the bytes go where they gain most."""
+"""Mixed precision: bits for every weight, so that the error at the model's output is least for a file size."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
-from quant.calibration.input_moments import Moments
 from quant.correction.data_free import expected_shifts
-from quant.data.dataset import Dataset
 from quant.errors import BudgetTooSmall, FieldError
 from quant.evaluation.metrics import sqnr_db
-from quant.export.storage import INT2_OPSET, stored_bits, stored_bytes
-from quant.graph.im2col import weight_matrix
-from quant.graph.inventory import Layer
-from quant.methods.grids.uniform import Uniform
-from quant.search.allocation import Option, Point, allocate, closed_form, pareto_front
-from quant.search.sensitivity import can_be_changed, isolated_errors
-from quant.spec import Spec, Weights
-from quant.weights.layers import QuantizedLayer, quantize_layers
-from quant.weights.quantize import decoded
-from quant.weights.storage_form import storage_form
+from quant.export.storage import INT2_OPSET, stored_bytes
+from quant.outcome.stages import Stage
+from quant.progress import Progress, SampleProgress, correction_progress, stage_progress, subject_progress
+from quant.search.allocation import Allocation, WidthOption, allocate, closed_form, pareto_front
+from quant.search.candidates import assemble
+from quant.search.context import CalibratedContext, SearchContext
+from quant.search.sensitivity import can_be_changed, measure_sensitivity
+from quant.search.widths import WIDTHS, SharedWeight, closest_width, quantize_at_widths, relative_error
+from quant.spec import Spec
+from quant.weights.layers import QuantizedLayer
 
-WIDTHS = (8, 6, 4, 2)
-"""What a budget chooses from, where the file really stores that many bits."""
-PROBED = 4
-"""The width whose error at the model's output is measured; the others follow by their errors at the layer's output."""
-
-Samples = Callable[[int, int, str], None]
-"""Called with what is done, how much there is in all, and what is being worked on."""
-Made = tuple[QuantizedLayer, ...]
-"""The layers that share one weight, at one width."""
+PROBED_BITS = 4
+"""The width at which each weight's sensitivity is measured. The errors of its other widths scale with their errors at
+the layer's output."""
 
 
 @dataclass(frozen=True)
-class Item:
-    """A weight at each width in turn, and what each costs; errors are fractions of the output's energy."""
+class WeightAtWidths:
+    """One weight quantized at each of its widths, and the option that each width is."""
 
-    made: tuple[Made, ...]
-    options: tuple[Option, ...]
+    widths: tuple[SharedWeight, ...]
+    options: tuple[WidthOption, ...]
 
     @property
     def size(self) -> int:
-        return int(self.made[0][0].layer.weight.size)
+        """The number of the weight's elements."""
+        return int(self.widths[0][0].layer.weight.size)
+
+    @property
+    def bound(self) -> float:
+        """The mean clip bound at the widest width, in the weight's unit."""
+        return float(np.mean(self.widths[0][0].quantized.clip))
 
 
 @dataclass(frozen=True)
-class Choices:
-    """All that may be chosen between, in the model's order."""
+class WidthAllocator:
+    """The weights of a model, in its order, and the allocations of bits that they allow."""
 
-    items: tuple[Item, ...]
+    context: SearchContext
+    weights: tuple[WeightAtWidths, ...]
 
-    @property
-    def front(self) -> list[Point]:
-        return pareto_front([item.options for item in self.items])
+    @cached_property
+    def front(self) -> list[Allocation]:
+        """The allocations from which no byte is saved without more error, the smallest first."""
+        return pareto_front([weight.options for weight in self.weights])
 
-    def within(self, max_bytes: float) -> Point:
-        return allocate([item.options for item in self.items], max_bytes)
+    def within(self, max_bytes: float) -> Allocation:
+        """Return the allocation with the least error that takes at most `max_bytes` by its options' bytes."""
+        return allocate([weight.options for weight in self.weights], max_bytes)
 
-    def no_narrower(self, bits: int) -> "Choices":
-        """The same without widths below so many bits, where a weight has others; a point's numbers hold for both."""
-        counts = [max(sum(option.bits >= bits for option in item.options), 1) for item in self.items]
-        return Choices(
-            tuple(Item(item.made[:count], item.options[:count]) for item, count in zip(self.items, counts, strict=True))
+    def no_narrower(self, bits: int) -> "WidthAllocator":
+        """Return an allocator without widths below `bits`, except for weights that have no other.
+
+        The allocations of both have the same option numbers.
+        """
+        counts = [max(sum(option.bits >= bits for option in weight.options), 1) for weight in self.weights]
+        weights = (
+            WeightAtWidths(weight.widths[:count], weight.options[:count])
+            for weight, count in zip(self.weights, counts, strict=True)
         )
+        return replace(self, weights=tuple(weights))
 
-    def layers_at(self, point: Point) -> list[QuantizedLayer]:
-        return [done for item, number in zip(self.items, point.chosen, strict=True) for done in item.made[number]]
+    def layers_at(self, allocation: Allocation) -> list[QuantizedLayer]:
+        """Return the quantized layers of an allocation."""
+        chosen = zip(self.weights, allocation.options, strict=True)
+        return [layer for weight, number in chosen for layer in weight.widths[number]]
 
-    def mean_bits(self, point: Point) -> float:
-        """Bits a weight, each weight of the quantized layers counted once."""
-        bits = [item.options[number].bits for item, number in zip(self.items, point.chosen, strict=True)]
-        return float(np.average(bits, weights=[item.size for item in self.items]))
+    def file_size(self, allocation: Allocation) -> int:
+        """Return the size in bytes that the exported file of an allocation has at most."""
+        return export_size(self.context, self.layers_at(allocation))
 
-    def by_closed_form(self, mean_bits: float) -> Point:
-        """What ACIQ's rule chooses from the bounds alone, for at most so many bits a weight."""
-        bounds = [float(np.mean(item.made[0][0].quantized.clip)) for item in self.items]
-        widths = [[option.bits for option in item.options] for item in self.items]
-        bits = closed_form(bounds, [item.size for item in self.items], widths, mean_bits)
-        chosen = tuple(own.index(one) for own, one in zip(widths, bits, strict=True))
-        options = [item.options[number] for item, number in zip(self.items, chosen, strict=True)]
-        return Point(chosen, sum(one.bytes for one in options), sum(one.error for one in options))
+    def mean_bits(self, allocation: Allocation) -> float:
+        """Return the bits of an allocation, averaged over the elements of all weights."""
+        bits = [weight.options[number].bits for weight, number in zip(self.weights, allocation.options, strict=True)]
+        return float(np.average(bits, weights=[weight.size for weight in self.weights]))
 
-
-def sections(layer: Layer, section: Weights, spec: Spec) -> list[Weights]:
-    """The section at each width that the layer may have, the widest first; its own alone where a rule says its bits.
-
-    Widths that the spec's grid is not made for, or that are stored in 8 bits anyway, are uniform.
-    """
-    if spec.bits_are_given(layer.name, layer.op):
-        return [section]
-    form = storage_form(layer, section.model_copy(update={"grid": Uniform()}), spec)
-    widths = [bits for bits in WIDTHS if stored_bits(bits, spec.export.opset, form) == bits]
-    own = {bits: bits <= PROBED and bits in section.grid.widths for bits in widths}
-    return [
-        section.model_copy(update={"bits": bits, "grid": section.grid if own[bits] else Uniform()}) for bits in widths
-    ]
+    def by_closed_form(self, mean_bits: float) -> Allocation:
+        """Return the allocation that ACIQ's rule derives from the clip bounds, with at most `mean_bits` on average."""
+        widths = [[option.bits for option in weight.options] for weight in self.weights]
+        bounds, sizes = [weight.bound for weight in self.weights], [weight.size for weight in self.weights]
+        bits = closed_form(bounds, sizes, widths, mean_bits)
+        numbers = tuple(accepted.index(width) for accepted, width in zip(widths, bits, strict=True))
+        options = [weight.options[number] for weight, number in zip(self.weights, numbers, strict=True)]
+        return Allocation(numbers, sum(option.bytes for option in options), sum(option.error for option in options))
 
 
-def quantize_at_widths(
-    work: Sequence[tuple[Layer, Weights]],
-    moments: Mapping[str, Moments],
-    spec: Spec,
-    progress: Samples,
-) -> list[tuple[Made, ...]]:
-    """Every weight at each of its widths, the widest first."""
-    groups: dict[tuple[str, int], list[tuple[Layer, list[Weights]]]] = {}
-    for layer, section in work:
-        groups.setdefault((layer.weight_name, layer.axis), []).append((layer, sections(layer, section, spec)))
-    counts = {key: min(len(own) for _, own in group) for key, group in groups.items()}
-    made: dict[tuple[str, int], QuantizedLayer] = {}
-    for turn in range(max(counts.values())):
-        now = [(layer, own[turn]) for key, group in groups.items() if turn < counts[key] for layer, own in group]
-        fits = {name: done.fitted for (name, _), done in made.items()}
-        for done in quantize_layers(now, moments, spec, progress, fits):
-            made[done.layer.name, turn] = done
-    return [
-        tuple(tuple(made[layer.name, turn] for layer, _ in group) for turn in range(counts[key]))
-        for key, group in groups.items()
-    ]
+def width_allocator(context: SearchContext, progress: Progress) -> WidthAllocator:
+    """Return the allocator of a model: every weight at every width, with its bytes and its error at the output.
 
-
-def choices(
-    weights: Sequence[tuple[Made, ...]],
-    model: ir.Model,
-    moments: Mapping[str, Moments],
-    samples: Dataset | None,
-    spec: Spec,
-    size: Callable[[Sequence[QuantizedLayer]], int],
-    progress: Callable[[int, int], None],
-) -> Choices:
-    """What each width of each weight costs in bytes of the exported file (`size`) and in error at the output.
-
-    The error is that at the layer's output, times how the model passes it on: measured with the samples for one width
-    of each weight (MATH.md F.5: the errors of single layers add up), and taken as 1 for what cannot be measured.
-    """
-    errors = [[_relative_error(made, moments, spec) for made in widths] for widths in weights]
-    if samples is not None:
-        probed = {number: _probed(widths) for number, widths in enumerate(weights)}
-        changes = {
-            str(number): weights[number][turn]
-            for number, turn in probed.items()
-            if all(can_be_changed(done.layer, model) for done in weights[number][turn])
-        }
-        layers = [done for change in changes.values() for done in change]
-        shifts = {} if spec.bias_correction == "none" else expected_shifts(layers, moments)
-        found = isolated_errors(model, changes, shifts, samples, progress)
-        for name, noise in found.noise.items():
-            number = int(name)
-            local = errors[number][probed[number]]
-            gain = noise / found.signal / local if local > 0 and found.signal > 0 else 0.0
-            errors[number] = [error * gain for error in errors[number]]
-    overheads = _overheads(weights, spec, size)
-    return Choices(
-        tuple(
-            Item(
-                widths,
-                tuple(
-                    Option(made[0].quantized.bits, _stored(made, spec) + overheads[turn], error)
-                    for turn, (made, error) in enumerate(zip(widths, own, strict=True))
-                ),
-            )
-            for widths, own in zip(weights, errors, strict=True)
-        )
-    )
-
-
-def fit_budget(found: Choices, limit: int, spec: Spec, size: Callable[[Point], int]) -> Point:
-    """The point of least error whose exported file takes at most `limit` bytes.
+    The error at the output is the error at the layer's output times a gain. With calibration data the gain is
+    measured at one width of each weight alone: the errors of single weights add up to about the error of all. It is
+    1 without data, and for weights in the body of an If, a Loop or a Scan.
 
     Raises:
-        BudgetTooSmall: no choice is that small.
+        ModelError: the model does not run on the calibration set.
     """
-    smallest = size(found.within(0))
+    spec = context.spec
+    weights = quantize_at_widths(context.work, context.moments, spec, stage_progress(progress, Stage.FITTING))
+    errors = [[relative_error(width, context.moments, spec) for width in widths] for widths in weights]
+    if isinstance(context, CalibratedContext):
+        reported = subject_progress(correction_progress(progress), "one weight at a time")
+        gains = _gains(context, weights, errors, reported)
+        errors = [[error * gain for error in by_width] for by_width, gain in zip(errors, gains, strict=True)]
+    overheads = _overheads(context, weights)
+    options = (
+        tuple(
+            WidthOption(width[0].quantized.bits, _stored_bytes(width, spec) + overheads[index], error)
+            for index, (width, error) in enumerate(zip(widths, by_width, strict=True))
+        )
+        for widths, by_width in zip(weights, errors, strict=True)
+    )
+    return WidthAllocator(context, tuple(map(WeightAtWidths, weights, options)))
+
+
+def export_size(context: SearchContext, layers: Sequence[QuantizedLayer]) -> int:
+    """Return the size in bytes that the exported file of the layers has at most.
+
+    It counts a bias in every layer that bias correction may give one, and the rule of activation ranges with the
+    largest file.
+    """
+    biases = {}
+    if context.spec.bias_correction != "none":
+        corrected = [quantized.layer for quantized in layers if quantized.layer.output_axis is not None]
+        biases = {layer.name: np.ones(layer.output_channels) for layer in corrected}
+    opset = context.spec.export.opset
+    models = (assemble(context.model, layers, r, biases, opset)[0] for r in context.range_options.values())
+    return max(len(context.export(model)) for model in models)
+
+
+def fit_budget(allocator: WidthAllocator, limit: int) -> Allocation:
+    """Return the allocation with the least error whose exported file takes at most `limit` bytes.
+
+    Raises:
+        BudgetTooSmall: no allocation is that small.
+    """
+    smallest = allocator.file_size(allocator.within(0))
     if smallest > limit:
-        hint = "" if spec.export.opset >= INT2_OPSET else f"; export.opset {INT2_OPSET} has 2-bit weights"
+        older = allocator.context.spec.export.opset < INT2_OPSET
+        hint = f"; export.opset {INT2_OPSET} has 2-bit weights" if older else ""
         detail = f"the budget is {limit} bytes; the smallest file that can be reached has {smallest}{hint}"
         raise BudgetTooSmall(detail, [FieldError("/budget", f"accepted: at least {smallest} bytes")])
     allowed = limit
     while True:
-        point = found.within(allowed)
-        over = size(point) - limit
-        if over <= 0:
-            return point
-        allowed -= over
+        allocation = allocator.within(allowed)
+        excess = allocator.file_size(allocation) - limit
+        if excess <= 0:
+            return allocation
+        allowed -= excess
 
 
-def promising(found: Choices, limit: int, spec: Spec, size: Callable[[Point], int]) -> list[Point]:
-    """The points of least error within the limit whose weights have at least 2 bits, at least 4, and so on, as far as
-    such files are small enough: errors of weights in 2 bits are the ones that add up the least.
+def promising(allocator: WidthAllocator, limit: int) -> list[Allocation]:
+    """Return the allocations with the least error within `limit` bytes: of all widths, of 4 bits and more, and so on.
+
+    The errors of 2-bit weights add up the least reliably, so allocations without them are compared, too, as long as
+    such files are small enough.
 
     Raises:
-        BudgetTooSmall: no choice is that small.
+        BudgetTooSmall: no allocation is that small.
     """
-    points = [fit_budget(found, limit, spec, size)]
+    allocations = [fit_budget(allocator, limit)]
     for bits in sorted(WIDTHS)[1:]:
-        wider = found.no_narrower(bits)
-        if size(wider.within(0)) > limit:
+        wider = allocator.no_narrower(bits)
+        if wider.file_size(wider.within(0)) > limit:
             break
-        points.append(fit_budget(wider, limit, spec, size))
-    return list(dict.fromkeys(points))
+        allocations.append(fit_budget(wider, limit))
+    return list(dict.fromkeys(allocations))
 
 
-def describe(found: Choices, point: Point, bytes_before: int, limit: int | None) -> dict[str, Any]:
-    """The report's `allocation`: the front, what was chosen of it, and ACIQ's closed form at the same mean bits.
+def describe_allocation(allocator: WidthAllocator, allocation: Allocation, limit: int | None) -> dict[str, Any]:
+    """Return the report's `allocation`: the front, the chosen allocation, and ACIQ's closed form at its mean bits.
 
-    `expected_sqnr_db` adds up the errors that the weights' widths are charged, activations not among them; sizes are
-    those expected of the exported file.
+    `expected_sqnr_db` follows from the sum of the weights' errors, without those of activations. Sizes are the ones
+    expected of the exported file.
     """
 
-    def entry(one: Point) -> dict[str, float]:
+    def entry(allocation: Allocation) -> dict[str, float]:
         return {
-            "size_ratio": one.bytes / bytes_before,
-            "mean_bits": found.mean_bits(one),
-            "expected_sqnr_db": sqnr_db(1.0, one.error),
+            "size_ratio": allocation.bytes / allocator.context.source.size,
+            "mean_bits": allocator.mean_bits(allocation),
+            "expected_sqnr_db": sqnr_db(1.0, allocation.error),
         }
 
     return {
         "max_bytes": limit,
-        "chosen": entry(point),
-        "closed_form": entry(found.by_closed_form(found.mean_bits(point))),
-        "front": [entry(one) for one in found.front],
+        "chosen": entry(allocation),
+        "closed_form": entry(allocator.by_closed_form(allocator.mean_bits(allocation))),
+        "front": [entry(allocation) for allocation in allocator.front],
     }
 
 
-def _probed(widths: Sequence[Made]) -> int:
-    """The turn whose width is the nearest to the one that is measured."""
-    return min(range(len(widths)), key=lambda turn: abs(widths[turn][0].quantized.bits - PROBED))
-
-
-def _relative_error(made: Made, moments: Mapping[str, Moments], spec: Spec) -> float:
-    """dW H dW^T over W H W^T, without the mean where the bias makes up for it; H = I where it is not known."""
-    noise = signal = 0.0
-    for done in made:
-        layer = done.layer
-        change = decoded(done.quantized).astype(np.float64) - layer.weight
-        known = moments.get(layer.name)
-        if known is None:
-            noise, signal = (
-                noise + float(np.sum(change**2)),
-                signal + float(np.sum(layer.weight.astype(np.float64) ** 2)),
-            )
-            continue
-        of_change, of_weight = (weight_matrix(layer, array) for array in (change, layer.weight.astype(np.float64)))
-        assert of_change is not None, "a layer with moments has a matrix"
-        assert of_weight is not None, "and so has its change"
-        noise += float(known.energy(of_change).sum())
-        if spec.bias_correction != "none":
-            noise -= float((np.einsum("gok,gk->go", of_change, known.mean) ** 2).sum())
-        signal += float(known.energy(of_weight).sum())
-    return noise / signal if signal > 0 else 0.0
-
-
-def _stored(made: Made, spec: Spec) -> int:
-    """The bytes of the weight's codes and scales, which layers that share it share, too."""
-    return stored_bytes(made[0].quantized, made[0].form, spec.export.opset)
-
-
-def _overheads(
-    weights: Sequence[tuple[Made, ...]], spec: Spec, size: Callable[[Sequence[QuantizedLayer]], int]
+def _gains(
+    context: CalibratedContext,
+    weights: Sequence[tuple[SharedWeight, ...]],
+    errors: Sequence[Sequence[float]],
+    progress: SampleProgress,
 ) -> list[float]:
-    """By turn, what the file takes beside codes and scales when all weights have that width, shared out evenly."""
+    """Return, for each weight, the error at the model's output over that at the layer's output; both are fractions."""
+    probed = [closest_width(widths, PROBED_BITS) for widths in weights]
+    changes = {
+        str(number): widths[index]
+        for number, (widths, index) in enumerate(zip(weights, probed, strict=True))
+        if all(can_be_changed(quantized.layer, context.model) for quantized in widths[index])
+    }
+    layers = [layer for change in changes.values() for layer in change]
+    shifts = {} if context.spec.bias_correction == "none" else expected_shifts(layers, context.moments)
+    sensitivity = measure_sensitivity(context.model, changes, shifts, context.fitting, progress)
+    gains = [1.0] * len(weights)
+    for name, noise in sensitivity.noise.items():
+        local = errors[int(name)][probed[int(name)]]
+        measurable = local > 0 and sensitivity.signal > 0
+        gains[int(name)] = noise / sensitivity.signal / local if measurable else 0.0
+    return gains
+
+
+def _stored_bytes(weight: SharedWeight, spec: Spec) -> int:
+    """Return the bytes of the weight's codes and scales, stored once for all layers that share it."""
+    return stored_bytes(weight[0].quantized, weight[0].form, spec.export.opset)
+
+
+def _overheads(context: SearchContext, weights: Sequence[tuple[SharedWeight, ...]]) -> list[float]:
+    """Return, for each width, the file's bytes beside codes and scales when all weights have it, for one weight."""
     overheads = []
-    for turn in range(max(len(widths) for widths in weights)):
-        all_made = [widths[min(turn, len(widths) - 1)] for widths in weights]
-        total = size([done for made in all_made for done in made])
-        overheads.append((total - sum(_stored(made, spec) for made in all_made)) / len(weights))
+    for index in range(max(len(widths) for widths in weights)):
+        at_width = [widths[min(index, len(widths) - 1)] for widths in weights]
+        total = export_size(context, [layer for weight in at_width for layer in weight])
+        stored = sum(_stored_bytes(weight, context.spec) for weight in at_width)
+        overheads.append((total - stored) / len(weights))
     return overheads

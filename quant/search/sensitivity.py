@@ -1,6 +1,6 @@
-"""What each layer's quantization alone does to the model's output: its weight is changed, all others stay."""
+"""The sensitivity of a model's output to the quantization of single weights, each quantized alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,103 +11,109 @@ from quant.data.dataset import Dataset
 from quant.graph.biases import Shifts
 from quant.graph.constants import add_initializer
 from quant.graph.inventory import Layer
+from quant.progress import SampleProgress
 from quant.runtime import Session
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import decoded
 
 SAMPLES = 32
-"""Samples that are run for each layer: the energy of an error is the mean of many values, and needs few samples."""
+"""Samples that are run for each weight: an error's energy is a mean over many values, so few samples suffice."""
 
 
 @dataclass(frozen=True)
-class IsolatedErrors:
-    """The energy of the float model's outputs and, by what was changed, that of their differences; same samples."""
+class Sensitivity:
+    """Energies at the model's outputs, summed over the same samples.
+
+    `signal` is the energy of the float outputs, `noise` the energy of the error that each named change causes alone.
+    """
 
     signal: float
     noise: Mapping[str, float]
 
-    @property
-    def shares(self) -> dict[str, float]:
-        """Each change's part of all energies (MATH.md F.5: these add up to about that of all changes at once)."""
-        total = sum(self.noise.values())
-        return {name: noise / total if total > 0 else 0.0 for name, noise in self.noise.items()}
-
 
 def can_be_changed(layer: Layer, model: ir.Model) -> bool:
-    """A weight in the body of an If, Loop or Scan cannot be reached from outside."""
+    """Return True if the layer's weight can become an input: not in the body of an If, a Loop or a Scan."""
     return layer.node.graph is model.graph
 
 
-def isolated_errors(
+def measure_sensitivity(
     model: ir.Model,
     changes: Mapping[str, Sequence[QuantizedLayer]],
     shifts: Shifts,
     samples: Dataset,
-    progress: Callable[[int, int], None],
-) -> IsolatedErrors:
-    """The error of each named change by itself: the layers that it lists with their quantized weights, and with
-    `shifts` added to their outputs' channels. Takes one run of the float model a change, on a few samples.
+    progress: SampleProgress,
+) -> Sensitivity:
+    """Return the error of each named change alone; every change costs one run of the model over a few samples.
 
-    Requires: every layer `can_be_changed`.
+    Args:
+        model: the float model. It stays unchanged.
+        changes: by name, the layers whose weights are replaced by their quantized values. All of them
+            `can_be_changed`.
+        shifts: what is added to each channel of a changed layer's output, by the layer's name.
+        samples: the set from which the samples are taken.
+        progress: receives the samples completed.
 
     Raises:
         ModelError: the model does not run on the samples.
     """
-    layers = [done.layer for change in changes.values() for done in change]
-    session = Session(_open_model(model, layers), "the float model", fold_weights=True)
-    feeds = {name: _feeds(change, shifts) for name, change in changes.items()}
-    few = samples.spread(SAMPLES)
+    layers = [quantized.layer for change in changes.values() for quantized in change]
+    session = Session(_model_with_weight_inputs(model, layers), "the float model", fold_weights=True)
+    replacements = {name: _replacements(change, shifts) for name, change in changes.items()}
     signal, noise = 0.0, dict.fromkeys(changes, 0.0)
-    for batch in few.watched(progress):
-        expected = _floats(session.run(batch))
+    for batch in samples.spread(SAMPLES).watched(progress):
+        expected = _float_outputs(session.run(batch))
         signal += sum(float(x @ x) for x in expected)
-        for name, changed in feeds.items():
-            actual = _floats(session.run({**batch, **changed}))
+        for name, feeds in replacements.items():
+            actual = _float_outputs(session.run({**batch, **feeds}))
             noise[name] += sum(float((x - y) @ (x - y)) for x, y in zip(expected, actual, strict=True))
-    return IsolatedErrors(signal, noise)
+    return Sensitivity(signal, noise)
 
 
-def _feeds(change: Sequence[QuantizedLayer], shifts: Shifts) -> dict[str, NDArray[np.float32]]:
-    feeds = {done.layer.weight_name: decoded(done.quantized) for done in change}
-    shifted = [done.layer for done in change if done.layer.name in shifts and done.layer.output_axis is not None]
-    return feeds | {_shift_name(layer): _along_channels(layer, shifts[layer.name]) for layer in shifted}
+def _replacements(change: Sequence[QuantizedLayer], shifts: Shifts) -> dict[str, NDArray[np.float32]]:
+    """Return the feeds that replace the weights of a change and shift its layers' outputs."""
+    weights = {quantized.layer.weight_name: decoded(quantized.quantized) for quantized in change}
+    layers = [quantized.layer for quantized in change]
+    shifted = [layer for layer in layers if layer.name in shifts and layer.output_axis is not None]
+    return weights | {_shift_name(layer): _along_channels(layer, shifts[layer.name]) for layer in shifted}
 
 
-def _open_model(model: ir.Model, layers: Sequence[Layer]) -> bytes:
-    """The model with its layers' weights, and shifts of zero behind the layers, as inputs that may be fed."""
+def _model_with_weight_inputs(model: ir.Model, layers: Sequence[Layer]) -> bytes:
+    """Return a copy of the model in which the layers' weights, and shifts of their outputs, are optional inputs."""
     copy = model.clone()
-    graph = copy.graph
-    nodes = {node.name: node for node in graph}
+    nodes = {node.name: node for node in copy.graph}
     for layer in {layer.name: layer for layer in layers}.values():
-        weight = graph.initializers[layer.weight_name]
+        weight = copy.graph.initializers[layer.weight_name]
         if not weight.is_graph_input():
-            graph.inputs.append(weight)
-        if layer.output_axis is None:
-            continue
-        zeros = np.zeros(layer.output_channels)
-        shift = add_initializer(graph, _shift_name(layer), _along_channels(layer, zeros))
-        graph.inputs.append(shift)
-        output = nodes[layer.name].outputs[0]
-        add = ir.Node("", "Add", [output, shift], num_outputs=1, name=f"{layer.name}/shifted")
-        output.replace_all_uses_with(add.outputs[0], replace_graph_outputs=True)
-        add.replace_input_with(0, output)
-        graph.insert_after(nodes[layer.name], add)
+            copy.graph.inputs.append(weight)
+        if layer.output_axis is not None:
+            _add_shift_input(copy.graph, layer, nodes[layer.name])
     data: bytes = ir.to_proto(copy).SerializeToString()
     return data
 
 
+def _add_shift_input(graph: ir.Graph, layer: Layer, node: ir.Node) -> None:
+    """Add an input to the graph that is added to the output of the layer's `node`; zero unless it is fed."""
+    zeros = _along_channels(layer, np.zeros(layer.output_channels))
+    shift = add_initializer(graph, _shift_name(layer), zeros)
+    graph.inputs.append(shift)
+    output = node.outputs[0]
+    add = ir.Node("", "Add", [output, shift], num_outputs=1, name=f"{layer.name}/shifted")
+    output.replace_all_uses_with(add.outputs[0], replace_graph_outputs=True)
+    add.replace_input_with(0, output)
+    graph.insert_after(node, add)
+
+
 def _along_channels(layer: Layer, values: NDArray[np.float64]) -> NDArray[np.float32]:
-    spatial = layer.operator.spatial
-    return (
-        values.astype(np.float32).reshape(1, -1, *[1] * (layer.weight.ndim - 2))
-        if spatial
-        else values.astype(np.float32)
-    )
+    """Return the values (C,) in a shape that broadcasts along the channels of the layer's output."""
+    values_of_channels = values.astype(np.float32)
+    if layer.operator.spatial:
+        return values_of_channels.reshape(1, -1, *[1] * (layer.weight.ndim - 2))
+    return values_of_channels
 
 
 def _shift_name(layer: Layer) -> str:
     return f"{layer.name}/shift"
 
 
-def _floats(outputs: Sequence[NDArray[np.generic]]) -> list[NDArray[np.float64]]:
+def _float_outputs(outputs: Sequence[NDArray[np.generic]]) -> list[NDArray[np.float64]]:
     return [value.astype(np.float64).reshape(-1) for value in outputs if value.dtype.kind == "f"]

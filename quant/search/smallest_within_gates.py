@@ -1,4 +1,4 @@
-"""The smallest model that passes its gates, found on calibration data that the quantizer did not fit to."""
+"""The smallest model that passes its gates, searched on calibration samples held out of the fit."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,78 +8,90 @@ from typing import Any
 from quant.evaluation.metrics import OutputComparison
 from quant.outcome.gates import MAX_SIZE_RATIO, GateFigures, GateLimits, GateResult, check_gates
 from quant.outcome.summary import SizeFigures
-from quant.progress import Samples
-from quant.search.allocation import Point
-from quant.search.candidates import Candidate, SearchContext, best_corrected
-from quant.search.mixed_precision import Choices, fit_budget
+from quant.progress import StepProgress
+from quant.search.allocation import Allocation
+from quant.search.candidates import MeasuredCandidate, best_corrected
+from quant.search.context import CalibratedContext
+from quant.search.mixed_precision import WidthAllocator, fit_budget
 
 CAUTION = 1.0
-"""Standard errors by which a share must hold: the same gate is to hold on other samples."""
+"""Standard errors that are taken off a measured share, because the gate has to hold on other samples, too."""
 
-NEAR = 0.02
-"""How far a point's own count of its bytes may be off, relative to the file."""
+TOLERANCE = 0.02
+"""The largest relative difference between an allocation's bytes and the size of its exported file."""
 
 
 @dataclass(frozen=True)
 class GateTrial:
-    """One point of the front with the gates as the held-out samples have them; sizes are exact."""
+    """One allocation of the front with its gates on the held-out samples; `size_ratio` is that of its file."""
 
-    point: Point
+    allocation: Allocation
     size_ratio: float
     mean_bits: float
     gates: tuple[GateResult, ...]
 
     @property
     def passed(self) -> bool:
+        """True if all gates pass."""
         return all(gate.passed for gate in self.gates)
 
+    @property
+    def shortfall(self) -> str:
+        """The gates that fail and by how much, as text; empty where all pass."""
+        return ", ".join(gate.failure for gate in self.gates if not gate.passed)
+
     def as_dict(self) -> dict[str, Any]:
+        """Return the trial as the report shows it."""
         gates = [gate.model_dump() for gate in self.gates]
         return {"size_ratio": self.size_ratio, "mean_bits": self.mean_bits, "passed": self.passed, "gates": gates}
 
 
-def smallest_within_gates(
-    setting: SearchContext,
-    found: Choices,
-    size: Callable[[Point], int],
-    bytes_before: int,
-    progress: Samples,
-) -> tuple[GateTrial, list[GateTrial]]:
-    """The smallest point of the front that passes the gates on held-out calibration samples, and all that were tried.
+@dataclass(frozen=True)
+class GateSearch:
+    """The trials of a search in the order of their sizes, and the one that was chosen."""
 
-    Quality is taken to rise along the front. Where no point passes, it is the largest that the budget and the gate of
-    the size allow: the one that fails by the least.
+    chosen: GateTrial
+    trials: Sequence[GateTrial]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report's `search`: every trial, and by how much the best one fails where none passes."""
+        return {
+            "passed": self.chosen.passed,
+            "fails_by": self.chosen.shortfall or None,
+            "tried": [trial.as_dict() for trial in self.trials],
+        }
+
+
+def smallest_within_gates(
+    context: CalibratedContext, allocator: WidthAllocator, limit: int | None, progress: StepProgress
+) -> GateSearch:
+    """Return the smallest allocation of the front that passes the gates on held-out calibration samples.
+
+    The search halves the front and takes quality to rise along it. Where no allocation passes, it returns the largest
+    one within the limits, which fails by the least. The limits are `limit` in bytes, if there is a budget, and the
+    gate on the size.
 
     Raises:
-        BudgetTooSmall: no choice is as small as the budget asks.
+        BudgetTooSmall: no allocation is as small as `limit`.
         ExportError: a quantized model does not run.
     """
-    spec = setting.spec
-    limits = [] if spec.budget is None else [spec.budget.limit(bytes_before)]
-    if limits:
-        fit_budget(found, limits[0], spec, size)
-    max_ratio = spec.gates.limit_of(MAX_SIZE_RATIO)
-    if max_ratio is not None:
-        limits.append(int(max_ratio * bytes_before))
-    front = found.front
-    points = [point for point in front if _fits(point, min(limits), size)] if limits else front
-    points = points or front[:1]
-    tries: dict[int, GateTrial] = {}
+    allocations = _within_limits(context, allocator, limit)
+    trials: dict[int, GateTrial] = {}
 
     def passes(number: int) -> bool:
-        layers = found.layers_at(points[number])
-        candidate = best_corrected(setting, layers, progress)
-        sizes = SizeFigures.of(bytes_before, size(points[number]))
-        gates = held_out_gates(spec.gates, candidate, sizes)
-        tries[number] = GateTrial(points[number], sizes.size_ratio, found.mean_bits(points[number]), tuple(gates))
-        return tries[number].passed
+        trials[number] = _trial(context, allocator, allocations[number], progress)
+        return trials[number].passed
 
-    kept = first_that_passes(len(points), passes)
-    return tries[len(points) - 1 if kept is None else kept], [tries[number] for number in sorted(tries)]
+    first = first_that_passes(len(allocations), passes)
+    chosen = len(allocations) - 1 if first is None else first
+    return GateSearch(trials[chosen], [trials[number] for number in sorted(trials)])
 
 
 def first_that_passes(count: int, passes: Callable[[int], bool]) -> int | None:
-    """The first of `count` numbers that passes, where all behind it pass, too; None where the last does not."""
+    """Return the least number below `count` that passes, by bisection; None where the last one fails.
+
+    Requires that every number above one that passes does so, too.
+    """
     if not passes(count - 1):
         return None
     low, high = -1, count - 1
@@ -89,16 +101,15 @@ def first_that_passes(count: int, passes: Callable[[int], bool]) -> int | None:
     return high
 
 
-def held_out_gates(limits: GateLimits, candidate: Candidate, sizes: SizeFigures) -> list[GateResult]:
-    """The gates by what was measured on held-out samples, shares by a standard error on the safe side.
+def held_out_gates(limits: GateLimits, candidate: MeasuredCandidate, sizes: SizeFigures) -> list[GateResult]:
+    """Return the gates' results on held-out samples; shares are one standard error on the safe side.
 
-    Where these have no labels, each changed answer counts as a lost one: the drop is at most that.
+    Where the samples have no labels, every changed answer counts as a wrong one, which bounds the drop from above.
     """
     outputs = candidate.outputs
-    assert outputs is not None, "only what was measured is held against gates"
     figures = outputs.figures()
-    agreement = _at_least(outputs.agreed, outputs.samples) if figures.top1_agreement is not None else None
-    drop = _drop(outputs, agreement)
+    agreement = _cautious_share(outputs.agreed, outputs.samples) if figures.top1_agreement is not None else None
+    drop = _cautious_drop(outputs, agreement)
     cautious = figures.model_copy(
         update={
             "top1_agreement": agreement,
@@ -110,27 +121,44 @@ def held_out_gates(limits: GateLimits, candidate: Candidate, sizes: SizeFigures)
     return check_gates(limits, GateFigures(sizes, cautious, layer_sqnr_db))
 
 
-def shortfall(tried: GateTrial) -> str:
-    """By how much the gates fail, in words."""
-    return ", ".join(gate.failure for gate in tried.gates if not gate.passed)
+def _within_limits(context: CalibratedContext, allocator: WidthAllocator, limit: int | None) -> list[Allocation]:
+    """Return the front's allocations within the budget and the gate on the size; the smallest where none is."""
+    limits = []
+    if limit is not None:
+        fit_budget(allocator, limit)
+        limits.append(limit)
+    max_ratio = context.spec.gates.limit_of(MAX_SIZE_RATIO)
+    if max_ratio is not None:
+        limits.append(int(max_ratio * context.source.size))
+    front = allocator.front
+    fitting = [allocation for allocation in front if _fits(allocator, allocation, min(limits))] if limits else front
+    return fitting or front[:1]
 
 
-def describe_search(kept: GateTrial, tries: Sequence[GateTrial]) -> dict[str, Any]:
-    """The report's `search`: every point that was tried, and what the best one fails by where none passes."""
-    return {"passed": kept.passed, "fails_by": shortfall(kept) or None, "tried": [one.as_dict() for one in tries]}
+def _fits(allocator: WidthAllocator, allocation: Allocation, limit: int) -> bool:
+    """Return True if the file takes at most `limit` bytes; a file is only made where the estimate is close to it."""
+    if allocation.bytes <= (1 - TOLERANCE) * limit:
+        return True
+    return allocation.bytes <= (1 + TOLERANCE) * limit and allocator.file_size(allocation) <= limit
 
 
-def _fits(point: Point, limit: int, size: Callable[[Point], int]) -> bool:
-    """By its own count of bytes, or by the file itself where that is near the limit."""
-    return point.bytes <= (1 - NEAR) * limit or (point.bytes <= (1 + NEAR) * limit and size(point) <= limit)
+def _trial(
+    context: CalibratedContext, allocator: WidthAllocator, allocation: Allocation, progress: StepProgress
+) -> GateTrial:
+    candidate = best_corrected(context, allocator.layers_at(allocation), progress)
+    sizes = SizeFigures.of(context.source.size, allocator.file_size(allocation))
+    gates = held_out_gates(context.spec.gates, candidate, sizes)
+    return GateTrial(allocation, sizes.size_ratio, allocator.mean_bits(allocation), tuple(gates))
 
 
-def _drop(outputs: OutputComparison, agreement: float | None) -> float | None:
+def _cautious_drop(outputs: OutputComparison, agreement: float | None) -> float | None:
+    """Return the drop of top-1 accuracy as a fraction, one standard error on the safe side; None without classes."""
     if outputs.labelled:
         return CAUTION * outputs.paired.standard_error - outputs.paired.difference
     return None if agreement is None else 1 - agreement
 
 
-def _at_least(count: int, samples: int) -> float:
+def _cautious_share(count: int, samples: int) -> float:
+    """Return the share `count` / `samples`, less its standard error."""
     share = count / samples
     return share - CAUTION * math.sqrt(share * (1 - share) / samples)

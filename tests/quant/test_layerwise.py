@@ -1,4 +1,4 @@
-"""A large model, layer by layer: the codes of the ordinary way, in a file beside the model."""
+"""A large model, quantized layer by layer: the same codes as of a whole model, in a file beside the model."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ SPECS = [
 
 @pytest.fixture
 def model(tmp_path):
-    """Every kind of layer, one weight that two of them read, weights of 16 bits; all of it in a file of its own."""
+    """Every kind of layer, a weight that two layers share and 16-bit weights, all in a file beside the model."""
     nodes = [
         helper.make_node("Conv", ["x", "conv", "conv_bias"], ["c"], pads=[1] * 4),
         helper.make_node("Relu", ["c"], ["r"]),
@@ -61,9 +61,9 @@ def model(tmp_path):
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 640])],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )  # fmt: skip
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     path = tmp_path / "float.onnx"
-    onnx.save(made, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     return path
 
 
@@ -74,10 +74,10 @@ def feeds():
 
 @pytest.fixture
 def quantize(tmp_path, monkeypatch):
-    """Quantize a model the ordinary way or as a large one; the folder of what was made."""
+    """Quantize a model as a whole or layer by layer; return the folder of its artifacts."""
 
     def run(model, spec, *, large, **data):
-        monkeypatch.setattr(layerwise, "ABOVE", 0 if large else 1 << 40)
+        monkeypatch.setattr(layerwise, "MAX_WHOLE_BYTES", 0 if large else 1 << 40)
         out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
         out.mkdir()
         quantize_model(Inputs(model, "m.onnx", spec, **data), out, lambda *_: None)
@@ -87,7 +87,7 @@ def quantize(tmp_path, monkeypatch):
 
 
 def constants(path):
-    """Every initializer by its name."""
+    """Return every initializer by its name."""
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
 
 
@@ -95,7 +95,7 @@ def constants(path):
 @pytest.mark.parametrize(
     "spec", SPECS, ids=lambda spec: "-".join(map(str, (spec["preset"], *spec.get("weights", {}).values())))
 )
-def test_the_codes_and_outputs_are_those_of_the_ordinary_way(quantize, model, feeds, spec, compiled, monkeypatch):
+def test_codes_and_outputs_equal_those_of_a_whole_model(quantize, model, feeds, spec, compiled, monkeypatch):
     monkeypatch.setattr(dispatch, "pay", lambda *_: compiled)
     monkeypatch.setattr("quant.weights.chunked.PART", 1 << 10)  # several parts a weight
     whole, parts = (quantize(model, PLAIN | spec, large=large) for large in (False, True))
@@ -111,7 +111,7 @@ def test_the_codes_and_outputs_are_those_of_the_ordinary_way(quantize, model, fe
     np.testing.assert_allclose(*outputs, atol=1e-5 * np.abs(outputs[0]).max())
 
 
-def test_every_large_tensor_lies_beside_the_model_where_it_can_be_mapped(quantize, model):
+def test_every_large_tensor_is_stored_beside_the_model_at_a_page_boundary(quantize, model):
     out = quantize(model, {"preset": "int4-weights"}, large=True)
     proto = onnx.load(out / "model.onnx", load_external_data=False)
     outside = [
@@ -124,7 +124,7 @@ def test_every_large_tensor_lies_beside_the_model_where_it_can_be_mapped(quantiz
     onnx.checker.check_model(out / "model.onnx")
 
 
-def test_the_manifest_and_the_report_tell_of_both_files(quantize, model):
+def test_the_manifest_and_the_report_count_both_files(quantize, model):
     out = quantize(model, {"preset": "int8-weights", "gates": {"max_size_ratio": 0.5}}, large=True)
     listed = {file["name"]: file for file in json.loads((out / "manifest.json").read_text())["artifacts"]}
     data = (out / "model.onnx.data").read_bytes()
@@ -133,10 +133,10 @@ def test_the_manifest_and_the_report_tell_of_both_files(quantize, model):
     assert report["summary"]["bytes_after"] == len(data) + (out / "model.onnx").stat().st_size
     assert report["summary"]["quantized_layers"] == 7
     assert report["layers"][0]["fits"][0]["channel"] is None
-    assert "ONNX Runtime has not" in report["warnings"][0]
+    assert "not run by ONNX Runtime" in report["warnings"][0]
 
 
-def test_what_an_ordinary_job_reports_of_a_weight_is_reported(quantize, model):
+def test_the_report_of_a_weight_equals_that_of_a_whole_model(quantize, model):
     spec = PLAIN | {"preset": "int4-weights", "weights": {"clipping": "mse"}}
     whole, parts = (
         json.loads((quantize(model, spec, large=large) / "report.json").read_text()) for large in (False, True)
@@ -157,7 +157,7 @@ def test_equal_input_gives_equal_bytes(quantize, model):
     }
 
 
-def test_evaluation_data_is_run_by_both_models(quantize, model, feeds, tmp_path):
+def test_both_models_run_on_evaluation_data(quantize, model, feeds, tmp_path):
     np.savez(tmp_path / "e.npz", **feeds)
     spec = PLAIN | {"preset": "int8-weights", "gates": {"min_output_sqnr_db": 20}}
     whole, parts = (
@@ -166,17 +166,17 @@ def test_evaluation_data_is_run_by_both_models(quantize, model, feeds, tmp_path)
     )
     assert parts["summary"]["output_sqnr_db"] == pytest.approx(whole["summary"]["output_sqnr_db"], rel=0.01)
     assert parts["samples"] == whole["samples"]
-    assert not any("has not" in warning for warning in parts["warnings"])
+    assert not any("not run" in warning for warning in parts["warnings"])
 
 
-def test_what_stays_in_float_is_carried_over(quantize, model, feeds):
+def test_weights_that_stay_in_float_are_copied(quantize, model, feeds):
     spec = {"preset": "int8-weights", "layers": [{"match": {"op": "MatMul"}, "skip": True}]}
     out = quantize(model, spec, large=True)
     np.testing.assert_array_equal(*(constants(path)["shared"] for path in (out / "model.onnx", model)))
     assert Session(out / "model.onnx").run(feeds)[0].shape == (4, 640)
 
 
-def test_bfloat16_weights_are_widened_as_they_are_read(quantize, tmp_path):
+def test_bfloat16_weights_are_converted_to_float32(quantize, tmp_path):
     array = RNG.normal(size=(64, 48)).astype(ml_dtypes.bfloat16)
     weight = helper.make_tensor("w", TensorProto.BFLOAT16, array.shape, array.tobytes(), raw=True)
     graph = helper.make_graph(
@@ -185,8 +185,8 @@ def test_bfloat16_weights_are_widened_as_they_are_read(quantize, tmp_path):
         [helper.make_tensor_value_info("y", TensorProto.BFLOAT16, ["N", 48])], [weight],
     )  # fmt: skip
     path = tmp_path / "half.onnx"
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-    onnx.save(made, path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    onnx.save(model, path, save_as_external_data=True, location="w.bin", size_threshold=0)
     out = quantize(path, {"preset": "int8-weights"}, large=True)
     x = RNG.normal(size=(3, 64)).astype(np.float32)
     expected = x @ array.astype(np.float32)
@@ -195,21 +195,19 @@ def test_bfloat16_weights_are_widened_as_they_are_read(quantize, tmp_path):
 
 
 @pytest.mark.parametrize("spec", [{"preset": "int8"}, {"preset": "int4-weights", "budget": {"max_size_ratio": 0.2}}])
-def test_what_needs_the_whole_model_is_refused_above_what_one_message_holds(
-    quantize, model, tmp_path, spec, monkeypatch
-):
-    monkeypatch.setattr(layerwise, "PROTOBUF", 10_000)
+def test_a_job_that_needs_the_whole_model_is_refused_above_one_message(quantize, model, tmp_path, spec, monkeypatch):
+    monkeypatch.setattr(layerwise, "MAX_MESSAGE_BYTES", 10_000)
     np.savez(tmp_path / "c.npz", x=np.zeros((4, 3, 8, 8), np.float32), ids=np.zeros(4, np.int64))
     data = {"calibration": tmp_path / "c.npz"} if spec["preset"] == "int8" else {}
     with pytest.raises(LargeModel, match=r"at most 10000 bytes.*accepted: a \*-weights preset without calibration"):
         quantize(model, spec, large=True, **data)
 
 
-def test_a_memory_limit_makes_a_smaller_model_a_large_one(monkeypatch):
-    most = []
+def test_a_memory_limit_lowers_the_size_of_a_whole_model(monkeypatch):
+    limits = []
     for limit in (resource.RLIM_INFINITY, 64 << 30, 4 << 30, 1 << 28):
         monkeypatch.setattr(resource, "getrlimit", lambda _, limit=limit: (limit, limit))
-        most.append(layerwise.max_whole_bytes([]))
-    assert most[0] == most[1] == layerwise.ABOVE
-    assert layerwise.LEAST == most[3] < most[2] < (4 << 30) // layerwise.TIMES
-    assert layerwise.max_whole_bytes(["calibration data is given"]) == layerwise.PROTOBUF
+        limits.append(layerwise.max_whole_bytes([]))
+    assert limits[0] == limits[1] == layerwise.MAX_WHOLE_BYTES
+    assert layerwise.MIN_WHOLE_BYTES == limits[3] < limits[2] < (4 << 30) // layerwise.MEMORY_FACTOR
+    assert layerwise.max_whole_bytes(["calibration data is given"]) == layerwise.MAX_MESSAGE_BYTES

@@ -267,7 +267,7 @@ def test_auto_is_never_worse_than_minmax_and_the_report_says_why(tmp_path, examp
     assert auto > minmax - 0.3  # decided on other samples than these
     compared = report["compared"]["output_sqnr_db"]
     assert compared[report["compared"]["kept"]] == max(compared.values())
-    assert {"own bounds", "own bounds, biases corrected", "minmax bounds"} <= set(compared)
+    assert {"fitted bounds", "fitted bounds, corrected biases", "MinMax bounds"} <= set(compared)
     assert report["total_mean_shift"]["after"] > 0
     layer = report["layers"][0]["output"]
     assert layer["sqnr_db"] > 0

@@ -1,73 +1,71 @@
-"""Bits under a budget, against every choice there is and against the closed form's published figures."""
+"""Allocation of bits, against every choice there is and against the closed form's published figures."""
 
 from itertools import pairwise, product
 
 import numpy as np
 import pytest
 
-from quant.search.allocation import Option, allocate, closed_form, pareto_front
+from quant.search.allocation import WidthOption, allocate, closed_form, pareto_front
 
 WIDTHS = (2, 4, 6, 8)
 
 
-def made(seed, count=5):
+def random_weights(seed, count=5):
+    """Weights of random sizes whose errors fall by about 4 with each bit."""
     random = np.random.default_rng(seed)
     sizes = random.integers(100, 5000, count)
     scales = 10 ** random.uniform(-3, 1, count)
     return [
-        [Option(bits, int(size) * bits / 8, float(scale * 4.0**-bits * random.uniform(0.5, 2))) for bits in WIDTHS]
+        [WidthOption(bits, int(size) * bits / 8, float(scale * 4.0**-bits * random.uniform(0.5, 2))) for bits in WIDTHS]
         for size, scale in zip(sizes, scales, strict=True)
     ]
 
 
-def every_choice(items):
-    for chosen in product(*(range(len(own)) for own in items)):
-        options = [own[number] for own, number in zip(items, chosen, strict=True)]
-        yield sum(one.bytes for one in options), sum(one.error for one in options)
+def totals(weights, numbers):
+    options = [options[number] for options, number in zip(weights, numbers, strict=True)]
+    return sum(option.bytes for option in options), sum(option.error for option in options)
+
+
+def every_choice(weights):
+    return [totals(weights, numbers) for numbers in product(*(range(len(options)) for options in weights))]
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_every_point_of_the_front_is_the_best_of_its_size(seed):
-    items = made(seed)
-    choices = list(every_choice(items))
-    front = pareto_front(items)
+def test_every_allocation_of_the_front_is_the_best_of_its_size(seed):
+    weights = random_weights(seed)
+    choices = every_choice(weights)
+    front = pareto_front(weights)
     assert len(front) > 5
     assert front[0].bytes == min(size for size, _ in choices)
-    for point in front:
-        assert (point.bytes, point.error) == pytest.approx(
-            tuple(
-                map(
-                    sum, zip(*((o[n].bytes, o[n].error) for o, n in zip(items, point.chosen, strict=True)), strict=True)
-                )
-            )
-        )
-        best = min(error for size, error in choices if size <= point.bytes + 1e-9)
-        assert point.error == pytest.approx(best, rel=1e-9, abs=1e-15)
+    for allocation in front:
+        assert (allocation.bytes, allocation.error) == pytest.approx(totals(weights, allocation.options))
+        best = min(error for size, error in choices if size <= allocation.bytes + 1e-9)
+        assert allocation.error == pytest.approx(best, rel=1e-9, abs=1e-15)
     assert all(a.bytes < b.bytes and a.error > b.error for a, b in pairwise(front))
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_is_allocated_fits_and_is_near_the_best_that_fits(seed):
-    items = made(seed)
-    choices = list(every_choice(items))
-    front = pareto_front(items)
+def test_an_allocation_fits_and_is_near_the_best_that_fits(seed):
+    weights = random_weights(seed)
+    choices = every_choice(weights)
+    front = pareto_front(weights)
     for budget in np.linspace(front[0].bytes, front[-1].bytes, 17):
-        found = allocate(items, budget)
-        assert found.bytes <= budget
+        allocation = allocate(weights, budget)
+        assert allocation.bytes <= budget
         best = min(error for size, error in choices if size <= budget)
         below = max((point for point in front if point.bytes <= budget), key=lambda point: point.bytes)
-        assert best - 1e-12 <= found.error <= below.error + 1e-12
+        assert best - 1e-12 <= allocation.error <= below.error + 1e-12
 
 
-def test_too_small_a_budget_gives_the_smallest_choice():
-    items = made(0)
-    assert allocate(items, 0) == pareto_front(items)[0]
+def test_too_small_a_budget_gives_the_smallest_allocation():
+    weights = random_weights(0)
+    assert allocate(weights, 0) == pareto_front(weights)[0]
 
 
 def test_a_width_that_costs_more_and_gains_nothing_is_never_taken():
-    items = [[Option(4, 10, 1.0), Option(6, 20, 1.5), Option(8, 30, 0.5)], [Option(8, 5, 0.0)]]
-    assert [point.chosen for point in pareto_front(items)] == [(0, 0), (2, 0)]
-    assert allocate(items, 29).chosen == (0, 0)
+    weights = [[WidthOption(4, 10, 1.0), WidthOption(6, 20, 1.5), WidthOption(8, 30, 0.5)], [WidthOption(8, 5, 0.0)]]
+    assert [allocation.options for allocation in pareto_front(weights)] == [(0, 0), (2, 0)]
+    assert allocate(weights, 29).options == (0, 0)
 
 
 def test_the_closed_form_gives_the_published_widths():
@@ -79,7 +77,7 @@ def test_the_closed_form_gives_the_published_widths():
     assert sorted(uneven) == uneven
 
 
-def test_the_closed_form_keeps_to_the_widths_of_each_item():
+def test_the_closed_form_keeps_to_the_widths_of_each_weight():
     widths = [(2, 4, 8), (8,), (4, 8)]
     assert closed_form((1.0, 1.0, 1.0), [10, 10, 10], widths, 1) == [2, 8, 4]
     assert closed_form((1.0, 1.0, 1.0), [10, 10, 10], widths, 8) == [8, 8, 8]

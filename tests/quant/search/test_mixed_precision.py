@@ -1,4 +1,4 @@
-"""Bits for each layer under a budget, on a real model: what is exported, and that the bytes were spent well."""
+"""Bits for each weight under a budget, on a real model: the exported file, and the use of its bytes."""
 
 import json
 
@@ -16,7 +16,7 @@ PLAIN = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
 
 @pytest.fixture
 def quantize(tmp_path, examples):
-    """Quantize the digits, with calibration data unless told otherwise: the exported bytes, the summary, the report."""
+    """Quantize the digits network; return the exported bytes, the summary and the report."""
 
     def run(spec, data=True):
         tmp_path.mkdir(exist_ok=True)
@@ -48,7 +48,7 @@ def test_the_file_is_within_the_budget_and_uses_it(quantize, preset, opset, rati
 
 
 @pytest.mark.parametrize("data", [True, False])
-def test_more_bytes_give_no_more_error_and_the_front_says_so(quantize, data):
+def test_more_bytes_give_less_error(quantize, data):
     spec = {"preset": "int8-weights", "export": {"opset": 25}}
     reports = [quantize({**spec, "budget": {"max_bytes": size}}, data)[2] for size in (26_000, 36_000, 45_000)]
     expected = [report["allocation"]["chosen"]["expected_sqnr_db"] for report in reports]
@@ -64,16 +64,16 @@ def test_more_bytes_give_no_more_error_and_the_front_says_so(quantize, data):
 
 def test_it_beats_uniform_bits_and_the_closed_form_of_the_same_size(quantize):
     uniform = quantize({"preset": "int4-weights", "export": {"opset": 25}})[1]
-    budget = {"max_bytes": uniform["bytes_after"]}
+    budget = {"max_bytes": uniform.bytes_after}
     _, mixed, report = quantize({"preset": "int4-weights", "export": {"opset": 25}, "budget": budget})
-    assert mixed["bytes_after"] <= uniform["bytes_after"]
-    assert mixed["output_sqnr_db"] > uniform["output_sqnr_db"]
+    assert mixed.bytes_after <= uniform.bytes_after
+    assert mixed.output_sqnr_db > uniform.output_sqnr_db
     allocation = report["allocation"]
     assert allocation["closed_form"]["mean_bits"] <= allocation["chosen"]["mean_bits"]
     assert allocation["closed_form"]["expected_sqnr_db"] < allocation["chosen"]["expected_sqnr_db"]
 
 
-def test_what_a_rule_says_stands(quantize):
+def test_bits_set_by_a_rule_are_kept(quantize):
     rules = [{"match": "/stem/*", "weights": {"bits": 8}}, {"match": {"op": "Gemm"}, "skip": True},
              {"match": "*", "weights": {"clipping": "mae"}}]  # fmt: skip
     spec = {"preset": "int8", "layers": rules, "budget": {"max_size_ratio": 0.87}, "export": {"opset": 25}}
@@ -90,24 +90,24 @@ def test_a_budget_holds_with_the_ranges_of_any_rule(quantize):
     assert any(name.endswith("ranges by mse") for name in report["compared"]["output_sqnr_db"])
 
 
-def test_a_budget_that_cannot_be_met_says_what_can(quantize):
+def test_a_budget_that_is_too_small_is_refused_with_the_smallest_size(quantize):
     with pytest.raises(
         BudgetTooSmall, match=r"100 bytes; the smallest .* has (\d+); export.opset 25 has 2-bit"
     ) as caught:
         quantize({"budget": {"max_bytes": 100}})
     smallest = int(caught.value.errors[0].detail.split()[-2])
-    assert quantize({"budget": {"max_bytes": smallest}})[1]["bytes_after"] <= smallest
+    assert quantize({"budget": {"max_bytes": smallest}})[1].bytes_after <= smallest
     with pytest.raises(BudgetTooSmall):
         quantize({"budget": {"max_bytes": smallest - 1}})
 
 
-def test_under_a_budget_names_are_short_and_the_numbers_the_same(quantize, examples):
+def test_a_budget_shortens_names_and_changes_no_output(quantize, examples):
     image = {"input": np.load(examples / "digits_evaluation.npz")["input"][:16]}
     spec = {"preset": "int8", "layers": [{"match": "*", "weights": {"bits": 4, "clipping": "minmax"}}]}
     plain, before, _ = quantize(spec)
     small, after, _ = quantize({**spec, "budget": {"max_size_ratio": 1}})
     np.testing.assert_array_equal(*(Session(data).run(image)[0] for data in (plain, small)))
-    assert after["bytes_after"] < before["bytes_after"] - 5000
+    assert after.bytes_after < before.bytes_after - 5000
     graph = onnx.load_model_from_string(small).graph
     onnx.checker.check_model(onnx.load_model_from_string(small))
     assert [value.name for value in (*graph.input, *graph.output)] == ["input", "logits"]
@@ -117,7 +117,7 @@ def test_under_a_budget_names_are_short_and_the_numbers_the_same(quantize, examp
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["silero_vad", "dtln_1", "yunet_n_dynamic"])
-def test_bodies_and_recurrent_layers_take_part(tmp_path, data, name):
+def test_bits_are_allocated_to_weights_in_bodies_and_recurrent_layers(tmp_path, data, name):
     inputs = Inputs(
         data / "coverage" / f"{name}.onnx", "m", {"preset": "int8-weights", "budget": {"max_size_ratio": 0.4}}
     )

@@ -1,4 +1,4 @@
-"""One layer at a time, against models in which really only that layer is quantized."""
+"""Sensitivity, against models in which only one layer is quantized."""
 
 import numpy as np
 import onnx
@@ -15,7 +15,7 @@ from quant.graph.normalise.normalise import normalise
 from quant.graph.weightless import weightless
 from quant.runtime import Session
 from quant.search.candidates import assemble
-from quant.search.sensitivity import SAMPLES, isolated_errors
+from quant.search.sensitivity import SAMPLES, measure_sensitivity
 from quant.spec import resolve
 from quant.weights.layers import choose_layers, quantize_layers
 
@@ -27,7 +27,7 @@ def digits(examples):
 
 
 @pytest.mark.parametrize("corrected", [False, True])
-def test_it_measures_what_a_model_with_only_that_layer_quantized_shows(digits, corrected):
+def test_it_equals_the_error_of_a_model_with_only_that_layer_quantized(digits, corrected):
     model, samples = digits
     spec = resolve({"preset": "int4-weights", "export": {"weight_storage": "direct"}})
     work, _ = choose_layers(model, spec)
@@ -36,25 +36,25 @@ def test_it_measures_what_a_model_with_only_that_layer_quantized_shows(digits, c
     moments = observer.moments()
     layers = quantize_layers(work, moments, spec, lambda *_: None)
     shifts = expected_shifts(layers, moments) if corrected else {}
-    found = isolated_errors(model, {one.layer.name: [one] for one in layers}, shifts, samples, lambda *_: None)
+    changes = {quantized.layer.name: [quantized] for quantized in layers}
+    sensitivity = measure_sensitivity(model, changes, shifts, samples, lambda *_: None)
     reference = Session(ir.to_proto(model).SerializeToString())
     few = list(samples.spread(SAMPLES).batches())
     assert sum(len(batch["input"]) for batch in few) == 32
-    for one in layers:
-        alone, _ = assemble(model, [one], {}, {name: s for name, s in shifts.items() if name == one.layer.name}, 21)
+    for name, change in changes.items():
+        alone, _ = assemble(model, change, {}, {layer: shift for layer, shift in shifts.items() if layer == name}, 21)
         session = Session(ir.to_proto(alone).SerializeToString(), fold_weights=True)
         comparison = OutputComparison()
         for batch in few:
             comparison.add(reference.run(batch), session.run(batch), None)
-        assert found.signal == pytest.approx(comparison.signal, rel=1e-4)
-        assert found.noise[one.layer.name] == pytest.approx(comparison.noise, rel=1e-2)
-    assert sum(found.shares.values()) == pytest.approx(1)
+        assert sensitivity.signal == pytest.approx(comparison.signal, rel=1e-4)
+        assert sensitivity.noise[name] == pytest.approx(comparison.noise, rel=1e-2)
 
 
-def test_the_model_itself_is_left_as_it_was(digits):
+def test_the_model_itself_is_left_unchanged(digits):
     model, samples = digits
     before = ir.to_proto(model).SerializeToString()
     spec = resolve({"preset": "int4-weights"})
     layers = quantize_layers(choose_layers(model, spec)[0], {}, spec, lambda *_: None)
-    isolated_errors(model, {"all": layers}, {}, samples, lambda *_: None)
+    measure_sensitivity(model, {"all": layers}, {}, samples, lambda *_: None)
     assert onnx.load_model_from_string(ir.to_proto(model).SerializeToString()) == onnx.load_model_from_string(before)

@@ -1,4 +1,4 @@
-"""The smallest model within its gates: the search itself, and what a job does with gates that hold and that cannot."""
+"""The search for the smallest model within its gates: gates that can hold, and gates that cannot."""
 
 import json
 
@@ -9,7 +9,7 @@ from quant.errors import DataRequired, SpecError
 from quant.evaluation.metrics import OutputComparison
 from quant.outcome.summary import SizeFigures
 from quant.pipeline import Inputs, quantize_model
-from quant.search.candidates import Candidate
+from quant.search.candidates import MeasuredCandidate
 from quant.search.smallest_within_gates import first_that_passes, held_out_gates
 from quant.spec import Gates, require_data, resolve
 
@@ -17,11 +17,11 @@ BASE = {"preset": "int8", "objective": "smallest_within_gates", "export": {"opse
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 171])
-def test_the_first_that_passes_is_found_in_few_tries(count):
+def test_bisection_finds_the_first_that_passes_in_few_trials(count):
     for first in range(count):
-        tried = []
-        assert first_that_passes(count, lambda n, first=first, tried=tried: tried.append(n) or n >= first) == first
-        assert len(tried) == len(set(tried)) <= 2 + np.log2(count)
+        trials = []
+        assert first_that_passes(count, lambda n, first=first, trials=trials: trials.append(n) or n >= first) == first
+        assert len(trials) == len(set(trials)) <= 2 + np.log2(count)
     assert first_that_passes(count, lambda _: False) is None
 
 
@@ -36,17 +36,17 @@ def quantize(tmp_path, examples):
     return run
 
 
-def test_it_finds_a_small_model_that_keeps_what_the_caller_states(quantize):
+def test_it_finds_a_small_model_that_passes_the_gates(quantize):
     outcome, report, _ = quantize({"gates": {"max_top1_drop_points": 2, "min_output_sqnr_db": 12}})
     search = report["search"]
     assert search["passed"]
     assert search["fails_by"] is None
     assert outcome.verdict == "pass"
     assert outcome.summary.size_ratio < 0.2
-    sizes = [one["size_ratio"] for one in search["tried"]]
-    passed = [one["passed"] for one in search["tried"]]
+    sizes = [trial["size_ratio"] for trial in search["tried"]]
+    passed = [trial["passed"] for trial in search["tried"]]
     assert sizes == sorted(sizes)
-    assert passed == sorted(passed)  # from too small on to large enough
+    assert passed == sorted(passed)  # the small ones fail, the large ones pass
     assert {False, True} == set(passed)
     chosen = search["tried"][passed.index(True)]
     assert chosen["size_ratio"] == pytest.approx(outcome.summary.size_ratio, rel=0.01)
@@ -54,7 +54,7 @@ def test_it_finds_a_small_model_that_keeps_what_the_caller_states(quantize):
     assert strict.summary.size_ratio > outcome.summary.size_ratio
 
 
-def test_where_nothing_passes_the_verdict_says_by_how_much_the_best_fails(quantize):
+def test_where_no_allocation_passes_the_report_says_by_how_much_the_best_fails(quantize):
     outcome, report, junit = quantize({"gates": {"min_output_sqnr_db": 90, "max_size_ratio": 0.3}})
     assert outcome.verdict == "fail"
     assert not report["search"]["passed"]
@@ -80,14 +80,14 @@ def test_without_labels_every_changed_answer_counts_as_lost():
     for labels in (None, expected.argmax(axis=1)):
         outputs = OutputComparison()
         outputs.add([expected], [actual], labels)
-        candidate = Candidate("", {}, [], None, {}, outputs)  # type: ignore[arg-type]
+        candidate = MeasuredCandidate("", {}, [], None, {}, outputs)  # type: ignore[arg-type]
         (gate,) = held_out_gates(Gates(max_top1_drop_points=5), candidate, SizeFigures.of(1000, 200))
         drops.append(gate.value)
         assert not gate.passed  # 5 points were seen: by a standard error it may be more
     assert drops == pytest.approx([5 + 100 * np.sqrt(0.05 * 0.95 / 200)] * 2, abs=0.8)
 
 
-def test_gates_on_quality_and_calibration_data_are_asked_for():
+def test_a_gate_on_quality_and_calibration_data_are_required():
     with pytest.raises(SpecError, match="needs a gate on quality"):
         resolve({**BASE, "gates": {"max_size_ratio": 0.3}})
     spec = resolve({**BASE, "preset": "int8-weights", "gates": {"min_layer_sqnr_db": 6}})

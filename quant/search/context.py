@@ -1,0 +1,181 @@
+"""Context of a search: the form of the model to quantize, and what is known of its activations."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from quant.calibration.activation_ranges import ActivationRange, RangeObserver, tie
+from quant.calibration.batchnorm_moments import expected_moments
+from quant.calibration.input_moments import InferredMoments, MomentObserver, Moments
+from quant.calibration.observers import OutputRecorder, observe, session_with_outputs
+from quant.data.dataset import Dataset
+from quant.export.compact import compact
+from quant.export.serialize import stamp
+from quant.graph.inventory import Layer, Skipped, inventory
+from quant.graph.placement import place
+from quant.graph.weightless import Weightless, weightless
+from quant.outcome.stages import Stage
+from quant.progress import Progress, sample_progress
+from quant.search.variants import Variant
+from quant.spec import Spec, Weights
+from quant.weights.layers import choose_layers, needs_moments
+
+Work = Sequence[tuple[Layer, Weights]]
+"""The layers to quantize, each with its section of the spec."""
+Ranges = Mapping[str, ActivationRange]
+"""The activation ranges by the tensor's name."""
+
+HELD_OUT, HELD_OUT_FOR_GATES = 4, 2
+"""Every fourth batch of the calibration set is held out to compare candidates; every second where gates decide."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The float model's size in bytes, and the SHA-256 of the upload that it came from."""
+
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Context:
+    """The form of the model, its layers to quantize and the layers that stay in float."""
+
+    variant: Variant
+    spec: Spec
+    source: Source
+    work: Work
+    skipped: Sequence[Skipped]
+
+    @property
+    def model(self) -> ir.Model:
+        """The float model in this form."""
+        return self.variant.model
+
+    def export(self, quantized: ir.Model) -> bytes:
+        """Return the file of a quantized copy of the model; where bits are allocated, names are shortened in place."""
+        if self.spec.allocates:
+            compact(quantized, {layer.name for layer, _ in self.work})
+        return stamp(quantized, self.spec, self.source.sha256)
+
+
+@dataclass(frozen=True)
+class DataFreeContext(_Context):
+    """A context without calibration data: `moments` of the layers' inputs are inferred from BatchNormalization."""
+
+    moments: Mapping[str, InferredMoments]
+
+    @property
+    def range_options(self) -> Mapping[str, Ranges]:
+        """The only choice: no activation is quantized."""
+        return {"": {}}
+
+
+@dataclass(frozen=True)
+class CalibratedContext(_Context):
+    """A context with calibration data.
+
+    Attributes:
+        calibration: the whole calibration set.
+        fitting: the part of the set on which moments and corrections are measured.
+        held_out: the part on which candidates are compared.
+        graph: the float model's graph, ready to run.
+        moments: the measured moments of the layers' inputs, by the layer's name.
+        inferred: those that BatchNormalization implies, where biases are corrected without data.
+        range_options: the activation ranges of each rule to compare, by the suffix for its candidates' names; the
+            first has none.
+        recorded: the float model's outputs by the number of the batch, as far as they were recorded.
+    """
+
+    calibration: Dataset
+    fitting: Dataset
+    held_out: Dataset
+    graph: Weightless
+    moments: Mapping[str, Moments]
+    inferred: Mapping[str, InferredMoments]
+    range_options: Mapping[str, Ranges]
+    recorded: Mapping[int, Sequence[NDArray[np.generic]]]
+
+    @property
+    def ranges(self) -> Ranges:
+        """The activation ranges of the first rule."""
+        return next(iter(self.range_options.values()))
+
+    @property
+    def comparable_layers(self) -> list[Layer]:
+        """The layers whose outputs can be compared channel by channel."""
+        layers, _ = inventory(self.model)
+        return [layer for layer in layers if layer.node.graph is self.model.graph and layer.output_axis is not None]
+
+    def float_outputs(self, part: Dataset) -> Iterator[Sequence[NDArray[np.generic]]]:
+        """Yield the float model's outputs for each batch of a part of the calibration set, recorded or computed."""
+        missing = set(part.numbers) - set(self.recorded)
+        session = session_with_outputs(self.graph, ()) if missing else None
+        for number, feeds in zip(part.numbers, part.batches(), strict=True):
+            yield session.run(feeds) if session and number in missing else self.recorded[number]
+
+
+SearchContext = CalibratedContext | DataFreeContext
+
+
+def calibrate(
+    variant: Variant, calibration: Dataset | None, spec: Spec, source: Source, progress: Progress
+) -> SearchContext:
+    """Return the context of one form of the model, from one run over the calibration set where there is one.
+
+    Raises:
+        QuantdError: as `choose_layers` and `observe` do.
+    """
+    work, skipped = choose_layers(variant.model, spec)
+    layers = [layer for layer, _ in work]
+    if calibration is None:
+        inferred = expected_moments(variant.model, layers, variant.normals)
+        return DataFreeContext(variant, spec, source, work, skipped, inferred)
+    data_free = spec.bias_correction == "data_free"
+    inferred = expected_moments(variant.model, layers, variant.normals) if data_free else {}
+    fitting, held_out = calibration.split(HELD_OUT if spec.objective == "fixed" else HELD_OUT_FOR_GATES)
+    graph = weightless(variant.model)
+    moments = MomentObserver(variant.model, _observed_layers(work, spec), fitting)
+    outputs = OutputRecorder(variant.model, held_out)
+    ranges = _RangeOptions(variant.model, work, spec)
+    if spec.activations is not None or any(_needs_moments(section, spec) for _, section in work):
+        observe(graph, calibration, [moments, *ranges.observers, outputs], sample_progress(progress, Stage.CALIBRATING))
+    return CalibratedContext(
+        variant, spec, source, work, skipped, calibration, fitting, held_out, graph,
+        moments.moments(), inferred, ranges.options(), outputs.kept,
+    )  # fmt: skip
+
+
+def _observed_layers(work: Work, spec: Spec) -> list[tuple[Layer, bool]]:
+    """Return the layers whose inputs are observed, each with True if it needs all second moments, not a sample."""
+    return [
+        (layer, section.rounding.needs_moments or spec.allocates)
+        for layer, section in work
+        if _needs_moments(section, spec)
+    ]
+
+
+def _needs_moments(section: Weights, spec: Spec) -> bool:
+    return needs_moments(section) or spec.allocates
+
+
+class _RangeOptions:
+    """The activation ranges of every rule that the spec compares, observed in one run."""
+
+    def __init__(self, model: ir.Model, work: Work, spec: Spec) -> None:
+        self.observers: list[RangeObserver] = []
+        if spec.activations is not None:
+            placement = place(model.graph, [layer for layer, _ in work if layer.float_only is None])
+            self.observers = [RangeObserver(model.graph, placement.observed, spec.activations)]
+            self._ties = placement.ties
+
+    def options(self) -> dict[str, Ranges]:
+        """Return the ranges by the suffix for the names of their candidates; the first rule has none."""
+        if not self.observers:
+            return {"": {}}
+        ranges = self.observers[0].ranges()
+        suffixes = ["", *(f", ranges by {rule}" for rule in list(ranges)[1:])]
+        return {suffix: tie(by_name, self._ties) for suffix, by_name in zip(suffixes, ranges.values(), strict=True)}
