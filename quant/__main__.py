@@ -1,4 +1,4 @@
-"""`python -m quant`: the process of one job; see `quant.job_process`."""
+"""Entry point of `python -m quant`, the process of one job; `quant.job_process` describes it."""
 
 import sys
 
