@@ -1,0 +1,52 @@
+"""A spec is filled in from its preset, and every fault has a JSON pointer."""
+
+import pytest
+
+from quant.errors import SpecError
+from quant.spec import PRESETS, Spec, resolve
+
+
+@pytest.mark.parametrize(("preset", "bits", "activations"), [
+    ("int8", 8, True), ("int8-weights", 8, False), ("int4", 4, True), ("int4-weights", 4, False),
+])  # fmt: skip
+def test_a_preset_fills_in_missing_options(preset, bits, activations):
+    spec = resolve({"preset": preset})
+    assert spec.weights.bits == bits
+    assert (spec.activations is not None) == activations
+
+
+def test_every_preset_resolves_and_round_trips():
+    for preset in PRESETS:
+        spec = resolve({"preset": preset})
+        assert Spec.model_validate_json(spec.model_dump_json()) == spec
+
+
+def test_options_take_precedence_over_the_preset():
+    spec = resolve({"preset": "int4", "weights": {"bits": 8, "clipping": "mae"}, "activations": None})
+    assert (spec.weights.bits, spec.weights.clipping.name, spec.activations) == (8, "mae", None)
+
+
+def test_a_generic_export_makes_the_activations_of_a_preset_symmetric():
+    assert resolve({"export": {"profile": "generic"}}).activations.symmetric
+    raw = {"export": {"profile": "generic"}, "activations": {"symmetric": False}}
+    assert not resolve(raw).activations.symmetric
+    assert resolve({"preset": "int8-weights", "export": {"profile": "generic"}}).activations is None
+
+
+def test_a_name_alone_is_short_for_the_object():
+    short, long = ({"weights": {"clipping": c, "grid": "uniform"}} for c in ("mse", {"name": "mse"}))
+    assert resolve(short) == resolve(long)
+
+
+@pytest.mark.parametrize("raw", [{"weights": {"a/b~c": 1}}, {"weights": {"grid": {"name": "uniform", "levels": 3}}}])
+def test_pointers_are_escaped_and_have_no_tags(raw):
+    with pytest.raises(SpecError) as caught:
+        resolve(raw)
+    (fault,) = caught.value.errors
+    assert fault.pointer in ("/weights/a~1b~0c", "/weights/grid/levels")
+
+
+def test_every_fault_is_listed_at_once():
+    with pytest.raises(SpecError) as caught:
+        resolve({"weights": {"bits": 5, "granularity": "pixel"}, "seed": -1})
+    assert {fault.pointer for fault in caught.value.errors} == {"/weights/bits", "/weights/granularity", "/seed"}

@@ -1,0 +1,35 @@
+"""Sections refuse options that do not go together, and say what would be accepted."""
+
+import pytest
+
+from quant.errors import SpecError
+from quant.spec import Budget, resolve
+
+
+@pytest.mark.parametrize(("weights", "message"), [
+    ({"bits": 8, "grid": "kmeans"}, "kmeans has no 8-bit grid; accepted: 2, 3, 4 bits"),
+    ({"bits": 3}, "3 bits are stored as a codebook"),
+    ({"granularity": "block", "bits": 4, "grid": "kmeans"}, "accepted with granularity block: uniform"),
+    ({"distributions": ["cauchy"]}, "unknown: cauchy; accepted: gaussian, laplace, student_t, generalized_gaussian"),
+    ({"distributions": ["laplace", "laplace"]}, "a family is named twice"),
+    ({"symmetric": False}, "/weights/symmetric"),
+])  # fmt: skip
+def test_weights_that_cannot_be_stored_are_refused(weights, message):
+    with pytest.raises(SpecError, match=message):
+        resolve({"preset": "int8-weights", "weights": weights})
+
+
+def test_two_inputs_of_a_module_have_two_names():
+    with pytest.raises(SpecError, match="two inputs have the same name"):
+        resolve({"torchscript": {"inputs": [{"name": "x", "shape": [1]}, {"name": "x", "shape": [2]}]}})
+
+
+@pytest.mark.parametrize("budget", [{}, {"max_bytes": 1, "max_size_ratio": 0.5}])
+def test_a_budget_is_one_limit(budget):
+    with pytest.raises(SpecError, match="a budget is one limit"):
+        resolve({"budget": budget})
+
+
+def test_a_budget_is_in_bytes_or_a_fraction_of_the_float_model():
+    assert Budget(max_bytes=700).limit(10_000) == 700
+    assert Budget(max_size_ratio=0.25).limit(10_002) == 2500

@@ -1,0 +1,30 @@
+"""The tree of errors: codes are distinct and keep the family of their base."""
+
+import pytest
+
+from quant import errors
+from quant.errors import DatasetError, FieldError, ModelError, QuantdError, SpecError
+
+LEAVES = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, QuantdError)]
+
+
+def test_codes_and_titles_are_distinct():
+    assert len({error.code for error in LEAVES}) == len(LEAVES)
+    assert len({error.title for error in LEAVES}) == len(LEAVES)
+
+
+@pytest.mark.parametrize(("base", "family"), [(ModelError, "model"), (DatasetError, "dataset"), (SpecError, "spec")])
+def test_a_code_begins_with_its_family(base, family):
+    for error in (base, *base.__subclasses__()):
+        assert error.code.split(".")[0] == family
+
+
+@pytest.mark.parametrize("error", LEAVES, ids=lambda error: error.__name__)
+def test_an_error_shows_its_detail_and_keeps_the_faults(error):
+    fault = FieldError("/weights/bits", "accepted: 8, 6, 4, 3 or 2")
+    raised = error("the spec is not valid", [fault])
+    assert (str(raised), raised.detail, raised.errors) == ("the spec is not valid", "the spec is not valid", (fault,))
+
+
+def test_every_error_says_when_it_is_raised():
+    assert all(error.__doc__ and error.__doc__ != error.__base__.__doc__ for error in LEAVES)
