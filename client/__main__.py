@@ -1,4 +1,4 @@
-"""`python -m client` is the `quantd` command."""
+"""Entry point of `python -m client`, which is the `quantd` command."""
 
 from client.cli import main
 

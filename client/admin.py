@@ -1,4 +1,4 @@
-"""The service behind `quantd keys`, `gc` and `reindex`: its records and its store, reached without HTTP."""
+"""Direct access to a service's records and blobs, without HTTP, for `quantd keys`, `gc` and `reindex`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +15,19 @@ from jobs import admin
 from jobs.settings import Settings
 from jobs.stack import StackFailed
 
-StateDir = Annotated[Path, typer.Option(help="The embedded service's folder, where QUANTD_REDIS_URL is not set.")]
+StateDir = Annotated[
+    Path, typer.Option(help="State folder of the embedded service; ignored if QUANTD_REDIS_URL is set.")
+]
 
 
 @contextmanager
 def administered(state_dir: Path) -> Iterator[Settings]:
-    """As `jobs.admin.administered`, with what goes wrong as the command ends with it."""
+    """Yield the settings that reach the service's records, as `jobs.admin.administered` does.
+
+    Raises:
+        ClientError: the settings in the environment are not valid.
+        Unreachable: Redis, the object store or the state folder cannot be reached.
+    """
     try:
         with admin.administered(state_dir) as settings:
             yield settings

@@ -1,4 +1,4 @@
-"""`quantd quantize --local`: the quantizer as a process of its own, without any service."""
+"""A local run of the quantizer in its own process, without a service (`quantd quantize --local`)."""
 
 import json
 import subprocess
@@ -26,10 +26,10 @@ class LocalJob:
         self.end: dict[str, Any] = {}
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """The `progress` and `log` events.
+        """Run the quantizer and yield its `progress` and `log` events.
 
         Raises:
-            JobFailed: the quantizer says why, or ended without a word.
+            JobFailed: the quantizer reported an error or ended without a result.
             ClientError: the spec is not valid.
         """
         command = [sys.executable, "-m", "quant"]
@@ -48,4 +48,4 @@ class LocalJob:
             kind = ClientError if self.end["code"].startswith("spec.") else JobFailed
             raise kind(f"{self.end['code']}: {self.end['detail']}")
         if not self.end:
-            raise JobFailed(f"the quantizer ended with status {process.returncode}")
+            raise JobFailed(f"the quantizer ended with the exit status {process.returncode} and without a result")

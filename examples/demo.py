@@ -6,7 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from client.api import Client
-from client.render import layer_table, show_progress, summary_table
+from client.progress import show_progress
+from client.tables import layer_table, summary_table
 from jobs.stack import Stack
 from quant.outcome.artifacts import ARTIFACTS
 

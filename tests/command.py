@@ -1,4 +1,4 @@
-"""The `quantd` command in this process: a process of its own would spend half a second on imports."""
+"""The `quantd` command in the test's process: a separate process would spend half a second on imports."""
 
 import contextlib
 import io
@@ -6,13 +6,13 @@ import subprocess
 import sys
 
 import pytest
-from rich.console import Console
 
 from client import cli
+from client.commands import options
 
 
 def quantd(*arguments, **environment):
-    """What it prints and its exit status, as a shell would see them."""
+    """Run the command and return its output and its exit status, as a shell would see them."""
     out, err = io.StringIO(), io.StringIO()
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -22,7 +22,7 @@ def quantd(*arguments, **environment):
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr(sys, "argv", ["quantd", *map(str, arguments)])
-        patch.setattr(cli, "out_console", Console(width=160))
+        patch.setattr(options.out_console, "width", 160)
         with pytest.raises(SystemExit) as end:
             cli.main()
     return subprocess.CompletedProcess(arguments, end.value.code, out.getvalue(), err.getvalue())

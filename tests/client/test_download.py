@@ -1,4 +1,4 @@
-"""A download that is not what the job made is not kept, whoever changed it."""
+"""Downloads: resumed after an interruption, and rejected if the bytes are not those of the job."""
 
 import hashlib
 import json
@@ -14,12 +14,12 @@ DATA = b"the model" * 1000
 
 
 class Service(BaseHTTPRequestHandler):
-    """A service (or something between it and us) that answers with what `sent` has."""
+    """A service, or something between it and the client, that answers with the bytes of `sent`."""
 
     sent = DATA
     length = len(DATA)
     cut = 0
-    """After so many bytes the first connection ends."""
+    """The number of bytes after which the first connection ends; 0 for no end."""
 
     def do_GET(self):
         digest = hashlib.sha256(DATA).hexdigest()
@@ -38,7 +38,7 @@ class Service(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def client(monkeypatch):
-    monkeypatch.setattr("client.resuming.PAUSES_S", (0.01,) * 2)
+    monkeypatch.setattr("client.retry.PAUSES_S", (0.01,) * 2)
     with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with Client(f"http://127.0.0.1:{server.server_address[1]}") as client:
@@ -46,13 +46,13 @@ def client(monkeypatch):
         server.shutdown()
 
 
-def test_what_arrives_whole_is_written(client, tmp_path):
+def test_a_complete_download_is_written(client, tmp_path):
     client.download("job", "model.onnx", tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx").read_bytes() == DATA
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_is_cut_off_goes_on_from_there(client, tmp_path, monkeypatch):
+def test_an_interrupted_download_continues(client, tmp_path, monkeypatch):
     monkeypatch.setattr(Service, "cut", 5000)
     client.download("job", "model.onnx", tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx").read_bytes() == DATA
@@ -62,7 +62,7 @@ def test_what_is_cut_off_goes_on_from_there(client, tmp_path, monkeypatch):
     ("sent", "length", "error"),
     [(DATA[:-1] + b"x", len(DATA), ClientError), (DATA[:-1], len(DATA) - 1, ClientError), (b"", 9, Unreachable)],
 )
-def test_what_does_not_is_not(client, tmp_path, monkeypatch, sent, length, error):
+def test_other_bytes_are_rejected_and_the_old_file_stays(client, tmp_path, monkeypatch, sent, length, error):
     monkeypatch.setattr(Service, "sent", sent)
     monkeypatch.setattr(Service, "length", length)
     (tmp_path / "m.onnx").write_bytes(b"before")
@@ -71,6 +71,6 @@ def test_what_does_not_is_not(client, tmp_path, monkeypatch, sent, length, error
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
 
 
-def test_a_name_that_the_job_has_not_made_is_told(client, tmp_path):
+def test_an_unknown_artifact_is_an_error_with_the_known_names(client, tmp_path):
     with pytest.raises(ClientError, match=r"it has model\.onnx"):
         client.download("job", "other", tmp_path / "o")

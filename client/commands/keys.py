@@ -1,4 +1,4 @@
-"""`quantd keys`: make, list and revoke API keys, beside the records and not over HTTP."""
+"""`quantd keys`: create, list and revoke API keys, directly in the records."""
 
 import json
 import re
@@ -6,36 +6,37 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from client.admin import StateDir, administered
+from client.commands.options import AsJson, out_console
 from client.errors import ClientError
 from jobs.blobs import Blobs
 from jobs.errors import NotFound
 from jobs.keys import TENANT_PATTERN, Allowance, Key, Keys, Scope
 from jobs.settings import Settings
 
-app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
-console = Console()
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
 
 
 @app.command()
 def create(
-    tenant: Annotated[str, typer.Option(help="Whose key it is; every object belongs to a tenant.")] = "default",
-    name: Annotated[str, typer.Option(help="What the key is for, shown in the list.")] = "",
-    scope: Annotated[list[Scope] | None, typer.Option(help="read, write; both where none is named.")] = None,
+    tenant: Annotated[str, typer.Option(help="Tenant of the key; models, datasets and jobs belong to it.")] = "default",
+    name: Annotated[str, typer.Option(help="Note on what the key is for, shown in the list.")] = "",
+    scope: Annotated[list[Scope] | None, typer.Option(help="read or write; both if omitted.")] = None,
     rate: Annotated[
-        int | None, typer.Option(min=1, help="Requests a minute; the service's own where not named.")
+        int | None, typer.Option(min=1, help="Requests per minute; the service's default if omitted.")
     ] = None,
-    max_bytes: Annotated[int | None, typer.Option(min=1, help="Bytes it may keep stored; as above.")] = None,
-    max_jobs: Annotated[int | None, typer.Option(min=1, help="Jobs it may have open at a time; as above.")] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Bytes of storage; the service's default if omitted.")
+    ] = None,
+    max_jobs: Annotated[
+        int | None, typer.Option(min=1, help="Open jobs at a time; the service's default if omitted.")
+    ] = None,
     state_dir: StateDir = Path(".quantd"),
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and print it: it is shown this once."""
+    """Create a key and print it. It is not shown again."""
     if not re.match(TENANT_PATTERN, tenant):
         raise ClientError(f"--tenant {tenant!r}: accepted: up to 63 of a-z, 0-9 and -")
     with administered(state_dir) as settings:
@@ -49,7 +50,7 @@ def create(
 
 @app.command("list")
 def list_keys(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) -> None:
-    """Every key, without what it opens with."""
+    """List the keys without their secrets."""
     with administered(state_dir) as settings:
         keys = _keys(settings).list()
     if as_json:
@@ -58,12 +59,14 @@ def list_keys(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) ->
     table = Table("id", "tenant", "name", "scopes", "created", "revoked")
     for key in keys:
         table.add_row(key.id, key.tenant, key.name, ", ".join(key.scopes), key.created_at, key.revoked_at or "-")
-    console.print(table)
+    out_console.print(table)
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="The key's id.")], state_dir: StateDir = Path(".quantd")) -> None:
-    """From now on the key opens nothing."""
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="Id of the key.")], state_dir: StateDir = Path(".quantd")
+) -> None:
+    """Revoke a key; requests with it are refused from now on."""
     with administered(state_dir) as settings:
         try:
             key = _keys(settings).revoke(key_id)
@@ -77,4 +80,5 @@ def _keys(settings: Settings) -> Keys:
 
 
 def _shown(key: Key) -> dict[str, object]:
+    """Return the fields of a key that may be shown."""
     return key.model_dump(mode="json", exclude={"sha256"})

@@ -1,4 +1,4 @@
-"""A large upload goes on where it was cut off, in this run of the command and in the next."""
+"""Resumable uploads: continued after an interruption, in the same run of the command and in the next."""
 
 import contextlib
 import functools
@@ -9,14 +9,14 @@ import threading
 import httpx
 import pytest
 
-from client import resuming
+from client import resumable, retry, upload
 from client.api import Client
 from client.errors import ClientError, Unreachable
 from tests import command
 
 
 class Cutter:
-    """A way to the service on which each of the first `cuts` connections is cut after `after` bytes of it."""
+    """A proxy of the service that cuts each of its first `cuts` connections after `after` bytes."""
 
     def __init__(self, url: str, cuts: int, after: int) -> None:
         self._to = ("127.0.0.1", httpx.URL(url).port)
@@ -54,9 +54,9 @@ class Cutter:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    monkeypatch.setattr("client.api.LEAST", 1000)
-    monkeypatch.setattr(resuming, "PART", 100_000)
-    monkeypatch.setattr(resuming, "PAUSES_S", (0.1,) * 3)
+    monkeypatch.setattr(upload, "RESUMABLE_BYTES", 1000)
+    monkeypatch.setattr(resumable, "PART_BYTES", 100_000)
+    monkeypatch.setattr(retry, "PAUSES_S", (0.1,) * 3)
 
 
 @pytest.fixture
@@ -73,26 +73,26 @@ def cutter(stack):
 
 @pytest.fixture
 def model(examples, tmp_path):
-    """A model that nobody has uploaded."""
+    """A model that is not uploaded yet."""
     note = secrets.token_hex(8).encode()
     path = tmp_path / "m.onnx"
     path.write_bytes((examples / "digits.onnx").read_bytes() + b"\x32" + bytes([len(note)]) + note)
     return path
 
 
-def test_a_connection_that_is_cut_again_and_again_costs_no_byte_twice(cutter, model):
-    way, told = cutter(cuts=2, after=100_000), []
-    with Client(way.url) as client:
-        made = client.upload_model(model, lambda sent, size: told.append((sent, size)))
+def test_no_byte_is_sent_twice_over_a_connection_that_breaks(cutter, model):
+    proxy, calls = cutter(cuts=2, after=100_000), []
+    with Client(proxy.url) as client:
+        record = client.upload_model(model, lambda sent, size: calls.append((sent, size)))
     size = model.stat().st_size
-    assert (made["filename"], made["size"]) == ("m.onnx", size)
-    assert way.connections == 3
-    assert told[-1] == (size, size)
-    assert way.sent < size + 100_000  # what was on its way at a cut, and the headers
+    assert (record["filename"], record["size"]) == ("m.onnx", size)
+    assert proxy.connections == 3
+    assert calls[-1] == (size, size)
+    assert proxy.sent < size + 100_000  # the bytes in flight at a cut, and the headers
 
 
-def test_the_next_run_goes_on_and_a_third_sends_nothing(cutter, model, monkeypatch):
-    monkeypatch.setattr(resuming, "PAUSES_S", ())
+def test_the_next_run_continues_and_a_third_sends_nothing(cutter, model, monkeypatch):
+    monkeypatch.setattr(retry, "PAUSES_S", ())
     broken, whole = cutter(cuts=100, after=120_000), cutter(cuts=0)
     with Client(broken.url) as client, pytest.raises(Unreachable):
         client.upload_model(model)
@@ -104,7 +104,7 @@ def test_the_next_run_goes_on_and_a_third_sends_nothing(cutter, model, monkeypat
         assert whole.sent - before < 5000
 
 
-def test_what_was_deleted_is_sent_again(stack, http, model):
+def test_a_deleted_model_is_sent_again(stack, http, model):
     with Client(stack.url) as client:
         first = client.upload_model(model)
         assert http.delete(f"/v1/models/{first['id']}").status_code == 204
@@ -113,14 +113,14 @@ def test_what_was_deleted_is_sent_again(stack, http, model):
     assert again["sha256"] == first["sha256"]
 
 
-def test_a_file_that_is_refused_is_not_tried_again(stack, tmp_path):
+def test_a_refused_file_is_not_retried(stack, tmp_path):
     (tmp_path / "no.onnx").write_bytes(b"no model" * 1000)
     with Client(stack.url) as client, pytest.raises(ClientError, match="accepted"):
         client.upload_model(tmp_path / "no.onnx")
 
 
-def test_the_command_tells_of_a_large_upload(stack, model, tmp_path):
+def test_the_command_shows_a_large_upload(stack, model, tmp_path):
     quantd = functools.partial(command.quantd, QUANTD_URL=stack.url)
-    done = quantd("quantize", model, "--preset", "int8-weights", "-o", tmp_path / "out.onnx")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines()[0] == "uploading m.onnx ..."
+    result = quantd("quantize", model, "--preset", "int8-weights", "-o", tmp_path / "out.onnx")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.splitlines()[0] == "uploading m.onnx ..."

@@ -1,4 +1,4 @@
-"""`quantd gc` and `quantd reindex` on an embedded service, up and down."""
+"""`quantd gc` and `quantd reindex` on an embedded service that is running, and on one that is not."""
 
 import json
 import shutil
@@ -12,12 +12,12 @@ from tests.specs import QUICK
 
 
 def quantd(*arguments):
-    done = command.quantd(*arguments)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    result = command.quantd(*arguments)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
-def test_a_lost_redis_is_made_again_and_what_expires_is_removed(tmp_path, examples):
+def test_a_lost_redis_is_restored_and_expired_records_are_deleted(tmp_path, examples):
     data = (examples / "digits.onnx").read_bytes()
     where = ("--state-dir", tmp_path, "--json")
     with Stack(tmp_path) as stack, httpx.Client(base_url=stack.url, timeout=70) as http:

@@ -1,0 +1,51 @@
+"""`quantd gc` and `quantd reindex`: delete expired records, restore records from the object store."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client.admin import StateDir, administered
+from client.commands.options import AsJson
+from jobs.archive import Archive
+from jobs.blobs import Blobs
+from jobs.keys import Keys
+from jobs.queue import make_queue
+from jobs.records import Records
+from jobs.reindex import reindex as restore_records
+from jobs.retention import collect
+
+
+def gc(
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Days without use after which to delete (QUANTD_RETENTION_DAYS).")
+    ] = None,
+    state_dir: StateDir = Path(".quantd"),
+    as_json: AsJson = False,
+) -> None:
+    """Delete expired jobs, models and datasets, and orphaned blobs."""
+    with administered(state_dir) as settings:
+        retention_days = settings.retention_days if days is None else days
+        collected = collect(Records(settings.redis_url), Blobs(settings.store_url), retention_days)
+    if as_json:
+        typer.echo(json.dumps(asdict(collected)))
+    else:
+        typer.echo(f"removed {collected.jobs} jobs, {collected.uploads} uploads, {collected.blobs} orphaned blobs")
+
+
+def reindex(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) -> None:
+    """Restore an empty Redis from the object store, and queue unfinished jobs again."""
+    with administered(state_dir) as settings:
+        blobs = Blobs(settings.store_url)
+        queue = make_queue(settings.redis_url, settings.job_timeout_s)
+        keys = Keys(settings.redis_url, blobs)
+        restored = restore_records(Records(settings.redis_url), Archive(blobs), keys, queue)
+    if as_json:
+        typer.echo(json.dumps(asdict(restored)))
+    else:
+        typer.echo(
+            f"restored {restored.keys} keys, {restored.uploads} uploads and {restored.jobs} jobs; "
+            f"queued {restored.queued} of the jobs again"
+        )

@@ -1,0 +1,26 @@
+"""`quantd up`: the embedded service on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client.errors import Unreachable
+from jobs.stack import Stack, StackFailed
+
+
+def up(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one.")] = 8000,
+    state_dir: Annotated[Path, typer.Option(help="Folder for records and blobs.")] = Path(".quantd"),
+    workers: Annotated[int, typer.Option(min=1, help="Number of jobs that run at a time.")] = 1,
+) -> None:
+    """Run the service on this machine until Ctrl-C."""
+    try:
+        with Stack(state_dir, host, port, workers) as stack:
+            typer.echo(f"quantd is ready at {stack.url} (state in {state_dir}, Ctrl-C stops it)")
+            stack.wait()
+    except KeyboardInterrupt:
+        return
+    except (StackFailed, OSError) as error:
+        raise Unreachable(str(error)) from None
