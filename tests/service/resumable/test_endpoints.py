@@ -1,6 +1,5 @@
-"""An upload goes on where it broke off, by tus 1.0, and ends as what one request would have made."""
+"""Resumable uploads by tus 1.0 over HTTP."""
 
-import base64
 import contextlib
 import hashlib
 import secrets
@@ -11,39 +10,18 @@ import httpx
 import pytest
 from tusclient.client import TusClient
 
-TUS = {"Tus-Resumable": "1.0.0"}
-PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}
+from tests.service.tus import PATCH, TUS, append, begin, metadata, offset
 
 
 @pytest.fixture
 def data(examples):
-    """A model that nobody has uploaded."""
+    """A model that is not uploaded yet."""
     note = secrets.token_hex(8).encode()
     return (examples / "digits.onnx").read_bytes() + b"\x32" + bytes([len(note)]) + note
 
 
-def metadata(**values):
-    return ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in values.items())
-
-
-def begin(http, length, **values):
-    headers = {**TUS, "Upload-Length": str(length), "Upload-Metadata": metadata(**({"kind": "model"} | values))}
-    return http.post("/v1/uploads", headers=headers)
-
-
-def append(http, url, offset, content):
-    return http.patch(url, content=content, headers={**PATCH, "Upload-Offset": str(offset)})
-
-
-def offset(http, url):
-    response = http.head(url, headers=TUS)
-    assert response.status_code == 200
-    assert response.headers["cache-control"] == "no-store"
-    return int(response.headers["upload-offset"])
-
-
 def parts(stack, url):
-    """What the store holds of an upload in progress."""
+    """Return the files that the store holds for an upload in progress."""
     return [path for path in stack.folder.glob(f"store/*/uploads/{url.split('/')[-1]}/*") if path.is_file()]
 
 
@@ -53,8 +31,8 @@ def test_another_client_of_the_protocol_uploads_a_model(stack, http, data, tmp_p
         str(tmp_path / "m.onnx"), chunk_size=100_000, metadata={"kind": "model", "filename": "m.onnx"}
     )
     uploader.upload()
-    made = http.get(http.head(uploader.url, headers=TUS).headers["content-location"]).json()
-    assert (made["sha256"], made["filename"]) == (hashlib.sha256(data).hexdigest(), "m.onnx")
+    model = http.get(http.head(uploader.url, headers=TUS).headers["content-location"]).json()
+    assert (model["sha256"], model["filename"]) == (hashlib.sha256(data).hexdigest(), "m.onnx")
     assert parts(stack, uploader.url) == []
 
 
@@ -62,12 +40,12 @@ def test_a_dataset_in_parts_is_described(http, examples):
     data = (examples / "digits_calibration.npz").read_bytes()
     url = begin(http, len(data), kind="dataset").headers["location"]
     assert append(http, url, 0, data[:5000]).headers["upload-offset"] == "5000"
-    done = append(http, url, 5000, data[5000:])
-    assert done.status_code == 204
-    assert http.get(done.headers["content-location"]).json()["arrays"]
+    response = append(http, url, 5000, data[5000:])
+    assert response.status_code == 204
+    assert http.get(response.headers["content-location"]).json()["arrays"]
 
 
-def test_what_came_before_the_connection_broke_is_kept(stack, http, data):
+def test_bytes_before_a_disconnect_are_stored(stack, http, data):
     url = begin(http, len(data)).headers["location"]
     address = httpx.URL(stack.url)
     with socket.create_connection((address.host, address.port)) as connection:
@@ -79,13 +57,13 @@ def test_what_came_before_the_connection_broke_is_kept(stack, http, data):
     deadline = time.monotonic() + 10
     while offset(http, url) == 0 and time.monotonic() < deadline:
         time.sleep(0.05)
-    there = offset(http, url)
-    assert 0 < there <= 70_000
-    done = append(http, url, there, data[there:])
-    assert http.get(done.headers["content-location"]).json()["sha256"] == hashlib.sha256(data).hexdigest()
+    stored = offset(http, url)
+    assert 0 < stored <= 70_000
+    response = append(http, url, stored, data[stored:])
+    assert http.get(response.headers["content-location"]).json()["sha256"] == hashlib.sha256(data).hexdigest()
 
 
-def test_a_part_that_does_not_follow_is_refused(http, data):
+def test_a_part_at_another_offset_is_refused(http, data):
     url = begin(http, len(data)).headers["location"]
     append(http, url, 0, data[:1000])
     for wrong in (0, 999, 1001, len(data)):
@@ -94,7 +72,7 @@ def test_a_part_that_does_not_follow_is_refused(http, data):
     assert offset(http, url) == 1000
 
 
-def test_more_than_was_announced_is_refused_and_changes_nothing(stack, http, data):
+def test_more_bytes_than_announced_are_refused_and_change_nothing(stack, http, data):
     url = begin(http, 1000).headers["location"]
     assert append(http, url, 0, data[:1001]).status_code == 413
     assert offset(http, url) == 0
@@ -110,9 +88,7 @@ def test_more_than_was_announced_is_refused_and_changes_nothing(stack, http, dat
         ("model", None, {"sha256": "0" * 64}, "request.digest_mismatch"),
     ],
 )
-def test_what_one_request_would_refuse_is_refused_at_the_end_and_not_kept(
-    stack, http, data, kind, content, options, code
-):
+def test_an_invalid_file_is_refused_at_the_end_and_discarded(stack, http, data, kind, content, options, code):
     content = data if content is None else content
     url = begin(http, len(content), kind=kind, **options).headers["location"]
     assert append(http, url, 0, content).json()["code"] == code
@@ -120,15 +96,15 @@ def test_what_one_request_would_refuse_is_refused_at_the_end_and_not_kept(
     assert parts(stack, url) == []
 
 
-def test_the_last_answer_can_be_asked_for_again(http, data):
+def test_the_last_response_can_be_requested_again(http, data):
     url = begin(http, len(data)).headers["location"]
-    done = append(http, url, 0, data)
+    response = append(http, url, 0, data)
     again = append(http, url, len(data), b"")
-    assert done.headers["content-location"] == again.headers["content-location"]
-    assert http.head(url, headers=TUS).headers["content-location"] == done.headers["content-location"]
+    assert response.headers["content-location"] == again.headers["content-location"]
+    assert http.head(url, headers=TUS).headers["content-location"] == response.headers["content-location"]
 
 
-def test_an_upload_that_is_given_up_leaves_nothing(stack, http, data):
+def test_a_discarded_upload_leaves_nothing(stack, http, data):
     url = begin(http, len(data)).headers["location"]
     append(http, url, 0, data[:1000])
     assert len(parts(stack, url)) == 1
@@ -154,7 +130,7 @@ def test_an_upload_that_is_given_up_leaves_nothing(stack, http, data):
     ],
     ids=str,
 )
-def test_what_cannot_be_begun_is_a_problem(http, headers, status):
+def test_an_invalid_request_to_begin_is_refused(http, headers, status):
     good = {**TUS, "Upload-Length": "9", "Upload-Metadata": metadata(kind="model")}
     refused = http.post("/v1/uploads", headers=good | headers)
     assert (refused.status_code, refused.headers["content-type"]) == (status, "application/problem+json")
@@ -163,13 +139,13 @@ def test_what_cannot_be_begun_is_a_problem(http, headers, status):
 
 
 def test_the_protocol_is_announced(http):
-    told = http.options("/v1/uploads").headers
-    assert told["tus-version"] == "1.0.0"
-    assert set(told["tus-extension"].split(",")) == {"creation", "expiration", "termination"}
-    assert int(told["tus-max-size"]) > 2**30
+    announced = http.options("/v1/uploads").headers
+    assert announced["tus-version"] == "1.0.0"
+    assert set(announced["tus-extension"].split(",")) == {"creation", "expiration", "termination"}
+    assert int(announced["tus-max-size"]) > 2**30
 
 
-def test_an_upload_begun_again_with_its_key_is_the_same(http):
+def test_the_same_idempotency_key_returns_the_same_upload(http):
     key = {"Idempotency-Key": secrets.token_hex(8)}
     headers = {**TUS, **key, "Upload-Metadata": metadata(kind="model")}
     first, again = (http.post("/v1/uploads", headers={**headers, "Upload-Length": "9"}) for _ in range(2))
@@ -183,7 +159,7 @@ def test_an_upload_begun_again_with_its_key_is_the_same(http):
     http.delete(fresh.headers["location"], headers=TUS)
 
 
-def test_only_so_many_are_in_progress_at_a_time(http):
+def test_the_number_of_unfinished_uploads_is_limited(http):
     begun = []
     with contextlib.ExitStack() as undo:
         while len(begun) < 40:

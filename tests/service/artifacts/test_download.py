@@ -1,0 +1,69 @@
+"""Downloads: digests, ranges and conditional requests."""
+
+import hashlib
+
+import pytest
+
+from service.artifacts.download import parse_range
+from service.digests import digest_header
+
+
+def test_a_download_carries_its_digest(artifact):
+    _, whole = artifact
+    assert whole.headers["repr-digest"] == digest_header(hashlib.sha256(whole.content).hexdigest())
+    assert whole.headers["etag"] == f'"{hashlib.sha256(whole.content).hexdigest()}"'
+
+
+@pytest.mark.parametrize(
+    ("header", "part"), [("bytes=0-9", slice(0, 10)), ("bytes=100-", slice(100, None)), ("bytes=-7", slice(-7, None))]
+)
+def test_a_range_returns_its_bytes(http, artifact, header, part):
+    url, whole = artifact
+    response = http.get(url, headers={"Range": header})
+    assert response.status_code == 206
+    assert response.content == whole.content[part]
+    assert response.headers["content-range"].endswith(f"/{len(whole.content)}")
+
+
+@pytest.mark.parametrize("header", ["lines=1-2", "bytes=-", "bytes=0-1,4-5", f"bytes={'9' * 5000}-", "bytes=x-y"])
+def test_an_unsupported_range_returns_the_whole_file(http, artifact, header):
+    url, whole = artifact
+    response = http.get(url, headers={"Range": header})
+    assert (response.status_code, response.content) == (200, whole.content)
+
+
+def test_if_range_with_another_etag_returns_the_whole_file(http, artifact):
+    url, whole = artifact
+    for etag, status in ((whole.headers["etag"], 206), ('"other"', 200)):
+        assert http.get(url, headers={"Range": "bytes=0-9", "If-Range": etag}).status_code == status
+
+
+@pytest.mark.parametrize("header", ["bytes=99999999-", "bytes=5-2", "bytes=-0"])
+def test_a_range_outside_of_the_file_is_416(http, artifact, header):
+    response = http.get(artifact[0], headers={"Range": header})
+    assert (response.status_code, response.json()["code"]) == (416, "request.range_not_satisfiable")
+
+
+@pytest.mark.parametrize("name", ["artifacts/model.onnx", "artifacts/report.html", "report.html"])
+def test_a_known_etag_is_304(http, artifact, name):
+    url = artifact[0].replace("artifacts/model.onnx", name)
+    whole = http.get(url)
+    for known in (whole.headers["etag"], f'"x", {whole.headers["etag"]}', "*"):
+        response = http.get(url, headers={"If-None-Match": known})
+        assert (response.status_code, response.content) == (304, b"")
+    assert http.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["artifacts/report.html", "report.html"])
+def test_no_script_runs_in_a_report_at_either_url(http, artifact, name):
+    headers = http.get(artifact[0].replace("artifacts/model.onnx", name)).headers
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [(None, None), ("bytes=0-9", (0, 10)), ("bytes=90-200", (90, 100)), ("bytes=-7", (93, 100)), ("bytes=-", None)],
+)
+def test_a_range_header_is_parsed(header, expected):
+    assert parse_range(header, 100) == expected

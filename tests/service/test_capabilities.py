@@ -1,0 +1,13 @@
+"""The description of the spec, the limits and the versions."""
+
+from importlib import metadata
+
+
+def test_capabilities_list_the_values_of_a_spec(http):
+    document = http.get("/v1/capabilities").json()
+    assert {rule["name"] for rule in document["clipping"]} >= {"minmax", "mae", "mse"}
+    assert {family["name"] for family in document["distributions"]} >= {"gaussian", "laplace"}
+    assert set(document["presets"]) == {"int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary"}
+    assert "properties" in document["spec_schema"]
+    assert min(document["limits"].values()) > 0
+    assert document["versions"]["onnxruntime"] == metadata.version("onnxruntime")
