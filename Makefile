@@ -1,6 +1,7 @@
 # quantd: `make demo` shows it working, `make test` checks it; both install into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m coverage run -m pytest
 
 # Two halves side by side: the numerics, and what runs servers.
 .PHONY: install demo test test-library test-service lint openapi up clean
@@ -19,13 +20,16 @@ demo: install
 	$(BIN)/python examples/demo.py
 
 test: install
+	rm -rf .coverage
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-library test-service
+	$(BIN)/python -m tests.coverage_table
 
+# Lines are counted in the test processes themselves, not in the servers and jobs that these start.
 test-library:
-	$(BIN)/python -m pytest tests/quant tests/test_docker.py
+	$(PYTEST) tests/quant tests/test_docker.py tests/test_docs.py tests/test_layers.py
 
 test-service:
-	$(BIN)/python -m pytest tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e
+	$(PYTEST) tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e
 
 up: install
 	$(BIN)/quantd up
@@ -40,4 +44,4 @@ openapi: install
 	$(BIN)/python -m service.openapi
 
 clean:
-	rm -rf .venv .quantd demo-output build *.egg-info
+	rm -rf .venv .quantd .coverage demo-output build *.egg-info
