@@ -1,4 +1,4 @@
-"""The report: what was done to each layer and what it cost, as JSON and as one self-contained page."""
+"""The report: how each layer was quantized and the error that this causes, as JSON and as an HTML page."""
 
 import math
 from collections import Counter
@@ -19,76 +19,72 @@ from quant.search.choice import Choice
 from quant.spec import Spec
 from quant.weights.granularity import PerChannel
 from quant.weights.layers import QuantizedLayer
-from quant.weights.quantize import FittedWeight
+from quant.weights.quantize import FittedWeight, QuantizedWeight
 
 Differences = Mapping[str, LayerDifference]
-NONE: Differences = {}
 Corrections = Mapping[str, Correction]
-WORST = 5
-"""How many layers `worst_layers` names."""
+NO_DIFFERENCES: Differences = {}
+NO_CORRECTIONS: Corrections = {}
+WORST_LAYERS = 5
+"""The number of layers that `worst_layers` names."""
 
 
 def layer_report(
-    done: QuantizedLayer,
+    quantized_layer: QuantizedLayer,
     opset: int,
-    corrections: Corrections | None = None,
-    after: Differences = NONE,
+    corrections: Corrections = NO_CORRECTIONS,
+    differences: Differences = NO_DIFFERENCES,
     bounds: Bounds = NO_BOX,
 ) -> dict[str, Any]:
-    """One layer's entry; sizes in bytes, SQNR in dB, errors in the weight's unit.
+    """Return the report's entry for one quantized layer; sizes in bytes, SQNR in dB, errors in the weight's unit.
 
-    `after` are the differences at the layers' outputs that remain.
+    Args:
+        quantized_layer: the layer with its fit, its quantized weight and the errors.
+        opset: the opset of the exported model, which decides how the weight is stored.
+        corrections: the bias corrections by the layer's name; empty without bias correction.
+        differences: the differences at the layers' outputs in the finished model, by the layer's name.
+        bounds: the bounds on the errors of the layers' outputs.
     """
-    bound = bounds.layers.get(done.layer.name)
-    layer, spec, fitted, quantized = done.layer, done.spec, done.fitted, done.quantized
-    error = quantized.error
+    layer, spec = quantized_layer.layer, quantized_layer.spec
+    fitted, weight = quantized_layer.fitted, quantized_layer.quantized
+    bound = bounds.layers.get(layer.name)
     return {
         "name": layer.name,
         "op": layer.op,
         "weight_shape": list(layer.shape),
         "parameters": layer.size,
-        "bits": quantized.bits,
+        "bits": weight.bits,
         "granularity": spec.granularity,
-        "block_size": quantized.block or None,
+        "block_size": weight.block or None,
         "grid": spec.grid.name,
         "clipping": spec.clipping.name,
         "rounding": spec.rounding.name,
         "distribution": dict(sorted(Counter(fitted.fit.family).items())),
         "fits": _fits(fitted),
         "candidates": fitted.fit.candidates_summary(),
-        "clip_ratio": error.clip_ratio,
-        "clipped_fraction": error.clipped_fraction,
-        "weight": {
-            "mae": error.mae,
-            "mse": error.mse,
-            "sqnr_db": error.sqnr_db,
-            "mae_expected": _finite(error.mae_expected),
-            "mse_expected": _finite(error.mse_expected),
-        },
-        "output": _output(layer.name, corrections or {}, after),
+        "clip_ratio": weight.error.clip_ratio,
+        "clipped_fraction": weight.error.clipped_fraction,
+        "weight": _weight_errors(weight),
+        "output": _output_errors(layer.name, corrections, differences),
         "bound": None if bound is None else bound.described(),
         "bytes_before": 4 * layer.size,
-        "bytes_after": stored_bytes(quantized, done.form, opset),
+        "bytes_after": stored_bytes(weight, quantized_layer.form, opset),
         "seconds": None,
-        "notes": [*fitted.fit.notes, *done.notes],
+        "notes": [*fitted.fit.notes, *quantized_layer.notes],
     }
 
 
-def model_report(
-    summary: Summary,
-    result: Result,
-    spec: Spec,
-) -> dict[str, Any]:
-    """The whole report; it holds no clock, so that equal input gives equal bytes (`seconds` is null)."""
+def model_report(summary: Summary, result: Result, spec: Spec) -> dict[str, Any]:
+    """Return the whole report; all its durations are null, so that equal inputs give equal bytes."""
     choice, outputs = result.choice, result.outputs
-    worst = sorted(result.entries, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST]
+    worst = sorted(result.entries, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST_LAYERS]
     return {
         "summary": summary.model_dump(),
         "spec": spec.model_dump(mode="json"),
         "samples": dict(result.samples),
         "layers": result.entries,
         "worst_layers": [layer["name"] for layer in worst],
-        "skipped": [{"name": s.name, "op": s.op, "reason": s.reason} for s in result.skipped],
+        "skipped": [{"name": node.name, "op": node.op, "reason": node.reason} for node in result.skipped],
         "warnings": result.warnings,
         "total_mean_shift": None if choice is None else _total_mean_shift(choice, result.differences),
         "compared": None if choice is None else _compared(choice),
@@ -104,45 +100,60 @@ def _compared(choice: Choice) -> dict[str, Any] | None:
     return None if choice.compared is None else {"kept": choice.name, "output_sqnr_db": dict(choice.compared)}
 
 
-def _output(name: str, corrections: Corrections, differences: Differences) -> dict[str, Any] | None:
-    """The error at one layer's output on held-out samples; shifts are means over channels of |E[quantized - float]|.
-
-    `mean_shift_before` is the layer's own, with the layers before it corrected; null without bias correction.
-    """
-    if name not in differences:
-        return None
-    after = differences[name]
-    before = corrections.get(name)
+def _weight_errors(weight: QuantizedWeight) -> dict[str, float | None]:
+    """Return the measured errors of one weight, and those that its fitted distribution predicts."""
+    error = weight.error
     return {
-        "mean_shift_before": None if before is None else float(abs(before.shift).mean()),
-        "mean_shift_after": _finite(float(abs(after.shift).mean())),
-        "sqnr_db": after.sqnr_db,
-        "cosine": after.cosine,
+        "mae": error.mae,
+        "mse": error.mse,
+        "sqnr_db": error.sqnr_db,
+        "mae_expected": _finite(error.mae_expected),
+        "mse_expected": _finite(error.mse_expected),
     }
 
 
+def _output_errors(name: str, corrections: Corrections, differences: Differences) -> dict[str, Any] | None:
+    """Return the error at one layer's output on held-out samples; None where it was not measured.
+
+    A shift is |E[quantized - float]|, averaged over channels. `mean_shift_before` is measured with the biases of all
+    earlier layers corrected and that of this layer not; it is None without bias correction.
+    """
+    if name not in differences:
+        return None
+    difference, correction = differences[name], corrections.get(name)
+    return {
+        "mean_shift_before": None if correction is None else _mean_shift(correction),
+        "mean_shift_after": _finite(_mean_shift(difference)),
+        "sqnr_db": difference.sqnr_db,
+        "cosine": difference.cosine,
+    }
+
+
+def _mean_shift(measured: Correction | LayerDifference) -> float:
+    return float(abs(measured.shift).mean())
+
+
 def _total_mean_shift(choice: Choice, differences: Differences) -> dict[str, float | None] | None:
-    """The layers' mean shifts, added up."""
+    """Return the sum of the layers' mean shifts before and after bias correction; None without calibration data."""
     if choice.compared is None:
         return None
-    before, after = (
-        sum(float(abs(layer.shift).mean()) for layer in layers.values()) for layers in (choice.corrections, differences)
-    )
+    before, after = (sum(map(_mean_shift, layers.values())) for layers in (choice.corrections, differences))
     return {"before": before if choice.corrections else None, "after": _finite(after) if differences else None}
 
 
 def report_json(report: Mapping[str, Any]) -> bytes:
+    """Return the report as JSON, in which NaN and infinity are null."""
     return to_json(report, inf_nan_mode="null") + b"\n"
 
 
 def report_html(report: Mapping[str, Any], title: str, gates: Sequence[GateResult]) -> bytes:
-    """The report as one page that needs no network; every text from the model is escaped."""
+    """Return the report as an HTML page that loads nothing from a network and escapes every text of the model."""
     return page().render(report=report, title=title, gates=gates).encode()
 
 
 @cache
 def page() -> Template:
-    """The page's template, compiled once a process."""
+    """Return the template of the HTML page, compiled once in a process."""
     environment = Environment(
         loader=PackageLoader("quant.report", "templates"),
         autoescape=True,
@@ -153,12 +164,12 @@ def page() -> Template:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no NaN: null stands for the moment of distributions that have none."""
+    """Return `value`, or None if it is not finite, such as a moment that the fitted distribution does not have."""
     return value if math.isfinite(value) else None
 
 
 def _fits(fitted: FittedWeight) -> list[dict[str, Any]]:
-    """The chosen family's figures row by row; `channel` is null where a row is a block or the whole tensor."""
+    """Return the fit of each row of the weight; `channel` is None where a row is a block or the whole tensor."""
     per_channel = isinstance(fitted.granularity, PerChannel)
     rows = range(len(fitted.statistics.count))
     return [{"channel": row if per_channel else None, **fitted.fit.describe(row)} for row in rows]

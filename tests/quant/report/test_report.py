@@ -1,4 +1,4 @@
-"""The page says what report.json says, in tables whose rows have a cell for every heading."""
+"""The HTML page shows the figures of report.json, in tables whose rows have a cell for every heading."""
 
 import json
 from html.parser import HTMLParser
@@ -9,7 +9,7 @@ from quant.pipeline import Inputs, quantize_model
 
 
 class Tables(HTMLParser):
-    """The cells' texts of each table, row by row, by the heading above it; and how many dots were drawn."""
+    """The texts of each table's cells, row by row, under the heading above it; and the number of drawn dots."""
 
     def __init__(self, page):
         super().__init__()
@@ -41,8 +41,8 @@ class Tables(HTMLParser):
 
 
 @pytest.fixture
-def told(tmp_path, examples):
-    """The tables and the JSON of a job's report."""
+def quantize(tmp_path, examples):
+    """Return a function that runs a job and returns its report as tables and as JSON."""
 
     def run(spec, *, calibrated=True, name="m.onnx"):
         data = [examples / f"digits_{role}.npz" for role in ("calibration", "evaluation")] if calibrated else []
@@ -52,7 +52,7 @@ def told(tmp_path, examples):
     return run
 
 
-WAYS = {
+SPECS = {
     "full": {"preset": "int4"},
     "weights": {"preset": "int4", "report": "weights"},
     "budget": {"preset": "int4", "budget": {"max_size_ratio": 0.2}},
@@ -60,48 +60,48 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_every_row_of_every_table_has_a_cell_for_each_heading(told, way):
-    page, report = told(WAYS[way])
-    assert all(len(rows) > 1 for name, rows in page.tables.items() if name != "What was compared")
-    for name, rows in page.tables.items():
-        assert len({len(row) for row in rows}) == 1, name
+@pytest.mark.parametrize("name", SPECS)
+def test_every_row_of_every_table_has_a_cell_for_each_heading(quantize, name):
+    page, report = quantize(SPECS[name])
+    assert all(len(rows) > 1 for title, rows in page.tables.items() if title != "Compared candidates")
+    for title, rows in page.tables.items():
+        assert len({len(row) for row in rows}) == 1, title
     assert [row[0] for row in page.tables["Layers"][1:]] == [layer["name"] for layer in report["layers"]]
 
 
-def test_it_shows_what_each_output_lost_beside_each_weight(told):
-    page, report = told(WAYS["full"])
+def test_the_layer_table_shows_output_and_weight_errors(quantize):
+    page, report = quantize(SPECS["full"])
     heading, *rows = page.tables["Layers"]
     for row, layer in zip(rows, report["layers"], strict=True):
         cells = dict(zip(heading, row, strict=True))
         assert cells["output SQNR"] == f"{layer['output']['sqnr_db']:.1f} dB"
         assert cells["weight SQNR"] == f"{layer['weight']['sqnr_db']:.1f} dB"
-        before, after = (float(one) for one in cells["mean shift"].split(" → "))
+        before, after = (float(shift) for shift in cells["mean shift"].split(" → "))
         assert before == pytest.approx(layer["output"]["mean_shift_before"], rel=0.05)
         assert after == pytest.approx(layer["output"]["mean_shift_after"], rel=0.05)
-        assert ("vacuous" in cells["error at most"]) == layer["bound"]["interval"]["vacuous"]
-    compared = {way.removesuffix(" kept"): figure for figure, way in page.tables["What was compared"]}
-    assert compared == {way: f"{sqnr:.1f} dB" for way, sqnr in report["compared"]["output_sqnr_db"].items()}
-    assert f"{report['total_mean_shift']['after']:.3g} in the model" in page.text
+        assert ("vacuous" in cells["error bound"]) == layer["bound"]["interval"]["vacuous"]
+    compared = {candidate.removesuffix(" chosen"): figure for figure, candidate in page.tables["Compared candidates"]}
+    assert compared == {candidate: f"{sqnr:.1f} dB" for candidate, sqnr in report["compared"]["output_sqnr_db"].items()}
+    assert f"{report['total_mean_shift']['after']:.3g} in the quantized model" in page.text
 
 
-@pytest.mark.parametrize(("spec", "calibrated"), [(WAYS["weights"], True), ({"preset": "int4-weights"}, False)])
-def test_what_was_not_measured_has_no_column(told, spec, calibrated):
-    page, _ = told(spec, calibrated=calibrated)
-    assert not {"output SQNR", "mean shift", "error at most"} & set(page.tables["Layers"][0])
-    assert "outputs together: not measured" in page.text
+@pytest.mark.parametrize(("spec", "calibrated"), [(SPECS["weights"], True), ({"preset": "int4-weights"}, False)])
+def test_figures_that_were_not_measured_have_no_column(quantize, spec, calibrated):
+    page, _ = quantize(spec, calibrated=calibrated)
+    assert not {"output SQNR", "mean shift", "error bound"} & set(page.tables["Layers"][0])
+    assert "layers' outputs: not measured" in page.text
 
 
-def test_allocations_are_drawn_and_tries_are_listed(told):
-    page, report = told(WAYS["budget"])
+def test_allocations_are_drawn_and_trials_are_listed(quantize):
+    page, report = quantize(SPECS["budget"])
     assert page.dots == len(report["allocation"]["front"]) + 2
-    page, report = told(WAYS["search"])
+    page, report = quantize(SPECS["search"])
     heading, *rows = page.tables["Search"]
-    assert heading == ["size", "bits a weight", "max_top1_drop_points 2"]
+    assert heading == ["size", "bits per weight", "max_top1_drop_points 2"]
     assert len(rows) == len(report["search"]["tried"])
 
 
-def test_names_from_outside_are_escaped(told):
-    page, _ = told({"preset": "int8-weights"}, calibrated=False, name="<svg><circle></circle></svg>.onnx")
+def test_names_from_the_upload_are_escaped(quantize):
+    page, _ = quantize({"preset": "int8-weights"}, calibrated=False, name="<svg><circle></circle></svg>.onnx")
     assert page.dots == 0
     assert "<circle>" in page.text
