@@ -1,0 +1,151 @@
+"""Candidates: their names, their models, and their comparison on held-out samples."""
+
+import json
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from onnx import numpy_helper
+
+from quant.data.read import read_dataset
+from quant.errors import ExportError
+from quant.graph.load.onnx_file import load
+from quant.graph.normalise.normalise import normalise
+from quant.pipeline import Inputs, quantize_model
+from quant.search.candidates import (
+    Candidate,
+    MeasuredCandidate,
+    best_corrected,
+    data_free_candidate,
+    form_candidates,
+    measure,
+)
+from quant.search.context import Source, calibrate
+from quant.search.decide import quantize_weights
+from quant.search.variants import Variant
+from quant.spec import resolve
+
+
+def ignore(*_):
+    """Ignore progress."""
+
+
+@pytest.fixture
+def context(examples):
+    """Return a function that calibrates the digits network for a spec."""
+
+    def run(spec, calibrated=True):
+        model = normalise(load(examples / "digits.onnx"))
+        data = read_dataset(examples / "digits_calibration.npz", model) if calibrated else None
+        return calibrate(Variant("", model, {}), data, resolve(spec), Source(100_000, "0"), ignore)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("mode", "names"),
+    [
+        ("none", ["fitted bounds", "MinMax bounds"]),
+        ("data_free", ["fitted bounds, data-free correction", "MinMax bounds, data-free correction"]),
+        ("calibrated", ["fitted bounds, corrected biases"]),
+        ("auto", ["fitted bounds, corrected biases", "fitted bounds", "MinMax bounds"]),
+    ],
+)
+def test_each_mode_of_bias_correction_has_its_candidates(context, mode, names):
+    calibrated = context({"preset": "int8", "weights": {"clipping": "auto"}, "bias_correction": mode})
+    weights = quantize_weights(calibrated, ignore)
+    candidates = form_candidates(calibrated, weights.work, weights.layers, ignore)
+    assert [candidate.name for candidate in candidates] == names
+
+
+def test_bounds_that_the_spec_sets_have_no_rival(context):
+    calibrated = context({"preset": "int8", "weights": {"clipping": "mse"}, "bias_correction": "none"})
+    weights = quantize_weights(calibrated, ignore)
+    (candidate,) = form_candidates(calibrated, weights.work, weights.layers, ignore)
+    assert candidate.name == "specified bounds"
+    assert not isinstance(candidate, MeasuredCandidate)
+    assert candidate.corrections == {}
+
+
+def test_a_candidate_is_measured_once(context):
+    calibrated = context({"preset": "int8", "weights": {"clipping": "mse"}, "bias_correction": "none"})
+    weights = quantize_weights(calibrated, ignore)
+    (candidate,) = form_candidates(calibrated, weights.work, weights.layers, ignore)
+    measured = measure(calibrated, candidate, ignore)
+    assert measured.sqnr_db > 20
+    assert measured.outputs.samples == calibrated.held_out.used
+    assert measure(calibrated, measured, ignore) is measured
+
+
+def test_a_model_that_does_not_run_is_an_export_error(context):
+    calibrated = context({"preset": "int8", "bias_correction": "none"})
+    broken = Candidate("broken", {}, [], ir.from_proto(onnx.ModelProto(ir_version=10)), {})
+    with pytest.raises(ExportError, match="the quantized model"):
+        measure(calibrated, broken, ignore)
+
+
+def test_the_best_corrected_candidate_is_no_worse_than_the_uncorrected_one(context):
+    calibrated = context({"preset": "int4"})
+    plain = context({"preset": "int4", "bias_correction": "none"})
+    layers = quantize_weights(calibrated, ignore).layers
+    best, uncorrected = best_corrected(calibrated, layers, ignore), best_corrected(plain, layers, ignore)
+    assert best.sqnr_db >= uncorrected.sqnr_db - 1e-6
+
+
+@pytest.mark.parametrize("mode", ["auto", "none"])
+def test_without_calibration_data_there_is_one_candidate_with_float_activations(context, mode):
+    data_free = context({"preset": "int8-weights", "bias_correction": mode}, calibrated=False)
+    candidate = data_free_candidate(data_free, quantize_weights(data_free, ignore).layers)
+    assert candidate.ranges == {}
+    assert len(candidate.layers) == len(data_free.work)
+    assert all(np.isfinite(layer.quantized.scale).all() for layer in candidate.layers)
+
+
+@pytest.mark.parametrize("mode", ["auto", "none"])
+def test_activation_ranges_of_three_rules_are_compared(tmp_path, examples, mode):
+    compared = {}
+    for rule in ("auto", {"name": "percentile", "q": 99.999}, "mse", "minmax"):
+        spec = {"preset": "int8", "activations": {"clipping": rule}, "bias_correction": mode}
+        inputs = Inputs(examples / "digits.onnx", "m", spec, examples / "digits_calibration.npz")
+        quantize_model(inputs, tmp_path, lambda *_: None)
+        name = rule if isinstance(rule, str) else rule["name"]
+        compared[name] = json.loads((tmp_path / "report.json").read_text())["compared"]
+        compared[name]["ranges"] = sorted(
+            float(numpy_helper.to_array(tensor))
+            for tensor in onnx.load(tmp_path / "model.onnx").graph.initializer
+            if tensor.name.endswith("_scale") and not tensor.dims
+        )
+    table = compared["auto"]["output_sqnr_db"]
+    assert table[compared["auto"]["kept"]] == max(table.values())
+    for rule in ("minmax", "percentile", "mse"):
+        named = "" if rule == "minmax" else f", ranges by {rule}"
+        alone = compared[rule]["output_sqnr_db"]
+        assert {name: table[name + named] for name in alone} == alone
+    chosen = next((rule for rule in ("percentile", "mse") if compared["auto"]["kept"].endswith(rule)), "minmax")
+    other = "minmax" if chosen != "minmax" else "mse"
+    assert compared["auto"]["ranges"] == compared[chosen]["ranges"] != compared[other]["ranges"]
+
+
+@pytest.mark.parametrize("preset", ["int4", "int4-weights", "codebook4", "ternary"])
+def test_auto_clipping_is_never_worse_than_minmax(tmp_path, examples, preset):
+    def run(name, spec):
+        out = tmp_path / name
+        out.mkdir()
+        inputs = Inputs(
+            examples / "digits.onnx", "m", {"preset": preset, **spec},
+            examples / "digits_calibration.npz", examples / "digits_evaluation.npz",
+        )  # fmt: skip
+        outcome = quantize_model(inputs, out, lambda *_: None)
+        return outcome.summary.output_sqnr_db, json.loads((out / "report.json").read_text())
+
+    auto, report = run("auto", {})
+    minmax, _ = run("minmax", {"weights": {"clipping": "minmax"}, "bias_correction": "none"})
+    assert auto > minmax - 0.3  # the choice was made on other samples
+    compared = report["compared"]["output_sqnr_db"]
+    assert compared[report["compared"]["kept"]] == max(compared.values())
+    assert {"fitted bounds", "fitted bounds, corrected biases", "MinMax bounds"} <= set(compared)
+    assert report["total_mean_shift"]["after"] > 0
+    layer = report["layers"][0]["output"]
+    assert layer["sqnr_db"] > 0
+    assert 0 < layer["cosine"] <= 1
