@@ -1,1 +1,1 @@
-"""Quantizing the weights of one layer at a time."""
+"""Quantization of weights, one layer at a time: clip bounds, rounding, codes, scales and errors."""

@@ -1,4 +1,4 @@
-"""A large weight quantized part by part: whole, there are only the weight as it lies in its file, and its codes."""
+"""Quantization of a large weight in parts, so that only its floats and its codes are in memory as a whole."""
 
 import math
 import time
@@ -10,16 +10,14 @@ from numpy.typing import NDArray
 
 from quant.graph.inventory import Layer
 from quant.kernel import dispatch
-from quant.methods.clipping.minmax import MinMax
-from quant.methods.grids.uniform import Uniform, step
-from quant.methods.rounding.nearest import Nearest
+from quant.methods.grids.uniform import step
 from quant.spec import Spec, Weights
+from quant.weights.errors import RowErrors
 from quant.weights.granularity import Granularity, PerBlock, PerChannel, PerTensor
-from quant.weights.layers import QuantizedLayer, adapt_to_kernel
+from quant.weights.layers import QuantizedLayer, adapt_to_kernel, round_to_nearest
 from quant.weights.quantize import (
     FittedWeight,
     QuantizedWeight,
-    RowErrors,
     clip_bound,
     fit_weight,
     granularity_of,
@@ -27,42 +25,60 @@ from quant.weights.quantize import (
 )
 from quant.weights.storage_form import StorageForm, storage_form
 
-PART = 1 << 20
-"""Weights that are worked on at once."""
-ROWS = 1 << 12
-"""Rows that are: each has its histogram."""
+WEIGHTS_AT_ONCE = 1 << 20
+"""Weights of a part."""
+ROWS_AT_ONCE = 1 << 12
+"""Rows of a part; each has a histogram."""
 SLABS = 128
-"""What a matrix whose columns have the scales is cut into."""
+"""Slabs of rows that a matrix with a scale for each column is cut into, so that threads can share it."""
 
 
 def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool) -> QuantizedLayer:
-    """Quantize one layer without data to the codes that `quantize_layers` gives it.
+    """Return one layer quantized without data, with the same codes as from `quantize_layers`.
 
-    Its fit is that of the whole weight as one row; the rows' own are made where the bounds or the grid need them, and
-    dropped. The error expected under them is then known, too.
+    The layer's fit is that of the whole weight as one row. Rows are fitted, part by part, only where their bounds or
+    their grid need it; only then the expected errors are finite.
+
+    Args:
+        layer: The layer.
+        section: The layer's section of the spec.
+        spec: The whole spec.
+        compiled: Use compiled loops.
     """
-    begun = time.perf_counter()
+    start = time.perf_counter()
     section, notes = adapt_to_kernel(layer, section, spec)
     if section.rounding.needs_moments:
-        section = section.model_copy(update={"rounding": Nearest()})
+        section = round_to_nearest(section)
         notes.append("rounded to nearest: the model is too large for its inputs to be known")
     form = storage_form(layer, section, spec)
-    weight = np.require(layer.weight, requirements=["C", "A", "W"])  # as the compiled loops know them
+    weight = np.require(layer.weight, requirements=["C", "A", "W"])  # the array type of the compiled loops
     granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
     whole = fit_weight(weight, PerTensor(), section, compiled)
-    plain = isinstance(section.clipping, MinMax) and isinstance(section.grid, Uniform)  # neither looks at a fit
-    contiguous = quantize_contiguous(weight, granularity, section.bits) if plain and compiled else None
-    if contiguous is not None:
-        quantized = contiguous
-    elif isinstance(granularity, PerTensor) or not section.clipping.by_row:
-        fitted = whole if isinstance(granularity, PerTensor) else fit_weight(weight, granularity, section, compiled)
-        quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=form is StorageForm.INTEGER)
+    quantized = _quantize(weight, layer.axis, granularity, section, whole, integer=form is StorageForm.INTEGER)
+    return QuantizedLayer(layer, section, form, whole, quantized, time.perf_counter() - start, tuple(notes))
+
+
+def quantize_contiguous(weight: NDArray[np.float32], granularity: Granularity, bits: int) -> QuantizedWeight | None:
+    """Return the weight with MinMax bounds on the uniform grid, by compiled loops that copy no rows.
+
+    None for one scale, and where the weights that share a scale are not contiguous enough for the loops.
+    """
+    if isinstance(granularity, PerTensor) or (view := _view_groups(weight, granularity)) is None:
+        return None
+    shape = weight.shape
+    codes, clip, scale, sums = _encode_rows(view, bits) if view.shape[2] == 1 else _encode_columns(view, bits)
+    number = len(sums)
+    unknown = np.full(number, np.inf)
+    ratio = np.full(number, 1.0 if clip.any() else np.nan)
+    errors = RowErrors(sums[:, 0], sums[:, 1], sums[:, 2], np.zeros(number, np.int64), ratio, unknown, unknown)
+    if isinstance(granularity, PerBlock):
+        scale = scale.reshape([-1 if axis == granularity.axis else length for axis, length in enumerate(shape)])
     else:
-        quantized = _quantize_rows(weight, layer.axis, granularity, section, whole, integer=form is StorageForm.INTEGER)
-    return QuantizedLayer(layer, section, form, whole, quantized, time.perf_counter() - begun, tuple(notes))
+        scale = scale.reshape(-1)
+    return QuantizedWeight(codes.reshape(shape), scale, bits, granularity, clip.reshape(-1), errors)
 
 
-def _quantize_rows(
+def _quantize(
     weight: NDArray[np.float32],
     channels: int,
     granularity: Granularity,
@@ -71,69 +87,95 @@ def _quantize_rows(
     *,
     integer: bool,
 ) -> QuantizedWeight:
-    """Some output channels (an axis) after the other, each with its fit; bins are those of the whole weight."""
+    """Return the quantized weight by the method that needs the least memory; `channels` is the axis of outputs."""
+    compiled = whole.statistics.compiled
+    if compiled and section.grid.uniform and not section.clipping.clips:
+        contiguous = quantize_contiguous(weight, granularity, section.bits)
+        if contiguous is not None:
+            return contiguous
+    if isinstance(granularity, PerTensor):
+        return quantize_weight(whole, section, clip_bound(whole, section), integer=integer)
+    if section.clipping.by_row:
+        return _quantize_rows(weight, channels, granularity, section, whole, integer=integer)
+    fitted = fit_weight(weight, granularity, section, compiled)
+    return quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
+
+
+def _quantize_rows(
+    weight: NDArray[np.float32],
+    channels: int,
+    granularity: PerChannel | PerBlock,
+    section: Weights,
+    whole: FittedWeight,
+    *,
+    integer: bool,
+) -> QuantizedWeight:
+    """Return the weight quantized some output channels at a time; all parts have the bins of the whole weight."""
     largest = float(whole.statistics.max_abs[0])
     codes = np.empty(weight.shape, np.int8)
-    done: list[QuantizedWeight] = []
+    parts: list[QuantizedWeight] = []
     for part in _parts(weight.shape, channels, granularity):
         fitted = fit_weight(weight[part], granularity, section, whole.statistics.compiled, largest)
         quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
         codes[part] = quantized.codes
-        done.append(replace(quantized, codes=quantized.codes[:0]))
+        parts.append(replace(quantized, codes=quantized.codes[:0]))
     axis = 0 if isinstance(granularity, PerChannel) else channels
-    levels = [one.levels for one in done if one.levels is not None]
+    levels = [part.levels for part in parts if part.levels is not None]
     return QuantizedWeight(
         codes=codes,
-        scale=np.concatenate([one.scale for one in done], axis=axis),
+        scale=np.concatenate([part.scale for part in parts], axis=axis),
         bits=section.bits,
         granularity=granularity,
-        clip=np.concatenate([one.clip for one in done]),
-        errors=RowErrors.joined([one.errors for one in done]),
+        clip=np.concatenate([part.clip for part in parts]),
+        errors=RowErrors.concatenate([part.errors for part in parts]),
         levels=np.concatenate(levels) if levels else None,
     )
 
 
 def _parts(shape: tuple[int, ...], axis: int, granularity: Granularity) -> Iterator[tuple[slice, ...]]:
-    """Slices of the output channels: of few enough weights, and of few enough rows."""
+    """Yield slices of output channels along `axis` that are small enough in weights and in rows."""
     weights = math.prod(shape) // shape[axis]
     rows = -(-weights // granularity.size) if isinstance(granularity, PerBlock) else 1
-    step = max(min(PART // max(weights, 1), ROWS // rows), 1)
-    for start in range(0, shape[axis], step):
-        yield (slice(None),) * axis + (slice(start, start + step),)
+    length = max(min(WEIGHTS_AT_ONCE // max(weights, 1), ROWS_AT_ONCE // rows), 1)
+    for start in range(0, shape[axis], length):
+        yield (slice(None),) * axis + (slice(start, start + length),)
 
 
-def quantize_contiguous(weight: NDArray[np.float32], granularity: Granularity, bits: int) -> QuantizedWeight | None:
-    """MinMax bounds and equal steps by compiled loops, without gathering its rows; None where they do not lie so."""
-    if isinstance(granularity, PerTensor) or (view := _groups(weight, granularity)) is None:
-        return None
-    shape = weight.shape
-    (groups, size, width), qmax = view.shape, 2 ** (bits - 1) - 1
-    depth = size if groups > 1 else -(-size // SLABS)
-    matrix = view.reshape(groups, size) if width == 1 else view.reshape(-1, width)
-    number = groups if width == 1 else -(-len(matrix) // depth)
-    codes, sums, peaks = np.empty(matrix.shape, np.int8), np.empty((number, 3)), np.empty((number, width), np.float32)
-    if width == 1:
-        dispatch.run("minmax:row_peaks", number, matrix, peaks[:, 0])
-    else:
-        dispatch.run("minmax:column_peaks", number, matrix, depth, peaks)
-    clip = (peaks if groups > 1 or width == 1 else peaks.max(axis=0, keepdims=True)).astype(np.float64)
+Encoded = tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.float32], NDArray[np.float64]]
+"""Codes in the order of the weight, bounds and scales, and sums (T, 3) of |error|, error^2 and w^2 of T parts."""
+
+
+def _encode_rows(view: NDArray[np.float32], bits: int) -> Encoded:
+    """Return a weight (G, S, 1) with one scale for each of its G rows encoded; bounds and scales are (G, 1)."""
+    matrix = view.reshape(view.shape[:2])
+    number, qmax = len(matrix), 2 ** (bits - 1) - 1
+    codes, sums, peaks = np.empty(matrix.shape, np.int8), np.empty((number, 3)), np.empty((number, 1), np.float32)
+    dispatch.run("minmax:row_peaks", number, matrix, peaks[:, 0])
+    clip = peaks.astype(np.float64)
     scale = step(clip, bits)
-    if width == 1:
-        dispatch.run("minmax:row_codes", number, matrix, scale[:, 0], qmax, codes, sums)
-    else:
-        dispatch.run("minmax:column_codes", number, matrix, depth, scale, qmax, codes, sums)
-    nothing, none = np.full(number, np.inf), np.zeros(number, np.int64)
-    ratio = np.full(number, 1.0 if clip.any() else np.nan)
-    errors = RowErrors(sums[:, 0], sums[:, 1], sums[:, 2], none, ratio, nothing, nothing)
-    if isinstance(granularity, PerBlock):
-        scale = scale.reshape([-1 if axis == granularity.axis else length for axis, length in enumerate(shape)])
-    else:
-        scale = scale.reshape(-1)
-    return QuantizedWeight(codes.reshape(shape), scale, bits, granularity, clip.reshape(-1), errors)
+    dispatch.run("minmax:row_codes", number, matrix, scale[:, 0], qmax, codes, sums)
+    return codes, clip, scale, sums
 
 
-def _groups(weight: NDArray[np.float32], granularity: PerChannel | PerBlock) -> NDArray[np.float32] | None:
-    """The weight seen as (G, S, C): the S weights of each of G * C rows share a scale. None if they do not lie so."""
+def _encode_columns(view: NDArray[np.float32], bits: int) -> Encoded:
+    """Return a weight (G, S, C) with one scale for each column of each group encoded; bounds and scales are (G, C)."""
+    groups, size, width = view.shape
+    depth = size if groups > 1 else -(-size // SLABS)  # a single group is cut into slabs
+    matrix, qmax = view.reshape(-1, width), 2 ** (bits - 1) - 1
+    number = -(-len(matrix) // depth)
+    codes, sums, peaks = np.empty(matrix.shape, np.int8), np.empty((number, 3)), np.empty((number, width), np.float32)
+    dispatch.run("minmax:column_peaks", number, matrix, depth, peaks)
+    clip = (peaks if groups > 1 else peaks.max(axis=0, keepdims=True)).astype(np.float64)
+    scale = step(clip, bits)
+    dispatch.run("minmax:column_codes", number, matrix, depth, scale, qmax, codes, sums)
+    return codes, clip, scale, sums
+
+
+def _view_groups(weight: NDArray[np.float32], granularity: PerChannel | PerBlock) -> NDArray[np.float32] | None:
+    """Return the weight viewed as (G, S, C), where the S weights of each group and column share a scale.
+
+    None if that takes a copy, because channels lie along a middle axis or the last block is incomplete.
+    """
     shape = weight.shape
     before, after = math.prod(shape[: granularity.axis]), math.prod(shape[granularity.axis + 1 :])
     if isinstance(granularity, PerBlock):

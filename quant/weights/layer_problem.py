@@ -1,4 +1,4 @@
-"""One layer's weight as a rounding problem: the matrix, which scale each weight has, and what an error costs."""
+"""The rounding problem of one layer: its weight as a matrix, the scale of each weight, and the cost of an error."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,112 +17,142 @@ from quant.weights.granularity import Granularity, PerBlock
 
 @dataclass(frozen=True)
 class LayerProblem:
-    """Weights (G, O, K), the row of the codebook that each belongs to, and what is known of the layer's inputs.
+    """The rounding problem of one layer with G groups of O outputs and K inputs.
 
-    `shares` (2, P) lists each row with each output (flat) that has weights of it.
+    Attributes:
+        layer: The layer.
+        granularity: The weights that share a scale, which are a row of the codebook.
+        matrix: The weights (G, O, K).
+        rows: The row of the codebook that each weight belongs to (G, O, K).
+        row_outputs: Pairs (2, P) of a row and an output, numbered g O + o, that has weights of this row.
+        moments: Moments of the layer's inputs.
     """
 
     layer: Layer
     granularity: Granularity
     matrix: Matrix
     rows: NDArray[np.intp]
-    shares: NDArray[np.intp]
+    row_outputs: NDArray[np.intp]
     moments: Moments
 
     @classmethod
-    def of(cls, layer: Layer, granularity: Granularity, moments: Moments) -> "LayerProblem":
-        """Requires: a layer that has a matrix."""
+    def from_layer(cls, layer: Layer, granularity: Granularity, moments: Moments) -> "LayerProblem":
+        """Return the problem of a layer whose weight has a matrix form, as every layer with moments has."""
+        row_numbers = granularity.rows(np.zeros(layer.shape, np.intp))
+        row_numbers += np.arange(len(row_numbers))[:, None]
         matrix = weight_matrix(layer, layer.weight)
-        number = granularity.rows(np.zeros(layer.shape, np.intp))
-        number += np.arange(len(number))[:, None]
-        rows = weight_matrix(layer, granularity.restore(number, layer.shape))
-        assert matrix is not None, "a layer without a matrix has no moments"
-        assert rows is not None, "its weight has one"
-        return cls(layer, granularity, matrix, rows, _shares(rows, granularity), moments)
+        rows = weight_matrix(layer, granularity.restore(row_numbers, layer.shape))
+        assert matrix is not None, "a layer with moments has a matrix"
+        assert rows is not None, "an array of the weight's shape has a matrix, too"
+        return cls(layer, granularity, matrix, rows, _row_outputs(rows, granularity), moments)
 
     @property
     def hessian(self) -> NDArray[np.float64]:
-        """E[x x^T] (G, K, K); requires that the moments themselves were summed."""
-        assert isinstance(self.moments, SecondMoments), "a rounding that needs data has them summed"
+        """The second moments E[x x^T] (G, K, K); requires that they are known, not only a sample of inputs."""
+        assert isinstance(self.moments, SecondMoments), "a rounding that needs second moments runs only with them"
         return self.moments.square
 
-    def repeated(self, times: int) -> "LayerProblem":
-        """The same weights several times over, each with rows of its own: one pass then tries several codebooks."""
+    def repeat(self, times: int) -> "LayerProblem":
+        """Return the problem with its weights repeated, each copy with rows of its own.
+
+        A rounding of the repeated problem tries one codebook for each copy in the same pass.
+        """
         count = int(self.rows.max()) + 1
         rows = np.concatenate([self.rows + number * count for number in range(times)], axis=1)
         matrix = np.tile(self.matrix, (1, times, 1))
-        return replace(self, matrix=matrix, rows=rows, shares=_shares(rows, self.granularity))
+        return replace(self, matrix=matrix, rows=rows, row_outputs=_row_outputs(rows, self.granularity))
 
     def nearest(self, codebook: AnyCodebook) -> Matrix:
-        """The level nearest to each weight (G, O, K), float32."""
+        """Return the level nearest to each weight (G, O, K), float32."""
         rows = self.granularity.rows(self.layer.weight)
         values = self.granularity.restore(codebook.decode(codebook.encode(rows)), self.layer.shape)
         matrix = weight_matrix(self.layer, values)
-        assert matrix is not None, "its weight has one"
+        assert matrix is not None, "an array of the weight's shape has a matrix"
         return matrix
 
     def to_grid(self, codebook: AnyCodebook) -> ToGrid:
-        """Rounds the weights of one input after the other."""
+        """Return the function that rounds values (G, O) of the weights of input k to the nearest levels."""
 
         def to_grid(values: Column, k: int) -> Column:
             book = codebook.select_rows(self.rows[:, :, k].reshape(-1))
             flat = values.reshape(-1, 1).astype(np.float32)
-            return book.decode(book.encode(flat)).astype(np.float64).reshape(values.shape)
+            rounded: Column = book.decode(book.encode(flat)).astype(np.float64).reshape(values.shape)
+            return rounded
 
         return to_grid
 
     def error(self, values: Matrix) -> NDArray[np.float64]:
-        """The mean squared output error of each row of the codebook (R,): the sum over the outputs that it is in."""
-        difference = values - self.matrix
-        return self._by_row(np.maximum(self.moments.energy(difference), 0))
+        """Return the mean squared output error of each row (R,) if the weights become `values` (G, O, K).
 
-    def rough_errors(self, codebooks: Sequence[AnyCodebook], *, compiled: bool) -> NDArray[np.float64]:
-        """The same (B, R) of weights rounded to the nearest levels of each codebook, as if the inputs were independent
-        of each other, which is soon computed; with `compiled` loops where all grids are uniform."""
+        The error of a row is the sum over the outputs that have weights of it.
+        """
+        difference = values - self.matrix
+        return self._sum_by_row(np.maximum(self.moments.energy(difference), 0))
+
+    def independent_errors(self, codebooks: Sequence[AnyCodebook], *, compiled: bool) -> NDArray[np.float64]:
+        """Return the output error of each of B codebooks and each row (B, R), as if inputs were independent.
+
+        Weights go to their nearest levels. With d the rounding errors of an output, its error is
+
+            sum_k d_k^2 Var[x_k] + (sum_k d_k E[x_k])^2,
+
+        which takes much less time than the exact error. Compiled loops are used if `compiled` and all grids are
+        uniform.
+        """
         mean = self.moments.mean
         variance = self.moments.diagonal - mean**2
         uniform = [book for book in codebooks if isinstance(book, UniformCodebook)]
         if compiled and len(uniform) == len(codebooks):
-            errors = self._rough_in_loops(uniform, variance, mean)
+            errors = self._compiled_independent_errors(uniform, variance, mean)
         else:
-            errors = np.stack([self._rough(self.nearest(book) - self.matrix, variance, mean) for book in codebooks])
-        return np.stack([self._by_row(one) for one in errors])
+            differences = (self.nearest(book) - self.matrix for book in codebooks)
+            errors = np.stack([_independent_error(difference, variance, mean) for difference in differences])
+        return np.stack([self._sum_by_row(error) for error in errors])
 
-    @staticmethod
-    def _rough(difference: Matrix, variance: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The rough error of each output: (G, O)."""
-        spread = np.einsum("gok,gok,gk->go", difference, difference, variance)
-        rough: NDArray[np.float64] = spread + np.einsum("gok,gk->go", difference, mean) ** 2
-        return rough
+    def gain(self, values: Matrix) -> NDArray[np.float64]:
+        """Return the factor (R,) of each row's scale that minimises its output error.
 
-    def _rough_in_loops(
+        With the weights W, the values V and the moments H, the factor is w H v / v H v, summed over the row's outputs;
+        it is about 1, and 1 where it would not be positive.
+        """
+        energy, product = map(self._sum_by_row, self.moments.energies(values, self.matrix))
+        usable = (product > 0) & (energy > 0)
+        return np.where(usable, product / np.where(usable, energy, 1), 1.0)
+
+    def restore(self, values: Matrix) -> NDArray[np.float32]:
+        """Return values (G, O, K) as rows (R, n) of the codebook."""
+        return self.granularity.rows(from_weight_matrix(self.layer, values.astype(np.float32)))
+
+    def _compiled_independent_errors(
         self, books: Sequence[UniformCodebook], variance: NDArray[np.float64], mean: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """The same of several codebooks: (B, G O)."""
+        """Return the error of each output as if inputs were independent, (B, G O), by a compiled loop."""
         errors = np.empty((len(books), self.matrix.shape[0] * self.matrix.shape[1]))
         scales, qmax = np.stack([book.scale for book in books]), np.float32(books[0].qmax)
-        weights, rows = (one.reshape(-1, one.shape[2]) for one in (self.matrix, self.rows))
-        arrays = (np.require(one, requirements=["C", "A", "W"]) for one in (weights, rows, variance, mean))
+        weights, rows = (array.reshape(-1, array.shape[2]) for array in (self.matrix, self.rows))
+        arrays = (np.require(array, requirements=["C", "A", "W"]) for array in (weights, rows, variance, mean))
         dispatch.run("nearest:nearest_errors", errors.shape[1], *arrays, scales, qmax, errors)
         return errors
 
-    def gain(self, values: Matrix) -> NDArray[np.float64]:
-        """The factor (R,) of each row's scale that makes its output error least: w H v / v H v, about 1."""
-        found, wanted = map(self._by_row, self.moments.energies(values, self.matrix))
-        usable = (wanted > 0) & (found > 0)
-        return np.where(usable, wanted / np.where(usable, found, 1), 1.0)
-
-    def _by_row(self, of_outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        total = np.zeros(int(self.shares[0].max()) + 1)
-        np.add.at(total, self.shares[0], of_outputs.reshape(-1)[self.shares[1]])
+    def _sum_by_row(self, of_outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sum (R,) of the outputs' values over the outputs of each row."""
+        rows, outputs = self.row_outputs
+        total = np.zeros(int(rows.max()) + 1)
+        np.add.at(total, rows, of_outputs.reshape(-1)[outputs])
         return total
 
-    def restore(self, values: Matrix) -> NDArray[np.float32]:
-        """Values (G, O, K) as rows (R, n) of the codebook."""
-        return self.granularity.rows(from_weight_matrix(self.layer, values.astype(np.float32)))
+
+def _independent_error(
+    difference: Matrix, variance: NDArray[np.float64], mean: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the error of each output (G, O) as if inputs were independent, from rounding errors (G, O, K)."""
+    noise = np.einsum("gok,gok,gk->go", difference, difference, variance)
+    error: NDArray[np.float64] = noise + np.einsum("gok,gk->go", difference, mean) ** 2
+    return error
 
 
-def _shares(rows: NDArray[np.intp], granularity: Granularity) -> NDArray[np.intp]:
+def _row_outputs(rows: NDArray[np.intp], granularity: Granularity) -> NDArray[np.intp]:
+    """Return the pairs (2, P) of a row and an output that has weights of it."""
     outputs = np.arange(rows.shape[0] * rows.shape[1])
     if isinstance(granularity, PerBlock):
         blocks = rows.reshape(len(outputs), -1)[:, :: granularity.size]

@@ -1,4 +1,4 @@
-"""Every layer of a model quantized by its own section of the spec."""
+"""Quantization of the layers of a model, each by its section of the spec."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,14 +12,12 @@ from quant.errors import AlreadyQuantized, NothingToQuantize
 from quant.graph.inventory import Layer, Skipped, inventory
 from quant.graph.operators import OPERATORS
 from quant.kernel import dispatch
-from quant.methods.clipping.auto import Auto
-from quant.methods.clipping.minmax import MinMax
 from quant.methods.grids.codebook import Codebook
-from quant.methods.grids.uniform import Uniform
 from quant.methods.rounding.nearest import Nearest
 from quant.spec import Spec, Weights
+from quant.weights.clip_choice import ClipChoice, choose_clipping
 from quant.weights.layer_problem import LayerProblem
-from quant.weights.output_error import least_output_error
+from quant.weights.output_error import minimise_output_error
 from quant.weights.quantize import (
     FittedWeight,
     QuantizedWeight,
@@ -31,14 +29,20 @@ from quant.weights.quantize import (
 )
 from quant.weights.storage_form import StorageForm, becomes_matmul_nbits, storage_form
 
-LEAST_UNCLIPPED = 4
-"""Bits from which on a weight without measured inputs keeps its largest values: independent inputs make clipping look
-cheaper than it is, by 2 to 4 dB at the outputs of nets whose biases are corrected."""
-
 
 @dataclass(frozen=True)
 class QuantizedLayer:
-    """One layer with its section of the spec, its fit and its quantized weight; `seconds` is what that took."""
+    """A layer with its quantized weight.
+
+    Attributes:
+        layer: The layer.
+        spec: The layer's section of the spec, with what its kernel or its data did not allow replaced.
+        form: The form that the weight is stored in.
+        fitted: The float weight and its fit.
+        quantized: The quantized weight.
+        seconds: Time that the quantization took.
+        notes: Sentences for the report about what was replaced.
+    """
 
     layer: Layer
     spec: Weights
@@ -50,19 +54,14 @@ class QuantizedLayer:
 
 
 def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weights]], list[Skipped]]:
-    """Every layer that the spec does not skip with its own section, and what stays in float.
+    """Return the layers to quantize with their sections of the spec, and the nodes that stay in float.
 
     Raises:
         AlreadyQuantized: there are quantized layers that no rule of the spec skips.
         NothingToQuantize: no layer is left.
     """
     layers, skipped = inventory(model)
-    done = [one for one in skipped if one.quantized and spec.weights_for(one.name, one.op) is not None]
-    if done:
-        raise AlreadyQuantized(
-            f"{len(done)} {'layers are' if len(done) > 1 else 'layer is'} quantized already, {done[0].name!r} "
-            f"({done[0].op}) the first: {done[0].reason}; accepted: the float model, or layer rules that skip them"
-        )
+    _refuse_quantized(skipped, spec)
     work: list[tuple[Layer, Weights]] = []
     for layer in layers:
         section = spec.weights_for(layer.name, layer.op)
@@ -71,14 +70,14 @@ def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weight
         else:
             work.append((layer, section))
     if not work:
-        left = "".join(f"; {s.name!r} is left as it is: {s.reason}" for s in skipped[:3])
-        raise NothingToQuantize(f"no {', '.join(OPERATORS)} with a constant float32 weight{left}")
+        examples = "".join(f"; {node.name!r} stays in float: {node.reason}" for node in skipped[:3])
+        raise NothingToQuantize(f"no {', '.join(OPERATORS)} with a constant float32 weight{examples}")
     return work, skipped
 
 
 def needs_moments(section: Weights) -> bool:
-    """Whether the section's bounds or rounding look at the layer's input, where there is data."""
-    return isinstance(section.clipping, Auto) or section.rounding.needs_moments
+    """Return True if the clip rule or the rounding of the section uses moments of the layer's input."""
+    return section.clipping.uses_moments or section.rounding.needs_moments
 
 
 def quantize_layers(
@@ -88,31 +87,66 @@ def quantize_layers(
     progress: Callable[[int, int, str], None],
     fits: Mapping[str, FittedWeight] | None = None,
 ) -> list[QuantizedLayer]:
-    """Fit and quantize every layer by its section, by the output error where its input's moments are known.
+    """Return every layer quantized by its section of the spec.
 
-    `fits` are those of the same layers, where they are known from another try.
+    Args:
+        work: The layers with their sections.
+        moments: Moments of the layers' inputs by the layers' names, as far as they are known.
+        spec: The whole spec.
+        progress: Called with the number of layers completed, their total and the name of the next layer.
+        fits: Fits of the same layers by their names, as far as they are known from an earlier call.
     """
     compiled = loops_pay(work)
     quantized = []
-    for done, (layer, section) in enumerate(work):
-        progress(done, len(work), layer.name)
+    for completed, (layer, section) in enumerate(work):
+        progress(completed, len(work), layer.name)
         fitted = (fits or {}).get(layer.name)
-        quantized.append(_quantize(layer, section, moments.get(layer.name), spec, compiled, fitted))
+        quantized.append(_quantize_layer(layer, section, moments.get(layer.name), spec, compiled, fitted))
     return quantized
 
 
 def loops_pay(work: Sequence[tuple[Layer, Weights]]) -> bool:
-    """Whether compiled loops pay for these layers."""
-    return dispatch.loaded() or dispatch.pay(sum(_rows(*one) for one in work), sum(layer.size for layer, _ in work))
+    """Return True if compiled loops are loaded, or save more time on these layers than loading them takes."""
+    rows, size = sum(_row_count(layer, section) for layer, section in work), sum(layer.size for layer, _ in work)
+    return dispatch.loaded() or dispatch.pay(rows, size)
 
 
-def _rows(layer: Layer, section: Weights) -> int:
+def adapt_to_kernel(layer: Layer, section: Weights, spec: Spec) -> tuple[Weights, list[str]]:
+    """Return the section with a granularity that the layer's kernel supports, and notes about the change."""
+    if section.granularity == "block" and not becomes_matmul_nbits(layer):
+        return section.model_copy(update={"granularity": "channel"}), ["per channel: blocks are for MatMul and Gemm"]
+    batched = layer.is_batch and spec.activations is not None
+    if section.granularity == "channel" and batched and layer.float_only is None:
+        note = "per tensor: ONNX Runtime's integer MatMul takes one scale for a batch of matrices"
+        return section.model_copy(update={"granularity": "tensor"}), [note]
+    return section, []
+
+
+def round_to_nearest(section: Weights) -> Weights:
+    """Return the section with rounding to the nearest level, which needs no moments."""
+    return section.model_copy(update={"rounding": Nearest()})
+
+
+def _refuse_quantized(skipped: Sequence[Skipped], spec: Spec) -> None:
+    """Raise AlreadyQuantized if a quantized layer is not skipped by a rule of the spec."""
+    quantized = [node for node in skipped if node.quantized and spec.weights_for(node.name, node.op) is not None]
+    if not quantized:
+        return
+    first, are = quantized[0], "layers are" if len(quantized) > 1 else "layer is"
+    raise AlreadyQuantized(
+        f"{len(quantized)} {are} already quantized; the first is {first.name!r} ({first.op}): {first.reason}; "
+        "accepted: the float model, or layer rules that skip them"
+    )
+
+
+def _row_count(layer: Layer, section: Weights) -> int:
+    """Return the number of rows that share a scale each, without the padding of blocks."""
     if section.granularity == "block":
         return layer.size // section.block_size
     return layer.shape[layer.axis] if section.granularity == "channel" else 1
 
 
-def _quantize(
+def _quantize_layer(
     layer: Layer,
     section: Weights,
     moments: Moments | None,
@@ -120,36 +154,40 @@ def _quantize(
     compiled: bool,
     fitted: FittedWeight | None,
 ) -> QuantizedLayer:
-    begun = time.perf_counter()
-    section, notes = adapt_to_kernel(layer, section, spec)
-    if isinstance(moments, InferredMoments) and spec.bias_correction != "none":
+    """Return one layer quantized by its section; `fitted` is its fit if that is known."""
+    start = time.perf_counter()
+    bias_corrected = spec.bias_correction != "none"
+    if bias_corrected and isinstance(moments, InferredMoments):
         moments = moments.once_corrected()
-        if isinstance(section.clipping, Auto) and isinstance(section.grid, Uniform) and section.bits >= LEAST_UNCLIPPED:
-            section = section.model_copy(update={"clipping": MinMax()})
-            notes.append("bounds of MinMax: without data nothing says what clipping costs behind a corrected bias")
+    section, notes = adapt_to_kernel(layer, section, spec)
+    choice = choose_clipping(section, moments, bias_corrected=bias_corrected)
+    section = choice.section
+    if choice.note is not None:
+        notes.append(choice.note)
     form = storage_form(layer, section, spec)
     granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
     fitted = fitted or fit_weight(layer.weight, granularity, section, compiled)
     if section.rounding.needs_moments and not isinstance(moments, SecondMoments):
         name = section.rounding.name
         notes.append(f"rounded to nearest: {name} is for matrices of at most {MAX_INPUTS} known inputs")
-        section = section.model_copy(update={"rounding": Nearest()})
-    if moments is not None and needs_moments(section):
-        quantized = _quantize_for_output(layer, section, fitted, moments, integer=form is StorageForm.INTEGER)
+        section = round_to_nearest(section)
+    integer = form is StorageForm.INTEGER
+    if moments is not None and (choice.by_output_error or section.rounding.needs_moments):
+        problem = LayerProblem.from_layer(layer, fitted.granularity, moments)
+        quantized = _quantize_for_output(problem, section, choice, fitted, integer=integer)
     else:
-        quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=form is StorageForm.INTEGER)
+        quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
     if spec.activations is not None and layer.float_only is not None:
         notes.append(f"computed in float with quantized weights: {layer.float_only}")
-    return QuantizedLayer(layer, section, form, fitted, quantized, time.perf_counter() - begun, tuple(notes))
+    return QuantizedLayer(layer, section, form, fitted, quantized, time.perf_counter() - start, tuple(notes))
 
 
 def _quantize_for_output(
-    layer: Layer, section: Weights, fitted: FittedWeight, moments: Moments, *, integer: bool
+    problem: LayerProblem, section: Weights, choice: ClipChoice, fitted: FittedWeight, *, integer: bool
 ) -> QuantizedWeight:
-    """Bound, rounding and scale by the error at the layer's output; the codes are kept when the scale is refitted."""
-    problem = LayerProblem.of(layer, fitted.granularity, moments)
-    if isinstance(section.clipping, Auto):
-        clip, codebook = least_output_error(problem, fitted, section.grid, section.rounding, section.bits)
+    """Return the weight rounded for a small output error, with each row's scale refitted to its codes."""
+    if choice.by_output_error:
+        clip, codebook = minimise_output_error(problem, fitted, section.grid, section.rounding, section.bits)
     else:
         clip = clip_bound(fitted, section)
         codebook = section.grid.build(fitted.statistics, fitted.fit, clip, section.bits)
@@ -159,14 +197,3 @@ def _quantize_for_output(
     gain = problem.gain(values)
     rows = problem.restore(values) * gain[:, None].astype(np.float32)
     return encode_weight(fitted, section, clip * gain, codebook.scaled(gain), rows, integer=integer)
-
-
-def adapt_to_kernel(layer: Layer, section: Weights, spec: Spec) -> tuple[Weights, list[str]]:
-    """The section with what this layer's kernel cannot take replaced, and notes that say so."""
-    if section.granularity == "block" and not becomes_matmul_nbits(layer):
-        return section.model_copy(update={"granularity": "channel"}), ["per channel: blocks are for MatMul and Gemm"]
-    batched = layer.is_batch and spec.activations is not None
-    if section.granularity == "channel" and batched and layer.float_only is None:
-        note = "per tensor: ONNX Runtime's integer MatMul takes one scale for a batch of matrices"
-        return section.model_copy(update={"granularity": "tensor"}), [note]
-    return section, []

@@ -1,4 +1,9 @@
-"""The bound that costs least at the layer's output, row by row."""
+"""Search for the clip bounds of least output error, row by row.
+
+The output error of a row is dW H dW^T, with dW the change of its weights after rounding and H = E[x x^T] the second
+moments of the layer's inputs. Tried are the bounds of several clip rules and fractions of the largest |w|; for grids
+that ignore the bound, factors of all levels. See docs/methods.md, 'Bounds by output error'.
+"""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -19,73 +24,88 @@ from quant.weights.quantize import FittedWeight
 
 RULES: Sequence[ClipRuleBase] = (MinMax(), Mae(), Mse(), Percentile(q=99.9))
 RATIOS = np.arange(0.95, 0.45, -0.05)
-"""Shrink factors of the largest |w| that are tried beside the rules."""
-SCALES = np.arange(0.7, 1.25, 0.05)
-"""Factors of all levels, for grids that take no bound."""
-PROMISING = 3
-"""Tries of a row whose output error is computed as it is: the others cost more if the inputs were independent."""
-AT_ONCE = 1 << 23
+"""Fractions of the largest |w| that are tried beside the rules."""
+LEVEL_FACTORS = np.arange(0.7, 1.25, 0.05)
+"""Factors of all levels that are tried for grids that ignore the bound."""
+EXACT_CANDIDATES = 3
+"""Candidates of each row whose exact output error is computed; the others cost more if inputs were independent."""
+WEIGHTS_AT_ONCE = 1 << 23
 """Weights that are rounded in one pass: 64 MB of them, a few times over."""
 
 
-def least_output_error(
+def minimise_output_error(
     problem: LayerProblem, fitted: FittedWeight, grid: GridBase, rounding: RoundingBase, bits: int
 ) -> tuple[NDArray[np.float64], AnyCodebook]:
-    """The bound (R,) of least dW H dW^T among the rules' and a search, and its codebook; dW after the rounding itself.
+    """Return the bound (R,) of least output error among the candidates, in the weight's unit, and its codebook.
 
-    Where the grid takes no bound, a factor of its levels is searched.
+    Args:
+        problem: The layer's rounding problem.
+        fitted: The layer's weight and its fit.
+        grid: The grid that codebooks are built by.
+        rounding: The rounding after which the error is computed.
+        bits: Width of a code.
     """
+    bounds, books = _candidates(fitted, grid, bits)
+    if not rounding.needs_moments:
+        chosen = _promising(problem, books, compiled=fitted.statistics.compiled)
+        books = [_codebook_of_rows(books, numbers) for numbers in chosen]
+        bounds = [_bound_of_rows(bounds, numbers) for numbers in chosen]
+    best = np.argmin(_output_errors(problem, rounding, books), axis=0)
+    return _bound_of_rows(bounds, best), _codebook_of_rows(books, best)
+
+
+def _candidates(fitted: FittedWeight, grid: GridBase, bits: int) -> tuple[list[NDArray[np.float64]], list[AnyCodebook]]:
+    """Return the bounds (R,) to try and the codebook of each."""
     statistics, fit = fitted.statistics, fitted.fit
     largest = statistics.max_abs
     widest = grid.build(statistics, fit, largest, bits)
-    if np.array_equal(widest.levels, grid.build(statistics, fit, largest / 2, bits).levels):
-        bounds = [largest] * len(SCALES)
-        books = [widest.scaled(np.full(len(largest), factor)) for factor in SCALES]
-    else:
-        bounds = [rule.bound(statistics, fit, bits) for rule in RULES]
-        bounds += [ratio * largest for ratio in RATIOS]
-        books = [grid.build(statistics, fit, bound, bits) for bound in bounds]
-    if not rounding.needs_moments:
-        tried = _promising(problem, books, compiled=statistics.compiled)
-        books, bounds = [_mixed(books, one) for one in tried], [_picked(bounds, one) for one in tried]
-    best = np.argmin(_errors(problem, rounding, books), axis=0)
-    return _picked(bounds, best), _mixed(books, best)
+    ignores_bound = np.array_equal(widest.levels, grid.build(statistics, fit, largest / 2, bits).levels)
+    if ignores_bound:
+        books = [widest.scaled(np.full(len(largest), factor)) for factor in LEVEL_FACTORS]
+        return [largest] * len(books), books
+    bounds = [rule.bound(statistics, fit, bits) for rule in RULES]
+    bounds += [ratio * largest for ratio in RATIOS]
+    return bounds, [grid.build(statistics, fit, bound, bits) for bound in bounds]
 
 
 def _promising(problem: LayerProblem, books: Sequence[AnyCodebook], *, compiled: bool) -> list[NDArray[np.intp]]:
-    """Numbers of codebooks (R,): for all rows the first, then each row's best few if inputs were independent."""
-    rough = problem.rough_errors(books, compiled=compiled)
-    order = np.argsort(rough, axis=0, kind="stable")
-    return [np.zeros(rough.shape[1], np.intp), *order[:PROMISING]]
+    """Return lists (R,) of codebook numbers: the first codebook for all rows, then the best few of each row.
+
+    The best are those of least error if inputs were independent.
+    """
+    errors = problem.independent_errors(books, compiled=compiled)
+    order = np.argsort(errors, axis=0, kind="stable")
+    return [np.zeros(errors.shape[1], np.intp), *order[:EXACT_CANDIDATES]]
 
 
-def _errors(problem: LayerProblem, rounding: RoundingBase, books: Sequence[AnyCodebook]) -> NDArray[np.float64]:
-    """The output error of each codebook and row (B, R), of those that go one input after the other as many at once as
-    memory allows."""
+def _output_errors(problem: LayerProblem, rounding: RoundingBase, books: Sequence[AnyCodebook]) -> NDArray[np.float64]:
+    """Return the output error of each codebook and row (B, R).
+
+    A rounding that goes input by input tries as many codebooks in one pass as memory allows.
+    """
     if not rounding.needs_moments:
         return np.stack([problem.error(rounding.round(problem, book)) for book in books])
-    together = max(AT_ONCE // problem.matrix.size, 1)
+    together = max(WEIGHTS_AT_ONCE // problem.matrix.size, 1)
     errors = []
     for start in range(0, len(books), together):
         group = books[start : start + together]
-        stacked = problem.repeated(len(group))
-        errors.append(stacked.error(rounding.round(stacked, _joined(group))).reshape(len(group), -1))
+        repeated = problem.repeat(len(group))
+        errors.append(repeated.error(rounding.round(repeated, _concatenate(group))).reshape(len(group), -1))
     return np.concatenate(errors)
 
 
-def _picked(bounds: Sequence[NDArray[np.float64]], numbers: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The bound (R,) that each row's number says."""
+def _bound_of_rows(bounds: Sequence[NDArray[np.float64]], numbers: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the bound (R,) that takes each row from the candidate with the row's number (R,)."""
     return np.stack(bounds)[numbers, np.arange(len(numbers))]
 
 
-def _joined(books: Sequence[AnyCodebook]) -> AnyCodebook:
-    """The rows of all codebooks, one after the other."""
+def _codebook_of_rows(books: Sequence[AnyCodebook], numbers: NDArray[np.intp]) -> AnyCodebook:
+    """Return the codebook that takes each row from the candidate with the row's number (R,)."""
+    return _concatenate(books).select_rows(numbers * len(numbers) + np.arange(len(numbers)))
+
+
+def _concatenate(books: Sequence[AnyCodebook]) -> AnyCodebook:
+    """Return one codebook with the rows of all codebooks, which are of one type."""
     names = [field.name for field in fields(books[0]) if isinstance(getattr(books[0], field.name), np.ndarray)]
     parts = {name: np.concatenate([getattr(book, name) for book in books]) for name in names}
     return replace(books[0], **parts)  # type: ignore[arg-type]
-
-
-def _mixed(books: Sequence[AnyCodebook], best: NDArray[np.intp]) -> AnyCodebook:
-    """The codebook whose rows come from the one that is best for each."""
-    rows = np.arange(len(best))
-    return _joined(books).select_rows(best * len(best) + rows)

@@ -1,24 +1,30 @@
-"""One weight on its way: fit its distribution, derive the clip bound, round to the grid, measure the error."""
+"""Quantization of one weight: fit its rows, derive clip bounds, encode to the grid, measure the error."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.evaluation.metrics import sqnr_db
 from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.selection import select
-from quant.methods.distributions.statistics import RowStatistics, summarise, tiles
+from quant.methods.distributions.statistics import RowStatistics, summarise
 from quant.methods.grids.codebook import AnyCodebook, Codebook
 from quant.methods.grids.expected_error import expected_error
 from quant.spec import Weights
+from quant.weights.errors import RowErrors, WeightError, measure_row_errors
 from quant.weights.granularity import Granularity, PerBlock, PerChannel, PerTensor
 
 
 @dataclass(frozen=True)
 class FittedWeight:
-    """A weight of this shape as R rows of n that share a scale, with their statistics and fitted distributions."""
+    """A weight as R rows of n that share a scale each, with the distributions fitted to them.
+
+    Attributes:
+        shape: The weight's own shape.
+        granularity: The weights that share a scale.
+        statistics: The rows and their statistics.
+        fit: The distribution chosen for each row.
+    """
 
     shape: tuple[int, ...]
     granularity: Granularity
@@ -27,52 +33,20 @@ class FittedWeight:
 
 
 @dataclass(frozen=True)
-class RowErrors:
-    """What was lost in each of R rows, (R,) each: sums over the row's weights, and the expected means under its fit.
-
-    `absolute` and `square` are of the errors, `energy` of the weights; `clipped` counts weights beyond the bound;
-    `clip_ratio` is bound / largest |w|, NaN for a row of zeros; expected means are infinite where there are none.
-    """
-
-    absolute: NDArray[np.float64]
-    square: NDArray[np.float64]
-    energy: NDArray[np.float64]
-    clipped: NDArray[np.int64]
-    clip_ratio: NDArray[np.float64]
-    expected_absolute: NDArray[np.float64]
-    expected_square: NDArray[np.float64]
-
-    @classmethod
-    def joined(cls, parts: "Sequence[RowErrors]") -> "RowErrors":
-        """Those of consecutive rows."""
-        return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
-
-
-@dataclass(frozen=True)
-class WeightError:
-    """Mean absolute and mean squared error over the whole weight, measured, and expected under the fit.
-
-    The expected ones are over the rows whose distribution has that moment, and NaN where none has.
-    `clip_ratio` is the mean over rows of bound / largest |w|; `clipped_fraction` the share of weights beyond it.
-    """
-
-    mae: float
-    mse: float
-    sqnr_db: float
-    mae_expected: float
-    mse_expected: float
-    clip_ratio: float
-    clipped_fraction: float
-
-
-@dataclass(frozen=True)
 class QuantizedWeight:
-    """Codes in the weight's own shape and what they stand for.
+    """A weight as integer codes with their scales.
 
-    `scale` is float32: () for the tensor, (C,) along `axis`, or the weight's shape with `axis` counted in blocks.
-    Without `levels` a code stands for code * scale. With `levels`, float32 (R, K) in ascending order for each of the
-    granularity's R rows, it is an index; the levels are then multiples of the scale, up to 127 of it, unless the
-    codebook was left in float.
+    A code c stands for c * scale, or for levels[row, c] if the grid is a codebook.
+
+    Attributes:
+        codes: Codes in the weight's own shape.
+        scale: Scales: () for the tensor, (C,) along `axis`, or the weight's shape with `axis` counted in blocks.
+        bits: Width of a code.
+        granularity: The weights that share a scale.
+        clip: Bound of each row (R,), in the weight's unit.
+        errors: Errors of each row.
+        levels: Levels (R, K) of a codebook, ascending; None for a grid with integer levels. They are multiples of
+            the scale, up to 127 of it, unless the weight is computed in float.
     """
 
     codes: NDArray[np.int8]
@@ -85,32 +59,28 @@ class QuantizedWeight:
 
     @property
     def error(self) -> WeightError:
-        """Over the weights alone: the zeros that fill up a last block come back as zeros and count for nothing."""
-        rows, size = self.errors, self.codes.size
-        mse = float(rows.square.sum()) / size
-        return WeightError(
-            mae=float(rows.absolute.sum()) / size,
-            mse=mse,
-            sqnr_db=sqnr_db(float(rows.energy.sum()) / size, mse),
-            mae_expected=_mean_finite(rows.expected_absolute),
-            mse_expected=_mean_finite(rows.expected_square),
-            clip_ratio=1.0 if np.isnan(rows.clip_ratio).all() else float(np.nanmean(rows.clip_ratio)),
-            clipped_fraction=int(rows.clipped.sum()) / size,
-        )
+        """The errors over the whole weight."""
+        return self.errors.over_weight(self.codes.size)
 
     @property
     def axis(self) -> int | None:
-        """The axis along which scales differ; None for one scale."""
+        """The axis along which scales differ; None if there is one scale."""
         return None if isinstance(self.granularity, PerTensor) else self.granularity.axis
 
     @property
     def block(self) -> int:
-        """How many weights along `axis` share a scale; 0 where all do."""
+        """The number of weights along `axis` that share a scale; 0 if all do."""
         return self.granularity.size if isinstance(self.granularity, PerBlock) else 0
 
 
 def granularity_of(axis: int, reduced: int, spec: Weights) -> Granularity:
-    """What shares a scale in a weight whose output channels lie along `axis` and whose inputs along `reduced`."""
+    """Return the granularity of a weight by its section of the spec.
+
+    Args:
+        axis: The weight's axis of output channels, along which channels have scales.
+        reduced: The weight's axis of inputs, along which blocks lie.
+        spec: The section of the spec.
+    """
     if spec.granularity == "tensor":
         return PerTensor()
     return PerChannel(axis) if spec.granularity == "channel" else PerBlock(reduced, spec.block_size)
@@ -123,9 +93,14 @@ def fit_weight(
     compiled: bool = False,
     largest: float = 0.0,
 ) -> FittedWeight:
-    """Fit the spec's families to each row of the weight; by compiled loops if asked to.
+    """Return the weight with the spec's families fitted to each of its rows.
 
-    `largest` is the largest |w| of all, where the weight is a part of another.
+    Args:
+        weight: The weight in its own shape.
+        granularity: The weights that share a scale.
+        spec: The section of the spec.
+        compiled: Use compiled loops, here and in everything that reads the fit.
+        largest: Largest |w| of the whole weight where `weight` is only a part of it.
 
     Raises:
         NonFiniteWeight: the weight holds NaN or infinity.
@@ -135,16 +110,20 @@ def fit_weight(
 
 
 def clip_bound(fitted: FittedWeight, spec: Weights) -> NDArray[np.float64]:
-    """The bound of each row (R,) in the weight's unit, by the spec's rule."""
+    """Return the bound of each row (R,) by the spec's clip rule, in the weight's unit."""
     return spec.clipping.bound(fitted.statistics, fitted.fit, spec.bits)
 
 
 def quantize_weight(
     fitted: FittedWeight, spec: Weights, clip: NDArray[np.float64], *, integer: bool = True
 ) -> QuantizedWeight:
-    """Round the weight to the nearest levels of the spec's grid between -clip and clip (R,); measure what was lost.
+    """Return the weight rounded to the nearest levels of the spec's grid between -clip and clip (R,).
 
-    A codebook is moved to 8-bit levels where the weight is to run on `integer` kernels.
+    Args:
+        fitted: The weight and its fit.
+        spec: The section of the spec.
+        clip: Bound of each row (R,).
+        integer: Move the levels of a codebook to multiples of an 8-bit scale, for integer kernels.
     """
     codebook = spec.grid.build(fitted.statistics, fitted.fit, clip, spec.bits)
     return encode_weight(fitted, spec, clip, codebook, fitted.statistics.rows, integer=integer)
@@ -159,7 +138,16 @@ def encode_weight(
     *,
     integer: bool = True,
 ) -> QuantizedWeight:
-    """The weight as the levels nearest to `values` (R, n), which need not be its own; measure what was lost."""
+    """Return the codes of the levels nearest to `values` (R, n), with their errors against the weight.
+
+    Args:
+        fitted: The weight that errors are measured against, and its fit.
+        spec: The section of the spec.
+        clip: Bound of each row (R,).
+        codebook: The levels of each row.
+        values: Values to encode: the weights, or the levels that a rounding chose for them.
+        integer: Move the levels of a codebook to multiples of an 8-bit scale, for integer kernels.
+    """
     levels = None
     if isinstance(codebook, Codebook):
         snapped, scale = codebook.snapped()
@@ -168,7 +156,8 @@ def encode_weight(
     else:
         scale = codebook.scale
     codes = codebook.encode(values)
-    errors = _row_errors(fitted.statistics, codebook.decode(codes), clip, expected_error(fitted.fit, codebook))
+    expected = expected_error(fitted.fit, codebook)
+    errors = measure_row_errors(fitted.statistics, codebook.decode(codes), clip, expected)
     shape, granularity = fitted.shape, fitted.granularity
     if isinstance(granularity, PerTensor):
         scale = scale.reshape(())
@@ -178,7 +167,7 @@ def encode_weight(
 
 
 def decoded(weight: QuantizedWeight) -> NDArray[np.float32]:
-    """The weight that the codes stand for, in its own shape."""
+    """Return the float weight that the codes stand for, in its own shape."""
     granularity, shape = weight.granularity, weight.codes.shape
     rows = granularity.rows(weight.codes)
     if weight.levels is not None:
@@ -189,30 +178,3 @@ def decoded(weight: QuantizedWeight) -> NDArray[np.float32]:
     else:
         values = rows * weight.scale.reshape(-1, 1)
     return granularity.restore(values, shape)
-
-
-def _mean_finite(values: NDArray[np.float64]) -> float:
-    """The mean over the rows whose distribution has the moment; NaN where none has."""
-    finite = np.isfinite(values)
-    return float(values[finite].mean()) if finite.any() else float("nan")
-
-
-def _row_errors(
-    statistics: RowStatistics,
-    decoded: NDArray[np.float32],
-    clip: NDArray[np.float64],
-    expected: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> RowErrors:
-    """Measured tile by tile, small for the cache."""
-    rows, limit = statistics.rows, clip[:, None] * (1 + 1e-6)
-    absolute, square = np.zeros((2, len(rows)))
-    clipped = np.zeros(len(rows), np.int64)
-    for part, columns in tiles(rows.shape):
-        wide = rows[part, columns].astype(np.float64)
-        difference = decoded[part, columns] - wide
-        square[part] += np.einsum("rn,rn->r", difference, difference)
-        absolute[part] += np.abs(difference, out=difference).sum(axis=1)
-        clipped[part] += (np.abs(wide, out=wide) > limit[part]).sum(axis=1)
-    largest = statistics.max_abs
-    ratio = np.divide(clip, largest, out=np.full_like(clip, np.nan), where=largest > 0)
-    return RowErrors(absolute, square, statistics.sum_sq, clipped, ratio, *expected)

@@ -26,7 +26,7 @@ from quant.runtime import Session
 from quant.spec import require_data, resolve
 from quant.weights.granularity import PerBlock, PerChannel, PerTensor
 from quant.weights.layer_problem import LayerProblem
-from quant.weights.output_error import least_output_error
+from quant.weights.output_error import minimise_output_error
 from quant.weights.quantize import fit_weight
 
 
@@ -112,7 +112,7 @@ def test_error_feedback_costs_less_than_nearest_on_every_grid(inputs, kind):
     if kind == "codebook":
         codebook = Codebook.from_levels(np.sort(RNG.normal(size=(16, 16)), axis=1))
     elif kind == "blocks":
-        problem = LayerProblem.of(problem.layer, PerBlock(0, inputs // 2), problem.moments)
+        problem = LayerProblem.from_layer(problem.layer, PerBlock(0, inputs // 2), problem.moments)
         codebook = UniformCodebook(RNG.uniform(0.2, 0.5, 32).astype(np.float32), 7)
     nearest, feedback = (rounding.round(problem, codebook) for rounding in (Nearest(), ErrorFeedback()))
     errors = [output_error(values - problem.matrix, problem.hessian).sum() for values in (nearest, feedback)]
@@ -147,7 +147,7 @@ def test_the_chosen_bound_costs_no_more_than_minmax_or_the_best_for_the_weights(
         bounds = [
             fitted.statistics.max_abs,
             Mse().bound(fitted.statistics, fitted.fit, bits),
-            least_output_error(problem, fitted, Uniform(), rounding, bits)[0],
+            minimise_output_error(problem, fitted, Uniform(), rounding, bits)[0],
         ]
         minmax, mse, best = (
             problem.error(rounding.round(problem, Uniform().build(None, None, bound, bits))) for bound in bounds
@@ -191,7 +191,7 @@ def problem_of(outputs, inputs):
     mixing = random.normal(size=(inputs, inputs)) + 0.5
     rows = np.maximum(random.normal(size=(4000, inputs)) @ mixing, 0) / np.sqrt(inputs)
     fitted = fit_weight(layer.weight, PerChannel(layer.axis), resolve({"preset": "int4-weights"}).weights)
-    return LayerProblem.of(
+    return LayerProblem.from_layer(
         layer, PerChannel(1), SecondMoments((rows.T @ rows / len(rows))[None], rows.mean(axis=0)[None])
     ), fitted
 
@@ -234,9 +234,9 @@ def test_rough_errors_of_compiled_loops_are_those_of_numpy(built, qmax):
     if layer.op in ("Gemm", "MatMul"):
         granularities.append(PerBlock(layer.reduced_axis, inputs))
     for granularity in granularities:
-        problem = LayerProblem.of(layer, granularity, moments)
+        problem = LayerProblem.from_layer(layer, granularity, moments)
         count = int(problem.rows.max()) + 1
         books = [UniformCodebook(RNG.uniform(0.5, 3, count).astype(np.float32) / qmax, qmax) for _ in range(3)]
-        ours, theirs = (problem.rough_errors(books, compiled=compiled) for compiled in (True, False))
+        ours, theirs = (problem.independent_errors(books, compiled=compiled) for compiled in (True, False))
         assert ours.shape == (3, count)
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-7)

@@ -1,0 +1,60 @@
+"""The choice of a layer's clip bounds, the only place where a spec's clip rule is interpreted.
+
+A rule without `uses_moments` always gives its own bounds. The rule `auto`, which has it, means for a layer:
+
+1. No moments of the layer's input are known: the rule's own bounds, of least weight error.
+2. Moments are known: the bounds of least output error (`quant.weights.output_error`).
+3. Moments are only inferred, and biases are corrected: the bounds of the rule's rival, `minmax`, for uniform grids of
+   at least UNCLIPPED_BITS bits. Inferred moments take inputs to be independent, which makes clipping look cheaper
+   than it is.
+
+Where there are calibration data, the search also quantizes all layers with the rivals' bounds (`rival_section`) and
+keeps the model with the better outputs. See docs/methods.md, 'Bounds by output error'.
+"""
+
+from dataclasses import dataclass
+
+from quant.calibration.input_moments import InferredMoments, Moments
+from quant.spec import Weights
+
+UNCLIPPED_BITS = 4
+"""Width from which on bounds behind inferred moments clip nothing: they cost 2 to 4 dB at the outputs of networks
+whose biases are corrected."""
+UNCLIPPED_NOTE = "bounds of MinMax: without data, the cost of clipping behind a corrected bias is unknown"
+
+
+@dataclass(frozen=True)
+class ClipChoice:
+    """The way to find the clip bounds of one layer.
+
+    Attributes:
+        section: The layer's section of the spec, with the clip rule that applies.
+        by_output_error: True to search the bounds of least output error instead of the rule's own.
+        note: A sentence for the report if another rule applies than the spec says; None otherwise.
+    """
+
+    section: Weights
+    by_output_error: bool
+    note: str | None = None
+
+
+def choose_clipping(section: Weights, moments: Moments | None, *, bias_corrected: bool) -> ClipChoice:
+    """Return the way to find the clip bounds of a layer.
+
+    Args:
+        section: The layer's section of the spec.
+        moments: Moments of the layer's input, measured or inferred; None if they are unknown.
+        bias_corrected: True if the mean error at the layer's output is removed afterwards by its bias.
+    """
+    if moments is None or not section.clipping.uses_moments:
+        return ClipChoice(section, by_output_error=False)
+    uncertain = bias_corrected and isinstance(moments, InferredMoments)
+    if uncertain and section.grid.uniform and section.bits >= UNCLIPPED_BITS:
+        return ClipChoice(rival_section(section), by_output_error=False, note=UNCLIPPED_NOTE)
+    return ClipChoice(section, by_output_error=True)
+
+
+def rival_section(section: Weights) -> Weights:
+    """Return the section with the rival of its clip rule; the section itself if the rule has no rival."""
+    rival = section.clipping.rival
+    return section if rival is None else section.model_copy(update={"clipping": rival})
