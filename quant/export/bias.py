@@ -8,7 +8,6 @@ import numpy as np
 from quant.calibration.activation_ranges import ActivationRange
 from quant.graph.constants import constant
 from quant.methods.grids.codebook import UniformCodebook
-from quant.methods.grids.uniform import Uniform
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import encode_weight
 from quant.weights.storage_form import StorageForm
@@ -32,7 +31,7 @@ def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> Qua
     narrow = needed > scale.reshape(-1)
     if not narrow.any():
         return done
-    if not isinstance(done.spec.grid, Uniform):
+    if not done.spec.grid.uniform:
         return replace(done, notes=(*done.notes, f"the bias of {int(narrow.sum())} rows is clipped to fit int32"))
     qmax = 2 ** (done.spec.bits - 1) - 1
     codebook = UniformCodebook(scale.reshape(-1), qmax)
