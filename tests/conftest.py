@@ -1,4 +1,4 @@
-"""What the tests share: the example files, the real models and data, and one running service."""
+"""Fixtures that tests share: example files, real models and data, and one running service."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ EXAMPLES = ROOT / "examples"
 
 @pytest.fixture(autouse=True)
 def same_random_numbers(request):
-    """A module's `RNG` starts anew for each test, so that what a test draws depends on no other."""
+    """Reset a module's `RNG` before each test, so that its numbers do not depend on other tests."""
     if (generator := getattr(request.module, "RNG", None)) is not None:
         generator.bit_generator.state = np.random.default_rng(0).bit_generator.state
 
@@ -51,7 +51,7 @@ def stack(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def s3_stack(swift, tmp_path_factory):
-    """A service over the S3 server, which its callers reach, too."""
+    """A service on the S3 server; its callers can reach the server, too."""
     settings = {
         **swift.environment,
         "QUANTD_STORE_URL": f"s3://bucket/{os.getpid()}",
@@ -81,7 +81,7 @@ def uploaded(http, examples):
 
 @pytest.fixture(scope="session")
 def run_job(http):
-    """Submit a job and wait for its end."""
+    """Submit a job and return it after its end."""
 
     def run(**body):
         response = http.post("/v1/jobs", json=body)

@@ -1,4 +1,4 @@
-"""A platform's endpoint for webhooks."""
+"""A receiver of webhooks."""
 
 import contextlib
 import threading
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver(ThreadingHTTPServer):
-    """A platform's endpoint: keeps what it gets, answers with the next of `answers` (the last one again and again)."""
+    """A server that stores its requests and answers with the next status of `answers`, then always with the last."""
 
     def __init__(self, *answers, headers=()):
         super().__init__(("127.0.0.1", 0), _Handler)

@@ -1,4 +1,4 @@
-"""Specs for tests that are about the service: little work, every stage."""
+"""Specs for tests of the service: every stage, with little work."""
 
 QUICK_WEIGHTS = {"clipping": "minmax", "distributions": ["gaussian"]}
 QUICK = {"preset": "int8-weights", "weights": QUICK_WEIGHTS}

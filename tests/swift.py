@@ -86,7 +86,7 @@ use = egg:swift#{kind}
 
 
 class Swift:
-    """`with Swift(folder) as swift:` has an empty bucket at `swift.url`, reached with `swift.environment`."""
+    """A server with an empty bucket at `swift.url`; clients need the variables of `swift.environment`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._names, self._processes = folder, [], []

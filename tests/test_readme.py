@@ -1,4 +1,4 @@
-"""Every command of the README runs."""
+"""The README: its commands run, its spec is valid, its links exist."""
 
 import os
 import re
@@ -18,7 +18,7 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", README, re.S) for l
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder like the repository's own, for what the commands write."""
+    """A folder with the examples and the virtual environment, in which the commands run."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     return tmp_path
@@ -28,30 +28,30 @@ def folder(tmp_path):
 def test_a_command_of_the_readme_runs(command, folder, stack):
     line = command.replace("http://127.0.0.1:8000", stack.url)
     environment = {**os.environ, "QUANTD_URL": stack.url}
-    done = subprocess.run(
+    result = subprocess.run(
         ["bash", "-c", line], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
+    assert result.returncode == 0, result.stderr
+    assert result.stdout
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make ")])
 def test_a_make_command_of_the_readme_is_a_target(command):
-    done = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, done.stderr
+    result = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert result.returncode == 0, result.stderr
 
 
-def test_the_demo_does_what_the_readme_says(tmp_path):
+def test_the_demo_works_as_the_readme_says(tmp_path):
     (tmp_path / "examples").mkdir()
     for path in (ROOT / "examples").glob("d*"):
         shutil.copy(path, tmp_path / "examples")
     python = ROOT / ".venv" / "bin" / "python"
-    done = subprocess.run(
+    result = subprocess.run(
         [python, tmp_path / "examples" / "demo.py"], capture_output=True, text=True, timeout=120,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "top-1 quantized" in done.stdout
+    assert result.returncode == 0, result.stderr
+    assert "top-1 quantized" in result.stdout
     for preset in ("int8", "int4"):
         assert (tmp_path / "demo-output" / preset / "model.onnx").stat().st_size > 10_000
 
@@ -61,6 +61,6 @@ def test_the_spec_of_the_readme_is_valid():
     assert resolve(yaml.safe_load(block)).weights.bits == 4
 
 
-def test_the_links_of_the_readme_lead_somewhere():
+def test_the_links_of_the_readme_exist():
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert (ROOT / target).exists(), target

@@ -1,4 +1,4 @@
-"""The `quantd` command against the running service, as a script calls it."""
+"""The `quantd` command against a running service: output, files and exit codes."""
 
 import functools
 import json
@@ -39,7 +39,7 @@ def test_quantize_writes_the_model_and_prints_the_layers(quantd, digits, tmp_pat
 
 
 @pytest.mark.parametrize("where", [[], ["--local"]])
-def test_json_is_for_machines(quantd, digits, tmp_path, where):
+def test_json_is_printed_for_machines(quantd, digits, tmp_path, where):
     done = quantd("quantize", *digits, "-o", tmp_path / "o.onnx", "--report", tmp_path / "r.json", "--json", *where)
     assert done.returncode == 0, done.stderr
     job = json.loads(done.stdout)
@@ -48,7 +48,7 @@ def test_json_is_for_machines(quantd, digits, tmp_path, where):
 
 
 @pytest.mark.parametrize("where", [[], ["--local"]])
-def test_a_gate_that_fails_is_exit_2_with_the_model_written(quantd, digits, tmp_path, where):
+def test_a_failed_gate_is_exit_2_and_the_model_is_written(quantd, digits, tmp_path, where):
     done = quantd("quantize", *digits, "-o", tmp_path / "o.onnx", "--gate", "min_output_sqnr_db=90", *where)
     assert done.returncode == 2
     assert "min_output_sqnr_db" in done.stdout
@@ -56,7 +56,7 @@ def test_a_gate_that_fails_is_exit_2_with_the_model_written(quantd, digits, tmp_
 
 
 @pytest.mark.parametrize("where", [[], ["--local"]])
-def test_a_job_that_fails_is_exit_1_with_one_line(quantd, examples, tmp_path, where):
+def test_a_failed_job_is_exit_1_with_one_line(quantd, examples, tmp_path, where):
     cut = tmp_path / "cut.onnx"
     cut.write_bytes((examples / "digits.onnx").read_bytes()[:-500])
     done = quantd("quantize", cut, "--preset", "int8-weights", "-o", tmp_path / "o.onnx", *where)
@@ -102,7 +102,7 @@ BAD_KEYS = ("qd_\n", "schlüssel", "a\x7fb", "\udcff", "qd_\r\nX-Other: 1")
     ids=repr,
 )
 @pytest.mark.parametrize("arguments", [["jobs", "list"], ["jobs", "watch", "job_1"], ["report", "job_1"]])
-def test_an_address_or_key_that_cannot_be_is_exit_4_in_one_line(quantd, environment, arguments):
+def test_a_malformed_address_or_key_is_exit_4_with_one_line(quantd, environment, arguments):
     done = quantd(*arguments, **environment)
     assert (done.returncode, len(done.stderr.splitlines())) == (4, 1), done.stderr
 

@@ -1,4 +1,4 @@
-"""What schemathesis is told of this API: the body of a tus PATCH is plain bytes."""
+"""Schemathesis hooks for this API: the body of a tus PATCH is plain bytes."""
 
 import schemathesis
 

@@ -1,4 +1,4 @@
-"""A job is cancelled, killed, timed out and deleted over the real service, and its worker goes on."""
+"""Jobs that are cancelled, killed, timed out or deleted, over HTTP; their worker continues."""
 
 import contextlib
 import json
@@ -17,15 +17,15 @@ SPEC = {"preset": "int8", "weights": QUICK_WEIGHTS}
 
 
 @pytest.fixture(scope="module")
-def own(tmp_path_factory):
-    """A service of its own: here its worker is made to wait."""
+def service(tmp_path_factory):
+    """A separate service, because these tests stop its worker."""
     with Stack(tmp_path_factory.mktemp("control")) as stack:
         yield stack
 
 
 @pytest.fixture(scope="module")
-def client(own):
-    with httpx.Client(base_url=own.url, timeout=70) as client:
+def client(service):
+    with httpx.Client(base_url=service.url, timeout=70) as client:
         yield client
 
 
@@ -39,7 +39,7 @@ def ids(client, examples):
 
 
 def submit(client, ids):
-    """A job that is run, even though its like was run before."""
+    """Submit a job that does not use a cached result."""
     return client.post("/v1/jobs", json={"spec": SPEC, **ids}, headers={"Cache-Control": "no-cache"}).json()
 
 
@@ -48,7 +48,7 @@ def status(client, job):
 
 
 def child_of(pid, within_s=10):
-    """The process of the job that a worker is at, as soon as it has its model (others wait for theirs)."""
+    """Return the process of the running job, as soon as its folder has the model; spare processes have none."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         for child in children(pid):
@@ -68,9 +68,9 @@ def ended(client, job):
     return client.get(job["links"]["self"], headers={"Prefer": "wait=60"}).json()
 
 
-def test_a_running_job_holds_what_it_uses_and_stops_when_told(own, client, ids):
+def test_a_running_job_protects_its_inputs_and_can_be_cancelled(service, client, ids):
     running = submit(client, ids)
-    os.kill(child_of(own.pid("worker")), signal.SIGSTOP)
+    os.kill(child_of(service.pid("worker")), signal.SIGSTOP)
     queued = submit(client, ids)
 
     assert (status(client, running), status(client, queued)) == ("running", "queued")
@@ -90,14 +90,14 @@ def test_a_running_job_holds_what_it_uses_and_stops_when_told(own, client, ids):
     assert (never["status"], never["attempt"], never["started_at"]) == ("cancelled", 0, None)
 
 
-def test_a_cancel_changes_no_ended_job(client, ids):
+def test_a_cancel_does_not_change_an_ended_job(client, ids):
     job = ended(client, submit(client, ids))
     assert client.post(job["links"]["cancel"]).json() == job
 
 
-def test_a_job_survives_a_kill_of_its_process(own, client, ids):
+def test_a_job_survives_a_kill_of_its_process(service, client, ids):
     job = submit(client, ids)
-    os.kill(child_of(own.pid("worker")), signal.SIGKILL)
+    os.kill(child_of(service.pid("worker")), signal.SIGKILL)
     job = ended(client, job)
     assert (job["status"], job["attempt"], job["error"]) == ("succeeded", 2, None)
 
@@ -109,7 +109,7 @@ def test_a_job_survives_a_kill_of_its_process(own, client, ids):
         ({"QUANTD_JOB_MEMORY_BYTES": str(8 << 20)}, "worker.out_of_memory", f"{8 << 20} bytes"),
     ],
 )
-def test_a_job_over_its_limits_fails_with_the_limit(tmp_path, examples, settings, code, detail):
+def test_a_job_over_a_limit_fails_and_names_the_limit(tmp_path, examples, settings, code, detail):
     with Stack(tmp_path, settings=settings) as small, httpx.Client(base_url=small.url, timeout=70) as client:
         model = client.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"]
         job = ended(client, submit(client, {"model": model, "spec": QUICK}))
@@ -117,21 +117,21 @@ def test_a_job_over_its_limits_fails_with_the_limit(tmp_path, examples, settings
         assert detail in job["error"]["detail"]
 
 
-def test_the_log_tells_each_job_in_one_line_of_json(own, client, ids):
+def test_the_worker_logs_the_start_and_the_end_of_a_job(service, client, ids):
     job = ended(client, submit(client, ids))
-    log = own.folder / "worker.log"
+    log = service.folder / "worker.log"
     deadline = time.monotonic() + 30
     while log.read_text().count(job["id"]) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)  # the line follows the record
-    told = [json.loads(line) for line in log.read_text().splitlines() if job["id"] in line]
-    assert [(line["event"], line["tenant"]) for line in told] == [("job started", "default"), ("job ended", "default")]
+    lines = [json.loads(line) for line in log.read_text().splitlines() if job["id"] in line]
+    assert [(line["event"], line["tenant"]) for line in lines] == [("job started", "default"), ("job ended", "default")]
 
 
-def test_what_is_used_no_more_is_deleted_with_its_bytes(own, client, ids):
-    before = [path for path in (own.folder / "store").rglob("*") if path.is_file()]
+def test_unused_objects_are_deleted_with_their_bytes(service, client, ids):
+    before = [path for path in (service.folder / "store").rglob("*") if path.is_file()]
     assert before
     for job in client.get("/v1/jobs", params={"limit": 100}).json()["items"]:
         assert client.delete(job["links"]["self"]).status_code == 204
     assert client.delete(f"/v1/models/{ids['model']}").status_code == 204
     assert client.delete(f"/v1/datasets/{ids['calibration']}").status_code == 204
-    assert [path for path in (own.folder / "store").rglob("*") if path.is_file()] == []
+    assert [path for path in (service.folder / "store").rglob("*") if path.is_file()] == []

@@ -1,4 +1,4 @@
-"""A model that is large for the memory its job may have, over real HTTP: an archive goes up, two files come down."""
+"""A model that is large for its job's memory, over HTTP: an archive is uploaded, two files are downloaded."""
 
 import json
 import os
@@ -20,7 +20,7 @@ INPUTS, OUTPUTS = 1 << 15, 256
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory):
-    """A MatMul of 34 MB, its weight beside the model."""
+    """A zip of a MatMul model of 34 MB with its weight as external data."""
     folder = tmp_path_factory.mktemp("large")
     weight = np.random.default_rng(0).standard_normal((INPUTS, OUTPUTS), np.float32)
     graph = helper.make_graph(
@@ -38,7 +38,7 @@ def archive(tmp_path_factory):
     return path
 
 
-def test_its_weights_come_in_a_file_beside_it(archive, tmp_path):
+def test_the_weights_are_a_separate_artifact(archive, tmp_path):
     output = tmp_path / "int4.onnx"
     with Stack(tmp_path / "state", settings={"QUANTD_JOB_MEMORY_BYTES": str(MEMORY)}) as stack:
         command = [

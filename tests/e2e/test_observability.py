@@ -1,4 +1,4 @@
-"""Logs, metrics and traces tell the same story of one job, from the request to the last stage."""
+"""Logs, metrics and traces of one job, from the request to the last stage."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 class Collector(BaseHTTPRequestHandler):
-    """An OTLP endpoint that keeps the spans it gets."""
+    """An OTLP endpoint that stores the spans it receives."""
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -39,8 +39,8 @@ class Collector(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory, examples):
-    """What was logged, counted and traced of a job that succeeded and one that failed."""
+def observed(tmp_path_factory, examples):
+    """The jobs, metrics, spans and logs of a job that succeeded and of one that failed."""
     folder = tmp_path_factory.mktemp("observed")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -71,29 +71,29 @@ def story(tmp_path_factory, examples):
 
 
 def value(text, name, **labels):
-    """The sum of a metric's samples that have these labels."""
+    """Return the sum of a metric's samples that have these labels."""
     samples = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", text, re.M)
     wanted = {f'{key}="{label}"' for key, label in labels.items()}
     return sum(float(number) for found, number in samples if wanted <= set(found.split(",")))
 
 
-def test_the_log_leads_from_a_request_to_its_job_and_its_worker(story):
-    (job, _), _, _, _, logs = story
+def test_the_logs_link_a_request_with_its_job_and_worker(observed):
+    (job, _), _, _, _, logs = observed
     (submitted,) = [line for line in logs["gateway"] if line.get("job") == job["id"]]
     assert (submitted["event"], submitted["request"], submitted["tenant"]) == (
         "job submitted",
         "the-request",
         "default",
     )
-    told = [line for line in logs["worker"] if line.get("job") == job["id"]]
-    assert [line["event"] for line in told] == ["job started", "job ended"]
-    assert {(line["request"], line["tenant"]) for line in told} == {("the-request", "default")}
+    lines = [line for line in logs["worker"] if line.get("job") == job["id"]]
+    assert [line["event"] for line in lines] == ["job started", "job ended"]
+    assert {(line["request"], line["tenant"]) for line in lines} == {("the-request", "default")}
     answered = [line for line in logs["gateway"] if line["event"] == "request" and line["request"] == "the-request"]
     assert [(line["method"], line["route"], line["status"]) for line in answered] == [("POST", "/v1/jobs", 202)] * 2
 
 
-def test_the_gateway_counts_requests_bytes_and_the_queue(story, examples):
-    _, gateway, _, _, _ = story
+def test_the_gateway_counts_requests_bytes_and_the_queue(observed, examples):
+    _, gateway, _, _, _ = observed
     assert value(gateway, "quantd_requests_total", route="/v1/jobs", status="202", method="POST") == 2
     assert value(gateway, "quantd_request_seconds_count", route="/v1/jobs", method="POST") == 2
     size = (examples / "digits.onnx").stat().st_size
@@ -103,8 +103,8 @@ def test_the_gateway_counts_requests_bytes_and_the_queue(story, examples):
         assert f"\n{name} 0.0\n" in gateway
 
 
-def test_the_worker_counts_stages_ends_failures_and_memory(story):
-    (job, failed), _, worker, _, _ = story
+def test_the_worker_counts_stages_ends_failures_and_memory(observed):
+    (job, failed), _, worker, _, _ = observed
     assert (job["status"], failed["status"]) == ("succeeded", "failed")
     assert value(worker, "quantd_jobs_ended_total", status="succeeded") == 1
     assert value(worker, "quantd_jobs_ended_total", status="failed") == 1
@@ -115,13 +115,13 @@ def test_the_worker_counts_stages_ends_failures_and_memory(story):
     assert 2 * 2**20 < value(worker, "quantd_child_memory_bytes_sum") < 4 * 2**30
 
 
-def test_no_tenant_is_in_a_label(story):
-    _, gateway, worker, _, _ = story
+def test_no_tenant_is_in_a_label(observed):
+    _, gateway, worker, _, _ = observed
     assert "default" not in gateway + worker
 
 
-def test_one_trace_goes_through_gateway_queue_and_worker(story):
-    _, _, _, spans, _ = story
+def test_one_trace_spans_gateway_queue_and_worker(observed):
+    _, _, _, spans, _ = observed
     ours = [(service, span) for service, span in spans if span.trace_id.hex() == TRACE]
     posts = [span for service, span in ours if (service, span.name) == ("quantd-gateway", "POST /v1/jobs")]
     runs = [span for service, span in ours if (service, span.name) == ("quantd-worker", "job")]
@@ -132,8 +132,8 @@ def test_one_trace_goes_through_gateway_queue_and_worker(story):
     assert {span.name for span in stages} >= {Stage.LOADING, Stage.FITTING, Stage.EXPORTING, Stage.STORING}
 
 
-def test_the_dashboard_asks_for_what_there_is(story):
-    _, gateway, worker, _, _ = story
+def test_the_dashboard_shows_every_metric(observed):
+    _, gateway, worker, _, _ = observed
     there = set(re.findall(r"^(\w+)(?:{| )", gateway + worker, re.M))
     panels = json.loads(DASHBOARD.read_text())["panels"]
     asked = {

@@ -1,4 +1,4 @@
-"""Whatever the published document allows to be asked is answered as it says, and never with a 5xx."""
+"""Every request that the published document allows gets a documented answer, and never a 5xx."""
 
 import os
 import subprocess
@@ -18,8 +18,8 @@ CHECKS = (
 
 
 @pytest.fixture(scope="module")
-def there(tmp_path_factory, examples):
-    """A service with a job that has ended, and what it was made of."""
+def service(tmp_path_factory, examples):
+    """A service with an ended job, and the ids of the job and its inputs."""
     with Stack(tmp_path_factory.mktemp("contract")) as stack, httpx.Client(base_url=stack.url, timeout=70) as http:
         model = http.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()
         dataset = http.post("/v1/datasets", content=(examples / "digits_calibration.npz").read_bytes()).json()
@@ -30,8 +30,8 @@ def there(tmp_path_factory, examples):
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["any ids", "known ids"])
-def test_the_document_holds(there, tmp_path, known):
-    stack, ids = there
+def test_the_answers_conform_to_the_document(service, tmp_path, known):
+    stack, ids = service
     config = tmp_path / "schemathesis.toml"
     parameters = "".join(f'"path.{name}" = "{value}"\n' for name, value in ids.items())
     config.write_text(f"[parameters]\n{parameters}" if known else "")

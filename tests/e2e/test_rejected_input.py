@@ -1,4 +1,4 @@
-"""Bad input gets a problem that says what would be accepted, and leaves nothing behind."""
+"""Rejected input: the problem says what would be accepted, and nothing is stored."""
 
 import hashlib
 import io
@@ -38,7 +38,7 @@ def blobs(stack):
 
 
 def uploads(stack):
-    """Without what jobs write, which may still run."""
+    """Return the stored files, except those of jobs, which may still be running."""
     return [path for path in blobs(stack) if "jobs" not in path.relative_to(stack.folder).parts]
 
 
@@ -46,7 +46,7 @@ def uploads(stack):
 
 
 @pytest.mark.parametrize("data", [b"hello, world", b"<html>", b"\x00\x01\x02"])
-def test_bytes_of_no_model_are_refused_at_once(http, stack, data):
+def test_other_bytes_than_a_model_are_refused_at_once(http, stack, data):
     before = blobs(stack)
     document = problem(http.post("/v1/models", content=data), 415, "model.unsupported_format")
     assert ".onnx" in document["detail"]
@@ -60,7 +60,7 @@ def test_an_empty_body_is_refused(http, stack, kind, accepted):
     assert blobs(stack) == before
 
 
-def test_a_wrong_digest_is_refused_and_nothing_is_kept(http, stack):
+def test_a_wrong_digest_is_refused_and_nothing_is_stored(http, stack):
     before = blobs(stack)
     headers = {"Repr-Digest": "sha-256=:" + "A" * 43 + "=:"}
     document = problem(
@@ -114,7 +114,7 @@ def test_a_header_that_declares_more_than_it_has_is_refused(http):
         ({"preset": "int8"}, "/activations", "needs calibration data"),
     ],
 )
-def test_a_spec_fault_is_pointed_at(http, uploaded, spec, pointer, message):
+def test_a_fault_in_a_spec_has_a_pointer(http, uploaded, spec, pointer, message):
     response = http.post("/v1/jobs", json={"model": uploaded["model"], "spec": spec})
     document = problem(
         response, 422, "spec.data_required" if "evaluation" in message or "needs" in message else "spec.invalid"
@@ -124,7 +124,7 @@ def test_a_spec_fault_is_pointed_at(http, uploaded, spec, pointer, message):
     assert message in fault["detail"]
 
 
-def test_a_spec_that_is_no_yaml_is_refused(http, examples):
+def test_a_spec_that_is_not_yaml_is_refused(http, examples):
     files = {"model": ("m.onnx", (examples / "digits.onnx").read_bytes())}
     problem(http.post("/v1/quantize", files=files, data={"spec": "{a: ["}), 422, "spec.invalid")
 
@@ -138,11 +138,11 @@ def test_unknown_ids_are_404(http, uploaded, body):
 @pytest.mark.parametrize(
     "path", ["/v1/jobs/x", "/v1/models/x", "/v1/datasets/x", "/v1/jobs/x/events", "/v1/jobs/x/report", "/x"]
 )
-def test_unknown_things_are_404(http, path):
+def test_unknown_paths_are_404(http, path):
     problem(http.get(path), 404, "not_found")
 
 
-def test_a_body_that_is_no_job_is_pointed_at(http):
+def test_a_fault_in_a_job_has_a_pointer(http):
     document = problem(http.post("/v1/jobs", json={"modell": "x"}), 400, "request.invalid")
     assert {fault["pointer"] for fault in document["errors"]} == {"/model", "/modell"}
 
@@ -151,7 +151,7 @@ def test_a_body_that_is_no_job_is_pointed_at(http):
     "tags",
     [{"": "x"}, {"a:b": "x"}, {"a" * 65: "x"}, {"a": "x" * 257}, {str(n): "x" for n in range(33)}, {"a": "\ud800"}],
 )
-def test_tags_that_no_filter_finds_or_without_end_are_refused(http, uploaded, tags):
+def test_tags_that_no_filter_matches_or_that_are_too_long_are_refused(http, uploaded, tags):
     body = json.dumps({"model": uploaded["model"], "spec": {"preset": "int8-weights"}, "tags": tags})
     response = http.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
     assert problem(response, 400, "request.invalid")["errors"][0]["pointer"].startswith("/tags")
@@ -165,13 +165,13 @@ def test_a_spec_that_cannot_be_shown_again_is_refused(http, uploaded):
     assert http.get("/v1/jobs").status_code == 200
 
 
-def test_a_method_that_is_not_there_is_405_and_says_which_are(http):
+def test_an_unsupported_method_is_405_with_the_supported_ones(http):
     response = http.put("/v1/jobs", json={})
     problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == "GET, POST"
 
 
-def test_an_idempotency_key_gives_the_first_job_again_and_refuses_another(http, uploaded):
+def test_an_idempotency_key_returns_the_first_job_and_refuses_another(http, uploaded):
     body = {"model": uploaded["model"], "spec": {"preset": "int8-weights"}}
     first, again = (http.post("/v1/jobs", json=body, headers={"Idempotency-Key": "k1"}).json()["id"] for _ in range(2))
     assert first == again
@@ -193,7 +193,7 @@ PART = '--x\r\nContent-Disposition: form-data; name="{}"; filename="m"\r\n\r\n'
         ("/v1/quantize", FORM, PART.format("model").encode() + b"\x08\x08"),
     ],
 )
-def test_a_client_that_hangs_up_half_way_leaves_nothing_behind(stack, http, path, headers, start):
+def test_a_disconnect_during_an_upload_leaves_nothing_behind(stack, http, path, headers, start):
     before = uploads(stack)
     host, port = stack.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
@@ -206,7 +206,7 @@ def test_a_client_that_hangs_up_half_way_leaves_nothing_behind(stack, http, path
     assert uploads(stack) == before
 
 
-def test_a_body_over_the_limit_is_refused_and_nothing_is_kept(tmp_path, examples):
+def test_a_body_over_the_limit_is_refused_and_nothing_is_stored(tmp_path, examples):
     limits = {"QUANTD_MAX_MODEL_BYTES": "1000", "QUANTD_MAX_DATASET_BYTES": "1000"}
     with Stack(tmp_path, settings=limits) as small, httpx.Client(base_url=small.url) as client:
         for kind, name in (("models", "digits.onnx"), ("datasets", "digits_calibration.npz")):
@@ -224,7 +224,7 @@ def test_a_body_over_the_limit_is_refused_and_nothing_is_kept(tmp_path, examples
 
 @pytest.fixture
 def failed(http, run_job):
-    """Upload and run what must fail; the job's problem."""
+    """Upload and run a model that must fail, and return the job's problem."""
 
     def run(model, calibration=None, preset="int8-weights"):
         ids = {"model": http.post("/v1/models", content=model).json()["id"]}
@@ -281,7 +281,7 @@ def test_a_weight_with_nan_fails(failed):
     )
 
 
-def test_a_custom_operator_fails_by_its_name(failed):
+def test_a_custom_operator_fails_with_its_name(failed):
     error = failed(small_model([helper.make_node("Magic", ["x"], ["y"], domain="acme")], domain="acme"))
     assert error["code"] == "model.unsupported_operator"
     assert "acme::Magic" in error["detail"]
@@ -302,13 +302,13 @@ def test_a_graph_that_onnxruntime_refuses_fails_without_a_traceback(failed):
         ({"input": np.full((4, 1, 8, 8), np.nan, np.float32)}, "dataset.non_finite", "at [0, 0, 0, 0]"),
     ],
 )
-def test_calibration_that_does_not_fit_fails_with_what_would(failed, examples, arrays, code, message):
+def test_calibration_data_that_does_not_fit_fails_with_the_accepted_shapes(failed, examples, arrays, code, message):
     error = failed((examples / "digits.onnx").read_bytes(), npz(**arrays), preset="int8")
     assert error["code"] == code
     assert message in error["detail"]
 
 
-def test_a_torchscript_archive_is_told_by_its_bytes_and_a_damaged_one_refused_by_its_job(http, run_job, examples):
+def test_a_damaged_torchscript_archive_is_refused_by_its_job(http, run_job, examples):
     data = bytearray((examples / "digits.pt").read_bytes())
     data[len(data) // 2 :] = b"\x00" * (len(data) - len(data) // 2)
     uploaded = http.post("/v1/models", content=bytes(data)).json()
@@ -318,5 +318,5 @@ def test_a_torchscript_archive_is_told_by_its_bytes_and_a_damaged_one_refused_by
     assert job["error"]["code"] == "model.unreadable"
 
 
-def test_the_worker_goes_on_after_failures(run_job, uploaded):
+def test_the_worker_continues_after_failures(run_job, uploaded):
     assert run_job(model=uploaded["model"], spec={"preset": "int8-weights"})["status"] == "succeeded"

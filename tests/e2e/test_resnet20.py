@@ -13,7 +13,7 @@ pytestmark = pytest.mark.data
 
 @pytest.fixture(scope="module")
 def jobs(http, data, run_job, tmp_path_factory):
-    """Both jobs, done, on 512 calibration images; INT8 on the 10,000 test images, too."""
+    """Both jobs after their end, with 512 calibration images; INT8 is evaluated on the 10,000 test images."""
     folder = tmp_path_factory.mktemp("cifar10")
     calibration = np.load(data / "datasets" / "cifar10_calibration.npz")["images"][:512]
     np.savez(folder / "calibration.npz", images=calibration, mean=MEAN, std=STD)
@@ -55,6 +55,6 @@ def test_every_layer_runs_as_an_integer_kernel(models, bits):
     assert operators["DequantizeLinear(weight)"] == 0
 
 
-def test_int4_runs_by_the_very_kernels_of_int8(models):
-    """So as fast: what is unpacked is unpacked as the file loads. Timed in benchmarks/pipeline.py."""
+def test_int4_runs_with_the_kernels_of_int8(models):
+    """INT4 weights are unpacked when the file is loaded, so inference is as fast; benchmarks/pipeline.py times it."""
     assert optimised_operators(models["int4"]) == optimised_operators(models["int8"])

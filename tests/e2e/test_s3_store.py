@@ -1,4 +1,4 @@
-"""The whole way over a real S3 server: models are downloaded from it by signed URLs, and records come back from it."""
+"""A service on a real S3 server: presigned downloads, pages, logs."""
 
 import hashlib
 import json
@@ -37,13 +37,13 @@ def test_a_model_is_downloaded_from_the_store_itself(http, job, swift):
     assert http.get(listed["url"], headers={"If-None-Match": sent.headers["etag"]}).status_code == 304
 
 
-def test_a_page_is_never_shown_from_the_stores_address(http, job):
+def test_a_page_is_never_served_from_the_store(http, job):
     page = http.get(job["links"]["report_html"])
     assert page.status_code == 200
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
 
 
-def test_the_command_follows_to_the_store_and_checks_what_comes(s3_stack, job, examples, tmp_path):
+def test_the_command_downloads_from_the_store_and_checks_the_bytes(s3_stack, job, examples, tmp_path):
     command = [sys.executable, "-m", "client", "quantize", examples / "digits.onnx", "--preset", "int8",
                "--calibration", examples / "digits_calibration.npz", "-o", tmp_path / "o.onnx", "--json"]  # fmt: skip
     done = subprocess.run(command, env={**os.environ, "QUANTD_URL": s3_stack.url}, capture_output=True, text=True)
@@ -52,7 +52,7 @@ def test_the_command_follows_to_the_store_and_checks_what_comes(s3_stack, job, e
     assert (tmp_path / "o.onnx").stat().st_size > 10_000
 
 
-def test_a_signed_url_is_in_no_log(s3_stack, http, job):
+def test_presigned_urls_are_not_logged(s3_stack, http, job):
     location = http.get(f"{job['links']['artifacts']}/model.onnx").headers["location"]
     signature = httpx.URL(location).params["X-Amz-Signature"]
     assert len(signature) == 64

@@ -1,4 +1,4 @@
-"""TorchScript and archives over real HTTP, in the sandbox; hostile ones leave with a problem."""
+"""TorchScript modules and archives over HTTP, in the sandbox; hostile ones are refused."""
 
 import io
 import tarfile
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def submit(http, run_job):
-    """Upload these bytes and quantize them; the job at its end."""
+    """Upload and quantize these bytes, and return the job after its end."""
 
     def run(data, **spec):
         answer = http.post("/v1/models", content=data)
@@ -35,7 +35,7 @@ def tarred(path, name):
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_an_archive_is_quantized_as_its_model(submit, examples, pack):
+def test_an_archive_is_quantized_like_its_model(submit, examples, pack):
     job = submit(pack(examples / "digits.onnx", "model/digits.onnx"))
     assert job["status"] == "succeeded", job["error"]
     assert job["summary"]["bytes_before"] == (examples / "digits.onnx").stat().st_size
@@ -57,7 +57,7 @@ def test_a_trace_is_quantized_with_its_activations(http, run_job, examples):
 
 
 @pytest.mark.data
-def test_a_scripted_module_needs_its_shapes_and_takes_them_from_the_spec(submit, data):
+def test_a_scripted_module_needs_input_shapes_in_the_spec(submit, data):
     upload = (data / "coverage" / "wtw_adaptation_module.jit").read_bytes()
     error = submit(upload)["error"]
     assert (error["status"], error["code"]) == (422, "spec.input_shapes_required")

@@ -1,4 +1,4 @@
-"""The whole way over real HTTP: upload, submit, follow, download."""
+"""A job over HTTP from the upload to the download: summary, artifacts, report, events, lists."""
 
 import hashlib
 import json
@@ -34,14 +34,14 @@ def test_a_job_ends_with_a_summary_and_a_verdict(job):
     assert summary["seconds"] > 0
 
 
-def test_the_model_runs_and_gives_what_the_summary_says(http, job, examples):
+def test_the_model_has_the_accuracy_of_the_summary(http, job, examples):
     session = ort.InferenceSession(artifact(http, job, "model.onnx").content)
     data = np.load(examples / "digits_evaluation.npz")
     (logits,) = session.run(None, {"input": data["input"]})
     assert 100 * (logits.argmax(1) == data["labels"]).mean() == pytest.approx(job["summary"]["top1_quantized"])
 
 
-def test_the_model_carries_where_it_came_from(http, job, examples):
+def test_the_metadata_of_the_model_names_its_source(http, job, examples):
     model = onnx.load_model_from_string(artifact(http, job, "model.onnx").content)
     props = {entry.key: entry.value for entry in model.metadata_props}
     assert props["quantd.source_sha256"] == hashlib.sha256((examples / "digits.onnx").read_bytes()).hexdigest()
@@ -68,14 +68,14 @@ def test_the_manifest_names_every_input_and_artifact(http, job, examples):
     assert manifest["spec"]["weights"]["bits"] == 4
 
 
-def test_the_manifest_and_readyz_tell_what_the_jobs_process_was_kept_from(http, job):
+def test_the_manifest_and_readyz_list_the_isolation(http, job):
     manifest = artifact(http, job, "manifest.json").json()
     (worker,) = http.get("/readyz").json()["workers"]
     assert worker["isolation"] == manifest["isolation"]
     assert {"no_new_privileges", "resource_limits", "seccomp"} <= set(manifest["isolation"])
 
 
-def test_the_report_tells_of_every_layer(http, job):
+def test_the_report_has_figures_of_every_layer(http, job):
     report = http.get(job["links"]["report"]).json()
     assert report["summary"]["seconds"] == job["summary"]["seconds"]
     for layer in report["layers"]:
@@ -95,19 +95,19 @@ def test_the_report_page_needs_no_network(http, job):
     assert "http://" not in page.text
 
 
-def test_gates_come_as_junit(http, job):
+def test_gates_are_reported_as_junit(http, job):
     suite = ElementTree.fromstring(artifact(http, job, "gates.junit.xml").content)
     assert (suite.get("tests"), suite.get("failures")) == ("1", "0")
 
 
-def test_a_gate_that_does_not_hold_fails_the_verdict_not_the_job(run_job, uploaded):
+def test_a_failed_gate_fails_the_verdict_and_not_the_job(run_job, uploaded):
     job = run_job(**uploaded, spec={"preset": "int4", "gates": {"min_output_sqnr_db": 60}})
     assert (job["status"], job["verdict"]) == ("succeeded", "fail")
     (gate,) = job["gates"]
     assert gate["value"] == job["summary"]["output_sqnr_db"] < gate["limit"]
 
 
-def test_equal_jobs_make_equal_bytes(http, run_job, job, uploaded):
+def test_equal_jobs_produce_equal_bytes(http, run_job, job, uploaded):
     again = run_job(**uploaded, spec=job["spec"])
     first, second = (http.get(j["links"]["artifacts"]).json()["items"] for j in (job, again))
     assert [item["sha256"] for item in first] == [item["sha256"] for item in second]
@@ -119,7 +119,7 @@ def test_weight_only_jobs_need_no_data(run_job, uploaded):
     assert job["summary"]["output_sqnr_db"] is None
 
 
-def test_quantize_does_it_in_one_call(http, examples):
+def test_one_call_uploads_and_submits(http, examples):
     files = {
         role: (f"{role}.bin", (examples / name).read_bytes())
         for role, name in (("model", "digits.onnx"), ("calibration", "digits_calibration.npz"))
@@ -135,7 +135,7 @@ def test_quantize_does_it_in_one_call(http, examples):
     assert response.json()["spec"]["weights"] == {"clipping": "mse"}
 
 
-def test_events_tell_the_whole_way_and_resume_behind_the_last_one(http, job):
+def test_events_cover_every_stage_and_resume_after_an_id(http, job):
     text = http.get(job["links"]["events"]).text
     events = [dict(line.split(": ", 1) for line in block.split("\n")) for block in text.strip().split("\n\n")]
     assert [json.loads(e["data"])["status"] for e in events if e["event"] == "state"] == [
@@ -152,7 +152,7 @@ def test_events_tell_the_whole_way_and_resume_behind_the_last_one(http, job):
     assert events[-1]["id"] in resumed
 
 
-def test_the_log_tells_what_was_left_out_and_what_to_beware_of(http, run_job, uploaded):
+def test_the_log_has_skipped_layers_and_warnings(http, run_job, uploaded):
     spec = {
         "preset": "int4", "bias_correction": "none", "export": {"weight_storage": "direct"},
         "layers": [{"match": "/classifier/*", "skip": True}],

@@ -1,4 +1,4 @@
-"""What cannot be stored as JSON and shown again is refused where it comes in."""
+"""Specs and other documents: values that JSON lacks are refused."""
 
 import math
 from datetime import date
@@ -23,7 +23,7 @@ def test_a_spec_is_json_or_yaml(text):
 
 
 @pytest.mark.parametrize("text", ["", "# nothing", "null", "{}"])
-def test_no_words_are_an_empty_spec(text):
+def test_empty_text_is_an_empty_spec(text):
     assert read_spec(text) == {}
 
 
@@ -35,7 +35,7 @@ def test_no_words_are_an_empty_spec(text):
         "[" * 5000, "a: &x 1\nb: *x", "&x [*x]",
     ],
 )  # fmt: skip
-def test_what_is_no_plain_mapping_is_refused(text):
+def test_anything_but_a_plain_mapping_is_refused(text):
     with pytest.raises(SpecError) as refused:
         read_spec(text)
     assert refused.value.errors
@@ -55,17 +55,17 @@ LAUGHS = "\n".join(["l0: &l0 [x]", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 
         ("- " * 30_000, "deeper"),
     ],
 )
-def test_a_text_that_would_take_long_is_refused_at_once(text, reason):
+def test_expensive_text_is_refused_at_once(text, reason):
     with pytest.raises(SpecError, match=reason):
         read_spec(text)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, {1, 2}, b"x", date(2020, 1, 1), "\ud800", {"\ud800": 1}])
-def test_a_value_that_json_has_not_is_refused(value):
+def test_a_value_that_json_lacks_is_refused(value):
     with pytest.raises(ValueError, match="plain JSON"):
         plain({"a": [value]})
 
 
-def test_plain_values_stay_as_they_are():
+def test_plain_values_are_unchanged():
     document = {"a": [1, 2.5, None, True, "ü"], "b": {"c": {}}}
     assert plain(document) == document

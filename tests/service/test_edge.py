@@ -1,4 +1,4 @@
-"""Every request has an id and a limit, and whatever happens is answered with a problem."""
+"""The outermost middleware: request ids, body limits, metrics, and problems for unexpected errors."""
 
 import asyncio
 
@@ -11,16 +11,16 @@ from service.edge import DOCUMENT_BYTES, body_limit
 
 
 @pytest.mark.parametrize(
-    ("sent", "kept"),
+    ("sent", "returned"),
     [("ci-7", True), ("a" * 128, True), ("", False), ("a" * 129, False), ("a b", False), ("<x>", False)],
 )
-def test_a_request_id_comes_back_as_it_was_sent_or_is_made(http, sent, kept):
+def test_a_request_id_is_returned_or_created(http, sent, returned):
     found = http.get("/livez", headers={"X-Request-ID": sent}).headers["x-request-id"]
-    assert (found == sent) is kept
-    assert len(found) == 32 or kept
+    assert (found == sent) is returned
+    assert len(found) == 32 or returned
 
 
-def test_limits_are_those_of_the_path():
+def test_the_body_limit_depends_on_the_path():
     settings = Settings(max_model_bytes=1000, max_dataset_bytes=100)
     assert body_limit("/v1/jobs", settings) == DOCUMENT_BYTES
     assert body_limit("/v1/models", settings) == DOCUMENT_BYTES + 1000
@@ -34,7 +34,7 @@ def unfinished(parts=200, size=64 << 10):
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/jobs/x/cancel", "/v1/nothing"])
 @pytest.mark.parametrize("body", [b"x" * (DOCUMENT_BYTES + 1), unfinished], ids=["announced", "streamed"])
-def test_a_document_over_the_limit_is_413_and_the_connection_lives(http, path, body):
+def test_a_document_over_the_limit_is_413_and_the_connection_survives(http, path, body):
     content = body() if callable(body) else body
     response = http.post(path, content=content, headers={"Content-Type": "application/json"})
     assert response.headers["content-type"] == "application/problem+json"
@@ -42,7 +42,7 @@ def test_a_document_over_the_limit_is_413_and_the_connection_lives(http, path, b
     assert http.get("/livez").status_code == 200
 
 
-def test_a_method_that_nothing_has_is_no_series_of_its_own(http):
+def test_an_unknown_method_creates_no_time_series(http):
     assert http.request("PROPFIND", "/v1/jobs").status_code == 405
     counted = http.get("/metrics").text
     assert "PROPFIND" not in counted
@@ -64,11 +64,11 @@ def test_a_method_that_nothing_has_is_no_series_of_its_own(http):
     ],
     ids=str,
 )
-def test_without_keys_no_page_from_elsewhere_may_ask(http, headers, status):
+def test_without_keys_foreign_hosts_and_origins_are_refused(http, headers, status):
     assert http.get("/v1/jobs", headers=headers).status_code == status
 
 
-def test_what_nobody_expected_is_a_problem_without_a_traceback(tmp_path, capsys):
+def test_an_unexpected_error_is_a_problem_without_a_traceback(tmp_path, capsys):
     settings = Settings(redis_url=f"unix://{tmp_path}/none.sock", store_url=tmp_path.as_uri())
 
     async def ask(path):

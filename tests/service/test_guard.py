@@ -1,4 +1,4 @@
-"""Without a key nothing is shown, with one its own tenant's things alone."""
+"""Authentication: a request needs a key and reaches only the objects of its tenant."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def state(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def early(state):
-    """A key that was made while the service was down."""
+    """A key that was created before the service started."""
     return quantd("keys", "create", "--state-dir", state).stdout.strip()
 
 
@@ -34,7 +34,7 @@ def guarded(state, early):
 
 
 @pytest.fixture(scope="module")
-def stranger(guarded):
+def anonymous(guarded):
     """A caller without a key."""
     with httpx.Client(base_url=guarded.url, timeout=60) as client:
         yield client
@@ -86,9 +86,9 @@ PATHS = [(verb, path) for path, verbs in json.loads(document())["paths"].items()
 
 
 @pytest.mark.parametrize(("verb", "path"), PATHS)
-def test_every_endpoint_but_health_needs_a_key(stranger, verb, path):
+def test_every_endpoint_but_health_needs_a_key(anonymous, verb, path):
     for header in (None, "Bearer", "Bearer qd_x", f"Bearer qd_{'0' * 16}_{'A' * 43}", "Basic cWQ6eA=="):
-        response = stranger.request(verb, path, headers={"Authorization": header} if header else {})
+        response = anonymous.request(verb, path, headers={"Authorization": header} if header else {})
         if path in PUBLIC:
             assert response.status_code == 200
             continue
@@ -99,25 +99,25 @@ def test_every_endpoint_but_health_needs_a_key(stranger, verb, path):
 
 
 @pytest.mark.parametrize("path", ["/v1/nothing", "/nothing", "//v1/jobs", "/v1/jobs/", "/static/x"])
-def test_a_path_that_is_not_there_needs_a_key_too(guarded, path):
+def test_an_unknown_path_needs_a_key(guarded, path):
     assert httpx.get(guarded.url + path).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json"])
-def test_the_public_pages_show_no_job(stranger, job, path):
-    page = stranger.get(path)
+def test_the_public_pages_show_no_job(anonymous, job, path):
+    page = anonymous.get(path)
     assert page.status_code == 200
     assert job["id"] not in page.text
 
 
-def test_a_stranger_is_answered_before_any_body_came(guarded):
+def test_a_request_without_a_key_is_refused_before_its_body_arrives(guarded):
     address = httpx.URL(guarded.url)
     with socket.create_connection((address.host, address.port), timeout=10) as connection:
         connection.sendall(b"POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 401 ")
 
 
-def test_another_tenants_things_are_404(alice, bob, job):
+def test_objects_of_another_tenant_are_404(alice, bob, job):
     artifact = alice.get(job["links"]["artifacts"]).json()["items"][0]["url"]
     paths = {*job["links"].values(), artifact, f"/v1/models/{job['model']}"}
     paths -= {job["links"]["cancel"]}
@@ -140,7 +140,7 @@ def test_equal_bytes_of_two_tenants_are_two_models(alice, bob, job, examples):
     assert theirs.json()["id"] != job["model"]
 
 
-def test_a_key_does_what_its_scopes_say(client_of, job, examples):
+def test_a_key_is_limited_to_its_scopes(client_of, job, examples):
     reader, writer = (client_of("--tenant", "alice", "--scope", scope) for scope in ("read", "write"))
     assert reader.get(job["links"]["self"]).status_code == 200
     for verb, path in (("POST", "/v1/models"), ("POST", "/v1/jobs"), ("DELETE", job["links"]["self"])):
@@ -171,18 +171,18 @@ def test_the_command_sends_its_key(guarded, make_key):
     assert "Authorization" in refused.stderr
 
 
-def test_a_key_that_was_made_while_the_service_was_down_is_let_in(stranger, early):
-    assert stranger.get("/v1/jobs", headers={"Authorization": f"Bearer {early}"}).status_code == 200
+def test_a_key_from_before_the_start_is_accepted(anonymous, early):
+    assert anonymous.get("/v1/jobs", headers={"Authorization": f"Bearer {early}"}).status_code == 200
 
 
-def test_wrong_usage_is_exit_3_and_a_redis_that_is_away_exit_4(guarded, tmp_path):
+def test_bad_usage_is_exit_3_and_an_unreachable_redis_exit_4(guarded, tmp_path):
     away = {"QUANTD_REDIS_URL": "redis://127.0.0.1:9", "QUANTD_STATE_DIR": str(tmp_path)}
     assert quantd("keys", "list", **away).returncode == 4
     assert quantd("keys", "create", "--tenant", "../x", "--state-dir", guarded.folder).returncode == 3
     assert quantd("keys", "revoke", "nobody", "--state-dir", guarded.folder).returncode == 3
 
 
-def test_keys_are_kept_out_of_the_logs(guarded, make_key):
+def test_keys_are_not_logged(guarded, make_key):
     key = make_key()["key"]
     httpx.get(f"{guarded.url}/v1/jobs", headers={"Authorization": f"Bearer {key}"})
     logs = [path.read_text() for path in guarded.folder.glob("*.log")]
@@ -190,7 +190,7 @@ def test_keys_are_kept_out_of_the_logs(guarded, make_key):
     assert not [log for log in logs if key in log]
 
 
-def test_a_key_that_asks_too_often_waits(client_of, alice):
+def test_the_request_rate_of_a_key_is_limited(client_of, alice):
     client = client_of("--tenant", "dave", "--rate", "3")
     answers = [client.get("/v1/jobs") for _ in range(5)]
     assert {answer.status_code for answer in answers[:3]} == {200}
@@ -205,7 +205,7 @@ def test_a_key_that_asks_too_often_waits(client_of, alice):
     assert alice.get("/v1/jobs").status_code == 200
 
 
-def test_a_key_stores_as_much_as_it_may(client_of, examples):
+def test_the_storage_of_a_key_is_limited(client_of, examples):
     data = (examples / "digits.onnx").read_bytes()
     client = client_of("--tenant", "erin", "--max-bytes", str(len(data) + 100))
     first = client.post("/v1/models", content=data)
@@ -219,14 +219,14 @@ def test_a_key_stores_as_much_as_it_may(client_of, examples):
     assert client.post("/v1/models", content=other).status_code == 201
 
 
-def test_what_a_refused_upload_brought_is_not_kept(client_of, guarded, examples):
+def test_a_refused_upload_is_not_stored(client_of, guarded, examples):
     data = (examples / "digits.onnx").read_bytes()
     client = client_of("--tenant", "frank", "--max-bytes", "1000")
     assert client.post("/v1/models", content=data).status_code == 413
     assert [path for path in guarded.folder.glob("store/frank/**/*") if path.is_file()] == []
 
 
-def test_artifacts_count_and_are_given_back(client_of, examples):
+def test_artifacts_count_as_storage_until_they_are_deleted(client_of, examples):
     client = client_of("--tenant", "grace", "--max-bytes", "300000")
     with (examples / "digits.onnx").open("rb") as model:
         job = client.post(
@@ -240,7 +240,7 @@ def test_artifacts_count_and_are_given_back(client_of, examples):
     assert client.post("/v1/datasets", content=more).status_code == 201
 
 
-def test_a_key_has_as_many_open_jobs_as_it_may(guarded, client_of, examples):
+def test_the_open_jobs_of_a_key_are_limited(guarded, client_of, examples):
     client = client_of("--tenant", "heidi", "--max-jobs", "2")
     model = client.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"]
     body = {"model": model, "spec": QUICK}

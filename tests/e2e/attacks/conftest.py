@@ -1,4 +1,4 @@
-"""A job's process as the worker starts it, given what a stranger may send, beside a file that it must not see."""
+"""A job's process, started as the worker starts it, with hostile uploads and a secret file that it must not read."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ SPEC = {"preset": "int8-weights"}
 
 @dataclass(frozen=True)
 class End:
-    """What became of a job: its problem's code (None if it succeeded) and detail, and all bytes that it wrote."""
+    """The outcome of a job: its problem's code (None if it succeeded) and detail, and all bytes that it wrote."""
 
     code: str | None
     detail: str
@@ -29,7 +29,7 @@ class End:
 
 @pytest.fixture
 def secret(tmp_path):
-    """A file of the machine that no upload may bring out or change."""
+    """A file that no upload may read or change."""
     path = tmp_path / "secret"
     path.write_bytes(SECRET)
     yield path
@@ -48,7 +48,7 @@ def children():
 
 @pytest.fixture
 def run_job(children, secret):
-    """Run a job on these bytes."""
+    """Run a job on these bytes and return its outcome."""
 
     def run(model: bytes, calibration: bytes | None = None, spec=None) -> End:
         with children.new() as child:
@@ -69,7 +69,7 @@ def run_job(children, secret):
 
 @pytest.fixture
 def run_code(children, secret, monkeypatch):
-    """Run code where a job would run, past everything that looks at uploads; what it printed."""
+    """Run code in a job's sandbox, past all checks of uploads, and return its output."""
     server = scripted.server(monkeypatch)
 
     def run(code: str, **files: bytes) -> str:

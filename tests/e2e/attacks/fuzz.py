@@ -1,4 +1,4 @@
-"""Damaged and twisted copies of good files, given to the quantizer by the hundred: each must end in a clean problem.
+"""Hundreds of damaged copies of valid files, given to the quantizer: each must end in a clean problem.
 
 The long form is `benchmarks/fuzz.py`. Many files share one process in the sandbox; one that dies is counted as what a
 job would end with, and the next file has a new process.
@@ -26,7 +26,7 @@ from worker.workspaces import WRITABLE
 
 LIMITS = Limits(memory=4 << 30, timeout_s=600, threads=1, disk=256 << 20)
 TIMEOUT_S = 20.0
-"""For one file."""
+"""The time limit for one file."""
 LOOP = """
 import json, shutil, sys, traceback
 from pathlib import Path
@@ -54,14 +54,14 @@ for number, line in enumerate(map(json.loads, sys.stdin)):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: a good one, and how it is given to a job."""
+    """A valid file of one kind, and the job that reads it."""
 
     good: bytes
     job: Callable[[bytes], dict]
 
 
 def kinds(torchscript: bytes) -> dict[str, Kind]:
-    """A small good file of each kind that is accepted; `torchscript` is one with traced inputs."""
+    """Return a small valid file of each accepted kind; `torchscript` has traced inputs."""
     model, data_free = models.perceptron(), {"preset": "int8-weights"}
     calibration = models.npz(x=np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32))
 
@@ -83,7 +83,7 @@ def _zipped() -> bytes:
 
 
 def mutants(good: bytes, count: int, seed: int) -> Iterator[bytes]:
-    """Copies with a few faults each: in zips half of them inside of a member, whose checksum is then right."""
+    """Yield copies with a few faults each; in zips half of them are inside of a member with a valid checksum."""
     chance = random.Random(seed)
     for _ in range(count):
         inside = good.startswith(b"PK") and chance.random() < 0.5
@@ -124,7 +124,7 @@ def _mutated(good: bytes, chance: random.Random) -> bytes:
 
 
 def fuzz(kind: Kind, count: int, seed: int) -> tuple[Counter, list[str]]:
-    """How many mutants ended with which code, and what was not clean of it."""
+    """The number of mutants by their code, and the outcomes that were not clean."""
     ends, unclean = Counter(), []
     waiting = list(mutants(kind.good, count, seed))
     while waiting:
@@ -137,7 +137,7 @@ def fuzz(kind: Kind, count: int, seed: int) -> tuple[Counter, list[str]]:
 
 
 def _run(folder: Path, kind: Kind, files: list[bytes]) -> list[dict]:
-    """What becomes of each file, up to the one that takes the process along; that one is not clean."""
+    """Yield the outcome of each file, up to one that kills the process; that one is not clean."""
     for name in WRITABLE:
         (folder / name).mkdir()
     jobs = [_store(folder, number, kind.job(data)) for number, data in enumerate(files)]

@@ -1,4 +1,4 @@
-"""Files that a stranger may send: small honest ones, and those that attack."""
+"""Files that an attacker may upload, and small valid ones."""
 
 import io
 import tarfile
@@ -26,7 +26,7 @@ def weight(name="w", shape=(4, 4)):
 
 
 def perceptron():
-    """An honest model of two layers."""
+    """Return a valid model of two layers."""
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["h"], "first"),
         helper.make_node("Relu", ["h"], ["r"]),
@@ -36,7 +36,7 @@ def perceptron():
 
 
 def external(location, **entries):
-    """A model whose weight lies in another file."""
+    """Return a model whose weight is in another file."""
     tensor = weight()
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
@@ -46,7 +46,7 @@ def external(location, **entries):
 
 
 def folding(elements):
-    """A hundred bytes that ask a session for `elements` floats when it folds constants."""
+    """Return a hundred bytes that make constant folding allocate `elements` floats."""
     shape = numpy_helper.from_array(np.array([elements], np.int64), "s")
     nodes = [
         helper.make_node("ConstantOfShape", ["s"], ["big"]),
@@ -58,7 +58,7 @@ def folding(elements):
 
 
 def endless():
-    """A loop that ends after 2**62 rounds, for every sample."""
+    """Return a model with a loop of 2**62 iterations for every sample."""
     body = helper.make_graph(
         [helper.make_node("Identity", ["c"], ["d"]), helper.make_node("Relu", ["v"], ["u"])],
         "body",
@@ -81,7 +81,7 @@ def endless():
 
 
 def nested(depth):
-    """Bodies in bodies in bodies, as the wire format nests them."""
+    """Return a model with deeply nested subgraphs, written in the wire format."""
     graph = b""
     for _ in range(depth):
         graph = _field(1, _field(5, _field(6, graph)))  # graph.node.attribute.g
@@ -89,12 +89,12 @@ def nested(depth):
 
 
 def crowded(nodes):
-    """Two bytes a node on the wire, hundreds in memory."""
+    """Return a model whose nodes need two bytes each on the wire and hundreds in memory."""
     return b"\x08\x08" + _field(7, b"\x0a\x00" * nodes) + _field(8, b"\x10\x11")  # opset 17
 
 
 def _field(number, data):
-    """A length-delimited field of protobuf."""
+    """Return a length-delimited field of protobuf."""
     size, length = len(data), b""
     while size > 127:
         length, size = length + bytes([size & 127 | 128]), size >> 7
@@ -134,7 +134,7 @@ def npz(**arrays):
 
 
 def hollow_npz(elements):
-    """An array that is declared and not there."""
+    """Return the header of an array without its data."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (elements, 4)})
     return zipped(**{"x.npy": header.getvalue()})

@@ -1,4 +1,4 @@
-"""TorchScript modules that reach for a file when they are called, or already when they are loaded."""
+"""TorchScript modules that access a file when they are called, or already when they are loaded."""
 
 import io
 

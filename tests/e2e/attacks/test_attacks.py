@@ -1,4 +1,4 @@
-"""What was seen to work against services of this kind, tried on a job: refused by name, or contained."""
+"""Known attacks on services of this kind, tried on a job: each is refused or contained."""
 
 import io
 import pickle
@@ -37,7 +37,7 @@ def test_external_data_leaves_no_folder(run_job, secret, location, packed):
 
 
 @pytest.mark.parametrize("pack", [models.zipped, models.tarred])
-def test_a_link_in_an_archive_leads_nowhere(run_job, secret, pack):
+def test_a_link_in_an_archive_is_not_followed(run_job, secret, pack):
     model = models.external("w.bin", length=24)
     assert run_job(pack({"w.bin": secret}, **{"m.onnx": model})).code == "model.unsafe"
 
@@ -59,11 +59,11 @@ def test_an_archive_that_is_allowed_and_too_large_for_the_disk_is_stopped(run_jo
 
 
 @pytest.mark.parametrize("depth", [50, 5_000])
-def test_bodies_in_bodies_end_the_parser_cleanly(run_job, depth):
+def test_deeply_nested_subgraphs_are_refused_cleanly(run_job, depth):
     assert run_job(models.nested(depth)).code in CONTAINED
 
 
-def test_a_crowd_of_nodes_in_a_few_bytes_is_contained(run_job):
+def test_many_nodes_in_a_few_bytes_are_contained(run_job):
     assert run_job(models.crowded(100_000)).code in CONTAINED
 
 
@@ -104,7 +104,7 @@ class Opens:
     ],
     ids=["hollow", "header", "pickle", "objects"],
 )
-def test_calibration_data_is_arrays_and_nothing_else(run_job, data, code):
+def test_calibration_data_other_than_arrays_is_refused(run_job, data, code):
     assert run_job(models.perceptron(), data, {"preset": "int8"}).code == code
 
 
@@ -137,7 +137,7 @@ LOADS = """
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_torchscript_works_outside_and_reaches_no_file_inside(run_code, tmp_path, secret, kind):
+def test_torchscript_accesses_no_file_in_the_sandbox(run_code, tmp_path, secret, kind):
     data = archive(kind, str(secret))
     told = run_code(READS.format(LOADS.strip()), model=data)
     assert SECRET not in told.encode()
@@ -145,14 +145,14 @@ def test_torchscript_works_outside_and_reaches_no_file_inside(run_code, tmp_path
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_torchscript_that_reaches_for_files_is_refused_before_it_is_opened(run_job, secret, kind):
+def test_torchscript_that_accesses_files_is_refused_before_it_is_opened(run_job, secret, kind):
     inputs = [{"name": "x", "shape": [1], "dtype": "float32"}]
     end = run_job(archive(kind, str(secret)), spec={"preset": "int8-weights", "torchscript": {"inputs": inputs}})
     assert end.code == "model.unsafe"
 
 
-def test_these_modules_do_reach_files_where_nothing_stops_them(tmp_path):
-    """So that the tests above cannot pass for another reason."""
+def test_these_modules_do_access_files_without_a_sandbox(tmp_path):
+    """Check that the modules do access the file without a sandbox, so that the tests above prove something."""
     (tmp_path / "secret").write_bytes(SECRET)
     for kind in (ReadsWhenCalled, ReadsWhenLoaded):
         module = torch.jit.load(io.BytesIO(archive(kind, str(tmp_path / "secret"))))

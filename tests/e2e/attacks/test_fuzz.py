@@ -1,4 +1,4 @@
-"""A few hundred damaged files: every one a clean problem."""
+"""A few hundred damaged files: each ends in a clean problem."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""A service whose processes are killed, stopped and started again one by one, at the same addresses."""
+"""A service whose processes can be killed, stopped and restarted one by one, at the same addresses."""
 
 import contextlib
 import hashlib
@@ -21,7 +21,7 @@ WITHIN_S = 60.0
 
 
 class Cluster:
-    """`with Cluster(folder, lease_s=2) as cluster:` has a gateway, one or more workers and a Valkey up."""
+    """A gateway, one or more workers and a Valkey, used as `with Cluster(folder, lease_s=2) as cluster:`."""
 
     def __init__(self, folder: Path, workers: int = 1, **settings: str) -> None:
         self.folder = folder
@@ -138,7 +138,7 @@ class Cluster:
 
 
 def until(look, what, within_s=WITHIN_S):
-    """What `look` gives, as soon as that is true."""
+    """Return the first true value of `look`."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if found := look():
@@ -148,7 +148,7 @@ def until(look, what, within_s=WITHIN_S):
 
 
 def assert_sound(cluster, job, attempts=1):
-    """It succeeded, ended once, and its artifacts are what their digests say."""
+    """Check that the job succeeded, ended once, and that its artifacts match their digests."""
     assert (job["status"], job["error"], job["attempt"]) == ("succeeded", None, attempts)
     assert cluster.states(job) == ["queued", *["running"] * attempts, "succeeded"]
     items = cluster.http.get(job["links"]["artifacts"]).json()["items"]

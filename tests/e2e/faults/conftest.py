@@ -1,4 +1,4 @@
-"""A service for the faults, one for all of them: each test leaves every process of it up."""
+"""The service that all fault tests share; each test leaves all of its processes running."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def model(_cluster, examples):
 
 @pytest.fixture
 def cluster(_cluster):
-    """The service with everything up, also after a test that failed half way."""
+    """The service with all processes running, even after a test that failed."""
     down = [name for name in _cluster.names if name not in _cluster.processes]
     _cluster.start(*down)
     _cluster.wait_ready()

@@ -1,4 +1,4 @@
-"""Random kills of every process of a service while its jobs run: the short form is a test, the long one a benchmark."""
+"""Random kills of a service's processes while its jobs run: short as a test, long as a benchmark."""
 
 import os
 import random
@@ -17,7 +17,7 @@ EVERY_S = 0.35
 
 
 def survive(cluster: Cluster, body: dict, jobs: int, kills: int, seed: int) -> dict:
-    """Submit `jobs` while `kills` processes are killed, and look at what became of each; counts of it.
+    """Submit `jobs` jobs while `kills` processes are killed, verify each job, and return counts of the outcomes.
 
     The gateway, a worker, the process of a job or the record store is killed at a time, and started again at once.
     """
@@ -25,7 +25,9 @@ def survive(cluster: Cluster, body: dict, jobs: int, kills: int, seed: int) -> d
 
     def submit() -> None:
         for number in range(jobs):
-            submitted.append(_insist(cluster, {**body, "tags": {"number": str(number)}}, f"{seed}-{number}"))
+            submitted.append(
+                _submit_persistently(cluster, {**body, "tags": {"number": str(number)}}, f"{seed}-{number}")
+            )
 
     submitter = threading.Thread(target=submit)
     submitter.start()
@@ -58,8 +60,8 @@ def _kill(pid: int) -> None:
         return  # it has just ended by itself
 
 
-def _insist(cluster: Cluster, body: dict, key: str) -> dict:
-    """Submit as a careful client does: again with the same key until there is an answer."""
+def _submit_persistently(cluster: Cluster, body: dict, key: str) -> dict:
+    """Submit a job, repeatedly with the same idempotency key until there is an answer."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
@@ -76,7 +78,7 @@ def _insist(cluster: Cluster, body: dict, key: str) -> dict:
 
 
 def _verify(cluster: Cluster, submitted: list[dict]) -> dict:
-    """Each was accepted once, ended once, and is whole, or was tried as often as a job is and each time killed."""
+    """Check that each job was accepted once, ended once and is complete, or failed after the last attempt."""
     listed = [job["id"] for job in cluster.http.get("/v1/jobs", params={"limit": 100}).json()["items"]]
     mine = {job["id"] for job in submitted}
     assert len(mine) == len(submitted)

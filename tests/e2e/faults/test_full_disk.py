@@ -1,4 +1,4 @@
-"""A disk that is full: what has no room is refused or fails its job, and nothing is left that takes any."""
+"""A full disk: uploads are refused, jobs fail, and no partial files remain."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ SIZE = 2 << 20
 
 @pytest.fixture
 def small(tmp_path):
-    """Mounts a tmpfs of two megabytes."""
+    """Mount a tmpfs of two megabytes."""
     mounted = []
 
     def mount(name: str) -> Path:
@@ -30,7 +30,7 @@ def small(tmp_path):
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_worker_without_room_fails_the_job_and_does_the_next(tmp_path, small, examples):
+def test_a_worker_with_a_full_disk_fails_the_job_and_runs_the_next(tmp_path, small, examples):
     full = small("tmp")
     with Cluster(tmp_path) as cluster:
         cluster.kill("worker1")
@@ -46,7 +46,7 @@ def test_a_worker_without_room_fails_the_job_and_does_the_next(tmp_path, small, 
         assert [path.name for path in full.rglob("*") if path.name == "model"] == []
 
 
-def test_a_store_without_room_refuses_uploads_and_takes_them_again(tmp_path, small, examples):
+def test_a_full_store_refuses_uploads_until_it_has_space(tmp_path, small, examples):
     full = small("store")
     with Cluster(tmp_path) as cluster:
         model = (examples / "digits.onnx").read_bytes()

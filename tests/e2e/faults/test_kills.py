@@ -1,4 +1,4 @@
-"""What was accepted ends, and ends once, whichever process is killed on the way."""
+"""Killed processes: every accepted job reaches exactly one final state."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def test_everything_is_killed_with_a_job_running_and_one_waiting(cluster, model)
     assert_sound(cluster, cluster.ended(running), attempts=2)
 
 
-def test_a_job_that_takes_its_worker_along_each_time_fails(cluster, model):
+def test_a_job_that_kills_its_worker_each_time_fails(cluster, model):
     job = cluster.submit(model=model, spec=SPEC)
     for attempt in (1, 2, 3):
         until(lambda attempt=attempt: cluster.job(job)["attempt"] == attempt, f"attempt {attempt}")
@@ -81,7 +81,7 @@ def test_a_job_that_takes_its_worker_along_each_time_fails(cluster, model):
     assert_sound(cluster, cluster.ended(cluster.submit(model=model, spec=SPEC)))
 
 
-def test_a_message_that_was_lost_is_sent_again(cluster, model):
+def test_a_lost_message_is_sent_again(cluster, model):
     cluster.kill("worker1")
     job = cluster.submit(model=model, spec=SPEC)
     assert cluster.redis().delete("celery") == 1
@@ -92,7 +92,7 @@ def test_a_message_that_was_lost_is_sent_again(cluster, model):
 # Cancel
 
 
-def test_a_waiting_job_is_cancelled_with_no_worker_up(cluster, model):
+def test_a_queued_job_is_cancelled_without_workers(cluster, model):
     cluster.kill("worker1")
     job = cluster.submit(model=model, spec=SPEC)
     assert cluster.http.post(job["links"]["cancel"]).json()["status"] == "cancelled"
@@ -101,7 +101,7 @@ def test_a_waiting_job_is_cancelled_with_no_worker_up(cluster, model):
     assert cluster.states(job) == ["queued", "cancelled"]
 
 
-def test_a_job_whose_worker_is_gone_is_cancelled_with_no_worker_up(cluster, model):
+def test_a_job_of_a_dead_worker_is_cancelled_without_workers(cluster, model):
     job = cluster.submit(model=model, spec=SPEC)
     cluster.hold()
     cluster.kill("worker1")
@@ -123,7 +123,7 @@ def test_a_job_cancelled_just_after_its_worker_was_killed_is_not_run_again(clust
 # Stops in order
 
 
-def test_sigterm_lets_the_running_job_end_and_leaves_the_waiting_one(cluster, model):
+def test_sigterm_lets_the_running_job_end_and_keeps_the_queued_one(cluster, model):
     running = cluster.submit(model=model, spec=SPEC)
     held = cluster.hold()
     waiting = cluster.submit(model=model, spec=SPEC)
@@ -139,7 +139,7 @@ def test_sigterm_lets_the_running_job_end_and_leaves_the_waiting_one(cluster, mo
     assert_sound(cluster, cluster.ended(waiting))
 
 
-def test_sigterm_lets_the_gateway_answer_what_it_has_begun(cluster, examples):
+def test_sigterm_lets_the_gateway_finish_its_responses(cluster, examples):
     data = (examples / "digits.onnx").read_bytes()
 
     def slowly():
@@ -168,7 +168,7 @@ def test_a_webhook_outlives_the_gateway(cluster, model):
 # Parts that are away
 
 
-def test_while_the_record_store_is_away_the_gateway_says_when_to_come_again(cluster, model):
+def test_an_unavailable_record_store_is_503_with_retry_after(cluster, model):
     cluster.kill("valkey")
     for method, path in (("GET", "/readyz"), ("GET", "/v1/jobs"), ("POST", "/v1/jobs")):
         response = cluster.http.request(method, path, json={"model": model, "spec": SPEC} if method == "POST" else None)
@@ -180,7 +180,7 @@ def test_while_the_record_store_is_away_the_gateway_says_when_to_come_again(clus
     assert_sound(cluster, cluster.ended(cluster.submit(model=model, spec=SPEC)))
 
 
-def test_a_watcher_of_events_is_told_of_the_end_after_the_gateway_was_killed(cluster, model):
+def test_events_resume_after_the_gateway_was_killed(cluster, model):
     job = cluster.submit(model=model, spec=SPEC)
     held = cluster.hold()
     seen = []

@@ -1,11 +1,11 @@
-"""Fifty random kills over thirty jobs: nothing lost, nothing twice, every artifact's digest right."""
+"""Fifty random kills during thirty jobs: no job is lost or runs to an end twice, and every digest matches."""
 
 from tests.e2e.faults.cluster import Cluster
 from tests.e2e.faults.conftest import SPEC
 from tests.e2e.faults.kills import survive
 
 
-def test_nothing_is_lost_and_nothing_happens_twice(tmp_path, examples):
+def test_no_job_is_lost_or_ends_twice(tmp_path, examples):
     with Cluster(tmp_path, workers=2, lease_s="2") as cluster:
         model = cluster.upload("model", examples / "digits.onnx")
         ends = survive(cluster, {"model": model, "spec": SPEC}, jobs=30, kills=50, seed=1)

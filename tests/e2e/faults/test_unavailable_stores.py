@@ -1,6 +1,6 @@
-"""A store goes away and comes again: callers are told when to come again, and the running job goes on.
+"""A store that is unavailable for a while: callers get a 503 with Retry-After, and the running job continues.
 
-QUANTD_AWAY_S=60 has them away for a minute.
+QUANTD_AWAY_S=60 stops the stores for a minute.
 """
 
 import os
@@ -14,7 +14,7 @@ AWAY_S = float(os.environ.get("QUANTD_AWAY_S", "2"))
 
 
 def assert_unavailable_for(cluster, seconds, what):
-    """Whenever the gateway is asked, it says that, and why."""
+    """Check for some seconds that /readyz is 503 and names the store."""
     deadline = time.monotonic() + seconds
     while True:
         response = cluster.http.get("/readyz")
@@ -26,7 +26,7 @@ def assert_unavailable_for(cluster, seconds, what):
         time.sleep(0.5)
 
 
-def test_a_job_goes_on_while_the_object_store_is_away(swift, tmp_path, monkeypatch, examples):
+def test_a_job_survives_an_unavailable_object_store(swift, tmp_path, monkeypatch, examples):
     for name, value in swift.environment.items():
         monkeypatch.setenv(name, value)
     with Cluster(tmp_path, store_url=swift.url) as cluster:
@@ -42,7 +42,7 @@ def test_a_job_goes_on_while_the_object_store_is_away(swift, tmp_path, monkeypat
         assert_sound(cluster, cluster.ended(job))
 
 
-def test_a_job_goes_on_while_the_record_store_is_away(tmp_path, examples):
+def test_a_job_survives_an_unavailable_record_store(tmp_path, examples):
     with Cluster(tmp_path) as cluster:
         model = cluster.upload("model", examples / "digits.onnx")
         job = cluster.submit(model=model, spec=SPEC)

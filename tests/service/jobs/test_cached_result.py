@@ -1,4 +1,4 @@
-"""The same work is done once: a job that asks for it again succeeds at once, with the same bytes."""
+"""Cached results: a job with the same inputs and spec succeeds at once, with the same bytes."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ def model(http, examples):
 
 
 def variant(examples, note):
-    """Other bytes for the same model: a doc_string."""
+    """Return the example model with another doc_string: the same model in other bytes."""
     return (examples / "digits.onnx").read_bytes() + b"\x32\x05cache" + b"\x32\x01" + note
 
 
@@ -29,7 +29,7 @@ def bytes_of(http, job):
     return {item["name"]: http.get(item["url"]).content for item in items}
 
 
-def test_the_same_work_is_not_done_again(http, first, model, uploaded):
+def test_the_same_job_reuses_the_result(http, first, model, uploaded):
     body = {"model": model, "calibration": uploaded["calibration"], "spec": SPEC, "tags": {"again": "yes"}}
     response = http.post("/v1/jobs", json=body)
     again = response.json()
@@ -40,14 +40,16 @@ def test_the_same_work_is_not_done_again(http, first, model, uploaded):
     assert "retry-after" not in response.headers
     for name in ("summary", "gates", "verdict", "progress"):
         assert again[name] == first[name]
-    made = bytes_of(http, again)
-    assert made == bytes_of(http, first)
+    artifacts = bytes_of(http, again)
+    assert artifacts == bytes_of(http, first)
     listed = http.get(again["links"]["artifacts"]).json()["items"]
-    assert [item["sha256"] for item in listed] == [hashlib.sha256(made[item["name"]]).hexdigest() for item in listed]
+    assert [item["sha256"] for item in listed] == [
+        hashlib.sha256(artifacts[item["name"]]).hexdigest() for item in listed
+    ]
     assert http.get(again["links"]["report"]).json() == http.get(first["links"]["report"]).json()
 
 
-def test_its_events_end_at_once(http, first, model, uploaded):
+def test_the_events_of_a_cached_job_end_at_once(http, first, model, uploaded):
     body = {"model": model, "calibration": uploaded["calibration"], "spec": SPEC}
     again = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"}).json()
     events = http.get(again["links"]["events"]).text
@@ -65,19 +67,19 @@ def test_its_events_end_at_once(http, first, model, uploaded):
     ],
     ids=str,
 )
-def test_other_work_is_done(run_job, first, model, uploaded, other):
+def test_another_job_runs(run_job, first, model, uploaded, other):
     other = {name: uploaded.get(value, value) if isinstance(value, str) else value for name, value in other.items()}
     body = {"model": model, "calibration": uploaded["calibration"], "spec": SPEC, **other}
     assert run_job(**body)["cached"] is False
     assert run_job(**body)["cached"] is True
 
 
-def test_a_spec_written_out_is_the_same_work(run_job, first, model, uploaded):
+def test_defaults_written_out_reuse_the_result(run_job, first, model, uploaded):
     spec = {**SPEC, "weights": {**QUICK_WEIGHTS, "bits": 8}, "layers": []}
     assert run_job(model=model, calibration=uploaded["calibration"], spec=spec)["cached"] is True
 
 
-def test_no_cache_does_the_work_again(http, first, model, uploaded):
+def test_no_cache_runs_the_job_again(http, first, model, uploaded):
     body = {"model": model, "calibration": uploaded["calibration"], "spec": SPEC}
     headers = {"Cache-Control": "no-cache", "Prefer": "wait=60"}
     fresh = http.post("/v1/jobs", json=body, headers=headers).json()
@@ -85,7 +87,7 @@ def test_no_cache_does_the_work_again(http, first, model, uploaded):
     assert bytes_of(http, fresh) == bytes_of(http, first)
 
 
-def test_a_result_outlives_the_job_that_made_it_and_goes_with_the_last(http, run_job, examples, stack):
+def test_a_result_is_deleted_with_the_last_job_that_has_it(http, run_job, examples, stack):
     model = http.post("/v1/models", content=variant(examples, b"\x02")).json()["id"]
     body = {"model": model, "spec": QUICK}
     first, second = run_job(**body), run_job(**body)
@@ -97,7 +99,7 @@ def test_a_result_outlives_the_job_that_made_it_and_goes_with_the_last(http, run
     assert run_job(**body)["cached"] is False
 
 
-def test_a_failed_job_is_tried_again(run_job, http, examples):
+def test_a_failure_is_not_cached(run_job, http, examples):
     cut = http.post("/v1/models", content=(examples / "digits.onnx").read_bytes()[:-700]).json()["id"]
     jobs = [run_job(model=cut, spec=QUICK) for _ in range(2)]
     assert [(job["status"], job["cached"]) for job in jobs] == [("failed", False)] * 2

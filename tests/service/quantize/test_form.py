@@ -1,4 +1,4 @@
-"""One form does it all, and a field that would be ignored is refused instead."""
+"""The form of POST /v1/quantize: its files, its spec, and fields that are refused."""
 
 import json
 
@@ -9,7 +9,7 @@ from service.documents import SPEC_BYTES
 
 @pytest.fixture
 def post(http, examples):
-    """Sends a form; nobody waits for the jobs that come of it."""
+    """Send a form; the jobs that it submits are cancelled after the test."""
     model, accepted = (examples / "digits.onnx").read_bytes(), []
 
     def post(fields=(), model=("digits.onnx", model), **options):
@@ -38,7 +38,7 @@ def test_the_spec_comes_as_text_or_as_a_file(post, spec):
     assert response.json()["spec"] == {"preset": "int4-weights"}
 
 
-def test_a_preset_is_short_for_a_spec_and_the_specs_own_wins(post):
+def test_the_preset_of_a_spec_overrides_the_field(post):
     assert post([("preset", (None, "int8-weights"))]).json()["spec"] == {"preset": "int8-weights"}
     both = post([("preset", (None, "int8")), ("spec", (None, "{preset: int4-weights, seed: 1}"))]).json()["spec"]
     assert both == {"preset": "int4-weights", "seed": 1}
@@ -55,7 +55,7 @@ def test_a_preset_is_short_for_a_spec_and_the_specs_own_wins(post):
         ([("spec", (None, "#" * (SPEC_BYTES + 1)))], "maximum size"),
     ],
 )
-def test_a_field_that_would_be_ignored_is_refused(post, fields, detail):
+def test_a_field_that_cannot_be_used_is_refused(post, fields, detail):
     response = post(fields)
     assert (response.status_code, response.json()["code"]) == (400, "request.invalid")
     assert detail in response.json()["detail"]
