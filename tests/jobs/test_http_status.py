@@ -1,23 +1,11 @@
 """Every error of the tree has a code of its own and a status."""
 
-import re
-from pathlib import Path
-
 import pytest
 
-import jobs.errors
-import quant.errors
 from jobs.http_status import problem_of, status_of
-from quant.errors import FieldError, QuantdError, SpecError
+from quant.errors import FieldError, SpecError
+from tests.jobs.test_errors import ERRORS
 
-
-def tree(root):
-    for leaf in root.__subclasses__():
-        yield leaf
-        yield from tree(leaf)
-
-
-ERRORS = sorted(set(tree(QuantdError)), key=lambda error: error.code)
 EXPECTED = {
     "model.unsupported_format": 415, "model.unreadable": 422, "dataset.non_finite": 422, "spec.invalid": 422,
     "not_found": 404, "conflict": 409, "request.too_large": 413, "request.digest_mismatch": 400,
@@ -42,13 +30,3 @@ def test_codes_have_their_status(code, status):
 def test_pointers_come_along():
     problem = problem_of(SpecError("x", [FieldError("/weights/bits", "too many")]))
     assert [(fault.pointer, fault.detail) for fault in problem.errors] == [("/weights/bits", "too many")]
-
-
-@pytest.mark.parametrize("module", [quant.errors, jobs.errors])
-def test_the_tree_at_the_top_is_the_tree_in_the_code(module):
-    drawn = dict(re.findall(r"[├└]── (\w+) +([\w.]+)\n", Path(module.__file__).read_text() + "\n"))
-    for name, code in drawn.items():
-        assert getattr(module, name).code == code
-    defined = {error.__name__ for error in ERRORS if error.__module__ == module.__name__}
-    bases = {name for name in defined if name in ("ServiceError", "WorkerFailure")}
-    assert defined - bases == set(drawn)

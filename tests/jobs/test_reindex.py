@@ -2,7 +2,6 @@
 
 import redis
 
-from jobs.blobs import Blobs
 from jobs.job import Status
 from jobs.keys import Keys, Scope
 from jobs.queue import make_queue
@@ -47,14 +46,3 @@ def test_bytes_that_are_there_twice_after_a_crash_are_kept_once(valkey, records,
     archive.put_upload(twin)
     assert reindex(records, archive, Keys(valkey.url, blobs), make_queue(valkey.url, 60)).uploads == 1
     assert sorted(blobs.keys("default")) == sorted([kept.key, kept.key + ".json"])
-
-
-def test_a_job_that_is_deleted_while_it_is_archived_stays_deleted(records, archive, blobs, store, submit, finish):
-    job = finish(submit(store()))
-    pending = records.unarchived()
-    assert pending == [job]
-    records.delete_job(job)
-    archive.drop_job(job)
-    assert archive.catch_up(records) == 0
-    assert isinstance(blobs, Blobs)
-    assert blobs.keys(f"default/jobs/{job.id}") == []

@@ -1,0 +1,34 @@
+"""The cache key changes with everything that the artifacts depend on, and with nothing else."""
+
+from jobs.cache_key import engine, work_digest
+from jobs.job import Upload, now
+from quant.spec import resolve
+
+MODEL = Upload(
+    id="model_1", tenant="t", key="k", sha256="aa", size=1, filename="a.onnx", created_at=now(), format="onnx"
+)
+DATA = MODEL.model_copy(update={"id": "dataset_1", "sha256": "bb"})
+SPEC = resolve({})
+
+
+def test_equal_work_has_an_equal_key():
+    again = MODEL.model_copy(update={"id": "model_2", "key": "other", "created_at": "later"})
+    assert work_digest(MODEL, DATA, None, SPEC) == work_digest(again, DATA, None, SPEC)
+
+
+def test_other_work_has_another_key(monkeypatch):
+    keys = {
+        work_digest(MODEL, None, None, SPEC),
+        work_digest(MODEL.model_copy(update={"sha256": "cc"}), None, None, SPEC),
+        work_digest(MODEL.model_copy(update={"filename": "b.onnx"}), None, None, SPEC),
+        work_digest(MODEL, DATA, None, SPEC),
+        work_digest(MODEL, None, DATA, SPEC),
+        work_digest(MODEL, None, None, SPEC.model_copy(update={"seed": 1})),
+    }
+    monkeypatch.setattr("jobs.cache_key.engine", lambda: "other")
+    keys.add(work_digest(MODEL, None, None, SPEC))
+    assert len(keys) == 7
+
+
+def test_the_engine_names_its_libraries():
+    assert "onnxruntime " in engine()
