@@ -1,4 +1,4 @@
-"""Upper bounds of the 2-norm of a layer as a linear operator: rigorous for convolutions, exact for matrices."""
+"""Operator norms: upper bounds of the 2-norm of a layer as a linear operator, exact for small matrices."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 WORK = 3e9
-"""Multiplications that a norm may take; beyond them the coarser ones stand alone."""
+"""Multiplications that one norm may take; a coarser bound is used where it would take more."""
 SVD = 10
-"""Multiplications for the singular values of an m x n matrix, in units of m n min(m, n)."""
+"""Multiplications for the singular values of an (m, n) matrix, in units of m n min(m, n)."""
 ROUNDING = 1 + 1e-9
-"""Factor that covers the round-off of double precision."""
+"""Factor that covers the round-off of float64."""
 SINGLE = 1 + 1e-2
-"""Factor that covers that of single precision in fourth powers of the widest matrices."""
+"""Factor that covers the round-off of float32 in fourth powers of the widest matrices."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a kernel moves: stride and dilation along each axis, and the size of the input with its borders."""
+    """Strides and dilations of a convolution along each axis, and the sizes of its padded input."""
 
     strides: tuple[int, ...]
     dilations: tuple[int, ...]
@@ -28,8 +28,11 @@ class Geometry:
 
 
 def matrix_norm(matrix: NDArray[np.float64], work: float = WORK) -> float:
-    """The largest singular value of a matrix (..., O, K), the largest of all where there are several; an upper bound
-    of it, the least of Frobenius' and Schur's, where that would take more than `work` multiplications."""
+    """Return an upper bound of the largest singular value of all matrices (..., O, K).
+
+    The bound is exact up to round-off unless that takes more than `work` multiplications. Then it is the smaller one of
+    the Frobenius norm and of Schur's bound sqrt(|A|_1 |A|_inf).
+    """
     rows, columns = matrix.shape[-2:]
     if matrix.size * min(rows, columns) * SVD <= work:
         return _largest_singular_value(matrix.reshape(-1, rows, columns))
@@ -39,13 +42,13 @@ def matrix_norm(matrix: NDArray[np.float64], work: float = WORK) -> float:
 
 
 def convolution_norm(kernel: NDArray[np.float64], geometry: Geometry, work: float = WORK) -> float:
-    """An upper bound of the 2-norm of a convolution with `kernel` (G, O, I, *k) over inputs of `geometry.sizes`.
+    """Return an upper bound of the 2-norm of a convolution with `kernel` (G, O, I, *k) over inputs of `geometry.sizes`.
 
-    The convolution without borders is a part of the one on a torus of its padded input's size, whose norm is the
-    largest over the frequencies of the kernel's transform; with stride s the s phases of the input are channels of
-    their own (Sedghi et al., 2019, on a torus that is large enough, MATH.md F.2). Where that takes more than
-    `work` multiplications, the least of Schur's bound sqrt(|A|_1 |A|_inf) and of the unfolded matrix', sqrt(prod
-    ceil(k / s)) times its norm.
+    The convolution is part of a circular convolution over its padded input. The norm of that one is the largest
+    singular value over all frequencies of the kernel's transform (Sedghi et al., 2019). With stride s, the s phases of
+    the input count as separate channels. If this takes more than `work` multiplications, the bound is the smaller one
+    of Schur's bound sqrt(|A|_1 |A|_inf) and of sqrt(prod ceil(k / s)) times the norm of the unfolded matrix. See
+    docs/methods.md, "Error bounds".
     """
     phases = _phases(kernel, geometry)
     spatial = phases.shape[3:]
@@ -62,29 +65,30 @@ def convolution_norm(kernel: NDArray[np.float64], geometry: Geometry, work: floa
 
 
 def _transform(kernel: NDArray[np.float64], torus: Sequence[int]) -> NDArray[np.complex128]:
-    """The kernel (G, O, I, *k) at all frequencies of a torus but those that are others' conjugates: (*f, G, O, I).
+    """Return the Fourier transform (*f, G, O, I) of a kernel (G, O, I, *k) on a torus.
 
-    Kernels are small beside the torus: a product with a few waves an axis, where an FFT would transform the zeros.
+    Frequencies whose transform is the conjugate of another one are left out. A product with the few waves of each axis
+    is faster than an FFT, which would transform many zeros.
     """
-    found: NDArray[Any] = kernel
+    transform: NDArray[Any] = kernel
     for axis in range(len(torus))[::-1]:
         count = torus[axis] if axis < len(torus) - 1 else torus[axis] // 2 + 1
-        places, frequencies = np.arange(found.shape[-1]), np.arange(count)
+        places, frequencies = np.arange(transform.shape[-1]), np.arange(count)
         waves = np.exp(-2j * np.pi / torus[axis] * np.outer(frequencies, places))
-        found = np.tensordot(waves, found, (1, found.ndim - 1))
-    return found
+        transform = np.tensordot(waves, transform, (1, transform.ndim - 1))
+    return transform
 
 
 def _largest_singular_value(matrices: NDArray[np.inexact[Any]]) -> float:
-    """Of all matrices (F, m, n), rounded up: the root of the largest eigenvalue of the smaller of A A* and A* A.
+    """Return the largest singular value of all matrices (F, m, n), rounded up; infinite if an entry is not finite.
 
-    That is at most |G^2|_F^(1/2) for such a product G, which in single precision rules out nearly all of them once one
-    is known. Infinite where an entry is not finite.
+    It is the root of the largest eigenvalue of G, the smaller one of A A* and A* A. That eigenvalue is at most
+    |G^2|_F^(1/2). Computed in float32, this bound excludes nearly all matrices once one eigenvalue is known.
     """
     unit = float(np.abs(matrices).max(initial=0.0))
     if unit == 0 or not np.isfinite(unit):
         return 0.0 if unit == 0 else np.inf
-    matrices = matrices / unit  # fourth powers are taken
+    matrices = matrices / unit  # fourth powers of the entries must not overflow
     if 1 in matrices.shape[-2:]:
         return ROUNDING * unit * float(np.linalg.norm(matrices, axis=(-2, -1)).max())
     products = _products(matrices.astype(np.complex64 if np.iscomplexobj(matrices) else np.float32))
@@ -98,12 +102,13 @@ def _largest_singular_value(matrices: NDArray[np.inexact[Any]]) -> float:
 
 
 def _products(matrices: NDArray[np.inexact[Any]]) -> NDArray[np.inexact[Any]]:
-    """A A* or A* A of each (..., m, n), whichever is smaller."""
+    """Return A A* or A* A of each matrix (..., m, n), whichever is smaller."""
     adjoint = matrices.conj().swapaxes(-1, -2)
     return matrices @ adjoint if matrices.shape[-2] <= matrices.shape[-1] else adjoint @ matrices
 
 
 def _coarse_norm(kernel: NDArray[np.float64], phases: NDArray[np.float64], work: float) -> float:
+    """Return the smaller one of Schur's bound and the bound by the unfolded matrix."""
     size = np.abs(phases)
     spatial = tuple(range(3, phases.ndim))
     into_output = size.sum(axis=(2, *spatial)).max(axis=1)
@@ -114,7 +119,7 @@ def _coarse_norm(kernel: NDArray[np.float64], phases: NDArray[np.float64], work:
 
 
 def _phases(kernel: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float64]:
-    """The kernel (G, O, I * prod s, *ceil(k / s)) that acts on the phases of the input with stride 1."""
+    """Return the kernel (G, O, I * prod s, *ceil(k / s)) that acts with stride 1 on the phases of the input."""
     groups, outputs, inputs = kernel.shape[:3]
     extents = [(k - 1) * d + 1 for k, d in zip(kernel.shape[3:], geometry.dilations, strict=True)]
     lengths = [-(-extent // s) for extent, s in zip(extents, geometry.strides, strict=True)]
@@ -126,5 +131,5 @@ def _phases(kernel: NDArray[np.float64], geometry: Geometry) -> NDArray[np.float
 
 
 def _every(starts: Sequence[int], steps: Sequence[int], ends: Sequence[int]) -> tuple[Any, ...]:
-    """The index of every n-th entry along the last axes."""
-    return (..., *(slice(*ends_of_one) for ends_of_one in zip(starts, ends, steps, strict=True)))
+    """Return the index of every n-th entry along the last axes."""
+    return (..., *(slice(*bounds) for bounds in zip(starts, ends, steps, strict=True)))

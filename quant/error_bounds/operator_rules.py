@@ -1,7 +1,7 @@
-"""How the pair of a float tensor and its quantized counterpart passes an operator that is no layer."""
+"""Rules that propagate an error interval through an operator without quantized weights."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, prod, sqrt
 from typing import Any
 
@@ -14,13 +14,20 @@ from quant.graph.constants import constant
 
 
 class Unbounded(Exception):
-    """A node that no bound can pass; the message says why."""
+    """Raised at a node that no bound can pass; the message is the reason."""
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A node with its operands' pairs, the shapes of these and of its output, batch axis included, and what integer
-    operands were when the model ran."""
+    """A node with the error intervals of its operands.
+
+    Attributes:
+        node: the node.
+        operand: returns the interval of the operand with this number; raises `Unbounded` if it has none.
+        shape: returns the shape of the operand with this number, batch axis included.
+        after: the shape of the output, batch axis included.
+        integers: by name, the values of small integer tensors in a run of the float model.
+    """
 
     node: ir.Node
     operand: Callable[[int], ErrorInterval]
@@ -30,18 +37,19 @@ class Passage:
 
     @property
     def before(self) -> tuple[int, ...]:
+        """The shape of the first operand, batch axis included."""
         return self.shape(0)
 
     def full(self, index: int) -> ErrorInterval:
-        """An operand whose boxes have its own shape."""
+        """Return the interval of an operand with boxes of the operand's whole shape."""
         shape = self.shape(index)[1:]
         return self.operand(index).moved(lambda ends: np.broadcast_to(ends, shape))
 
     def constant(self, index: int) -> NDArray[Any] | None:
-        """None where there is no such operand.
+        """Return the value of a constant operand, or None if the node has no such operand.
 
         Raises:
-            Unbounded: it depends on the input.
+            Unbounded: the operand depends on the input.
         """
         value = self.node.inputs[index] if index < len(self.node.inputs) else None
         if value is None:
@@ -49,7 +57,7 @@ class Passage:
         array = constant(value)
         array = self.integers.get(str(value.name)) if array is None else array
         if array is None:
-            raise Unbounded("an operand that says how depends on the input")
+            raise Unbounded("an operand that must be constant depends on the input")
         return array
 
 
@@ -63,24 +71,24 @@ def _clip(passage: Passage) -> ErrorInterval:
 
 
 def _least(passage: Passage) -> ErrorInterval:
-    return _against_constant(passage, lambda pair, bound: pair.clipped(-np.inf, bound))
+    return _against_constant(passage, lambda interval, bound: interval.clipped(-np.inf, bound))
 
 
 def _greatest(passage: Passage) -> ErrorInterval:
-    return _against_constant(passage, lambda pair, bound: pair.clipped(bound, np.inf))
+    return _against_constant(passage, lambda interval, bound: interval.clipped(bound, np.inf))
 
 
 def _scaled(passage: Passage) -> ErrorInterval:
-    def scale(pair: ErrorInterval, factor: Array) -> ErrorInterval:
+    def scale(interval: ErrorInterval, factor: Array) -> ErrorInterval:
         largest = float(np.abs(factor).max())
-        return ErrorInterval(
-            pair.value.times(factor), pair.change.times(factor), largest * pair.size, largest * pair.error
-        )
+        value, change = interval.value.times(factor), interval.change.times(factor)
+        return ErrorInterval(value, change, largest * interval.size, largest * interval.error)
 
     return _against_constant(passage, scale)
 
 
 def _against_constant(passage: Passage, act: Callable[[ErrorInterval, Array], ErrorInterval]) -> ErrorInterval:
+    """Return `act` of the operand that depends on the input and of the value of the constant one."""
     if len(passage.node.inputs) == 2:
         first, second = passage.operand(0), passage.operand(1)
         if second.is_exact:
@@ -107,39 +115,37 @@ def _same(passage: Passage) -> ErrorInterval:
 
 
 def _global_average(passage: Passage) -> ErrorInterval:
+    """Return the interval of the means over all positions, whose 2-norm is 1 / sqrt(positions) of the input's."""
     axes = tuple(range(1, len(passage.before) - 1))
-    factor = 1 / sqrt(prod(passage.before[2:]))
-    return _smaller(passage.operand(0).moved(lambda ends: ends.mean(axis=axes, keepdims=True)), factor)
+    means = passage.operand(0).moved(lambda ends: ends.mean(axis=axes, keepdims=True))
+    return means.scaled_norms(1 / sqrt(prod(passage.before[2:])))
 
 
 def _average(passage: Passage) -> ErrorInterval:
-    """The mean of a window, whose 2-norm is that of (1 / n, ..., 1 / n) where windows do not overlap."""
+    """Return the interval of a window's means; without overlap the 2-norm of the means is that of (1/n, ..., 1/n)."""
     kernel, overlap = _windows(passage)
-    pair = _pooled(passage)
+    pooled = _pooled(passage)
     if any(passage.node.attributes.get_ints("pads", [0])) or "auto_pad" in passage.node.attributes:
-        return _smaller(pair.with_zero(), sqrt(overlap))
-    return _smaller(pair, sqrt(overlap / kernel))
+        return pooled.with_zero().scaled_norms(sqrt(overlap))
+    return pooled.scaled_norms(sqrt(overlap / kernel))
 
 
 def _largest(passage: Passage) -> ErrorInterval:
-    return _smaller(_pooled(passage), sqrt(_windows(passage)[1]))
+    return _pooled(passage).scaled_norms(sqrt(_windows(passage)[1]))
 
 
 def _pooled(passage: Passage) -> ErrorInterval:
+    """Return the input's interval with one range a channel."""
     return passage.operand(0).gathered(tuple(range(1, len(passage.before) - 1)), keepdims=True)
 
 
 def _windows(passage: Passage) -> tuple[int, int]:
-    """Positions in a window, and in how many windows a position is at most."""
+    """Return the positions in a window, and the largest number of windows that one position is in."""
     kernel = passage.node.attributes.get_ints("kernel_shape", [])
     strides = passage.node.attributes.get_ints("strides", [1] * len(kernel))
     if any(dilation != 1 for dilation in passage.node.attributes.get_ints("dilations", [1])):
         return prod(kernel), prod(kernel)
     return prod(kernel), prod(ceil(size / stride) for size, stride in zip(kernel, strides, strict=True))
-
-
-def _smaller(pair: ErrorInterval, factor: float) -> ErrorInterval:
-    return replace(pair, size=pair.size * factor, error=pair.error * factor)
 
 
 def _reshaped(passage: Passage) -> ErrorInterval:
@@ -160,16 +166,17 @@ def _joined(passage: Passage) -> ErrorInterval:
     axis = passage.node.attributes.get_int("axis", 0) % len(passage.after)
     if axis == 0:
         raise Unbounded("it joins samples")
-    pairs = [passage.full(index) for index in range(len(passage.node.inputs))]
+    operands = [passage.full(index) for index in range(len(passage.node.inputs))]
 
-    def joined(boxes: Sequence[Box]) -> Box:
-        return Box(*(np.concatenate(ends, axis=axis - 1) for ends in ([b.low for b in boxes], [b.high for b in boxes])))
+    def join(boxes: Sequence[Box]) -> Box:
+        low, high = ([box.low for box in boxes], [box.high for box in boxes])
+        return Box(np.concatenate(low, axis=axis - 1), np.concatenate(high, axis=axis - 1))
 
     return ErrorInterval(
-        joined([pair.value for pair in pairs]),
-        joined([pair.change for pair in pairs]),
-        sqrt(sum(pair.size**2 for pair in pairs)),
-        sqrt(sum(pair.error**2 for pair in pairs)),
+        join([operand.value for operand in operands]),
+        join([operand.change for operand in operands]),
+        sqrt(sum(operand.size**2 for operand in operands)),
+        sqrt(sum(operand.error**2 for operand in operands)),
     )
 
 
@@ -183,23 +190,23 @@ def _padded(passage: Passage) -> ErrorInterval:
     widths[np.arange(rank) if axes is None else axes % rank] = pads.reshape(2, -1).T
     if widths[0].any():
         raise Unbounded("it adds samples")
-    pair = passage.operand(0)
-    if all(pair.value.low.shape[axis] == 1 for axis in np.flatnonzero(widths[1:].any(axis=1))):
-        return pair.with_zero()  # one range for all positions, the borders among them
+    source = passage.operand(0)
+    if all(source.value.low.shape[axis] == 1 for axis in np.flatnonzero(widths[1:].any(axis=1))):
+        return source.with_zero()  # one range holds for all positions, the borders included
     return passage.full(0).moved(lambda ends: np.pad(ends, widths[1:]))
 
 
 def _sliced(passage: Passage) -> ErrorInterval:
     starts, ends, axes, steps = (passage.constant(index) for index in (1, 2, 3, 4))
     if starts is None or ends is None:
-        raise Unbounded("where it cuts is computed at run time")
+        raise Unbounded("its bounds are computed at run time")
     rank = len(passage.before)
-    along = np.arange(len(starts)) if axes is None else axes % rank
-    by = np.ones(len(starts), np.int64) if steps is None else steps
-    if 0 in along or (by < 0).any():
-        raise Unbounded("it takes some of the samples, or backwards")
+    sliced = np.arange(len(starts)) if axes is None else axes % rank
+    strides = np.ones(len(starts), np.int64) if steps is None else steps
+    if 0 in sliced or (strides < 0).any():
+        raise Unbounded("it selects samples, or steps backwards")
     window = [slice(None)] * (rank - 1)
-    for axis, start, end, step in zip(along, starts, ends, by, strict=True):
+    for axis, start, end, step in zip(sliced, starts, ends, strides, strict=True):
         window[axis - 1] = slice(int(start), int(end), int(step))
     return passage.full(0).moved(lambda whole: whole[tuple(window)])
 
@@ -226,4 +233,4 @@ RULES: Mapping[str, Callable[[Passage], ErrorInterval]] = {
     "Pad": _padded,
     "Slice": _sliced,
 }
-"""By operator; what is not here ends a bound."""
+"""By operator, the rule for a node without quantized weights; a bound ends at any other operator."""
