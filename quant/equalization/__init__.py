@@ -1,1 +1,1 @@
-"""Rescaling a float model so that its weights quantize better, without changing its function."""
+"""Equalization: rescaling a float model so that its weights quantize better, without changing its outputs."""

@@ -1,4 +1,7 @@
-"""Moving what a channel hardly ever falls below from one layer's bias into the next one's: smaller activations."""
+"""Bias absorption (Nagel et al., 2019, section 4.1.3): smaller activations between pairs of convolutions.
+
+See docs/methods.md, "Equalization".
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,79 +11,86 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.calibration.batchnorm_moments import Normal
-from quant.equalization.cross_layer import is_depthwise, mixes_all_or_none
+from quant.equalization.cross_layer import has_one_group_or_is_depthwise, is_depthwise
 from quant.graph.biases import add_to_biases
 from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer, inventory
-from quant.graph.operators import is_min, is_relu
 from quant.graph.normalise.pads import has_borders
+from quant.graph.operators import is_min, is_relu
 from quant.graph.uses import only_reader
 
 DEVIATIONS = 3.0
-"""Of the values of a normal channel 0.13 % lie more than so many standard deviations below its mean."""
+"""Standard deviations below its mean that a channel is assumed to stay above; 0.13 % of a normal channel do not."""
 
 
 @dataclass(frozen=True)
 class _Link:
-    """A Conv whose output goes through a Relu, and perhaps a Min with `upper`, into a Conv without borders alone."""
+    """A Conv whose output goes through a Relu, and perhaps through `minimum`, into one Conv without padding."""
 
     first: Layer
-    upper: ir.Node | None
+    minimum: ir.Node | None
     second: Layer
 
 
-def absorb_biases(model: ir.Model, promises: Mapping[str, Normal]) -> dict[str, Normal]:
-    """Take c = max(0, mean - 3 deviations) from every such first layer's channels in place, and give W c to the second
-    one's bias (Nagel et al., 2019, section 4.1.3): Relu(x) - c = Relu(x - c) for all x above c.
+def absorb_biases(model: ir.Model, moments: Mapping[str, Normal]) -> dict[str, Normal]:
+    """Move c = max(0, mean - 3 deviations) from each first layer's bias into the second layer's bias, in place.
 
-    `promises` are what is known of the layers' outputs (C,) by their names. A Conv with borders is left alone: its
-    zeros lie behind the activation, and would become c.
+    The first layer's bias is lowered by c, and W c is added to the bias of the second one, since
+    Relu(x) - c = Relu(x - c) for all x above c (Nagel et al., 2019, section 4.1.3). A second layer with padding is left
+    alone: its zeros are not shifted by c.
+
+    Args:
+        model: a float model in normal form.
+        moments: the mean and variance of the channels (C,) of layers' outputs, by the tensor's name.
 
     Returns:
-        The promises of the model as it is now.
+        The moments of the rewritten model's tensors.
     """
-    known = dict(promises)
+    moments = dict(moments)
     for link in list(_links(model)):
         name = str(link.first.node.outputs[0].name)
-        if name not in known:
+        if name not in moments:
             continue
-        floor = np.maximum(known[name].mean - DEVIATIONS * np.sqrt(known[name].variance), 0.0)
-        if link.upper is not None and not _lower(link.upper, floor, len(link.first.shape) - 2):
+        floor = np.maximum(moments[name].mean - DEVIATIONS * np.sqrt(moments[name].variance), 0.0)
+        if link.minimum is not None and not _lower(link.minimum, floor, len(link.first.kernel)):
             continue
         add_to_biases([link.first], {link.first.name: -floor})
-        add_to_biases([link.second], {link.second.name: _passed_on(link.second, floor)})
-        known[name] = Normal(known[name].mean - floor, known[name].variance)
-    return known
+        add_to_biases([link.second], {link.second.name: _output_shift(link.second, floor)})
+        moments[name] = Normal(moments[name].mean - floor, moments[name].variance)
+    return moments
 
 
 def _links(model: ir.Model) -> Iterator[_Link]:
+    """Yield the pairs of layers that a bias can be moved between."""
     layers = [layer for layer in inventory(model)[0] if layer.operator.convolution and layer.graph is model.graph]
     by_node = {layer.node: layer for layer in layers}
     for first in layers:
         relu = only_reader(first.node.outputs[0])
         if relu is None or not is_relu(relu) or constant(first.bias) is None:
             continue
-        reader, upper = only_reader(relu.outputs[0]), None
+        reader, minimum = only_reader(relu.outputs[0]), None
         if reader is not None and is_min(reader) and len(reader.inputs) == 2:
-            reader, upper = only_reader(reader.outputs[0]), reader
+            reader, minimum = only_reader(reader.outputs[0]), reader
         second = by_node.get(reader) if reader is not None else None
-        if second is not None and mixes_all_or_none(second) and not has_borders(second.node):
-            yield _Link(first, upper, second)
+        if second is not None and has_one_group_or_is_depthwise(second) and not has_borders(second.node):
+            yield _Link(first, minimum, second)
 
 
-def _lower(least: ir.Node, floor: NDArray[np.float64], axes: int) -> bool:
-    """Lower the bounds of a Min of so many spatial axes by as much; whether they are constants, one for all channels
-    or one for each."""
-    upper, graph = constant(least.inputs[1]), least.graph
+def _lower(minimum: ir.Node, floor: NDArray[np.float64], axes: int) -> bool:
+    """Lower the constant bounds of a Min over maps with `axes` spatial axes by `floor` (C,).
+
+    Return False, and leave the node, if the bounds are not constants with one value, or one a channel.
+    """
+    upper, graph = constant(minimum.inputs[1]), minimum.graph
     if upper is None or upper.size not in (1, floor.size) or not isinstance(graph, ir.Graph):
         return False
     bounds = (upper.astype(np.float64).reshape(-1) - floor).astype(np.float32).reshape(-1, *[1] * axes)
-    least.replace_input_with(1, add_initializer(graph, f"{least.name}_lowered", bounds))
+    minimum.replace_input_with(1, add_initializer(graph, f"{minimum.name}_lowered", bounds))
     return True
 
 
-def _passed_on(layer: Layer, floor: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What a constant input (C,) adds to each output channel."""
+def _output_shift(layer: Layer, floor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what an input with the constant channels `floor` (C,) adds to each output channel."""
     taps = layer.weight.astype(np.float64).sum(axis=tuple(range(2, len(layer.shape))))
-    passed: NDArray[np.float64] = taps[:, 0] * floor if is_depthwise(layer) else taps @ floor
-    return passed
+    shift: NDArray[np.float64] = taps[:, 0] * floor if is_depthwise(layer) else taps @ floor
+    return shift

@@ -1,5 +1,9 @@
-"""Moving scale between two layers in a row, so that the channels of both use their grids alike."""
+"""Cross-layer equalization (Nagel et al., 2019, section 4.1): even channel ranges in pairs of convolutions.
 
+See docs/methods.md, "Equalization".
+"""
+
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,74 +13,90 @@ from numpy.typing import NDArray
 
 from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer, inventory
+from quant.graph.matrix_form import group_count
 from quant.graph.operators import is_clip, is_relu
 from quant.graph.uses import only_reader
 
-ROUNDS, TOLERANCE = 20, 1e-3
+MAX_ROUNDS = 20
+TOLERANCE = 1e-3
+"""The rounds end when no factor changes by more than this, as a logarithm."""
 LIMIT = 64.0
-"""Factors stay between 1 / LIMIT and LIMIT: beyond them a channel is as good as dead."""
+"""Factors stay between 1 / LIMIT and LIMIT; a channel that would need more carries almost no signal."""
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class LayerPair:
-    """A Conv whose output goes, through `activation` alone, into another Conv and nowhere else."""
+    """A Conv whose output goes into one other Conv only, directly or through `activation`."""
 
     first: Layer
     activation: ir.Node | None
     second: Layer
 
+    @property
+    def layers(self) -> tuple[Layer, Layer]:
+        """Both layers."""
+        return self.first, self.second
 
-def equalize(model: ir.Model) -> dict[str, NDArray[np.float64]]:
+
+def equalize(model: ir.Model) -> dict[str, Array]:
     """Rescale the channels between every pair of convolutions in place, without changing the model's outputs.
 
-    Channel i of the first layer is divided by s_i = sqrt(r1_i / r2_i), the second's weights for it multiplied by s_i,
-    with r the largest |w| of the channel on either side; repeated until no factor moves (Nagel et al., 2019). What
-    lies between must let a positive factor through: nothing or Relu, or a Clip at zero and an upper bound, whose
-    bound is then divided channel by channel as Min(Relu(x), bound / s).
+    Channel i of the first layer is divided by s_i = sqrt(r1_i / r2_i), and the second layer's weights for it are
+    multiplied by s_i, where r1 and r2 are the largest |w| of the channel in the first and the second layer. This is
+    repeated until no factor changes (Nagel et al., 2019, section 4.1). Between the layers there may be nothing, a Relu,
+    or a Clip from zero to an upper bound. Such a Clip becomes Min(Relu(x), bound / s), with one bound a channel.
 
     Returns:
         The factor 1 / s (C,) of each first layer's output, by the name of that tensor.
     """
     pairs = list(_pairs(model))
-    weights = {one.name: one.weight.astype(np.float64) for pair in pairs for one in (pair.first, pair.second)}
+    layers = {layer.name: layer for pair in pairs for layer in pair.layers}
+    weights = {name: layer.weight.astype(np.float64) for name, layer in layers.items()}
     factors = {pair.first.name: np.ones(pair.first.shape[0]) for pair in pairs}
-    for _ in range(ROUNDS):
-        moved = 0.0
-        for pair in pairs:
-            step = _step(weights[pair.first.name], weights[pair.second.name], is_depthwise(pair.second))
-            step = np.clip(step, factors[pair.first.name] / LIMIT, factors[pair.first.name] * LIMIT)
-            factors[pair.first.name] = factors[pair.first.name] / step
-            weights[pair.first.name] = weights[pair.first.name] / _outputs(step, weights[pair.first.name])
-            weights[pair.second.name] = weights[pair.second.name] * _inputs(step, pair.second)
-            moved = max(moved, float(np.abs(np.log(step)).max()))
-        if moved < TOLERANCE:
+    for _ in range(MAX_ROUNDS):
+        if max((_equalize_pair(pair, weights, factors) for pair in pairs), default=0.0) < TOLERANCE:
             break
     for pair in pairs:
         _scale_bias(pair.first, factors[pair.first.name])
         _scale_clip(pair, factors[pair.first.name])
-    for one in {layer.name: layer for pair in pairs for layer in (pair.first, pair.second)}.values():
-        value = add_initializer(one.graph, f"{one.weight_name}_equalized", weights[one.name].astype(np.float32))
-        one.node.replace_input_with(one.weight_index, value)
+    for name, layer in layers.items():
+        value = add_initializer(layer.graph, f"{layer.weight_name}_equalized", weights[name].astype(np.float32))
+        layer.node.replace_input_with(layer.weight_index, value)
     return {str(pair.first.node.outputs[0].name): factors[pair.first.name] for pair in pairs}
 
 
+def is_depthwise(layer: Layer) -> bool:
+    """Return True if each output channel of a Conv reads one input channel, a different one each."""
+    groups = group_count(layer.node)
+    return groups > 1 and layer.shape[1] == 1 and layer.shape[0] == groups
+
+
+def has_one_group_or_is_depthwise(layer: Layer) -> bool:
+    """Return True if each output channel of a Conv reads all input channels, or one of its own."""
+    return group_count(layer.node) == 1 or is_depthwise(layer)
+
+
 def _pairs(model: ir.Model) -> Iterator[LayerPair]:
+    """Yield the pairs of Conv layers that can be rescaled; a weight that several layers share cannot."""
     layers, _ = inventory(model)
-    by_node = {layer.node: layer for layer in layers if layer.operator.convolution and layer.graph is model.graph}
-    shared = {layer.weight_name for layer in layers if sum(one.weight_name == layer.weight_name for one in layers) > 1}
-    for first in by_node.values():
-        consumer = only_reader(first.node.outputs[0])
+    convolutions = {layer.node: layer for layer in layers if layer.operator.convolution and layer.graph is model.graph}
+    uses = Counter(layer.weight_name for layer in layers)
+    for first in convolutions.values():
+        reader = only_reader(first.node.outputs[0])
         activation = None
-        if consumer is not None and consumer not in by_node and _passes_factors(consumer):
-            activation, consumer = consumer, only_reader(consumer.outputs[0])
-        second = by_node.get(consumer) if consumer is not None else None
-        if second is None or consumer is None or (first.bias is not None and constant(first.bias) is None):
+        if reader is not None and reader not in convolutions and _passes_factors(reader):
+            activation, reader = reader, only_reader(reader.outputs[0])
+        second = convolutions.get(reader) if reader is not None else None
+        if second is None or (first.bias is not None and constant(first.bias) is None):
             continue
-        if mixes_all_or_none(second) and not {first.weight_name, second.weight_name} & shared:
+        if has_one_group_or_is_depthwise(second) and uses[first.weight_name] == uses[second.weight_name] == 1:
             yield LayerPair(first, activation, second)
 
 
 def _passes_factors(node: ir.Node) -> bool:
+    """Return True if positive factors of channels can be moved across the node."""
     if is_relu(node):
         return True
     if not is_clip(node):
@@ -85,59 +105,62 @@ def _passes_factors(node: ir.Node) -> bool:
     return len(bounds) == 2 and bounds[0] is not None and bounds[1] is not None and float(bounds[0]) == 0
 
 
-def mixes_all_or_none(layer: Layer) -> bool:
-    """Whether each output of a Conv reads all input channels, or one of its own."""
-    return int(layer.node.attributes.get_int("group", 1)) == 1 or is_depthwise(layer)
+def _equalize_pair(pair: LayerPair, weights: dict[str, Array], factors: dict[str, Array]) -> float:
+    """Rescale one pair in `weights` and `factors`; return the largest |log s| of a channel."""
+    first, second = pair.first.name, pair.second.name
+    step = _step(weights[first], weights[second], is_depthwise(pair.second))
+    step = np.clip(step, factors[first] / LIMIT, factors[first] * LIMIT)
+    factors[first] = factors[first] / step
+    weights[first] = weights[first] / _as_outputs(step, pair.first)
+    weights[second] = weights[second] * _as_inputs(step, pair.second)
+    return float(np.abs(np.log(step)).max())
 
 
-def is_depthwise(layer: Layer) -> bool:
-    """Whether each output of a Conv reads one input channel of its own."""
-    groups = int(layer.node.attributes.get_int("group", 1))
-    return groups > 1 and layer.shape[1] == 1 and layer.shape[0] == groups
-
-
-def _step(first: NDArray[np.float64], second: NDArray[np.float64], depthwise: bool) -> NDArray[np.float64]:
-    """s (C,); 1 for a channel that is zero on either side."""
+def _step(first: Array, second: Array, depthwise: bool) -> Array:
+    """Return s (C,); it is 1 for a channel that is zero in either layer."""
     ranges = np.abs(first).reshape(len(first), -1).max(axis=1)
-    facing = second if depthwise else second.swapaxes(0, 1)
-    other = np.abs(facing).reshape(len(facing), -1).max(axis=1)
+    by_input = second if depthwise else second.swapaxes(0, 1)
+    other = np.abs(by_input).reshape(len(by_input), -1).max(axis=1)
     used = (ranges > 0) & (other > 0)
     return np.where(used, np.sqrt(np.where(used, ranges, 1) / np.where(used, other, 1)), 1.0)
 
 
-def _outputs(step: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    return step.reshape(-1, *[1] * (weight.ndim - 1))
+def _as_outputs(step: Array, layer: Layer) -> Array:
+    """Return s in a shape that broadcasts along the weight's axis of output channels."""
+    return step.reshape(-1, *[1] * (len(layer.shape) - 1))
 
 
-def _inputs(step: NDArray[np.float64], layer: Layer) -> NDArray[np.float64]:
-    spatial = [1] * (len(layer.shape) - 2)
+def _as_inputs(step: Array, layer: Layer) -> Array:
+    """Return s in a shape that broadcasts along the weight's axis of input channels."""
+    spatial = [1] * len(layer.kernel)
     return step.reshape(-1, 1, *spatial) if is_depthwise(layer) else step.reshape(1, -1, *spatial)
 
 
-def _scale_bias(layer: Layer, factor: NDArray[np.float64]) -> None:
-    bias = constant(layer.bias)
-    if bias is not None:
+def _scale_bias(layer: Layer, factor: Array) -> None:
+    """Multiply the layer's bias by the factor of each channel."""
+    bias, index = constant(layer.bias), layer.operator.bias_index
+    if bias is not None and index is not None:
         scaled = (bias.astype(np.float64) * factor).astype(np.float32)
-        layer.node.replace_input_with(2, add_initializer(layer.graph, f"{layer.name}_equalized_bias", scaled))
+        layer.node.replace_input_with(index, add_initializer(layer.graph, f"{layer.name}_equalized_bias", scaled))
 
 
-def _scale_clip(pair: LayerPair, factor: NDArray[np.float64]) -> None:
-    """Clip(x, 0, b) on a rescaled channel is Min(Relu(x), b times the channel's factor)."""
+def _scale_clip(pair: LayerPair, factor: Array) -> None:
+    """Replace a Clip from 0 to b between the layers by Min(Relu(x), factor * b)."""
     node = pair.activation
     if node is None or not is_clip(node):
         return
     graph, old = pair.first.graph, node.outputs[0]
     upper = constant(node.inputs[2])
-    assert upper is not None, "only a Clip of constant bounds is in a pair"
-    shaped = (float(upper) * factor).astype(np.float32).reshape(-1, *[1] * (len(pair.first.shape) - 2))
-    bound = add_initializer(graph, f"{old.name}_bounds", shaped)
+    assert upper is not None, "a pair's Clip has constant bounds"
+    bounds = (float(upper) * factor).astype(np.float32).reshape(-1, *[1] * len(pair.first.kernel))
+    bound = add_initializer(graph, f"{old.name}_bounds", bounds)
     relu = ir.Node("", "Relu", [node.inputs[0]], num_outputs=1, name=f"{node.name}_relu")
     relu.outputs[0].name = f"{old.name}_unbounded"
-    least = ir.Node("", "Min", [relu.outputs[0], bound], num_outputs=1, name=f"{node.name}_min")
-    new = least.outputs[0]
+    minimum = ir.Node("", "Min", [relu.outputs[0], bound], num_outputs=1, name=f"{node.name}_min")
+    new = minimum.outputs[0]
     for output in (relu.outputs[0], new):
         output.type, output.shape = old.type, old.shape
-    graph.insert_before(node, [relu, least])
+    graph.insert_before(node, [relu, minimum])
     old.replace_all_uses_with(new, replace_graph_outputs=True)
     old.name, new.name = f"{old.name}_replaced", old.name
     graph.remove(node, safe=True)
