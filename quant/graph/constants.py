@@ -1,4 +1,4 @@
-"""Constants of a graph: reading the array behind a value, adding an initializer."""
+"""Constants of a graph: reading the array of an initializer, and adding an initializer."""
 
 import hashlib
 
@@ -6,29 +6,33 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-LONGEST_NAME = 48
+MAX_NAME = 48
+"""Characters of a name; some exporters join names to hundreds of characters."""
 
 
 def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
-    """The tensor, which may not be read yet, of an initializer that no caller can override; None for anything else."""
+    """Return the tensor of an initializer without reading its data; None for any other value.
+
+    An initializer that is also a graph input does not count: a caller can override it.
+    """
     return None if value is None or value.is_graph_input() else value.const_value
 
 
 def constant(value: ir.Value | None) -> NDArray[np.generic] | None:
-    """The array behind an initializer that no caller can override; None for anything else."""
+    """Return the array of an initializer that no caller can override; None for any other value."""
     tensor = constant_tensor(value)
     return None if tensor is None else tensor.numpy()
 
 
 def shortened(name: str) -> str:
-    """The name, or where it is long its beginning and a digest: some exporters join names to hundreds of characters."""
-    if len(name) <= LONGEST_NAME:
+    """Return the name, or the beginning and a digest of a name longer than `MAX_NAME`."""
+    if len(name) <= MAX_NAME:
         return name
-    return f"{name[: LONGEST_NAME - 13]}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return f"{name[: MAX_NAME - 13]}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def add_initializer(graph: ir.Graph, name: str, array: NDArray[np.generic] | ir.TensorProtocol) -> ir.Value:
-    """A new initializer; a name that is taken gets a number, one that is long a shorter form."""
+    """Add an initializer to the graph and return it; its name is shortened, and numbered if it is taken."""
     base = shortened(name)
     unique, number = base, 1
     while unique in graph.initializers:
