@@ -1,11 +1,10 @@
-"""What is left of real networks' accuracy at few bits, on data that the quantizer never saw; writes docs/accuracy.md.
+"""The accuracy of real networks at few bits, on data that the quantizer never saw; writes docs/accuracy.md.
 
     python -m benchmarks.accuracy [--models resnet20_cifar10,...] [--settings w8a8,...] [--steps] [--images 10000]
 
-Reads the models and data of ../shared/data (or QUANTD_DATA). CIFAR and MNIST nets are calibrated on 256 training
-images, VWW and ImageNet on the first 200 of their images (a fixed permutation of the latter); evaluated on up to
-`--images` of the others. Results are kept in docs/accuracy.json, so that parts of the table can be measured anew by
-themselves.
+Models and data are those of ../shared/data (or QUANTD_DATA). CIFAR and MNIST networks are calibrated on 256 training
+images, VWW and ImageNet networks on 200 of their images; ImageNet's are in a fixed random order. Up to `--images` other
+images evaluate a model. docs/accuracy.json keeps the results, so that parts of the table can be measured again.
 """
 
 import argparse
@@ -36,9 +35,9 @@ MODELS = ("resnet20_cifar10", "resnet20_cifar10_jpeg", "resnet56_cifar10", "resn
 CIFAR_NETS, DEPTHWISE = MODELS[:4], MODELS[4:6]
 BEST_OF_SEVEN = {"resnet20_cifar10": 28.9, "resnet20_cifar10_jpeg": 31.7, "resnet56_cifar10": 28.1,
                  "vww_mobilenetv1_025": 25.1, "mobilenetv1_075_imagenet": 17.3, "vit_mnist": 31.2}  # fmt: skip
-"""The output SQNR in dB of the best of seven tools at 8 bits."""
+"""The output SQNR in dB of the best of seven other tools at 8 bits."""
 SAME_SIZE = 1.1
-"""A setting is held against another whose file is at most so many times as large."""
+"""A setting is compared with another one only if the other's file is at most this many times as large."""
 FEEDBACK = {"rounding": "error_feedback"}
 EXPECTED = {"rounding": "expected_feedback"}
 PLAIN = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
@@ -46,8 +45,18 @@ PLAIN = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
 
 @dataclass(frozen=True)
 class Setting:
-    """A spec; the points of top-1 that each model may lose by it, the top-1 and the output SQNR that it must keep, and
-    the setting that it must not fall behind."""
+    """A spec and its targets.
+
+    Attributes:
+        title: the heading of the setting.
+        spec: the spec.
+        may_lose: the greatest loss of top-1 accuracy in points, by model.
+        least: the least top-1 accuracy in percent, by model.
+        least_db: the least output SQNR in dB, by model.
+        calibrated: True if the job gets calibration data.
+        ahead_of: the setting whose top-1 accuracy this setting must reach.
+        peers: the bits of the weights for other tools; None to leave them out.
+    """
 
     title: str
     spec: dict[str, Any]
@@ -118,7 +127,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "+ bias correction": {"weights": FEEDBACK, "bias_correction": "calibrated"},
     "+ equalization": {"weights": FEEDBACK, "bias_correction": "calibrated", "equalization": "cross_layer"},
 }
-"""What the setting w4a8 is made of, one step after the other."""
+"""The methods that make up the setting w4a8, added one after the other."""
 Arrays = dict[str, NDArray[Any]]
 Row = dict[str, Any]
 
@@ -127,23 +136,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--settings", default=",".join(SETTINGS))
-    parser.add_argument("--steps", action="store_true", help="also each step of w4a8 by itself")
+    parser.add_argument("--steps", action="store_true", help="also measure each step of w4a8 alone")
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--out", type=Path, default=Path("docs/accuracy.md"))
-    given = parser.parse_args()
-    kept = given.out.with_suffix(".json")
+    arguments = parser.parse_args()
+    results = arguments.out.with_suffix(".json")
     rows: dict[str, Row] = {}
-    if kept.exists():
-        rows = {key(row): row for row in json.loads(kept.read_text())}
-    settings = given.settings.split(",") if given.settings else []
-    for name in given.models.split(","):
-        for row in measure(name, settings, given.steps, given.images):
+    if results.exists():
+        rows = {key(row): row for row in json.loads(results.read_text())}
+    settings = arguments.settings.split(",") if arguments.settings else []
+    for name in arguments.models.split(","):
+        for row in measure(name, settings, arguments.steps, arguments.images):
             rows[key(row)] = row
             print(
                 f"{row['model']:26}{row['setting']:13}{row['what']:26}{figures(row)}  {row['kept'] or ''}", flush=True
             )
-            kept.write_text(json.dumps(list(rows.values()), indent=1) + "\n")
-    given.out.write_text(page(list(rows.values())))
+            results.write_text(json.dumps(list(rows.values()), indent=1) + "\n")
+    arguments.out.write_text(page(list(rows.values())))
 
 
 def key(row: Row) -> str:
@@ -151,18 +160,18 @@ def key(row: Row) -> str:
 
 
 def measure(name: str, settings: list[str], steps: bool, images: int) -> Iterator[Row]:
-    """One row a setting, a step or a peer."""
+    """Yield a row for each setting, step and other tool."""
     with tempfile.TemporaryDirectory() as folder:
         sets = Path(folder, "calibration.npz"), Path(folder, "evaluation.npz")
         for path, arrays in zip(sets, split(name, images), strict=True):
             np.savez(path, **arrays)
-        for setting in settings:
-            told = SETTINGS[setting]
-            yield ours(name, setting, "quantd", told.spec, sets, calibrated=told.calibrated)
-            for tool in peers.installed(told.peers) if told.peers else ():
+        for title in settings:
+            setting = SETTINGS[title]
+            yield ours(name, title, "quantd", setting.spec, sets, calibrated=setting.calibrated)
+            for tool in peers.installed(setting.peers) if setting.peers else ():
                 begun = time.perf_counter()
-                found = peers.measure(tool, DATA / "models" / f"{name}.onnx", *sets, Path(folder), told.peers or 8)
-                yield row_of(name, setting, tool, found, time.perf_counter() - begun)
+                result = peers.measure(tool, DATA / "models" / f"{name}.onnx", *sets, Path(folder), setting.peers or 8)
+                yield row_of(name, title, tool, result, time.perf_counter() - begun)
         for step, spec in STEPS.items() if steps else ():
             yield ours(name, "steps", step, {**SETTINGS["w4a8"].spec, **spec}, sets, calibrated=True)
 
@@ -175,25 +184,25 @@ def ours(name: str, setting: str, what: str, spec: dict[str, Any], sets: tuple[P
         summary = quantize_model(inputs, Path(folder), lambda *_: None).summary
         seconds = time.perf_counter() - begun
         report = json.loads(Path(folder, "report.json").read_text())
-    found = {**summary.model_dump(), **report["evaluation"]["top1_difference"]}
-    return row_of(name, setting, what, found, seconds) | {"kept": (report["compared"] or {}).get("kept")}
+    result = {**summary.model_dump(), **report["evaluation"]["top1_difference"]}
+    return row_of(name, setting, what, result, seconds) | {"kept": (report["compared"] or {}).get("kept")}
 
 
-def row_of(name: str, setting: str, what: str, found: dict[str, Any], seconds: float) -> Row:
-    kept = ("top1_float", "top1_quantized", "points", "low", "high", "samples", "output_sqnr_db", "size_ratio")
-    figures = {figure: found.get(figure) for figure in kept}
+def row_of(name: str, setting: str, what: str, result: dict[str, Any], seconds: float) -> Row:
+    columns = ("top1_float", "top1_quantized", "points", "low", "high", "samples", "output_sqnr_db", "size_ratio")
+    figures = {figure: result.get(figure) for figure in columns}
     return {
         "model": name,
         "setting": setting,
         "what": what,
         **figures,
-        "kept": found.get("refused"),
+        "kept": result.get("refused"),
         "seconds": seconds,
     }
 
 
 def split(name: str, images: int) -> tuple[Arrays, Arrays]:
-    """Calibration images and evaluation images with labels, as quantd reads them."""
+    """Return calibration images, and evaluation images with labels, as arrays of a dataset file."""
     if "cifar" in name or "resnet8" in name:
         calibration, evaluation = load("cifar10_calibration"), load("cifar10_test")
         scale = RAW if "resnet8" in name else CIFAR
@@ -234,18 +243,18 @@ def figures(row: Row) -> str:
 
 
 def verdict(row: Row, others: dict[tuple[str, str], Row]) -> str:
-    """What a row had to reach, and by how much it missed where it did."""
-    told, model, missed, asked = SETTINGS[row["setting"]], row["model"], [], []
-    if model in told.may_lose:
-        asked.append(f"lose at most {told.may_lose[model]:g}")
-        missed.append(-row["points"] - told.may_lose[model])
-    if model in told.least:
-        asked.append(f"at least {told.least[model]:g}")
-        missed.append(told.least[model] - row["top1_quantized"])
-    if model in told.least_db:
-        asked.append(f"at least {told.least_db[model]:.1f} dB")
-        missed.append(told.least_db[model] - row["output_sqnr_db"])
-    other = others.get((model, told.ahead_of or ""))
+    """Return the targets of a row, and the distance to the one that was missed most."""
+    setting, model, missed, asked = SETTINGS[row["setting"]], row["model"], [], []
+    if model in setting.may_lose:
+        asked.append(f"lose at most {setting.may_lose[model]:g}")
+        missed.append(-row["points"] - setting.may_lose[model])
+    if model in setting.least:
+        asked.append(f"at least {setting.least[model]:g}")
+        missed.append(setting.least[model] - row["top1_quantized"])
+    if model in setting.least_db:
+        asked.append(f"at least {setting.least_db[model]:.1f} dB")
+        missed.append(setting.least_db[model] - row["output_sqnr_db"])
+    other = others.get((model, setting.ahead_of or ""))
     if other is not None and other["size_ratio"] <= SAME_SIZE * row["size_ratio"]:
         asked.append(f"ahead of {other['setting']} ({other['top1_quantized']:.2f})")
         missed.append(other["top1_quantized"] - row["top1_quantized"])
@@ -256,25 +265,25 @@ def verdict(row: Row, others: dict[tuple[str, str], Row]) -> str:
 
 
 def page(rows: list[Row]) -> str:
-    """docs/accuracy.md: a table a setting, one of the peers, one of the steps."""
+    """Return docs/accuracy.md: a table for each setting, one of the other tools and one of the steps."""
     order = {name: number for number, name in enumerate(MODELS)}
     rows = sorted(rows, key=lambda row: order[row["model"]])
     mine = {(row["model"], row["setting"]): row for row in rows if row["what"] == "quantd"}
     text = ["# Accuracy", "", *(line for line in __doc__.strip().split("\n") if not line.startswith("    ")), "",
             "Top-1 in percent on the named number of evaluation images, the difference to float in points with its",
             "95 % interval, the output SQNR in dB, the size as a fraction of the float file's.", ""]  # fmt: skip
-    for setting, told in SETTINGS.items():
-        of_setting = [row for (_, its), row in mine.items() if its == setting]
+    for name, setting in SETTINGS.items():
+        of_setting = [row for (_, title), row in mine.items() if title == name]
         if not of_setting:
             continue
-        text += [f"## {setting}: {told.title}", "", f"`{json.dumps(told.spec)}`, "
-                 f"{'calibrated' if told.calibrated else 'no calibration data'}", ""]  # fmt: skip
+        text += [f"## {name}: {setting.title}", "", f"`{json.dumps(setting.spec)}`, "
+                 f"{'calibrated' if setting.calibrated else 'no calibration data'}", ""]  # fmt: skip
         text += [
             "| model | images | float | quantd | difference | SQNR | size | asked |",
             "| --- |" + " ---: |" * 6 + " --- |",
         ]
         text += [table_line(row, verdict(row, mine)) for row in of_setting] + [""]
-        text += peers_table([row for row in rows if row["setting"] == setting])
+        text += peers_table([row for row in rows if row["setting"] == name])
     return "\n".join([*text, *steps_table([row for row in rows if row["setting"] == "steps"])]) + "\n"
 
 
@@ -291,8 +300,8 @@ def peers_table(rows: list[Row]) -> list[str]:
     cells = {(row["model"], row["what"]): row for row in rows}
     lines = [f"| top-1, SQNR | {' | '.join(tools)} |", "| --- |" + " ---: |" * len(tools)]
     for model in dict.fromkeys(row["model"] for row in rows):
-        found = [cells.get((model, tool)) for tool in tools]
-        lines.append(f"| {model} | {' | '.join(peer_cell(one) for one in found)} |")
+        row = [cells.get((model, tool)) for tool in tools]
+        lines.append(f"| {model} | {' | '.join(peer_cell(cell) for cell in row)} |")
     return [*lines, ""]
 
 
@@ -316,9 +325,9 @@ def steps_table(rows: list[Row]) -> list[str]:
     ]
     for model in dict.fromkeys(row["model"] for row in rows):
         first = next(row for row in rows if row["model"] == model)
-        found = [cells.get((model, step)) for step in STEPS]
+        steps = [cells.get((model, step)) for step in STEPS]
         lines.append(
-            f"| {model} | {first['samples']} | {first['top1_float']:.2f} | {' | '.join(map(peer_cell, found))} |"
+            f"| {model} | {first['samples']} | {first['top1_float']:.2f} | {' | '.join(map(peer_cell, steps))} |"
         )
     return lines
 

@@ -1,10 +1,10 @@
-"""Digests of the artifacts that the library makes of every model in the data folder, at every preset.
+"""Digests of the artifacts of every model in the data folder, at every preset.
 
     python benchmarks/digests.py OUT.json [--data ../shared/data] [--only NAME ...]
     python benchmarks/digests.py --compare BEFORE.json AFTER.json
 
-A change that must leave behaviour as it is runs this before and after. Two digests stand for each file: that of
-`model.onnx` without its `quantd.*` metadata (the version and the digest of the spec), and that of all numbers in
+Before and after a change that must not affect results, this shows whether it does. A run has two digests: of
+`model.onnx` without its `quantd.*` metadata (the version and the digest of the spec), and of all numbers in
 `report.json`, in their order, without its texts.
 """
 
@@ -31,9 +31,9 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "smallest": {"preset": "int4", "objective": "smallest_within_gates", "gates": {"min_output_sqnr_db": 20}},
     "generic, reversed": {"preset": "int8", "export": {"profile": "generic"}, "equalization": "cross_layer"},
 }
-"""Specs that reach the searches and the other forms of export."""
+"""Specs that run the searches and the other storage forms."""
 SEARCHED = ("resnet20_cifar10", "vit_mnist", "dtln_1", "vww_mobilenetv1_025", "g1_policy")
-"""The models that they are run on."""
+"""The models to which the specs of SEARCHES apply."""
 
 
 def main() -> None:
@@ -43,38 +43,40 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--compare", type=Path, nargs=2)
     parser.add_argument("--reports", type=Path, help="a folder to keep the reports in")
-    given = parser.parse_args()
-    if given.compare:
-        raise SystemExit(compare(*(json.loads(path.read_text()) for path in given.compare)))
+    arguments = parser.parse_args()
+    if arguments.compare:
+        raise SystemExit(compare(*(json.loads(path.read_text()) for path in arguments.compare)))
     digests: dict[str, dict[str, dict[str, str]]] = {}
-    for path in model_files(given.data):
-        if not given.only or path.stem in given.only:
-            digests[path.name] = digests_of(path, given.data, given.reports)
-            given.out.write_text(json.dumps(digests, indent=1) + "\n")
+    for path in model_files(arguments.data):
+        if not arguments.only or path.stem in arguments.only:
+            digests[path.name] = digests_of(path, arguments.data, arguments.reports)
+            arguments.out.write_text(json.dumps(digests, indent=1) + "\n")
             print(path.name, flush=True)
 
 
 def model_files(data: Path) -> Iterator[Path]:
-    """Every model of the data folder, and of `field` beside it."""
+    """Yield the models of the data folder and of the folder `field` beside it."""
     for folder in (data / "models", data / "coverage", data / "modern", data.parent / "field"):
         yield from (path for path in sorted(folder.iterdir()) if path.suffix in (".onnx", ".pt", ".jit"))
 
 
 def digests_of(path: Path, data: Path, reports: Path | None) -> dict[str, dict[str, str]]:
-    """The digests of one model's artifacts by the name of the spec; the code of the error where it is refused."""
+    """Return the digests of one model's artifacts by the name of the spec; an error code if the job fails."""
     specs: dict[str, dict[str, Any]] = {preset: {"preset": preset} for preset in PRESETS}
     if path.stem in SEARCHED and path.suffix == ".onnx":
         specs |= SEARCHES
     with tempfile.TemporaryDirectory() as folder:
         sets = dict(data_of(path, data, Path(folder)))
-        made = {}
+        digests = {}
         for name, spec in specs.items():
-            made[name] = run(path, completed(path, spec, sets), sets, Path(folder, "out"), reports and reports / name)
-        return made
+            digests[name] = run(
+                path, completed(path, spec, sets), sets, Path(folder, "out"), reports and reports / name
+            )
+        return digests
 
 
 def data_of(path: Path, data: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """The calibration and evaluation files that lie beside a model, or the ones made for it."""
+    """Yield role and path of the calibration and evaluation files beside a model, or of random ones."""
     beside = {
         role: path.with_name(f"{path.stem}{mark}{role}.npz")
         for role in ("calibration", "evaluation")
@@ -85,7 +87,7 @@ def data_of(path: Path, data: Path, folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def completed(path: Path, spec: Mapping[str, Any], sets: Mapping[str, Path]) -> dict[str, Any]:
-    """The spec with the inputs of a scripted module, and weight-only where there is no calibration data."""
+    """Return the spec with the inputs of a scripted module; weight-only if there is no calibration data."""
     spec = dict(spec)
     if path.suffix != ".onnx" and path.stem in MODULES:
         inputs = MODULES[path.stem].items()
@@ -98,22 +100,22 @@ def completed(path: Path, spec: Mapping[str, Any], sets: Mapping[str, Path]) -> 
 def run(
     path: Path, spec: Mapping[str, Any], sets: Mapping[str, Path], out: Path, reports: Path | None
 ) -> dict[str, str]:
-    """The digests of one run."""
+    """Run one job and return the digests of its artifacts."""
     out.mkdir(exist_ok=True)
     try:
         quantize_model(Inputs(path, path.name, spec, **sets), out, lambda *_: None)
     except QuantdError as error:
         return {"error": error.code}
-    except Exception as error:  # noqa: BLE001 - a defect is a result, too
+    except Exception as error:  # noqa: BLE001 - a defect is a result
         return {"error": type(error).__name__}
     report = out.joinpath("report.json").read_bytes()
     if reports is not None:
         reports.mkdir(parents=True, exist_ok=True)
         (reports / f"{path.name}.json").write_bytes(report)
     model = onnx.load(out / "model.onnx")
-    kept = [entry for entry in model.metadata_props if not entry.key.startswith("quantd.")]
+    metadata = [entry for entry in model.metadata_props if not entry.key.startswith("quantd.")]
     del model.metadata_props[:]
-    model.metadata_props.extend(kept)
+    model.metadata_props.extend(metadata)
     numbers = json.dumps(list(numbers_in(json.loads(report))))
     return {
         "model": hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest(),
@@ -122,7 +124,7 @@ def run(
 
 
 def numbers_in(document: Any) -> Iterator[float | bool | None]:
-    """Every number of a JSON document in its order; nothing of `seconds`, which is never in it, or of sizes' texts."""
+    """Yield the numbers, booleans and nulls of a JSON document in their order."""
     if isinstance(document, dict):
         document = document.values()
     elif not isinstance(document, list):
@@ -134,7 +136,7 @@ def numbers_in(document: Any) -> Iterator[float | bool | None]:
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> int:
-    """Print what differs; 1 where something does."""
+    """Print the runs that differ; return 1 if there are any, else 0."""
     cells = [(model, preset) for model in before for preset in before[model]]
     missing = [cell for cell in cells if cell[1] not in after.get(cell[0], {})]
     different = [

@@ -1,9 +1,9 @@
-"""Every model in the data folder through the service at five presets; writes docs/coverage.md and JSON.
+"""Coverage: every model in the data folder through the service at five presets; writes docs/coverage.md and JSON.
 
     python benchmarks/every_model.py [--data ../shared/data] [--out docs/coverage.md] [--only NAME ...]
 
-Inputs are random but for models with images of their own; they calibrate (32 samples) and evaluate (16 others), so
-that the output SQNR says how far the quantized model is from the float one, not how good either is.
+Samples are random, except for models that have images. 32 samples calibrate and 16 others evaluate. The output SQNR
+therefore measures the distance between the quantized and the float model, not the quality of either.
 """
 
 import argparse
@@ -31,30 +31,30 @@ IMAGES = {
     "vit_mnist": ("mnist_train", [0.1307], [0.3081]),
     "mnist_opset8": ("mnist_train", [0.0], [1 / 255]),
 }
-"""For models with images of their own: the file of the images, and what normalises them."""
+"""For models with images: the file of the images, their mean and their std."""
 SIZES = {
     "ppocrv3_det": {"height": 160, "width": 160}, "yunet_n_dynamic": {"height": 160, "width": 160},
     "oww_melspectrogram": {"samples": 17920}, "stories260K": {"L": 32},
     "silero_vad": {"sequence": 512}, "silero_vad_half": {"sequence": 512},
 }  # fmt: skip
-"""What dynamic axes are set to; the first axis of a plain input counts samples."""
+"""The sizes of dynamic axes, by name; the first axis of an ordinary input counts samples."""
 INTEGERS = {"bytes": 256, "ids": 512}
-"""How many tokens there are; `sr`, a sampling rate, is 16,000."""
+"""The upper limits of integer inputs, such as token numbers; `sr` is a sampling rate."""
 MODULES = {
     "wtw_adaptation_module": {"input": ["N", 2100]},
     "anydrive_v3_lstm": {"x": ["N", "T", 2], "h": [2, "N", 8], "c": [2, "N", 8]},
     "unitree_g1_motion": {"x": ["N", 47]},
 }
-"""What scripted modules take: their files do not say."""
+"""The input shapes of scripted modules, whose files do not contain them."""
 TRACED = {"mobilenetv1_075_imagenet": {"x": ["N", 3, 224, 224]}}
-"""What a traced module without images of its own takes; its file says so, too."""
+"""The input shapes of traced modules without images, as in their files."""
 AXES = {"N": 1, "T": 10}
-"""What their letters are set to for one sample."""
+"""The sizes of the modules' dynamic axes, for one sample."""
 
 
 @dataclass
 class Row:
-    """What one model came to at every preset."""
+    """The results of one model at every preset."""
 
     name: str
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -66,21 +66,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/coverage.md"))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--only", nargs="*", default=[])
-    given = parser.parse_args()
-    files = [path for folder in ("models", "coverage") for path in sorted((given.data / folder).iterdir())]
+    arguments = parser.parse_args()
+    files = [path for folder in ("models", "coverage") for path in sorted((arguments.data / folder).iterdir())]
     rows = []
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder, "state")) as stack, Client(stack.url) as client:
         for path in files:
-            if not given.only or path.stem in given.only:
-                rows.append(cover(client, path, given.data, Path(folder)))
+            if not arguments.only or path.stem in arguments.only:
+                rows.append(cover(client, path, arguments.data, Path(folder)))
                 print(line(rows[-1]), flush=True)
-    given.out.write_text(page(rows))
-    if given.json:
-        given.json.write_text(json.dumps({row.name: row.results for row in rows}, indent=1))
+    arguments.out.write_text(page(rows))
+    if arguments.json:
+        arguments.json.write_text(json.dumps({row.name: row.results for row in rows}, indent=1))
 
 
 def cover(client: Client, path: Path, data: Path, folder: Path) -> Row:
-    """One model at every preset; where no inputs can be made, without calibration and activations."""
+    """Run one model at every preset; weight-only if no samples can be generated for it."""
     row = Row(path.name)
     try:
         model = client.upload_model(path)["id"]
@@ -115,7 +115,7 @@ def result(client: Client, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def datasets(path: Path, data: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """A calibration and an evaluation file of different samples, where the inputs are known."""
+    """Yield role and path of a calibration and an evaluation file with different samples, if the inputs are known."""
     images = next((value for part, value in IMAGES.items() if part in path.stem), None)
     start = 0
     for role, count in SAMPLES.items():
@@ -131,7 +131,7 @@ def datasets(path: Path, data: Path, folder: Path) -> Iterator[tuple[str, Path]]
 
 
 def random_inputs(path: Path, count: int, seed: int) -> dict[str, NDArray[np.generic]]:
-    """Arrays for every input of a model; whole feeds where an input does not count samples first."""
+    """Return an array for every input; whole feeds if the first axis of some input does not count samples."""
     inputs = _inputs(path)
     feeds = any(not shape or shape[0] != 1 for shape, _ in inputs.values())
     rng = np.random.default_rng(seed)
@@ -148,7 +148,7 @@ def random_inputs(path: Path, count: int, seed: int) -> dict[str, NDArray[np.gen
 
 
 def _inputs(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Each input's shape for one sample, and its type; none where a module's are not known."""
+    """Return shape (for one sample) and type of each input; empty if a module's inputs are not known."""
     if path.suffix != ".onnx":
         known = {**MODULES, **TRACED}.get(path.stem, {})
         shapes = {
@@ -168,7 +168,7 @@ def _inputs(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
 
 
 def _shape(stem: str, value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """The input's shape for one sample; unnamed dynamic axes of two- and four-axis inputs are what SIZES calls them."""
+    """Return an input's shape for one sample; unnamed dynamic axes are named by their position."""
     dims = value.type.tensor_type.shape.dim
     names = {2: ("", "sequence"), 4: ("", "", "height", "width")}.get(len(dims), ("",) * len(dims))
     sizes = SIZES.get(stem, {})
@@ -179,16 +179,16 @@ def _shape(stem: str, value: onnx.ValueInfoProto) -> tuple[int, ...]:
 
 
 def line(row: Row) -> str:
-    """One row of the table."""
+    """Return the model's row of the table."""
     cells = []
     for preset in PRESETS:
-        told = row.results[preset]
-        if "refused" in told:
-            cells.append(f"refused: `{told['refused']}`")
+        result = row.results[preset]
+        if "refused" in result:
+            cells.append(f"refused: `{result['refused']}`")
             continue
-        sqnr = "" if told["output_sqnr_db"] is None else f", {told['output_sqnr_db']:.1f} dB"
-        warned = " (!)" if told["warnings"] else ""
-        cells.append(f"{told['layers']}/{told['of']}, {told['size_ratio']:.2f}{sqnr}{warned}")
+        sqnr = "" if result["output_sqnr_db"] is None else f", {result['output_sqnr_db']:.1f} dB"
+        warned = " (!)" if result["warnings"] else ""
+        cells.append(f"{result['layers']}/{result['of']}, {result['size_ratio']:.2f}{sqnr}{warned}")
     return f"| {row.name} | {' | '.join(cells)} |"
 
 
@@ -202,8 +202,8 @@ def page(rows: list[Row]) -> str:
     )
     table = [f"| model | {' | '.join(PRESETS)} |", f"| --- |{' --- |' * len(PRESETS)}", *map(line, rows)]
     details = sorted({
-        f"- {row.name}: `{told['refused']}`: {told['detail']}"
-        for row in rows for told in row.results.values() if "detail" in told
+        f"- {row.name}: `{result['refused']}`: {result['detail']}"
+        for row in rows for result in row.results.values() if "detail" in result
     })  # fmt: skip
     return head + "\n".join(table) + "\n" + ("\n## Refused\n\n" + "\n".join(details) + "\n" if details else "")
 

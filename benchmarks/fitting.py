@@ -1,9 +1,9 @@
-"""How fast the statistics are: four families with selection and bounds, beside scipy's fits and one np.sum.
+"""The speed of the statistics: fits of four families, selection and clip bounds, beside scipy's fits and np.sum.
 
     python benchmarks/fitting.py [--runs 5] [--json FILE]
 
-Weights are shaped like ResNet18's (11.7 million, 4,800 channels) and ResNet50's (25.5 million, 26,560 channels).
-Medians of several runs in one process; scipy is timed on a sample of channels and extrapolated.
+The weights have the shapes of ResNet18 (11.7 million, 4,800 channels) and ResNet50 (25.5 million, 26,560 channels).
+Figures are medians of several runs in one process; scipy is timed on a sample of channels and extrapolated.
 """
 
 import argparse
@@ -31,7 +31,7 @@ Weights = NDArray[np.float32]
 
 
 def resnet(blocks: tuple[int, ...], bottleneck: bool) -> list[Weights]:
-    """Heavy-tailed weights (channels, fan-in) of every convolution and the classifier."""
+    """Return heavy-tailed random weights (channels, fan-in) for every convolution and the classifier."""
     random = np.random.default_rng(0)
     shapes, width = [(64, 147)], 64
     for stage, count in enumerate(blocks):
@@ -67,7 +67,7 @@ def timed(call: Callable[[], Any], runs: int) -> float:
 
 
 def scipy_seconds(layers: list[Weights], per_layer: bool) -> float:
-    """scipy's four fits: per channel on a few channels of each width, per layer on at most 100,000 weights."""
+    """Return the seconds of scipy's four fits, extrapolated from a few channels of each width or 100,000 weights."""
     total = 0.0
     for rows in layers:
         sample = [rows.ravel()[:100_000]] if per_layer else list(rows[:: max(len(rows) // 2, 1)][:2])
@@ -81,7 +81,7 @@ def scipy_seconds(layers: list[Weights], per_layer: bool) -> float:
 
 
 def peak_bytes(layers: list[Weights]) -> int:
-    """The most that NumPy held at once beyond the weights themselves."""
+    """Return the peak memory that NumPy allocated beyond the weights, in megabytes."""
     tracemalloc.start()
     fit_all(layers, 4)
     peak = tracemalloc.get_traced_memory()[1]

@@ -1,8 +1,8 @@
-"""Thousands of damaged ONNX, zip, npz and TorchScript files: what each ended with, and none that was not clean.
+"""Thousands of damaged ONNX, zip, npz and TorchScript files: the outcome of each, which must be a clean error.
 
     python -m benchmarks.fuzz [--files 1000] [--seed 0] [--json FILE]
 
-TorchScript has a tenth as many: torch exports each by itself.
+A tenth as many are TorchScript files, because torch takes long to export each.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from tests.e2e.attacks.fuzz import fuzz, kinds
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--files", type=int, default=1000, help="damaged files of a kind")
+    parser.add_argument("--files", type=int, default=1000, help="the number of damaged files of each kind")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()

@@ -1,11 +1,12 @@
-"""A job on a model of 3 GB, weights beside it: peak memory against its largest layer, speed against copying its bytes.
+"""Peak memory and speed of a job on a model of 3 GB with external data.
 
     python -m benchmarks.large [--gigabytes 3] [--runs 3] [--cold] [--folder DIR] [--json FILE]
 
-The model has the layers of a language model's blocks, with random weights. Each job runs in a process of its own that
-has loaded its libraries. Peak memory is what the process held resident at most above that, mapped pages of the model
-included (`peak`), and without them (`anonymous`, sampled every 5 ms). Runs and copies take turns, both end with fsync;
-the files are in the page cache before each, or with --cold dropped from it. The copy is shutil.copyfile.
+Peak memory is compared with the largest layer, speed with copying the files by shutil.copyfile. The model has the
+layers of a language model's blocks, with random weights. Each job runs in a new process that has loaded its libraries.
+`peak` is the most resident memory above that, mapped pages of the model included; `anonymous` is without them, sampled
+every 5 ms. Jobs and copies alternate, and both end with fsync. The files are in the page cache before each, or, with
+--cold, dropped from it.
 """
 
 import argparse
@@ -31,9 +32,9 @@ MODEL, WEIGHTS = "float.onnx", "weights.bin"
 BLOCKS = 4
 PRESETS, CLIPPINGS = ("int8-weights", "int4-weights"), ("minmax", "auto")
 TIMES, MORE_MB = 3, 300
-"""Peak memory may be so many times the largest layer and so many megabytes."""
+"""The limit on peak memory: this many times the largest layer, plus this many megabytes."""
 SPEED = 0.7
-"""Of a copy's."""
+"""The least speed, as a fraction of the speed of a copy."""
 Figures = dict[str, float]
 
 
@@ -44,26 +45,26 @@ def main() -> None:
     parser.add_argument("--presets", nargs="*", default=PRESETS)
     parser.add_argument("--clippings", nargs="*", default=CLIPPINGS)
     parser.add_argument("--cold", action="store_true", help="drop the files from the page cache before each run")
-    parser.add_argument("--folder", type=Path, help="where the files are made and removed again")
+    parser.add_argument("--folder", type=Path, help="the folder for temporary files")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--one", nargs=3, metavar=("PRESET", "CLIPPING", "FOLDER"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        print(json.dumps(job(given.one[0], given.one[1], Path(given.one[2]))))
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(job(arguments.one[0], arguments.one[1], Path(arguments.one[2]))))
         return
-    with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        layer_mb = make(Path(folder), given.gigabytes) / 1e6
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        layer_mb = make(Path(folder), arguments.gigabytes) / 1e6
         size_mb = sum(path.stat().st_size for path in Path(folder).iterdir()) / 1e6
-        ways = [(preset, clipping) for preset in given.presets for clipping in given.clippings]
-        found = {" ".join(way): compared(Path(folder), *way, given.runs, given.cold) for way in ways}
-    table = {"model_mb": size_mb, "largest_layer_mb": layer_mb, "cold": given.cold, "jobs": found}
+        specs = [(preset, clipping) for preset in arguments.presets for clipping in arguments.clippings]
+        jobs = {" ".join(spec): compared(Path(folder), *spec, arguments.runs, arguments.cold) for spec in specs}
+    table = {"model_mb": size_mb, "largest_layer_mb": layer_mb, "cold": arguments.cold, "jobs": jobs}
     show(table)
-    if given.json:
-        given.json.write_text(json.dumps(table, indent=1))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(table, indent=1))
 
 
 def make(folder: Path, gigabytes: float) -> int:
-    """The model and its weights in the folder, four blocks; the bytes of its largest layer."""
+    """Write a model of four blocks and its weights to the folder; return the bytes of its largest layer."""
     width = round((gigabytes * 1e9 / 4 / BLOCKS / 12.0625) ** 0.5 / 64) * 64
     inner = round(width * 2.6875 / 64) * 64
     rng, nodes, tensors, x, largest = np.random.default_rng(0), [], [], "x", 0
@@ -108,23 +109,23 @@ def make(folder: Path, gigabytes: float) -> int:
 
 
 def compared(folder: Path, preset: str, clipping: str, runs: int, cold: bool) -> Figures:
-    """The medians over runs, each a copy and then a job."""
+    """Return the medians over runs, each of a copy and then a job."""
     copies, jobs = [], []
     command = [sys.executable, "-m", "benchmarks.large", "--one", preset, clipping, str(folder)]
     for _ in range(runs):
         (drop if cold else read)(folder)
         copies.append(copied(folder))
         (drop if cold else read)(folder)
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        jobs.append(json.loads(done.stdout.splitlines()[-1]))
-    found = {key: statistics.median(one[key] for one in jobs) for key in jobs[0]}
+        process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        jobs.append(json.loads(process.stdout.splitlines()[-1]))
+    medians = {key: statistics.median(job[key] for job in jobs) for key in jobs[0]}
     copy_s = statistics.median(copies)
-    speeds = [copy / one["seconds"] for copy, one in zip(copies, jobs, strict=True)]
-    return {"copy_s": copy_s, **found, "speed": statistics.median(speeds)}
+    speeds = [copy / job["seconds"] for copy, job in zip(copies, jobs, strict=True)]
+    return {"copy_s": copy_s, **medians, "speed": statistics.median(speeds)}
 
 
 def copied(folder: Path) -> float:
-    """Seconds of a copy of the model's files."""
+    """Copy the model's files; return the seconds."""
     target = folder / "copy"
     target.mkdir()
     begun = time.perf_counter()
@@ -137,7 +138,7 @@ def copied(folder: Path) -> float:
 
 
 def job(preset: str, clipping: str, folder: Path) -> Figures:
-    """Seconds of one job in this process, and its peak memory above the start in megabytes."""
+    """Run one job in this process; return its seconds and its peak memory above the start, in megabytes."""
     from quant.job_process import load
     from quant.pipeline import Inputs, quantize_model
 
@@ -160,8 +161,8 @@ def job(preset: str, clipping: str, folder: Path) -> Figures:
 
 
 def watched(run: Callable[[], object]) -> Figures:
-    """How long `run` takes, and what this process holds at most while it runs."""
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    """Return the seconds of `run` and the peak memory of this process meanwhile."""
+    Path("/proc/self/clear_refs").write_text("5")  # resets the recorded peak
     start, anonymous, ended = memory_mb(), [0.0], threading.Event()
 
     def sample() -> None:
@@ -191,14 +192,14 @@ def sync(path: Path) -> None:
 
 
 def read(folder: Path) -> None:
-    """The model's files into the page cache."""
+    """Read the model's files into the page cache."""
     with (folder / WEIGHTS).open("rb") as file:
         while file.read(1 << 24):
             pass
 
 
 def drop(folder: Path) -> None:
-    """The model's files out of the page cache."""
+    """Drop the model's files from the page cache."""
     for name in (MODEL, WEIGHTS):
         sync(folder / name)
         with (folder / name).open("rb") as file:
@@ -208,11 +209,11 @@ def drop(folder: Path) -> None:
 def show(table: dict[str, Any]) -> None:
     most = TIMES * table["largest_layer_mb"] + MORE_MB
     print(f"{table['model_mb']:.0f} MB, largest layer {table['largest_layer_mb']:.0f} MB; "
-          f"wanted: a peak of at most {most:.0f} MB, {SPEED} of a copy's speed")  # fmt: skip
+          f"limits: a peak of at most {most:.0f} MB, {SPEED} of a copy's speed")  # fmt: skip
     print(f"{'job':22} {'seconds':>8} {'copy':>6} {'speed':>6} {'peak MB':>8} {'anonymous':>10} {'made MB':>8}")
-    for name, one in table["jobs"].items():
-        print(f"{name:22} {one['seconds']:8.2f} {one['copy_s']:6.2f} {one['speed']:6.2f} {one['peak_mb']:8.0f} "
-              f"{one['anonymous_mb']:10.0f} {one['made_mb']:8.0f}")  # fmt: skip
+    for name, job in table["jobs"].items():
+        print(f"{name:22} {job['seconds']:8.2f} {job['copy_s']:6.2f} {job['speed']:6.2f} {job['peak_mb']:8.0f} "
+              f"{job['anonymous_mb']:10.0f} {job['made_mb']:8.0f}")  # fmt: skip
 
 
 if __name__ == "__main__":

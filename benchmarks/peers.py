@@ -1,4 +1,4 @@
-"""The tools that quantd is measured beside, where they are installed: ONNX Runtime's own quantizer, and NNCF."""
+"""Other quantizers, to compare with: ONNX Runtime's own, and NNCF if it is installed."""
 
 import contextlib
 import importlib.util
@@ -23,39 +23,39 @@ from quant.graph.load.onnx_file import load
 from quant.runtime import Session
 
 SAMPLES = 32
-"""Calibration images of the peers: their percentiles hold the activations of all images at once."""
+"""Calibration images for other tools, whose percentile methods keep the activations of all images in memory."""
 METHODS = {"ONNX Runtime MinMax": CalibrationMethod.MinMax, "ONNX Runtime Percentile": CalibrationMethod.Percentile}
 NNCF = "NNCF"
 
-logging.getLogger().setLevel(logging.ERROR)  # the tools warn at every model of what they were not asked
+logging.getLogger().setLevel(logging.ERROR)  # the tools log warnings at every model
 
 
 def installed(bits: int) -> list[str]:
-    """NNCF's post-training quantization of convolutions is for 8 bits."""
+    """Return the tools that can quantize to `bits`; NNCF quantizes convolutions to 8 bits only."""
     return [*METHODS, *([NNCF] if bits == 8 and importlib.util.find_spec("nncf") else [])]
 
 
 def measure(tool: str, model: Path, calibration: Path, evaluation: Path, folder: Path, bits: int) -> dict[str, Any]:
-    """The figures of the model quantized by a tool, weights per channel; `refused` holds its reason where it fails."""
+    """Quantize a model with a tool, weights per channel; return its figures, or `refused` with the reason."""
     source = load(model.read_bytes())
-    made = folder / "peer.onnx"
+    quantized_path = folder / "peer.onnx"
     samples = read_dataset(calibration, source).singly().spread(SAMPLES)
     try:
         if tool == NNCF:
-            _nncf(model, made, samples)
+            _nncf(model, quantized_path, samples)
         else:
-            _onnxruntime(model, made, samples, METHODS[tool], bits, folder)
+            _onnxruntime(model, quantized_path, samples, METHODS[tool], bits, folder)
         test = read_dataset(evaluation, source)
-        found = _compared(model, made, test)
+        comparison = _compared(model, quantized_path, test)
     except (QuantdError, ValueError, RuntimeError, KeyError) as error:
         return {"refused": f"fails: {type(error).__name__}"}
-    sizes = {"size_ratio": made.stat().st_size / model.stat().st_size}
-    return {**found.figures().model_dump(), **found.details(None)["top1_difference"], **sizes}
+    sizes = {"size_ratio": quantized_path.stat().st_size / model.stat().st_size}
+    return {**comparison.figures().model_dump(), **comparison.details(None)["top1_difference"], **sizes}
 
 
-def _compared(model: Path, made: Path, test: Dataset) -> OutputComparison:
+def _compared(model: Path, quantized_path: Path, test: Dataset) -> OutputComparison:
     reference = Session(model)
-    return evaluate((reference.run(feeds) for feeds in test.batches()), Session(made), test, lambda *_: None)
+    return evaluate((reference.run(feeds) for feeds in test.batches()), Session(quantized_path), test, lambda *_: None)
 
 
 class _Reader(CalibrationDataReader):
@@ -66,7 +66,9 @@ class _Reader(CalibrationDataReader):
         return next(self._batches, None)
 
 
-def _onnxruntime(model: Path, made: Path, samples: Dataset, method: CalibrationMethod, bits: int, folder: Path) -> None:
+def _onnxruntime(
+    model: Path, quantized_path: Path, samples: Dataset, method: CalibrationMethod, bits: int, folder: Path
+) -> None:
     prepared = folder / "prepared.onnx"
     converted = onnx.version_converter.convert_version(onnx.load(model), 21)
     onnx.save(converted, prepared)
@@ -74,7 +76,7 @@ def _onnxruntime(model: Path, made: Path, samples: Dataset, method: CalibrationM
         quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
         ort_quantization.quantize_static(
             str(prepared),
-            str(made),
+            str(quantized_path),
             _Reader(samples),
             per_channel=True,
             weight_type=QuantType.QInt8 if bits == 8 else QuantType.QInt4,
@@ -83,8 +85,8 @@ def _onnxruntime(model: Path, made: Path, samples: Dataset, method: CalibrationM
         )
 
 
-def _nncf(model: Path, made: Path, samples: Dataset) -> None:
+def _nncf(model: Path, quantized_path: Path, samples: Dataset) -> None:
     import nncf
 
     quantized = nncf.quantize(onnx.load(model), nncf.Dataset(list(samples.batches())), subset_size=SAMPLES)
-    onnx.save(quantized, made)
+    onnx.save(quantized, quantized_path)

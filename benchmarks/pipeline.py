@@ -1,10 +1,10 @@
-"""A whole W8A8 job against plain float inference of its calibration set, and against other quantizers.
+"""The time of a whole W8A8 job, beside float inference of its calibration set and other quantizers.
 
     python benchmarks/pipeline.py [--data ../shared/data] [--models resnet20 ...] [--runs 3] [--json FILE]
 
-Seconds (median of the runs) and peak memory above the start are of a process of its own, after its imports; the latency
-of the file that a way wrote is the median of 60 single samples, all files in turn in one process. `floor` is ONNX
-Runtime's float inference of the same samples in batches of 8. NNCF runs where it is installed.
+Each run has a new process; its seconds (the median of the runs) and its peak memory count after its imports. The
+latency of a quantized model is the median of 60 single samples, all models in turn in one process. `floor` is float
+inference of the calibration set by ONNX Runtime in batches of 8. NNCF runs if it is installed.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 Feeds = dict[str, NDArray[np.float32]]
-WAYS = (
+TOOLS = (
     "floor",
     "quantd minmax",
     "quantd minmax, report on weights",
@@ -39,7 +39,7 @@ WAYS = (
     "nncf",
 )
 WAITING = {"OPENBLAS_THREAD_TIMEOUT": "20"}
-"""As quant has it wherever it is loaded before NumPy, which here it is not; the same for all."""
+"""The setting of OpenBLAS that quant makes when it is imported before NumPy; here it applies to every tool."""
 PEAK_RESET = Path("/proc/self/clear_refs")
 SAMPLES = {"resnet20": 512, "mobilenetv1": 200, "resnet18": 200}
 SPECS: dict[str, dict[str, object]] = {
@@ -58,32 +58,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument(
-        "--samples", type=int, help="calibration samples; 512 of 32 x 32 and 200 of 224 x 224 by default"
+        "--samples", type=int, help="calibration samples; by default 512 of 32 x 32 or 200 of 224 x 224"
     )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--models", nargs="*", default=list(SAMPLES))
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--one", nargs=3, metavar=("WAY", "FOLDER", "MODEL"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        print(json.dumps(measure(given.one[0], Path(given.one[1]), given.one[2])))
+    parser.add_argument("--one", nargs=3, metavar=("TOOL", "FOLDER", "MODEL"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(arguments.one[0], Path(arguments.one[1]), arguments.one[2])))
         return
-    ways = [way for way in WAYS if way != "nncf" or importlib.util.find_spec("nncf")]
+    tools = [tool for tool in TOOLS if tool != "nncf" or importlib.util.find_spec("nncf")]
     table: dict[str, dict[str, Any]] = {}
-    for model in given.models:
+    for model in arguments.models:
         with tempfile.TemporaryDirectory() as folder:
-            samples = given.samples or SAMPLES[model]
-            prepare(model, given.data, Path(folder), samples)
-            table[model] = {way: repeated(way, Path(folder), model, given.runs) for way in ways}
-            for way, milliseconds in latencies(ways, Path(folder)).items():
-                table[model][way]["latency_ms"] = milliseconds
+            samples = arguments.samples or SAMPLES[model]
+            prepare(model, arguments.data, Path(folder), samples)
+            table[model] = {tool: repeated(tool, Path(folder), model, arguments.runs) for tool in tools}
+            for tool, milliseconds in latencies(tools, Path(folder)).items():
+                table[model][tool]["latency_ms"] = milliseconds
         show(model, table[model], samples)
-    if given.json:
-        given.json.write_text(json.dumps(table, indent=1))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(table, indent=1))
 
 
 def prepare(model: str, data: Path, folder: Path, samples: int) -> None:
-    """float.onnx and calibration.npz in the folder."""
+    """Write float.onnx and calibration.npz to the folder."""
     rng = np.random.default_rng(0)
     size = 32 if model == "resnet20" else 224
     if model == "resnet18":
@@ -94,21 +94,21 @@ def prepare(model: str, data: Path, folder: Path, samples: int) -> None:
     np.savez(folder / "calibration.npz", input=rng.normal(size=(samples, 3, size, size)).astype(np.float32))
 
 
-def repeated(way: str, folder: Path, model: str, runs: int) -> dict[str, float]:
-    command = [sys.executable, __file__, "--one", way, str(folder), model]
-    found = []
+def repeated(tool: str, folder: Path, model: str, runs: int) -> dict[str, float]:
+    command = [sys.executable, __file__, "--one", tool, str(folder), model]
+    results = []
     for _ in range(runs):
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **WAITING})
-        if done.returncode:
-            return {"failed": 1.0}  # some peers crash on some models
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-    return {key: statistics.median(one[key] for one in found) for key in found[0]}
+        process = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **WAITING})
+        if process.returncode:
+            return {"failed": 1.0}  # some tools crash on some models
+        results.append(json.loads(process.stdout.splitlines()[-1]))
+    return {key: statistics.median(run[key] for run in results) for key in results[0]}
 
 
-def measure(way: str, folder: Path, model: str) -> dict[str, float]:
-    """One run in this process: seconds, and peak megabytes above the start."""
-    source, target = folder / "float.onnx", written(way, folder)
-    run = prepared(way, source, target, folder)
+def measure(tool: str, folder: Path, model: str) -> dict[str, float]:
+    """Run once in this process; return the seconds, and the peak memory above the start in megabytes."""
+    source, target = folder / "float.onnx", written(tool, folder)
+    run = prepared(tool, source, target, folder)
     PEAK_RESET.write_text("5")
     start = peak_mb()
     begun = time.perf_counter()
@@ -118,27 +118,27 @@ def measure(way: str, folder: Path, model: str) -> dict[str, float]:
     return {"seconds": seconds, "peak_mb": peak}
 
 
-def prepared(way: str, source: Path, target: Path, folder: Path) -> Callable[[], object]:
-    """What to time, with everything imported."""
+def prepared(tool: str, source: Path, target: Path, folder: Path) -> Callable[[], object]:
+    """Return the function to time, with everything imported."""
     calibration = folder / "calibration.npz"
-    if way == "floor":
+    if tool == "floor":
         return lambda: floor(source, calibration)
-    if way in SPECS:
+    if tool in SPECS:
         from quant.job_process import load
         from quant.pipeline import Inputs, quantize_model
 
-        load()  # as a job's process is when it is forked
+        load()  # as in the process from which jobs are forked
         gc.freeze()
         out = folder / "out"
         out.mkdir(exist_ok=True)
 
         def ours() -> None:
-            quantize_model(Inputs(source, source.name, SPECS[way], calibration), out, lambda *_: None)
+            quantize_model(Inputs(source, source.name, SPECS[tool], calibration), out, lambda *_: None)
             target.write_bytes((out / "model.onnx").read_bytes())
 
         return ours
-    if way.startswith("ort"):
-        return ort_static(way, source, target, calibration)
+    if tool.startswith("ort"):
+        return ort_static(tool, source, target, calibration)
     return nncf_ptq(source, target, calibration)
 
 
@@ -148,7 +148,7 @@ def floor(source: Path, calibration: Path) -> None:
         session.run(None, feeds)
 
 
-def ort_static(way: str, source: Path, target: Path, calibration: Path) -> Callable[[], object]:
+def ort_static(tool: str, source: Path, target: Path, calibration: Path) -> Callable[[], object]:
     from onnxruntime import quantization as q
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -159,7 +159,7 @@ def ort_static(way: str, source: Path, target: Path, calibration: Path) -> Calla
         def get_next(self) -> Feeds | None:
             return next(self.left, None)
 
-    method = q.CalibrationMethod.MinMax if way == "ort minmax" else q.CalibrationMethod.Percentile
+    method = q.CalibrationMethod.MinMax if tool == "ort minmax" else q.CalibrationMethod.Percentile
 
     def peer() -> None:
         ready = target.with_suffix(".pre.onnx")
@@ -187,37 +187,37 @@ def batches(calibration: Path) -> Iterator[Feeds]:
         yield {"input": images[start : start + 8]}
 
 
-def latencies(ways: Sequence[str], folder: Path) -> dict[str, float]:
-    """Milliseconds a sample of what each way wrote, one after the other, so that all meet the same machine."""
-    files = {way: folder / "float.onnx" if way == "floor" else written(way, folder) for way in ways}
+def latencies(tools: Sequence[str], folder: Path) -> dict[str, float]:
+    """Return the latency of each model in milliseconds; samples alternate, so that all models meet the same load."""
+    files = {tool: folder / "float.onnx" if tool == "floor" else written(tool, folder) for tool in tools}
     sessions = {
-        way: ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-        for way, path in files.items()
+        tool: ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        for tool, path in files.items()
         if path.exists()
     }
-    times: dict[str, list[float]] = {way: [] for way in sessions}
+    times: dict[str, list[float]] = {tool: [] for tool in sessions}
     for _ in range(63):
-        for way, session in sessions.items():
+        for tool, session in sessions.items():
             shape = [1, *session.get_inputs()[0].shape[1:]]
             feeds = {"input": np.random.default_rng(1).normal(size=shape).astype(np.float32)}
             begun = time.perf_counter()
             session.run(None, feeds)
-            times[way].append(time.perf_counter() - begun)
-    return {way: 1000 * statistics.median(one[3:]) for way, one in times.items()}
+            times[tool].append(time.perf_counter() - begun)
+    return {tool: 1000 * statistics.median(seconds[3:]) for tool, seconds in times.items()}
 
 
-def written(way: str, folder: Path) -> Path:
-    return folder / f"{way.replace(', ', '_').replace(' ', '_')}.onnx"
+def written(tool: str, folder: Path) -> Path:
+    return folder / f"{tool.replace(', ', '_').replace(' ', '_')}.onnx"
 
 
 def peak_mb() -> float:
-    """Of this process since it was reset; getrusage's also knows what the process was forked from."""
+    """Return the peak memory of this process since the reset, in megabytes; getrusage includes the parent's."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(lines["VmHWM"].split()[0]) / 1024
 
 
 def resnet18(rng: np.random.Generator) -> onnx.ModelProto:
-    """A net of ResNet18's shape for 224 x 224 images, BatchNorm folded, with random weights (11.7M)."""
+    """Return a network with the shapes of ResNet18, BatchNorm folded, and random weights (11.7 million)."""
     nodes: list[onnx.NodeProto] = []
     weights: dict[str, NDArray[np.float32]] = {}
 
@@ -258,17 +258,18 @@ def resnet18(rng: np.random.Generator) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def show(model: str, found: dict[str, Any], samples: int) -> None:
+def show(model: str, results: dict[str, Any], samples: int) -> None:
     print(f"\n{model}, {samples} samples")
-    print(f"{'way':33} {'seconds':>8} {'x floor':>8} {'peak MB':>8} {'latency ms':>10}")
-    base = found["floor"]["seconds"]
-    for way, one in found.items():
-        if "failed" in one:
-            print(f"{way:33} failed")
+    print(f"{'tool':33} {'seconds':>8} {'x floor':>8} {'peak MB':>8} {'latency ms':>10}")
+    base = results["floor"]["seconds"]
+    for tool, result in results.items():
+        if "failed" in result:
+            print(f"{tool:33} failed")
             continue
-        ratio = one["seconds"] / base
+        ratio = result["seconds"] / base
         print(
-            f"{way:33} {one['seconds']:8.2f} {ratio:8.2f} {one['peak_mb']:8.0f} {one['latency_ms']:10.2f}", flush=True
+            f"{tool:33} {result['seconds']:8.2f} {ratio:8.2f} {result['peak_mb']:8.0f} {result['latency_ms']:10.2f}",
+            flush=True,
         )
 
 

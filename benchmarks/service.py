@@ -1,10 +1,10 @@
-"""What the service costs beside the work itself: uploads, starts, many clients, a long queue.
+"""The overhead of the service: uploads, starts of jobs, many clients, a long queue.
 
     python benchmarks/service.py [--gigabytes 1] [--jobs 200] [--clients 20] [--records 10000] [--json FILE]
 
-Everything runs on this machine over loopback: the embedded service with one worker, curl as the client of the
-uploads, nginx's own PUT as their yardstick (left out where it is not installed). Prints all figures as JSON, then those
-that have a target beside it.
+Everything runs on one machine over loopback: the embedded service with one worker, and curl as the client of uploads.
+They are compared with an upload to nginx, if it is installed. The output is all figures as JSON, then the figures that
+have a target.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from jobs.stack import ADDRESS, Stack
 MODEL = Path(__file__).parent.parent / "examples" / "digits.onnx"
 SPEC = {"preset": "int8-weights"}
 HEAD = b"\x08\x08"
-"""The first bytes of an ONNX file: the gateway asks for no more."""
+"""The first bytes of an ONNX file, which are all that the gateway checks."""
 NGINX = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log;
 events {{}}
@@ -48,7 +48,7 @@ http {{
 
 
 def upload(stack: Stack, folder: Path, gigabytes: float) -> dict[str, Any]:
-    """MB/s of one large body, best of three, with the gateway's peak memory; beside cp, sha256 and nginx."""
+    """Return the MB/s of one large upload and the gateway's peak memory, beside the MB/s of cp, sha256 and nginx."""
     source, size = folder / "body", int(gigabytes * 1e9)
     with source.open("wb") as file:
         for number in range(size // 1_000_000):
@@ -70,7 +70,7 @@ def upload(stack: Stack, folder: Path, gigabytes: float) -> dict[str, Any]:
 
 
 def gateway(stack: Stack, folder: Path, times: int = 5) -> dict[str, Any]:
-    """Seconds from the start of a gateway's process to its first answer, and those of the processor."""
+    """Return the seconds from the start of a gateway to its first answer, and its processor seconds."""
     environment = {
         **os.environ,
         "QUANTD_REDIS_URL": (stack.folder / ADDRESS).read_text(),
@@ -101,9 +101,9 @@ def _answers(url: str) -> bool:
 
 
 def start(client: httpx.Client, records: redis.Redis, body: dict[str, Any], jobs: int, idle_s: float) -> dict[str, Any]:
-    """Milliseconds from the record of a job to its claim, and to the first word of its process.
+    """Return the milliseconds from the record of a job to its claim, and to the first event of its process.
 
-    The next one is submitted so many seconds after the end of the last one.
+    Each job is submitted `idle_s` seconds after the end of the previous one.
     """
     claimed, working = [], []
     for _ in range(jobs):
@@ -116,9 +116,9 @@ def start(client: httpx.Client, records: redis.Redis, body: dict[str, Any], jobs
 
 
 def crowd(client: httpx.Client, body: dict[str, Any], jobs: int, clients: int) -> dict[str, Any]:
-    """Jobs a second and seconds a job (from its submission to its end) with many clients at once."""
+    """Return jobs per second, and seconds from a job's submission to its end, with many clients at once."""
 
-    def one(_: int) -> tuple[float, str]:
+    def run_job(_: int) -> tuple[float, str]:
         begun = time.perf_counter()
         job = client.post("/v1/jobs", json=_fresh(body), headers={"Prefer": "wait=60"}).json()
         while job["status"] in ("queued", "running"):
@@ -127,7 +127,7 @@ def crowd(client: httpx.Client, body: dict[str, Any], jobs: int, clients: int) -
 
     begun = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        ends = list(pool.map(one, range(jobs)))
+        ends = list(pool.map(run_job, range(jobs)))
     seconds = time.perf_counter() - begun
     return {
         "jobs": jobs, "clients": clients, "jobs_per_second": jobs / seconds,
@@ -137,7 +137,7 @@ def crowd(client: httpx.Client, body: dict[str, Any], jobs: int, clients: int) -
 
 
 def long_queue(stack: Stack, client: httpx.Client, body: dict[str, Any], count: int) -> dict[str, Any]:
-    """Milliseconds of a list and of a submission with many jobs queued; the worker is stopped meanwhile."""
+    """Return the milliseconds of a list and of a submission with many queued jobs; the worker is stopped meanwhile."""
     records = Records((stack.folder / ADDRESS).read_text())
     os.kill(stack.pid("worker"), signal.SIGSTOP)
     for _ in range(count):
@@ -150,18 +150,18 @@ def long_queue(stack: Stack, client: httpx.Client, body: dict[str, Any], count: 
 
 
 def _fresh(body: dict[str, Any]) -> dict[str, Any]:
-    """The job with a seed of its own: none is answered from the cache."""
+    """Return the job with a new seed, so that the cache does not answer it."""
     return {**body, "spec": {**body["spec"], "seed": int.from_bytes(os.urandom(3), "big")}}
 
 
 def _event_times(records: redis.Redis, job_id: str) -> dict[str, int]:
-    """When a job's record was made, claimed, and its process first heard of, in milliseconds: the ids of its events."""
-    found: dict[str, int] = {}
+    """Return the times, in milliseconds, of a job's record, its claim and the first event of its process."""
+    times: dict[str, int] = {}
     entries: Any = records.xrange(f"qd:job:{job_id}:events")
     for entry, fields in entries:
         name = json.loads(fields["data"])["status"] if fields["event"] == "state" else fields["event"]
-        found.setdefault(name, int(entry.split("-")[0]))
-    return found
+        times.setdefault(name, int(entry.split("-")[0]))
+    return times
 
 
 def _spread(values: list[float]) -> dict[str, float]:
@@ -174,7 +174,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 
 def _rate(size: int, call: Callable[[], None]) -> float:
-    """MB/s, best of three."""
+    """Return the MB/s of the best of three runs."""
     return round(size / 1e6 / (min(_milliseconds(call) for _ in range(3)) / 1e3), 1)
 
 
@@ -191,7 +191,7 @@ def _copied(source: Path, target: Path) -> None:
 
 
 def _posted(source: Path, url: str, method: str, service: str | None) -> None:
-    """Send a file as it is; what the service stored is deleted again, so that each time is the first."""
+    """Upload a file and delete it again, so that each upload is the first of its bytes."""
     answer = subprocess.run(
         ["curl", "--silent", "--fail", "--request", method, "--upload-file", source, "--header", "Expect:", url],
         check=True, stdout=subprocess.PIPE,
@@ -219,7 +219,7 @@ def _nginx(folder: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure is to be: at most `bound`, or at least; `path` is where the results have it."""
+    """The target of a figure: at most, or at least, `bound`; `path` leads to the figure in the results."""
 
     what: str
     path: str

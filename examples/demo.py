@@ -1,4 +1,4 @@
-"""`make demo`: the embedded service, the example model at int8 and int4 over HTTP, and what came out of it."""
+"""`make demo`: quantize the example model at int8 and int4 through the embedded service, and print the results."""
 
 import tempfile
 from pathlib import Path

@@ -1,9 +1,10 @@
-"""Makes the example model and its data: a small CNN trained on scikit-learn's handwritten digits.
+"""The example model and its data: a small CNN trained on scikit-learn's handwritten digits.
 
     python examples/train_digits.py
 
-writes digits.onnx (opset 17, BatchNormalization not folded, dynamic batch), digits.pt (TorchScript trace),
-digits_calibration.npz and digits_evaluation.npz beside this file. Seeded: the same machine makes the same files.
+This writes digits.onnx (opset 17, BatchNormalization not folded, dynamic batch), digits.pt (a TorchScript trace),
+digits_calibration.npz and digits_evaluation.npz beside this file. The seed is fixed: a machine always writes the
+same bytes.
 """
 
 import zipfile
@@ -21,7 +22,7 @@ CALIBRATION = 256
 
 
 class Digits(nn.Module):
-    """8x8 grey digits: a stem, a residual block, a depthwise-separable one, and a classifier."""
+    """A classifier of 8x8 grey digits: a stem, a residual block, a depthwise-separable block and two linear layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,7 +88,7 @@ def export(model: Digits, sample: torch.Tensor) -> None:
 
 
 def drop_sources(archive: Path) -> None:
-    """Drop the records that say which line of which file made each operation: they hold this machine's paths."""
+    """Remove the debug records from a TorchScript file, because they contain paths of this machine."""
     dropped = (".debug_pkl", "serialization_id")
     with zipfile.ZipFile(archive) as old:
         kept = {name: old.read(name) for name in old.namelist() if not name.endswith(dropped)}

@@ -1,4 +1,4 @@
-"""A real S3 server for the tests: OpenStack Swift with its S3 API, four processes on loopback, one folder of data."""
+"""An S3 server for the tests: OpenStack Swift with its S3 API, as four processes on loopback with one data folder."""
 
 import getpass
 import socket
@@ -126,7 +126,7 @@ class Swift:
                 self._processes.append(subprocess.Popen(command, stdout=log, stderr=log))
 
     def stop(self):
-        """All of it at once, as when the machine that it is on goes away; the data stays."""
+        """Kill all processes at once, as a power failure does; the data stays."""
         while self._processes:
             process = self._processes.pop()
             process.kill()
@@ -137,7 +137,7 @@ class Swift:
         self._names.append(name)
 
     def _make_bucket(self):
-        """obstore has no such call: a PUT of the bucket's own address, signed by it."""
+        """Create a bucket by a signed PUT of its address, because obstore has no such call."""
         root = S3Store(
             BUCKET, endpoint=self.endpoint, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY, region="us-east-1",
             client_options={"allow_http": True}, virtual_hosted_style_request=False,

@@ -1,4 +1,4 @@
-"""Unit distributions and the published tables that the tests of the statistics compare with."""
+"""Unit distributions and published tables, as references for tests of the methods."""
 
 from pathlib import Path
 
@@ -13,17 +13,17 @@ from quant.methods.distributions.student_t import FittedStudentT
 
 FAMILIES = {kind.family: kind for kind in (FittedGaussian, FittedLaplace, FittedStudentT, FittedGeneralizedGaussian)}
 WIDE = summarise(np.array([[1e6, 1.0]], np.float32))
-"""Statistics whose largest weight caps no bound."""
+"""Statistics with a largest weight so large that it limits no bound."""
 
 
 def table(name):
-    """The rows of a table beside this file: words and numbers, None for what does not exist."""
+    """Return the rows of a table beside this file: words and numbers, None for a dash."""
     lines = (Path(__file__).parent / name).read_text().splitlines()
     return [[_cell(cell) for cell in line.split()] for line in lines if not line.startswith("#")]
 
 
 def unit_fit(family, shape=None):
-    """The unit distribution itself, in place of one fitted to a sample of one row."""
+    """Return a fit of one row that is the unit distribution of a family."""
     zero, one = np.zeros(1), np.ones(1)
     fitted = FAMILIES[family](zero, one, None if shape is None else np.array([shape]))
     return Fit((FamilyFit(fitted, zero, zero, zero, zero),), np.zeros(1, np.intp))
