@@ -97,7 +97,7 @@ def constants(path):
 )
 def test_codes_and_outputs_equal_those_of_a_whole_model(quantize, model, feeds, spec, compiled, monkeypatch):
     monkeypatch.setattr(dispatch, "pay", lambda *_: compiled)
-    monkeypatch.setattr("quant.weights.chunked.PART", 1 << 10)  # several parts a weight
+    monkeypatch.setattr("quant.weights.chunked.WEIGHTS_AT_ONCE", 1 << 10)  # several parts a weight
     whole, parts = (quantize(model, PLAIN | spec, large=large) for large in (False, True))
     expected, actual = (constants(out / "model.onnx") for out in (whole, parts))
     assert actual.keys() == expected.keys()
