@@ -1,0 +1,66 @@
+"""Progress is relayed at a limited rate, log messages up to a limited number."""
+
+import pytest
+import redis
+
+from quant.outcome.stages import Stage
+from worker import relay
+from worker.protocol import Logged, ProgressLine
+from worker.relay import MAX_LOG_CHARACTERS, MAX_LOG_LINES, Relay
+
+
+class Recorded:
+    """Records that keep what they are told, or cannot be reached."""
+
+    def __init__(self, available=True):
+        self.stages, self.messages, self.available = [], [], available
+
+    def progress(self, job_id, owner, stage, progress):
+        if not self.available:
+            raise redis.ConnectionError("away")
+        self.stages.append((stage, progress.done))
+
+    def log(self, job_id, owner, level, message):
+        if not self.available:
+            raise redis.ConnectionError("away")
+        self.messages.append(message)
+
+
+def line(stage, done):
+    return ProgressLine(event="progress", stage=stage, done=done, total=9, message="")
+
+
+def logged(message):
+    return Logged(event="log", level="info", message=message)
+
+
+@pytest.mark.parametrize(
+    ("every_s", "expected"),
+    [
+        (60.0, [(Stage.FITTING, 1), (Stage.EXPORTING, 1)]),
+        (-1.0, [(Stage.FITTING, 1), (Stage.FITTING, 2), (Stage.EXPORTING, 1)]),
+    ],
+)
+def test_progress_of_one_stage_is_limited_in_rate(monkeypatch, every_s, expected):
+    monkeypatch.setattr(relay, "PROGRESS_EVERY_S", every_s)
+    records = Recorded()
+    relayed = Relay(records, "job", "owner")
+    for stage, done in ((Stage.FITTING, 1), (Stage.FITTING, 2), (Stage.EXPORTING, 1)):
+        relayed.progress(line(stage, done))
+    assert records.stages == expected
+
+
+def test_log_messages_are_limited_in_length_and_number():
+    records = Recorded()
+    relayed = Relay(records, "job", "owner")
+    for _ in range(MAX_LOG_LINES + 5):
+        relayed.log(logged("x" * (MAX_LOG_CHARACTERS + 1)))
+    assert len(records.messages) == MAX_LOG_LINES
+    assert records.messages[0] == "x" * MAX_LOG_CHARACTERS
+    assert records.messages[-1] == "further messages are not recorded"
+
+
+def test_messages_are_dropped_while_redis_is_away():
+    relayed = Relay(Recorded(available=False), "job", "owner")
+    relayed.progress(line(Stage.FITTING, 1))
+    relayed.log(logged("x"))

@@ -1,0 +1,63 @@
+"""Folders of jobs are removed, by their worker or by the next one."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from worker.process import Limits
+from worker.workspaces import PREFIX, WRITABLE, Workspaces, bytes_written
+
+LIMITS = Limits(memory=1 << 30, timeout_s=20, threads=2, disk=1 << 30)
+
+
+@pytest.fixture(autouse=True)
+def _own_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def test_folders_of_a_killed_worker_are_swept_and_those_of_a_live_one_stay(tmp_path):
+    code = f"import tempfile; tempfile.tempdir = {str(tmp_path)!r}; from worker.workspaces import Workspaces; "
+    code += "spaces = Workspaces(); spaces.new(); print('ready', flush=True); import time; time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        (held,) = tmp_path.glob(f"{PREFIX}*")
+        Workspaces().close()
+        assert held.exists()
+        other.kill()
+        other.wait()
+        Workspaces().close()
+        assert not held.exists()
+
+
+def test_a_new_folder_without_a_lock_is_not_swept(tmp_path):
+    young = Path(tmp_path, f"{PREFIX}young")
+    young.mkdir()
+    Workspaces().close()
+    assert young.exists()
+    os.utime(young, (0, 0))
+    Workspaces().close()
+    assert not young.exists()
+
+
+def test_a_new_folder_is_writable_in_its_subfolders():
+    spaces = Workspaces()
+    folder = spaces.new()
+    assert {path.name for path in folder.iterdir()} == set(WRITABLE)
+    spaces.close()
+    assert not folder.exists()
+
+
+def test_written_bytes_include_removed_files_that_are_open(tmp_path):
+    for name in WRITABLE:
+        (tmp_path / name).mkdir()
+    (tmp_path / "out" / "a").write_bytes(b"x" * 8192)
+    with (tmp_path / "tmp" / "b").open("wb") as file:
+        file.write(b"x" * 8192)
+        file.flush()
+        os.unlink(tmp_path / "tmp" / "b")
+        assert bytes_written(tmp_path, os.getpid()) >= 16384
+    assert 8192 <= bytes_written(tmp_path, os.getpid()) < 16384
