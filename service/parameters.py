@@ -1,9 +1,13 @@
-"""Query parameters and request headers that several endpoints share."""
+"""Path parameters, query parameters and request headers of the endpoints."""
 
 from typing import Annotated
 
-from fastapi import Header, Query
+from fastapi import Header, Path, Query
 
+ModelId = Annotated[str, Path(description="The id of a model.")]
+DatasetId = Annotated[str, Path(description="The id of a dataset.")]
+UploadId = Annotated[str, Path(description="The id of an upload in progress.")]
+JobId = Annotated[str, Path(description="The id of a job.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="The largest number of items to return.")]
 Cursor = Annotated[str | None, Query(description="The `next_cursor` of the previous page.")]
 IdempotencyKey = Annotated[

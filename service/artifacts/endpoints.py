@@ -1,8 +1,8 @@
 """Endpoints of a job's artifacts and of its report."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
 from quant.outcome.artifacts import REPORT_PAGE
@@ -13,10 +13,12 @@ from service.context import Ctx
 from service.jobs.path import JobOfPath
 from service.problems import RESPONSES
 
+ArtifactName = Annotated[str, Path(description="The name of an artifact, such as `model.onnx`.")]
+
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["Artifacts and reports"], responses=RESPONSES)
 
 
-@router.get("/artifacts")
+@router.get("/artifacts", summary="List artifacts")
 def list_artifacts(job: JobOfPath) -> ArtifactPage:
     """List the files that a job produced."""
     return artifact_page(job)
@@ -25,7 +27,7 @@ def list_artifacts(job: JobOfPath) -> ArtifactPage:
 @router.get(
     "/artifacts/{name}", response_class=StreamingResponse, responses=ARTIFACT_DOCS, summary="Download an artifact"
 )
-def get_artifact(name: str, job: JobOfPath, context: Ctx, conditions: Conditions) -> Response:
+def get_artifact(name: ArtifactName, job: JobOfPath, context: Ctx, conditions: Conditions) -> Response:
     """Download one artifact; its ETag is its SHA-256."""
     return download(context, find_artifact(job, name), conditions)
 

@@ -34,7 +34,7 @@ async def post_job(
     return await submit(context, body, response, idempotency_key, prefer, cache_control)
 
 
-@router.get("/jobs")
+@router.get("/jobs", summary="List jobs")
 def list_jobs(
     context: Ctx,
     limit: Limit = 20,
@@ -47,20 +47,20 @@ def list_jobs(
     return JobPage(items=[job_out(job) for job in jobs], next_cursor=next_cursor)
 
 
-@router.get("/jobs/{job_id}")
+@router.get("/jobs/{job_id}", summary="Show a job")
 async def get_job(job: JobOfPath, response: Response, context: Ctx, prefer: Prefer = None) -> JobOut:
     """Show a job; `Prefer: wait=N` waits for its end."""
     return await answer_after_wait(context, job, prefer, response)
 
 
-@router.post("/jobs/{job_id}/cancel", status_code=202, responses=SUBMITTED)
+@router.post("/jobs/{job_id}/cancel", status_code=202, responses=SUBMITTED, summary="Cancel a job")
 def cancel_job(job: JobOfPath, response: Response, context: Ctx) -> JobOut:
     """Cancel a job: a queued job never starts, a running job stops within 5 s, an ended job stays as it is."""
     context.records.cancel(job)
     return answer(context.records.job(job.id, context.tenant), response)
 
 
-@router.delete("/jobs/{job_id}", status_code=204)
+@router.delete("/jobs/{job_id}", status_code=204, summary="Delete a job")
 def delete_job(job: JobOfPath, context: Ctx) -> None:
     """Delete an ended job and its artifacts."""
     context.records.delete_job(job)

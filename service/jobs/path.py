@@ -6,9 +6,10 @@ from fastapi import Depends
 
 from jobs.job import Job
 from service.context import Ctx
+from service.parameters import JobId
 
 
-def find_job(job_id: str, context: Ctx) -> Job:
+def find_job(job_id: JobId, context: Ctx) -> Job:
     """Return the tenant's job with this id.
 
     Raises:

@@ -21,7 +21,7 @@ def upload_parts(session: SessionOfPath, response: Response, context: Ctx) -> Pa
     return PartsOut(items=presigned_parts(context, session))
 
 
-@router.post("/{upload_id}/complete", status_code=204)
+@router.post("/{upload_id}/complete", status_code=204, summary="Complete an upload")
 async def complete_upload(session: SessionOfPath, response: Response, context: Ctx) -> None:
     """Turn an upload whose parts have all arrived into a model or dataset, named by `Content-Location`."""
     if session.result is None:

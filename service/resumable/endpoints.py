@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from jobs.errors import BadRequest, Conflict
 from jobs.sessions import Session
 from service.context import Ctx
-from service.parameters import IdempotencyKey
+from service.parameters import IdempotencyKey, UploadId
 from service.problems import RESPONSES
 from service.resumable import sessions
 from service.resumable.tus import (
@@ -33,7 +33,7 @@ BODY: dict[str, Any] = {
 router = APIRouter(prefix="/v1/uploads", tags=["Resumable uploads"], responses=RESPONSES)
 
 
-def find_session(upload_id: str, context: Ctx) -> Session:
+def find_session(upload_id: UploadId, context: Ctx) -> Session:
     """Return the upload session that the path names.
 
     Raises:
@@ -45,7 +45,9 @@ def find_session(upload_id: str, context: Ctx) -> Session:
 SessionOfPath = Annotated[Session, Depends(find_session)]
 Length = Annotated[int, Header(alias="Upload-Length", ge=0, description="The size of the whole file in bytes.")]
 Offset = Annotated[int, Header(alias="Upload-Offset", ge=0, description="The offset at which this part begins.")]
-Metadata = Annotated[str, Header(alias="Upload-Metadata", max_length=4096, description=ACCEPTED_METADATA)]
+Metadata = Annotated[
+    str, Header(alias="Upload-Metadata", max_length=4096, description=f"Description of the file; {ACCEPTED_METADATA}.")
+]
 TUS = [Depends(check_version)]
 
 
@@ -56,7 +58,7 @@ def tus_options(response: Response, context: Ctx) -> None:
     response.headers.update({"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Max-Size": str(largest)})
 
 
-@router.post("", status_code=201, dependencies=TUS)
+@router.post("", status_code=201, dependencies=TUS, summary="Begin an upload")
 def begin_upload(
     response: Response, context: Ctx, length: Length, metadata: Metadata, idempotency_key: IdempotencyKey = None
 ) -> None:

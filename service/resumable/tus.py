@@ -34,7 +34,9 @@ class UploadMetadata:
     sha256: str | None
 
 
-def check_version(tus_resumable: Annotated[str | None, Header(description=VERSION)] = None) -> None:
+def check_version(
+    tus_resumable: Annotated[str | None, Header(description=f"The version of the protocol, `{VERSION}`.")] = None,
+) -> None:
     """Refuse other versions of tus.
 
     Raises:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from jobs.job import Upload
 from service.context import Ctx
-from service.parameters import Cursor, IdempotencyKey, Limit
+from service.parameters import Cursor, DatasetId, IdempotencyKey, Limit, ModelId
 from service.problems import RESPONSES, header_docs
 from service.uploads.body import BODY, store_body
 from service.uploads.schemas import DatasetOut, DatasetPage, ModelOut, ModelPage
@@ -24,7 +24,14 @@ def _created(schema: type[ModelOut | DatasetOut]) -> dict[int | str, dict[str, A
     }
 
 
-@router.post("/models", status_code=201, response_model=ModelOut, responses=_created(ModelOut), openapi_extra=BODY)
+@router.post(
+    "/models",
+    summary="Upload a model",
+    status_code=201,
+    response_model=ModelOut,
+    responses=_created(ModelOut),
+    openapi_extra=BODY,
+)
 async def upload_model(
     request: Request, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None
 ) -> Upload:
@@ -35,27 +42,32 @@ async def upload_model(
     return await store_body(request, response, context, "model", idempotency_key)
 
 
-@router.get("/models")
+@router.get("/models", summary="List models")
 def list_models(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> ModelPage:
     """List the stored models, newest first."""
     models, next_cursor = context.records.uploads(context.tenant, "model", limit, cursor)
     return ModelPage.model_validate({"items": [model.model_dump() for model in models], "next_cursor": next_cursor})
 
 
-@router.get("/models/{model_id}", response_model=ModelOut)
-def get_model(model_id: str, context: Ctx) -> Upload:
+@router.get("/models/{model_id}", summary="Show a model", response_model=ModelOut)
+def get_model(model_id: ModelId, context: Ctx) -> Upload:
     """Show a stored model."""
     return context.records.upload("model", model_id, context.tenant)
 
 
-@router.delete("/models/{model_id}", status_code=204)
-def delete_model(model_id: str, context: Ctx) -> None:
+@router.delete("/models/{model_id}", summary="Delete a model", status_code=204)
+def delete_model(model_id: ModelId, context: Ctx) -> None:
     """Delete a model; returns 409 while a job uses it."""
     delete_upload(context, "model", model_id)
 
 
 @router.post(
-    "/datasets", status_code=201, response_model=DatasetOut, responses=_created(DatasetOut), openapi_extra=BODY
+    "/datasets",
+    summary="Upload a dataset",
+    status_code=201,
+    response_model=DatasetOut,
+    responses=_created(DatasetOut),
+    openapi_extra=BODY,
 )
 async def upload_dataset(
     request: Request, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None
@@ -67,7 +79,7 @@ async def upload_dataset(
     return await store_body(request, response, context, "dataset", idempotency_key)
 
 
-@router.get("/datasets")
+@router.get("/datasets", summary="List datasets")
 def list_datasets(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> DatasetPage:
     """List the stored datasets, newest first."""
     datasets, next_cursor = context.records.uploads(context.tenant, "dataset", limit, cursor)
@@ -75,13 +87,13 @@ def list_datasets(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> Dat
     return DatasetPage.model_validate({"items": items, "next_cursor": next_cursor})
 
 
-@router.get("/datasets/{dataset_id}", response_model=DatasetOut)
-def get_dataset(dataset_id: str, context: Ctx) -> Upload:
+@router.get("/datasets/{dataset_id}", summary="Show a dataset", response_model=DatasetOut)
+def get_dataset(dataset_id: DatasetId, context: Ctx) -> Upload:
     """Show a stored dataset with the names, types and shapes of its arrays."""
     return context.records.upload("dataset", dataset_id, context.tenant)
 
 
-@router.delete("/datasets/{dataset_id}", status_code=204)
-def delete_dataset(dataset_id: str, context: Ctx) -> None:
+@router.delete("/datasets/{dataset_id}", summary="Delete a dataset", status_code=204)
+def delete_dataset(dataset_id: DatasetId, context: Ctx) -> None:
     """Delete a dataset; returns 409 while a job uses it."""
     delete_upload(context, "dataset", dataset_id)

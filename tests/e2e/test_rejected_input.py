@@ -80,7 +80,7 @@ def test_an_unreadable_digest_is_refused(http):
         (b"not an archive", "accepted: .npz or .npy"),
         (npz(input=images())[:-30], "accepted: .npz or .npy"),
         (npz(input=np.array([{}], dtype=object)), "Python objects"),
-        (npz(mean=np.zeros(3)), "axis of samples"),
+        (npz(mean=np.zeros(3)), "sample axis"),
     ],
 )
 def test_an_unreadable_dataset_is_refused(http, stack, data, message):
