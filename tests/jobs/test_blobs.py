@@ -1,4 +1,4 @@
-"""Blobs are written whole or not at all, and hashed on their way."""
+"""Blobs are written completely or not at all, and hashed on the way."""
 
 import hashlib
 import re
@@ -47,7 +47,7 @@ async def test_a_stream_is_stored_and_hashed(blobs):
         ({"limit": len(DATA), "data": b""}, EmptyModel),
     ],
 )
-async def test_nothing_is_left_of_a_stream_that_breaks(blobs, tmp_path, options, error):
+async def test_a_broken_stream_leaves_nothing(blobs, tmp_path, options, error):
     source = chunks(options.get("data", DATA), options.get("breaks", False))
     with pytest.raises(error):
         await blobs.write("t/a", source, refuses_empty, options["limit"], options.get("sha256"))
@@ -56,7 +56,7 @@ async def test_nothing_is_left_of_a_stream_that_breaks(blobs, tmp_path, options,
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("start", "stop"), [(0, 10), (5, CHUNK + 7), (len(DATA) - 3, len(DATA))])
-async def test_a_part_is_read_alone(blobs, start, stop):
+async def test_a_range_is_read(blobs, start, stop):
     await blobs.write("t/a", chunks(DATA), refuses_nothing, len(DATA))
     assert b"".join([chunk async for chunk in blobs.stream("t/a", start, stop)]) == DATA[start:stop]
 
@@ -72,7 +72,7 @@ async def test_a_blob_opens_as_a_seekable_file(blobs):
 
 
 @pytest.mark.anyio
-async def test_keys_and_deletion(blobs, tmp_path):
+async def test_keys_are_listed_until_their_blob_is_deleted(blobs, tmp_path):
     for key in ("t/jobs/1/a", "t/jobs/1/b", "t/jobs/2/a"):
         await blobs.write(key, chunks(DATA), refuses_nothing, len(DATA))
     assert sorted(blobs.keys("t/jobs/1")) == ["t/jobs/1/a", "t/jobs/1/b"]
@@ -81,7 +81,7 @@ async def test_keys_and_deletion(blobs, tmp_path):
     assert blobs.keys("t/jobs/1") == ["t/jobs/1/b"]
 
 
-def test_a_blob_that_is_not_there_is_not_found(blobs, tmp_path):
+def test_a_missing_blob_is_not_found(blobs, tmp_path):
     with pytest.raises(NotFound):
         blobs.read("t/none")
     with pytest.raises(NotFound):
@@ -90,7 +90,7 @@ def test_a_blob_that_is_not_there_is_not_found(blobs, tmp_path):
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("size", [1, HEAD - 1, HEAD, HEAD + 1, 3 * HEAD])
-async def test_the_first_bytes_are_looked_at_before_the_rest_has_come(blobs, tmp_path, size):
+async def test_the_first_bytes_are_checked_before_the_rest_is_read(blobs, tmp_path, size):
     asked = 0
 
     async def counted():
@@ -109,7 +109,7 @@ async def test_the_first_bytes_are_looked_at_before_the_rest_has_come(blobs, tmp
     assert blobs.keys("") == [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-def test_a_copy_is_there_when_its_source_is_gone(blobs):
+def test_a_copy_survives_the_deletion_of_its_source(blobs):
     blobs.put("t/a", b"bytes")
     blobs.copy("t/a", "t/b")
     blobs.delete("t/a")
@@ -118,7 +118,7 @@ def test_a_copy_is_there_when_its_source_is_gone(blobs):
         blobs.copy("t/a", "t/c")
 
 
-def test_a_document_is_written_over(blobs):
+def test_a_document_is_overwritten(blobs):
     for data in (b"one", b"two"):
         blobs.put("t/a.json", data)
     assert blobs.read("t/a.json") == b"two"
@@ -127,18 +127,18 @@ def test_a_document_is_written_over(blobs):
     assert abs((datetime.now(UTC) - entry.modified).total_seconds()) < 60
 
 
-def test_a_file_goes_there_and_back(blobs, tmp_path):
+def test_a_file_is_stored_and_fetched(blobs, tmp_path):
     (tmp_path / "a").write_bytes(DATA)
     blobs.write_file("t/a", tmp_path / "a")
     assert blobs.fetch("t/a", tmp_path / "b", lambda: None) == hashlib.sha256(DATA).hexdigest()
     assert (tmp_path / "b").read_bytes() == DATA
 
 
-def test_a_local_folder_signs_nothing(tmp_path):
+def test_a_local_store_has_no_signed_urls(tmp_path):
     assert Blobs(tmp_path.as_uri(), "http://127.0.0.1").signed_url("t/a") is None
 
 
-def test_a_signed_url_gives_one_blob_to_anybody_and_no_other(swift, blobs_of):
+def test_a_signed_url_permits_one_method_on_one_blob(swift, blobs_of):
     blobs = blobs_of(swift)
     for key in ("t/a", "t/b"):
         blobs.put(key, key.encode())

@@ -1,4 +1,4 @@
-"""Every error of the tree has a code of its own and a status."""
+"""Every error has a status and becomes a problem."""
 
 import pytest
 
@@ -14,7 +14,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
-def test_every_error_becomes_a_problem_of_its_own(error):
+def test_every_error_becomes_a_problem(error):
     problem = problem_of(error("what, where, and what instead"))
     assert problem.detail == "what, where, and what instead"
     assert 400 <= problem.status < 600
@@ -27,6 +27,6 @@ def test_codes_have_their_status(code, status):
     assert status_of(code) == status
 
 
-def test_pointers_come_along():
+def test_a_problem_includes_the_pointers():
     problem = problem_of(SpecError("x", [FieldError("/weights/bits", "too many")]))
     assert [(fault.pointer, fault.detail) for fault in problem.errors] == [("/weights/bits", "too many")]

@@ -1,4 +1,4 @@
-"""Keys are random, kept as hashes, and open nothing once they are revoked."""
+"""Keys are random, stored as hashes, and refused once they are revoked."""
 
 import re
 
@@ -22,7 +22,7 @@ def keys(valkey, client, tmp_path):
     return Keys(valkey.url, Blobs(tmp_path.as_uri()))
 
 
-def test_a_key_is_known_by_its_text_alone(keys):
+def test_a_key_is_found_by_its_text(keys):
     key, text = keys.create("team", "ci", (Scope.READ,), Allowance(rate=5))
     assert re.fullmatch(r"qd_[0-9a-f]{16}_[\w-]{43}", text)
     assert keys.check(text) == key
@@ -33,7 +33,7 @@ def test_no_two_keys_are_the_same(keys):
     assert len({keys.create("t", "", tuple(Scope))[1][20:] for _ in range(50)}) == 50
 
 
-def test_the_secret_is_kept_nowhere(keys, client, tmp_path):
+def test_the_secret_is_not_stored(keys, client, tmp_path):
     key, text = keys.create("team", "", tuple(Scope))
     secret = text.removeprefix(f"qd_{key.id}_")
     kept = [client.get(name) for name in client.keys("qd:key:*")]
@@ -61,7 +61,7 @@ def test_another_text_is_refused(keys, spoil):
         keys.check(spoil(text))
 
 
-def test_a_key_opens_nothing_once_it_is_revoked_and_stays_listed(keys):
+def test_a_revoked_key_is_refused_and_stays_listed(keys):
     (first, text), (second, other) = (keys.create("t", "", tuple(Scope)) for _ in range(2))
     revoked = keys.revoke(first.id)
     assert revoked.revoked_at
@@ -74,7 +74,7 @@ def test_a_key_opens_nothing_once_it_is_revoked_and_stays_listed(keys):
         keys.revoke("0" * 16)
 
 
-def test_keys_come_back_into_an_empty_redis_and_revoked_ones_stay_so(keys, client, tmp_path):
+def test_keys_are_restored_and_revoked_ones_stay_revoked(keys, client, tmp_path):
     (first, text), (_, gone) = (keys.create("t", "", tuple(Scope)) for _ in range(2))
     keys.revoke(gone[3:19])
     client.flushall()

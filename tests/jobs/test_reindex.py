@@ -1,4 +1,4 @@
-"""An empty Redis is filled again from the object store."""
+"""An empty Redis is rebuilt from the object store."""
 
 import redis
 
@@ -8,7 +8,7 @@ from jobs.queue import make_queue
 from jobs.reindex import Restored, reindex
 
 
-def test_everything_is_there_again(valkey, records, blobs, archive, store, submit, finish):
+def test_all_records_are_restored(valkey, records, blobs, archive, store, submit, finish):
     keys = Keys(valkey.url, blobs)
     key, text = keys.create("team", "", tuple(Scope))
     model, data = store(tenant="team", api_key=key.id), store("dataset", tenant="team", data=b"data", api_key=key.id)
@@ -39,7 +39,7 @@ def test_everything_is_there_again(valkey, records, blobs, archive, store, submi
     assert records.claim(running.id, "other").attempt == 1
 
 
-def test_bytes_that_are_there_twice_after_a_crash_are_kept_once(valkey, records, blobs, archive, store):
+def test_bytes_stored_twice_by_a_crash_are_restored_once(valkey, records, blobs, archive, store):
     kept = store()
     twin = kept.model_copy(update={"id": kept.id + "x", "key": kept.key + "x"})
     blobs.put(twin.key, b"bytes")

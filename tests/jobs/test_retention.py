@@ -1,4 +1,4 @@
-"""What nobody used for long is removed, and never what a job still needs."""
+"""Expired records are removed, and never the inputs of an open job."""
 
 import os
 import time
@@ -32,7 +32,7 @@ def files(store):
     return [path for path in store.rglob("*") if path.is_file()]
 
 
-def test_what_is_young_or_used_stays(records, blobs, store, submit, finish, tmp_path):
+def test_recent_or_used_records_stay(records, blobs, store, submit, finish, tmp_path):
     old = store(created_at=days_ago(40))
     job = finish(submit(old))
     assert collect(records, blobs, 30).jobs == 0
@@ -41,7 +41,7 @@ def test_what_is_young_or_used_stays(records, blobs, store, submit, finish, tmp_
     assert blobs.read(job.artifacts[0].key) == b"artifact"
 
 
-def test_what_has_expired_goes_with_its_blobs(records, blobs, store, submit, tmp_path):
+def test_expired_records_are_removed_with_their_blobs(records, blobs, store, submit, tmp_path):
     model = store(created_at=days_ago(40))
     job = submit(model, created_at=days_ago(39))
     records.cancel(job)
@@ -57,7 +57,7 @@ def test_what_has_expired_goes_with_its_blobs(records, blobs, store, submit, tmp
 
 @pytest.mark.parametrize("role", ["calibration", "evaluation"])
 @pytest.mark.parametrize("running", [False, True])
-def test_what_an_open_job_needs_never_expires(records, blobs, store, submit, role, running):
+def test_the_inputs_of_an_open_job_never_expire(records, blobs, store, submit, role, running):
     model, data = store(created_at=days_ago(400)), store("dataset", data=b"data", created_at=days_ago(400))
     job = submit(model, created_at=days_ago(399), **{role: data.id})
     if running:
@@ -70,7 +70,7 @@ def test_what_an_open_job_needs_never_expires(records, blobs, store, submit, rol
     assert collect(records, blobs, 30).uploads == 2
 
 
-def test_equal_bytes_sent_again_begin_a_new_term(records, blobs, store):
+def test_an_upload_of_equal_bytes_restarts_the_term(records, blobs, store):
     model = store(created_at=days_ago(40))
     assert store() == model
     assert collect(records, blobs, 30).uploads == 0
@@ -81,7 +81,7 @@ def test_without_a_term_nothing_expires(records, blobs, store):
     assert collect(records, blobs, float("inf")).uploads == 0
 
 
-def test_a_blob_that_nobody_was_told_of_is_removed_when_it_is_old(records, blobs, store, submit, finish, tmp_path):
+def test_an_orphaned_blob_is_removed_when_it_is_old(records, blobs, store, submit, finish, tmp_path):
     kept = finish(submit(store()))
     collect(records, blobs, 30)
     known = set(files(tmp_path / "store"))
@@ -100,7 +100,7 @@ def test_a_blob_that_nobody_was_told_of_is_removed_when_it_is_old(records, blobs
     assert blobs.read(kept.artifacts[0].key) == b"artifact"
 
 
-def test_an_empty_index_makes_nothing_abandoned(records, blobs, valkey, store, submit, finish, tmp_path):
+def test_no_blob_is_orphaned_because_redis_is_empty(records, blobs, valkey, store, submit, finish, tmp_path):
     job = finish(submit(store()))
     collect(records, blobs, 30)
     before = set(files(tmp_path / "store"))
@@ -112,7 +112,7 @@ def test_an_empty_index_makes_nothing_abandoned(records, blobs, valkey, store, s
     assert job.artifacts
 
 
-def test_an_upload_that_is_used_between_the_look_and_the_act_stays(records, blobs, store, submit):
+def test_an_upload_that_is_used_in_the_meantime_stays(records, blobs, store, submit):
     model = store(created_at=days_ago(40))
     before = time.time() - 30 * 24 * 3600
     assert records.unused_since(before) == [("model", model.id)]

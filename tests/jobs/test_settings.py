@@ -1,4 +1,4 @@
-"""Settings come from the environment, and what is impossible is refused at the start."""
+"""Settings come from the environment, and impossible values are refused at the start."""
 
 import re
 from pathlib import Path
@@ -19,19 +19,19 @@ def test_the_store_lies_in_the_state_folder(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"), [("AUTH", "maybe"), ("MAX_MODEL_BYTES", "0"), ("JOB_TIMEOUT_S", "-1"), ("LOG_FORMAT", "xml")]
 )
-def test_what_is_impossible_is_refused(monkeypatch, name, value):
+def test_impossible_settings_are_refused(monkeypatch, name, value):
     monkeypatch.setenv(f"QUANTD_{name}", value)
     with pytest.raises(ValidationError):
         Settings()
 
 
-def test_every_setting_is_in_the_documentation():
+def test_every_setting_is_documented():
     text = (Path(__file__).parent.parent.parent / "docs" / "settings.md").read_text()
     rows = " ".join(re.findall(r"^\| (`.*?) \|", text, re.M))
     documented = {name.lower() for name in re.findall(r"`(\w+)`", rows)}
     assert documented == set(Settings.model_fields)
 
 
-def test_hosts_are_a_list_with_commas(monkeypatch):
+def test_webhook_hosts_are_separated_by_commas(monkeypatch):
     monkeypatch.setenv("QUANTD_WEBHOOK_ALLOW_HOSTS", " Hooks.Example.org, *.b.org ,")
     assert Settings().webhook_hosts == ("hooks.example.org", "*.b.org")

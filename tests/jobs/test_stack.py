@@ -1,4 +1,4 @@
-"""The embedded service starts whole or not at all, keeps what it was given, and leaves no process behind."""
+"""The embedded service starts completely or not at all, keeps its data, and leaves no process behind."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def running(pid):
         return False
 
 
-def test_what_was_stored_is_there_after_a_restart_and_a_dead_process_is_reported(tmp_path, examples):
+def test_data_survives_a_restart_and_a_dead_process_is_reported(tmp_path, examples):
     data = (examples / "digits.onnx").read_bytes()
     with Stack(tmp_path) as first:
         model = httpx.post(f"{first.url}/v1/models", content=data).json()
@@ -61,7 +61,7 @@ def test_processes_end_with_a_parent_that_is_killed(tmp_path):
     assert gone(pids)
 
 
-def test_a_port_in_use_is_told_before_anything_starts(tmp_path):
+def test_a_port_in_use_is_reported_before_anything_starts(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(StackFailed, match=f"cannot listen on 127.0.0.1, port {port}"):
@@ -69,6 +69,6 @@ def test_a_port_in_use_is_told_before_anything_starts(tmp_path):
     assert not (tmp_path / "state").exists()
 
 
-def test_a_gateway_that_refuses_to_start_is_told_with_its_reason(tmp_path):
+def test_a_gateway_that_refuses_to_start_is_reported_with_its_reason(tmp_path):
     with pytest.raises(StackFailed, match="is refused on"), Stack(tmp_path, host="0.0.0.0"):
         pass

@@ -1,4 +1,4 @@
-"""The embedded server keeps what it has acknowledged."""
+"""The embedded server keeps every acknowledged write."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import redis
 from jobs.valkey import Valkey, server_binary
 
 
-def test_what_was_acknowledged_survives_a_kill(tmp_path):
+def test_acknowledged_writes_survive_a_kill(tmp_path):
     server = Valkey(tmp_path)
     with redis.Redis.from_url(server.url) as client:
         for number in range(100):
@@ -25,6 +25,6 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path):
     assert again.process.returncode is not None
 
 
-def test_the_wheel_has_a_server_where_path_has_none(monkeypatch):
+def test_the_server_of_the_wheel_is_used_if_path_has_none(monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert os.access(server_binary(), os.X_OK)

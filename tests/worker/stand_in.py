@@ -1,4 +1,4 @@
-"""Code that stands in for the quantizer: it answers as `python -m quant` does, or as something hostile would."""
+"""Code that replaces the quantizer: it answers as `python -m quant` does, or as a hostile process would."""
 
 import json
 
@@ -33,7 +33,7 @@ pathlib.Path("out/manifest.json").write_text(json.dumps(manifest))
 
 
 def last_line(**changes):
-    """Code that tells of a job that is done."""
+    """Return code that reports the end of a successful job."""
     line = {"event": "done", "summary": SUMMARY, "verdict": None, "gates": [], "timings": {"conv1": 0.1}, **changes}
     return f"\nprint({json.dumps(json.dumps(line))})\n"
 

@@ -1,4 +1,4 @@
-"""What a job's process leaves is published only where it is what it should be."""
+"""Artifacts of an untrusted process are published only if they are valid."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ def change(folder, **fields):
     path.write_text(json.dumps(document | fields))
 
 
-def test_what_an_honest_process_leaves_is_published(out):
+def test_valid_artifacts_are_published(out):
     made = collect(out, INPUTS, ISOLATION)
     assert [file.name for file in made] == NAMES
     for file in made:
@@ -61,7 +61,7 @@ def test_the_weights_of_a_large_model_are_published_beside_it(out):
     assert set(made) == {*NAMES, "model.onnx.data"}
 
 
-def test_what_has_no_place_among_the_artifacts_is_left_alone(out):
+def test_other_files_are_ignored(out):
     (out / "more").write_text("x")
     assert "more" not in [file.name for file in collect(out, INPUTS, ISOLATION)]
 
@@ -95,7 +95,7 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-def test_what_is_not_what_it_should_be_is_refused(out, attack):
+def test_an_invalid_artifact_is_refused(out, attack):
     attack(out)
     with pytest.raises(WorkerCrashed, match=r"the job ended and \S+ "):
         collect(out, INPUTS, ISOLATION)

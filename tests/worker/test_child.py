@@ -1,4 +1,4 @@
-"""A job's process is limited, read line by line, and killed as a group."""
+"""A job's process is limited, read line by line, and killed with everything that it started."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def ended(folder, code, **limits):
         return events, running.failure()
 
 
-def test_events_come_in_order_and_other_lines_do_not_count(folder):
+def test_messages_arrive_in_order_and_other_lines_are_ignored(folder):
     lines = ["noise", "[1]", '{"event": "magic"}', '{"event": "done"}', "x" * 3_000_000]
     (folder / "noise").write_text("\n".join(lines))
     noise = "print(open('noise').read())"
@@ -43,7 +43,7 @@ def test_events_come_in_order_and_other_lines_do_not_count(folder):
     ]
 
 
-def test_a_child_that_closes_its_output_and_goes_on_is_stopped(folder, monkeypatch):
+def test_a_child_that_closes_its_output_and_keeps_running_is_stopped(folder, monkeypatch):
     monkeypatch.setattr("worker.child.ENDS_WITHIN_S", 0.3)
     _, failure = ended(folder, "import os, time; os.close(1); time.sleep(60)")
     assert isinstance(failure, WorkerCrashed)
@@ -58,7 +58,7 @@ def _no_seccomp(monkeypatch):
 
 
 @pytest.mark.usefixtures("_no_seccomp")
-def test_a_grandchild_that_holds_the_output_does_not_hold_the_job(folder):
+def test_a_grandchild_with_the_output_open_does_not_block_the_job(folder):
     sleeper = "import subprocess, sys, os; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
     started = time.monotonic()
     _, failure = ended(folder, f"{sleeper}; os._exit(3)")
@@ -66,13 +66,13 @@ def test_a_grandchild_that_holds_the_output_does_not_hold_the_job(folder):
     assert time.monotonic() - started < 30  # of the 60 that the grandchild holds it
 
 
-def test_a_child_that_ends_without_a_word_has_crashed(folder):
+def test_a_child_that_ends_without_a_message_has_crashed(folder):
     _, failure = ended(folder, "import os; os._exit(7)")
     assert isinstance(failure, WorkerCrashed)
     assert "status 7" in failure.detail
 
 
-def test_a_killed_child_has_crashed_by_its_signal(folder):
+def test_a_killed_child_is_reported_with_its_signal(folder):
     _, failure = ended(folder, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
     assert isinstance(failure, WorkerCrashed)
     assert "SIGKILL" in failure.detail
@@ -83,7 +83,7 @@ def test_more_memory_than_allowed_is_out_of_memory(folder):
     assert isinstance(failure, WorkerOutOfMemory)
 
 
-def test_a_child_over_its_time_is_stopped(folder):
+def test_a_child_that_exceeds_its_time_is_stopped(folder):
     with (
         pytest.raises(WorkerTimeout, match=r"more than 0\.5 s"),
         child(folder, "while True: pass", timeout_s=0.5) as running,
@@ -93,7 +93,7 @@ def test_a_child_over_its_time_is_stopped(folder):
 
 
 @pytest.mark.usefixtures("_no_seccomp")
-def test_what_the_child_started_is_killed_with_it(folder):
+def test_processes_that_the_child_started_are_killed_with_it(folder):
     start = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
     with child(folder, f"{start}; {says('p.pid')}; time.sleep(60)") as running:
         grandchild = int(next(event for event in running if event is not None).message)
@@ -104,7 +104,7 @@ def test_what_the_child_started_is_killed_with_it(folder):
     assert not alive(grandchild)
 
 
-def test_the_environment_holds_nothing_of_the_workers(folder, monkeypatch):
+def test_the_environment_contains_no_secret_of_the_worker(folder, monkeypatch):
     monkeypatch.setenv("QUANTD_REDIS_URL", "redis://:secret@host")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     ((event,), _) = ended(folder, "import os; " + says("json.dumps(dict(os.environ))"))

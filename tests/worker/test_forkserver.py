@@ -3,50 +3,14 @@
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.worker import scripted
+from tests.worker.scripted import FORK_LIMITS, answers, says
 from worker.child import Child
-from worker.children import Children
-from worker.process import Limits
-
-LIMITS = Limits(memory=1 << 30, timeout_s=20, threads=2, disk=1 << 30)
-
-
-@pytest.fixture(autouse=True)
-def _own_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-
-
-@pytest.fixture
-def server(monkeypatch):
-    started = scripted.server(monkeypatch)
-    yield started
-    started.close()
-
-
-@pytest.fixture
-def children(server):
-    started = Children(server, LIMITS)
-    yield started
-    started.close()
-
-
-def says(value):
-    """Return code that reports the value of an expression."""
-    event = f"{{'event': 'progress', 'stage': 'loading', 'done': 1, 'total': 1, 'message': str(({value}))}}"
-    return f"import json, os; print(json.dumps({event}), flush=True)"
-
-
-def answers(child, code):
-    with child:
-        child.begin({"code": code})
-        return [line.message for line in child if line is not None], child.failure()
 
 
 def test_a_fork_is_a_child_of_its_worker_and_leads_a_session(children):
@@ -71,7 +35,7 @@ def test_a_fork_inherits_no_open_file(children):
 
 
 def test_a_fork_does_not_start_in_an_incomplete_sandbox(server, folder):
-    with Child(server, folder, replace(LIMITS, isolation=("landlock_99",))) as child:
+    with Child(server, folder, replace(FORK_LIMITS, isolation=("landlock_99",))) as child:
         child.begin({"code": "open('out/ran', 'w')"})
         list(child)
         assert not (folder / "out" / "ran").exists()
@@ -83,7 +47,7 @@ def test_a_fork_does_not_start_in_an_incomplete_sandbox(server, folder):
     [
         ("import os; os._exit(7)", "status 7"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
-        ("b = bytearray(2 << 30)", f"{LIMITS.memory} bytes"),
+        ("b = bytearray(2 << 30)", f"{FORK_LIMITS.memory} bytes"),
     ],
 )
 def test_a_fork_that_fails_is_reported_like_a_command(children, code, failure):

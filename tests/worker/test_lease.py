@@ -1,4 +1,4 @@
-"""A lease is renewed beside the work, and tells when the work is no longer wanted."""
+"""A lease is renewed while the job runs, and reports a cancellation or a loss."""
 
 import time
 
@@ -36,18 +36,18 @@ def until_it_stops(records, within_s=2.0):
 
 
 @pytest.mark.parametrize(("answer", "stops"), [("cancel", Cancelled), ("lost", Lost), ("missing", Lost)])
-def test_the_work_stops_where_it_is_not_wanted(answer, stops):
+def test_a_cancelled_or_lost_job_stops(answer, stops):
     with pytest.raises(stops):
         until_it_stops(Answers("ok", answer))
 
 
-def test_the_work_goes_on_while_the_records_are_away():
+def test_the_job_goes_on_while_redis_is_unavailable():
     records = Answers("ok", redis.ConnectionError("away"), redis.TimeoutError("away"), "ok")
     until_it_stops(records, within_s=0.2)
     assert records.asked > 4
 
 
-def test_nothing_is_renewed_after_the_end():
+def test_a_lease_is_not_renewed_after_its_end():
     records = Answers("ok")
     until_it_stops(records, within_s=0.05)
     asked = records.asked

@@ -1,4 +1,4 @@
-"""A line of the child is an event only where it has the shape of one."""
+"""A line of the child is a message only if it has a known shape."""
 
 import json
 
@@ -35,5 +35,5 @@ def test_an_error_becomes_a_problem_with_its_status():
         json.dumps({**ERROR, "errors": [{"pointer": "/a"}]}).encode(),
     ],
 )  # fmt: skip
-def test_what_is_of_no_known_shape_is_no_event(line):
+def test_an_unknown_line_is_no_message(line):
     assert read_line(line) is None

@@ -1,4 +1,4 @@
-"""A job ends exactly once, however its process and its message behave."""
+"""A job ends exactly once, whatever its process and its messages do."""
 
 import hashlib
 import json
@@ -60,7 +60,7 @@ def run(settings, job_id, code):
     runner.close()
 
 
-def test_a_job_that_is_done_keeps_its_artifacts_by_their_digests(service):
+def test_a_job_stores_its_artifacts_under_their_digests(service):
     settings, records, blobs, model = service
     job_id = queued(records, model)
     run(settings, job_id, MAKES_ALL + DONE)
@@ -82,7 +82,7 @@ def test_a_second_message_for_the_same_job_does_nothing(service):
     assert records.job(job_id) == first
 
 
-def test_an_error_that_the_quantizer_tells_becomes_the_jobs_problem(service):
+def test_an_error_of_the_quantizer_becomes_the_problem_of_the_job(service):
     settings, records, _, model = service
     job_id = queued(records, model)
     error = {
@@ -129,7 +129,7 @@ def test_a_job_whose_process_is_killed_each_time_is_tried_three_times_and_then_f
     assert "SIGKILL" in job.error.detail
 
 
-def test_a_job_whose_process_the_kernel_kills_for_want_of_memory_is_not_tried_again(service, tmp_path, monkeypatch):
+def test_a_job_that_the_kernel_kills_for_lack_of_memory_is_not_tried_again(service, tmp_path, monkeypatch):
     kills = tmp_path / "vmstat"
     kills.write_text("pgfault 1\noom_kill 1\n")
     monkeypatch.setattr("worker.child._OOM_KILLS", kills)
@@ -146,7 +146,7 @@ def test_a_job_whose_process_the_kernel_kills_for_want_of_memory_is_not_tried_ag
     assert (job.error.code, job.attempt) == ("worker.out_of_memory", 1)
 
 
-def test_a_job_that_logs_without_end_fills_no_stream(service, valkey):
+def test_endless_log_messages_are_limited(service, valkey):
     settings, records, _, model = service
     job_id = queued(records, model)
     line = json.dumps({"event": "log", "level": "info", "message": "x" * (MAX_LOG_CHARACTERS + 1)})
@@ -158,14 +158,14 @@ def test_a_job_that_logs_without_end_fills_no_stream(service, valkey):
     assert records.job(job_id).status == Status.SUCCEEDED
 
 
-def test_a_job_over_its_time_fails(service):
+def test_a_job_that_exceeds_its_time_fails(service):
     settings, records, _, model = service
     job_id = queued(records, model)
     run(settings.model_copy(update={"job_timeout_s": 0.5}), job_id, "while True: pass")
     assert records.job(job_id).error.code == "worker.timeout"
 
 
-def test_a_running_job_stops_at_its_cancel(service):
+def test_a_running_job_stops_when_it_is_cancelled(service):
     settings, records, _, model = service
     job_id = queued(records, model)
     worker = threading.Thread(target=run, args=(settings, job_id, "import time; time.sleep(60)"))
@@ -209,7 +209,7 @@ def test_a_job_that_lost_its_worker_is_tried_three_times_and_then_fails(service)
     assert job_id not in records.claim_stale()
 
 
-def test_a_result_of_a_worker_that_lost_the_job_is_thrown_away(service):
+def test_the_result_of_a_worker_that_lost_the_job_is_discarded(service):
     settings, records, _, model = service
     job_id = queued(records, model)
     Records(settings.redis_url, lease_s=-1.0).claim(job_id, "stale")
@@ -221,7 +221,7 @@ def test_a_result_of_a_worker_that_lost_the_job_is_thrown_away(service):
     assert records.job(job_id).status == Status.SUCCEEDED
 
 
-def test_a_lease_that_holds_is_not_taken_over(service):
+def test_a_valid_lease_is_not_taken_over(service):
     _, records, _, model = service
     job_id = queued(records, model)
     assert records.claim(job_id, "one").attempt == 1

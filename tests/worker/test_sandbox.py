@@ -1,4 +1,4 @@
-"""Code that runs in a job's process tries to get out: each way is tried on the real kernel."""
+"""Code in a job's process tries every way out of the sandbox, on the real kernel."""
 
 import os
 import socket
@@ -58,19 +58,19 @@ def level():
     return reached
 
 
-def test_the_level_that_is_reached_is_told(level):
+def test_all_parts_of_the_sandbox_are_reported(level):
     reached = level()
     assert {"no_new_privileges", "resource_limits"} <= set(reached)
     assert any(part.startswith("landlock_") for part in reached)
     assert {"network_namespace", "seccomp"} <= set(reached)
 
 
-def test_the_level_without_a_part_is_told(level, monkeypatch):
+def test_a_missing_part_is_not_reported(level, monkeypatch):
     without(monkeypatch, "seccomp", "landlock", "network_namespace")
     assert level() == ("no_new_privileges", "resource_limits")
 
 
-def test_nothing_starts_with_less_than_it_must_be_kept_from(folder, monkeypatch):
+def test_nothing_starts_in_an_incomplete_sandbox(folder, monkeypatch):
     without(monkeypatch, "seccomp")
     limits = replace(LIMITS, isolation=("landlock_7", "seccomp"))
     with Child(command(sys.executable, "-c", "open('out/ran', 'w')"), folder, limits) as child:
@@ -109,7 +109,7 @@ def test_no_address_can_be_reached(attempt, monkeypatch, missing):
         "os.mkfifo('out/fifo')",
     ],
 )
-def test_nothing_is_opened_or_written_beside_its_own(attempt, monkeypatch, code, missing):
+def test_no_other_file_is_opened_or_written(attempt, monkeypatch, code, missing):
     without(monkeypatch, *missing)
     assert attempt(code) in ("PermissionError", "OSError")
 
@@ -131,24 +131,24 @@ def test_nothing_is_opened_or_written_beside_its_own(attempt, monkeypatch, code,
         "resource.setrlimit(resource.RLIMIT_AS, (-1, -1))",
     ],
 )
-def test_no_process_is_started_reached_or_raised(attempt, code):
+def test_no_process_is_started_or_reached_and_no_limit_is_raised(attempt, code):
     assert attempt(code) in ("PermissionError", "ValueError")
 
 
 @pytest.mark.parametrize("call", [101, 272, 298, 321, 425])  # ptrace, unshare, perf_event_open, bpf, io_uring_setup
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers are those of x86_64")
-def test_the_kernels_most_attacked_parts_are_shut(attempt, call):
+def test_the_most_attacked_system_calls_are_refused(attempt, call):
     assert attempt(f"(ctypes.CDLL(None, use_errno=True).syscall({call}, 0, 0, 0, 0), ctypes.get_errno())") == "(-1, 1)"
 
 
-def test_it_has_no_capabilities_and_gains_none(attempt):
+def test_the_process_has_no_capabilities_and_gains_none(attempt):
     status = attempt("open('/proc/self/status').read()")
     assert r"CapEff:\t0000000000000000" in status
     assert r"CapPrm:\t0000000000000000" in status
     assert r"NoNewPrivs:\t1" in status
 
 
-def test_it_can_do_what_a_job_needs(attempt):
+def test_a_job_can_do_what_it_needs(attempt):
     told = attempt(
         "(threading.Thread(target=int).start(), open('given').read(), __import__('tempfile').TemporaryFile().name,"
         " os.kill(os.getpid(), 0), __import__('quant.pipeline') and 'onnxruntime' in sys.modules)"
@@ -158,7 +158,7 @@ def test_it_can_do_what_a_job_needs(attempt):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-def test_it_holds_for_a_worker_without_privileges():
+def test_the_sandbox_works_for_a_worker_without_privileges():
     code = "import os; from worker import sandbox; os.setgid(65534); os.setuid(65534); sandbox.main()"
     with tempfile.TemporaryDirectory() as folder:
         for path in (folder, f"{folder}/out", f"{folder}/tmp"):
