@@ -1,12 +1,12 @@
 # syntax=docker/dockerfile:1
-# One image for the gateway and the worker; the command tells which it is.
+# One image for the gateway and the worker; the command chooses between them.
 ARG PYTHON=3.11-slim-bookworm
 
 FROM python:${PYTHON} AS build
 WORKDIR /build
 RUN python -m venv /opt/quantd
 COPY constraints.txt ./
-# torch's CPU build: give its index with --build-arg TORCH_INDEX; without one, TorchScript is left out of the image.
+# TorchScript needs torch: name the index of its CPU build with --build-arg TORCH_INDEX. Without it, the image has no torch.
 ARG TORCH_INDEX=""
 RUN --mount=type=cache,target=/root/.cache/pip \
     if [ -n "${TORCH_INDEX}" ]; then \
@@ -20,7 +20,7 @@ COPY service service
 COPY client client
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/quantd/bin/pip install --constraint constraints.txt '.[telemetry]'
-# The compiled loops, here: what runs the jobs may not write to their folder.
+# Compile the loops now: a job's process may not write to this folder.
 RUN /opt/quantd/bin/python -P -m quant.warm_up
 
 FROM python:${PYTHON}
