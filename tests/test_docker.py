@@ -1,4 +1,4 @@
-"""The container files pass the linters; no engine is at hand to build or run them."""
+"""The container files pass their linters; without a Docker engine they cannot be built or run here."""
 
 import subprocess
 import sys
@@ -11,28 +11,28 @@ BIN = Path(sys.executable).parent
 
 
 def test_the_dockerfile_passes_its_linter():
-    done = subprocess.run([BIN / "hadolint", ROOT / "Dockerfile"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    result = subprocess.run([BIN / "hadolint", ROOT / "Dockerfile"], capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
 
 
 def test_the_compose_file_fits_its_schema():
     command = [BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", ROOT / "docker-compose.yml"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout
 
 
-def test_every_service_is_limited_and_what_stays_up_is_watched():
+def test_every_service_has_limits_and_a_health_check():
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     assert {"gateway", "worker", "valkey", "object-store"} <= set(services)
     for name, service in services.items():
         assert "mem_limit" in service, name
         assert "pids_limit" in service, name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        if service.get("restart") == "unless-stopped" and name != "gateway":  # the gateway's check is in its image
+        if service.get("restart") == "unless-stopped" and name != "gateway":  # its check is in the image
             assert "healthcheck" in service, name
 
 
-def test_the_image_has_every_package_and_is_not_roots():
+def test_the_image_has_every_package_and_another_user_than_root():
     dockerfile = (ROOT / "Dockerfile").read_text()
     for package in ("quant", "jobs", "worker", "service", "client"):
         assert f"COPY {package} {package}" in dockerfile

@@ -29,29 +29,29 @@ def digits(examples):
 @pytest.mark.parametrize("where", [[], ["--local"]])
 def test_quantize_writes_the_model_and_prints_the_layers(quantd, digits, tmp_path, where):
     output, report = tmp_path / "out.onnx", tmp_path / "report.html"
-    done = quantd("quantize", *digits, "--preset", "int4", "-o", output, "--report", report, *where)
-    assert done.returncode == 0, done.stderr
-    assert "/classifier/Gemm" in done.stdout
-    assert "top-1 quantized" in done.stdout
-    assert [line for line in done.stderr.splitlines() if line][:2] == ["loading ...", "normalising ..."]
+    result = quantd("quantize", *digits, "--preset", "int4", "-o", output, "--report", report, *where)
+    assert result.returncode == 0, result.stderr
+    assert "/classifier/Gemm" in result.stdout
+    assert "top-1 quantized" in result.stdout
+    assert [line for line in result.stderr.splitlines() if line][:2] == ["loading ...", "normalising ..."]
     assert ort.InferenceSession(output).get_outputs()[0].name == "logits"
     assert report.read_text().startswith("<!doctype html>")
 
 
 @pytest.mark.parametrize("where", [[], ["--local"]])
 def test_json_is_printed_for_machines(quantd, digits, tmp_path, where):
-    done = quantd("quantize", *digits, "-o", tmp_path / "o.onnx", "--report", tmp_path / "r.json", "--json", *where)
-    assert done.returncode == 0, done.stderr
-    job = json.loads(done.stdout)
+    result = quantd("quantize", *digits, "-o", tmp_path / "o.onnx", "--report", tmp_path / "r.json", "--json", *where)
+    assert result.returncode == 0, result.stderr
+    job = json.loads(result.stdout)
     assert job["summary"]["top1_float"] == pytest.approx(99.2)
     assert json.loads((tmp_path / "r.json").read_text())["summary"]["layers"] == 7
 
 
 @pytest.mark.parametrize("where", [[], ["--local"]])
 def test_a_failed_gate_is_exit_2_and_the_model_is_written(quantd, digits, tmp_path, where):
-    done = quantd("quantize", *digits, "-o", tmp_path / "o.onnx", "--gate", "min_output_sqnr_db=90", *where)
-    assert done.returncode == 2
-    assert "min_output_sqnr_db" in done.stdout
+    result = quantd("quantize", *digits, "-o", tmp_path / "o.onnx", "--gate", "min_output_sqnr_db=90", *where)
+    assert result.returncode == 2
+    assert "min_output_sqnr_db" in result.stdout
     assert (tmp_path / "o.onnx").exists()
 
 
@@ -59,9 +59,9 @@ def test_a_failed_gate_is_exit_2_and_the_model_is_written(quantd, digits, tmp_pa
 def test_a_failed_job_is_exit_1_with_one_line(quantd, examples, tmp_path, where):
     cut = tmp_path / "cut.onnx"
     cut.write_bytes((examples / "digits.onnx").read_bytes()[:-500])
-    done = quantd("quantize", cut, "--preset", "int8-weights", "-o", tmp_path / "o.onnx", *where)
-    assert done.returncode == 1
-    assert "model.unreadable" in done.stderr
+    result = quantd("quantize", cut, "--preset", "int8-weights", "-o", tmp_path / "o.onnx", *where)
+    assert result.returncode == 1
+    assert "model.unreadable" in result.stderr
     assert not (tmp_path / "o.onnx").exists()
 
 
@@ -80,16 +80,16 @@ def test_a_failed_job_is_exit_1_with_one_line(quantd, examples, tmp_path, where)
     ],
 )
 def test_bad_usage_is_exit_3_without_a_traceback(quantd, examples, arguments):
-    done = quantd(*[str(examples / "digits.onnx") if part == "MODEL" else part for part in arguments])
-    assert done.returncode == 3
-    assert done.stderr
-    assert "Traceback" not in done.stderr
+    result = quantd(*[str(examples / "digits.onnx") if part == "MODEL" else part for part in arguments])
+    assert result.returncode == 3
+    assert result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_no_service_is_exit_4(quantd):
-    done = quantd("jobs", "list", QUANTD_URL="http://127.0.0.1:9")
-    assert done.returncode == 4
-    assert "quantd up" in done.stderr
+    result = quantd("jobs", "list", QUANTD_URL="http://127.0.0.1:9")
+    assert result.returncode == 4
+    assert "quantd up" in result.stderr
 
 
 BAD_URLS = ("http://[", "http://127.0.0.1:x", "ftp://127.0.0.1", "x", "http://a b/", "://", "http://\x01")
@@ -103,15 +103,15 @@ BAD_KEYS = ("qd_\n", "schlüssel", "a\x7fb", "\udcff", "qd_\r\nX-Other: 1")
 )
 @pytest.mark.parametrize("arguments", [["jobs", "list"], ["jobs", "watch", "job_1"], ["report", "job_1"]])
 def test_a_malformed_address_or_key_is_exit_4_with_one_line(quantd, environment, arguments):
-    done = quantd(*arguments, **environment)
-    assert (done.returncode, len(done.stderr.splitlines())) == (4, 1), done.stderr
+    result = quantd(*arguments, **environment)
+    assert (result.returncode, len(result.stderr.splitlines())) == (4, 1), result.stderr
 
 
 def test_a_spec_file_is_yaml(quantd, digits, tmp_path):
     spec = tmp_path / "spec.yaml"
     spec.write_text("preset: int4\nweights: {clipping: mse}\nlayers:\n  - {match: {op: Gemm}, weights: {bits: 8}}\n")
-    done = quantd("quantize", *digits, "--spec", spec, "-o", tmp_path / "o.onnx", "--json")
-    assert json.loads(done.stdout)["spec"]["layers"] == [{"match": {"op": "Gemm"}, "weights": {"bits": 8}}]
+    result = quantd("quantize", *digits, "--spec", spec, "-o", tmp_path / "o.onnx", "--json")
+    assert json.loads(result.stdout)["spec"]["layers"] == [{"match": {"op": "Gemm"}, "weights": {"bits": 8}}]
 
 
 def test_jobs_are_listed_shown_watched_reported_and_removed(quantd, run_job, uploaded):

@@ -54,9 +54,9 @@ def test_the_weights_are_a_separate_artifact(archive, tmp_path):
             "--json",
         ]
         environment = os.environ | {"QUANTD_URL": stack.url}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    summary = json.loads(done.stdout)["summary"]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)["summary"]
     assert (tmp_path / "model.onnx.data").stat().st_size + output.stat().st_size == summary["bytes_after"]
     assert summary["size_ratio"] < 0.2
     x = np.random.default_rng(1).normal(size=(2, INPUTS)).astype(np.float32)

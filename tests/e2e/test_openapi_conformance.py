@@ -35,7 +35,7 @@ def test_the_answers_conform_to_the_document(service, tmp_path, known):
     config = tmp_path / "schemathesis.toml"
     parameters = "".join(f'"path.{name}" = "{value}"\n' for name, value in ids.items())
     config.write_text(f"[parameters]\n{parameters}" if known else "")
-    done = subprocess.run(
+    result = subprocess.run(
         [
             Path(sys.executable).parent / "schemathesis", "--config-file", config,
             "run", f"{stack.url}/openapi.json", "--exclude-path-regex", "/events$", "--max-examples", "10",
@@ -46,5 +46,5 @@ def test_the_answers_conform_to_the_document(service, tmp_path, known):
         env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.e2e.schemathesis_hooks",
              "PYTHONPATH": str(Path(__file__).parent.parent.parent)},
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert " passed" in done.stdout
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr[-2000:]
+    assert " passed" in result.stdout

@@ -24,11 +24,11 @@ def jobs(http, data, run_job, tmp_path_factory):
     }
     for role in ("calibration", "evaluation"):
         ids[role] = http.post("/v1/datasets", content=(folder / f"{role}.npz").read_bytes()).json()["id"]
-    done = {"int8": run_job(**ids, spec={"preset": "int8", "weights": QUICK_WEIGHTS})}
+    jobs = {"int8": run_job(**ids, spec={"preset": "int8", "weights": QUICK_WEIGHTS})}
     del ids["evaluation"]
-    done["int4"] = run_job(**ids, spec={"preset": "int4", "weights": QUICK_WEIGHTS})
-    assert [job["status"] for job in done.values()] == ["succeeded"] * 2
-    return done
+    jobs["int4"] = run_job(**ids, spec={"preset": "int4", "weights": QUICK_WEIGHTS})
+    assert [job["status"] for job in jobs.values()] == ["succeeded"] * 2
+    return jobs
 
 
 @pytest.fixture(scope="module")

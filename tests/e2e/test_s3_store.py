@@ -20,9 +20,9 @@ def http(s3_stack):
 def job(http, examples):
     with (examples / "digits.onnx").open("rb") as model, (examples / "digits_calibration.npz").open("rb") as data:
         files = {"model": ("digits.onnx", model), "calibration": data}
-        done = http.post("/v1/quantize", files=files, data={"preset": "int8"}, headers={"Prefer": "wait=60"}).json()
-    assert done["status"] == "succeeded", done
-    return done
+        result = http.post("/v1/quantize", files=files, data={"preset": "int8"}, headers={"Prefer": "wait=60"}).json()
+    assert result["status"] == "succeeded", result
+    return result
 
 
 def test_a_model_is_downloaded_from_the_store_itself(http, job, swift):
@@ -46,9 +46,9 @@ def test_a_page_is_never_served_from_the_store(http, job):
 def test_the_command_downloads_from_the_store_and_checks_the_bytes(s3_stack, job, examples, tmp_path):
     command = [sys.executable, "-m", "client", "quantize", examples / "digits.onnx", "--preset", "int8",
                "--calibration", examples / "digits_calibration.npz", "-o", tmp_path / "o.onnx", "--json"]  # fmt: skip
-    done = subprocess.run(command, env={**os.environ, "QUANTD_URL": s3_stack.url}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["cached"]
+    result = subprocess.run(command, env={**os.environ, "QUANTD_URL": s3_stack.url}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["cached"]
     assert (tmp_path / "o.onnx").stat().st_size > 10_000
 
 

@@ -43,9 +43,9 @@ def anonymous(guarded):
 @pytest.fixture(scope="module")
 def make_key(guarded):
     def make(*options):
-        done = quantd("keys", "create", "--json", "--state-dir", guarded.folder, *options)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        result = quantd("keys", "create", "--json", "--state-dir", guarded.folder, *options)
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
 
     return make
 
