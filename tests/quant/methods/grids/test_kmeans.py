@@ -1,0 +1,25 @@
+"""The grid of least squared error on the weights, against scikit-learn's search."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.cluster import KMeans as SklearnKMeans
+
+from quant.methods.grids.kmeans import KMeans
+from tests.quant.methods.samples import fitted
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_kmeans_is_no_worse_than_a_search_with_restarts(bits):
+    rows = stats.t(5).rvs((3, 800), random_state=0).astype(np.float32) * np.float32(0.1)
+    statistics, fit = fitted(rows)
+    book = KMeans().build(statistics, fit, statistics.max_abs, bits)
+    for row, measured in zip(rows, ((book.decode(book.encode(rows)) - rows) ** 2).sum(1), strict=True):
+        search = SklearnKMeans(2**bits, n_init=10, random_state=0).fit(row[:, None])
+        assert measured <= 1.03 * search.inertia_  # the histogram has 16 bins an octave, the search has the weights
+
+
+def test_a_row_of_few_different_weights_is_exact():
+    rows = np.array([[-0.5, -0.25, 0.25, 0.5] * 8, [1.0, 2.0] * 16], np.float32)
+    book = KMeans().build(*fitted(rows), np.ones(2), 2)
+    np.testing.assert_allclose(book.decode(book.encode(rows)), rows)
