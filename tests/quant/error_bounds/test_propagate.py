@@ -1,4 +1,4 @@
-"""No error that is ever seen is beyond the bounds, and what they say is what the report has."""
+"""No observed error exceeds the bounds of the report."""
 
 import json
 
@@ -6,32 +6,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from quant.error_bounds.intervals import Box, ErrorInterval
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
 
 RANDOM = np.random.default_rng(0)
-
-
-def test_clipping_and_rounding_of_every_point_in_the_boxes_stay_inside():
-    for _ in range(200):
-        low, below = RANDOM.normal(size=2) * 3
-        value, change = (Box(np.array([x]), np.array([x + w])) for x, w in ((low, RANDOM.random() * 4),
-                                                                             (below, RANDOM.random() * 2)))  # fmt: skip
-        pair = ErrorInterval(value, change, np.inf, np.inf)
-        least, most = np.sort(RANDOM.normal(size=2) * 3)
-        x = np.linspace(value.low, value.high, 101)
-        d = np.linspace(change.low, change.high, 41)[:, None]
-        clipped = pair.clipped(least, most).change
-        seen = np.clip(x + d, least, most) - np.clip(x, least, most)
-        assert clipped.low <= seen.min() + 1e-12
-        assert clipped.high >= seen.max() - 1e-12
-        assert clipped.high - clipped.low <= seen.max() - seen.min() + 0.2  # and hardly further than the samples show
-        rounded = pair.rounded(least, most, 0.1, (1,)).change
-        seen = np.clip(x + d, least, most) - x
-        assert rounded.low == pytest.approx(seen.min() - 0.05, abs=0.1)
-        assert rounded.low <= seen.min() - 0.05 + 1e-12
-        assert rounded.high >= seen.max() + 0.05 - 1e-12
 
 
 @pytest.mark.parametrize("spec", [
