@@ -1,9 +1,11 @@
-"""TorchScript archives made on the spot."""
+"""Uploads for the tests of loading: archives and TorchScript files."""
 
 import zipfile
 
 import pytest
 import torch
+
+from quant.graph.load.source import float_onnx
 
 
 @pytest.fixture
@@ -32,5 +34,18 @@ def rewrite(tmp_path):
                 if data is not None:
                     new.writestr(member.filename, data)
         return target
+
+    return run
+
+
+@pytest.fixture
+def unpacked(tmp_path):
+    """The path of the ONNX file in an upload of these bytes."""
+
+    def run(data):
+        upload, folder = tmp_path / "upload", tmp_path / "folder"
+        upload.write_bytes(data)
+        folder.mkdir()
+        return float_onnx(upload, folder)
 
     return run
