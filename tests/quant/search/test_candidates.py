@@ -8,10 +8,7 @@ import onnx_ir as ir
 import pytest
 from onnx import numpy_helper
 
-from quant.data.read import read_dataset
 from quant.errors import ExportError
-from quant.graph.load.onnx_file import load
-from quant.graph.normalise.normalise import normalise
 from quant.pipeline import Inputs, quantize_model
 from quant.search.candidates import (
     Candidate,
@@ -21,26 +18,11 @@ from quant.search.candidates import (
     form_candidates,
     measure,
 )
-from quant.search.context import Source, calibrate
 from quant.search.decide import quantize_weights
-from quant.search.variants import Variant
-from quant.spec import resolve
 
 
 def ignore(*_):
     """Ignore progress."""
-
-
-@pytest.fixture
-def context(examples):
-    """Return a function that calibrates the digits network for a spec."""
-
-    def run(spec, calibrated=True):
-        model = normalise(load(examples / "digits.onnx"))
-        data = read_dataset(examples / "digits_calibration.npz", model) if calibrated else None
-        return calibrate(Variant("", model, {}), data, resolve(spec), Source(100_000, "0"), ignore)
-
-    return run
 
 
 @pytest.mark.parametrize(
