@@ -49,7 +49,7 @@ def _nodes(block: Any) -> Iterator[Any]:
 def _stateful(attributes: Sequence[str]) -> StatefulModule:
     names = ", ".join(repr(name) for name in attributes[:5])
     return StatefulModule(
-        f"forward writes to the module's own {names}, and an ONNX model keeps no state between calls; "
+        f"forward writes to the module's own {names}, and an ONNX model keeps nothing between calls; "
         "accepted: a module in eval mode that takes its state as an input and returns it"
     )
 

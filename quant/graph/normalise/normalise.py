@@ -5,7 +5,8 @@ Ensures, in the main graph and in the bodies of If, Loop and Scan:
 - the model has opset 21 or later and the IR version that this opset needs;
 - there are no local functions, and no FP16 or BF16 tensors between the model's inputs and outputs;
 - a constant is an initializer, is read, and is no graph input; constant expressions are folded;
-- constant Gemm factors are 1, and the bias of a MatMul has one axis;
+- an Einsum with a constant matrix is a MatMul where the rules allow it;
+- constant Gemm factors are 1, and the bias of a MatMul has one axis where the rules allow it;
 - zero borders and per-channel scales and shifts are part of the adjacent layer where the rules allow it;
 - nodes are in topological order, and each has a unique name.
 """
