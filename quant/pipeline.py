@@ -34,7 +34,7 @@ from quant.runtime import Session, loaded_and_counted
 from quant.search.choice import Choice, best
 from quant.search.context import Source, calibrate
 from quant.search.decide import choose, quantize_weights
-from quant.search.variants import Variant, form_variants
+from quant.search.variants import form_variants
 from quant.spec import Spec, require_data, resolve
 
 __all__ = ["Inputs", "Log", "Outcome", "quantize_model"]
@@ -108,9 +108,15 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _ig
 
 def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progress) -> Result:
     """Quantize a model that fits in memory and that ONNX Runtime can run: stages 2 to 8."""
-    source = Source(opened.source.size, opened.model_sha256)
-    variants, calibration, evaluation = _variants(opened, spec, progress)
+    reference = Session(opened.source.reference)  # a model that ONNX Runtime cannot load is refused first
+    calibration, evaluation = opened.dataset("calibration"), opened.dataset("evaluation")
 
+    progress(Stage.NORMALISING, 0, 1, opened.name)
+    model, normals = _normalise(opened.source.model, spec, calibration or evaluation, reference)
+    del reference  # it is loaded again for the evaluation; its weights would take memory until then
+    variants = form_variants(model, normals, spec, calibrated=calibration is not None)
+
+    source = Source(opened.source.size, opened.model_sha256)
     choices = []
     for variant in variants:
         context = calibrate(variant, calibration, spec, source, progress)
@@ -140,17 +146,6 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     )
 
 
-def _variants(
-    opened: OpenedInputs, spec: Spec, progress: Progress
-) -> tuple[tuple[Variant, ...], Dataset | None, Dataset | None]:
-    """Normalise the model and return its variants, the calibration set and the evaluation set."""
-    reference = Session(opened.source.reference)  # a model that ONNX Runtime cannot load is refused first
-    calibration, evaluation = opened.dataset("calibration"), opened.dataset("evaluation")
-    progress(Stage.NORMALISING, 0, 1, opened.name)
-    model, normals = _normalise(opened.source.model, spec, calibration or evaluation, reference)
-    return form_variants(model, normals, spec, calibrated=calibration is not None), calibration, evaluation
-
-
 def _normalise(
     model: ir.Model, spec: Spec, dataset: Dataset | None, reference: Session
 ) -> tuple[ir.Model, dict[str, Normal]]:
@@ -172,7 +167,7 @@ def _evaluate(
 ) -> OutputComparison | None:
     """Return the comparison on the evaluation set; without one, only run the quantized model on a calibration batch."""
     if evaluation is not None:
-        session = Session(reference)  # loaded again: meanwhile its weights would have taken memory
+        session = Session(reference)
         expected = (session.run(feeds) for feeds in evaluation.batches())
         return evaluate(expected, quantized, evaluation, sample_progress(progress, Stage.EVALUATING))
     if calibration is not None:

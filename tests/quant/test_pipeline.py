@@ -1,4 +1,4 @@
-"""The whole library on one model: what is written, what it runs as, and what it costs."""
+"""The pipeline on whole models: its artifacts, the kernels that they run on, and their accuracy."""
 
 import json
 
@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture
 def quantize(tmp_path, examples):
-    """Quantize a model; its outcome, the exported bytes and the report."""
+    """Quantize a model; return its outcome, the exported bytes and the report."""
 
     def run(spec, model=None, calibration=examples / "digits_calibration.npz", evaluation=None):
         out = tmp_path / "out"
@@ -74,7 +74,7 @@ def test_the_exported_model_agrees_with_the_standards_reference(quantize, exampl
 
 
 def test_equal_input_gives_equal_bytes(tmp_path, examples):
-    made = []
+    folders = []
     for number in range(2):
         out = tmp_path / str(number)
         out.mkdir()
@@ -83,12 +83,12 @@ def test_equal_input_gives_equal_bytes(tmp_path, examples):
             examples / "digits_calibration.npz", examples / "digits_evaluation.npz",
         )  # fmt: skip
         quantize_model(inputs, out, lambda *_: None)
-        made.append({path.name: path.read_bytes() for path in out.iterdir()})
-    assert made[0] == made[1]
-    assert len(made[0]) == 5
+        folders.append({path.name: path.read_bytes() for path in out.iterdir()})
+    assert folders[0] == folders[1]
+    assert len(folders[0]) == 5
 
 
-def test_what_the_report_says_of_a_weight_is_what_was_exported(quantize, examples):
+def test_the_report_of_a_weight_matches_the_exported_weight(quantize, examples):
     _, data, report = quantize({"preset": "int4"})
     exported = {t.name: numpy_helper.to_array(t) for t in onnx.load_model_from_string(data).graph.initializer}
     original = {t.name: numpy_helper.to_array(t) for t in onnx.load(examples / "digits.onnx").graph.initializer}
@@ -120,7 +120,7 @@ def test_activations_without_calibration_are_refused(quantize):
         quantize({"preset": "int8"}, calibration=None)
 
 
-def test_a_bias_that_dwarfs_its_weights_still_fits(quantize, tmp_path):
+def test_a_bias_that_is_large_beside_its_weights_fits_int32(quantize, tmp_path):
     weight = RNG.normal(size=(4, 3, 3, 3)).astype(np.float32)
     weight[1] *= 1e-12  # a dead channel, as BatchNorm folding leaves them
     weight[2] = 0
@@ -181,7 +181,7 @@ def save(folder, nodes, weights, shape):
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )  # fmt: skip
-    path = folder / "made.onnx"
+    path = folder / "model.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     return path
 
@@ -197,11 +197,11 @@ def test_calibration_data_on_which_the_model_overflows_is_refused(quantize, tmp_
         quantize({"preset": "int8"}, calibration=tmp_path / "huge.npz")
 
 
-def test_a_report_on_weights_leaves_out_what_is_measured_at_outputs_and_nothing_else(quantize):
+def test_a_report_on_weights_only_leaves_out_the_measurements_at_outputs(quantize):
     _, model, full = quantize({"preset": "int4"})
     _, same, short = quantize({"preset": "int4", "report": "weights"})
-    one, other = (onnx.load_model_from_string(data) for data in (model, same))
-    assert one.graph == other.graph
+    graphs = [onnx.load_model_from_string(data).graph for data in (model, same)]
+    assert graphs[0] == graphs[1]
     assert all(layer["output"]["sqnr_db"] > 0 and layer["bound"] for layer in full["layers"])
     assert all(layer["output"] is layer["bound"] is None for layer in short["layers"])
     assert "weights alone" in short["error_bound"]["reason"]
