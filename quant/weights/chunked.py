@@ -61,7 +61,8 @@ def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool
 def quantize_contiguous(weight: NDArray[np.float32], granularity: Granularity, bits: int) -> QuantizedWeight | None:
     """Return the weight with MinMax bounds on the uniform grid, by compiled loops that copy no rows.
 
-    None for one scale, and where the weights that share a scale are not contiguous enough for the loops.
+    None for one scale, and where the weights that share a scale are not contiguous enough for the loops. The errors
+    are sums over the loops' parts, which may be smaller or larger than rows.
     """
     if isinstance(granularity, PerTensor) or (view := _view_groups(weight, granularity)) is None:
         return None
@@ -72,7 +73,9 @@ def quantize_contiguous(weight: NDArray[np.float32], granularity: Granularity, b
     ratio = np.full(number, 1.0 if clip.any() else np.nan)
     errors = RowErrors(sums[:, 0], sums[:, 1], sums[:, 2], np.zeros(number, np.int64), ratio, unknown, unknown)
     if isinstance(granularity, PerBlock):
-        scale = scale.reshape([-1 if axis == granularity.axis else length for axis, length in enumerate(shape)])
+        blocks = [-1 if axis == granularity.axis else length for axis, length in enumerate(shape)]
+        scale = scale.reshape(blocks)
+        clip = np.moveaxis(clip.reshape(blocks), granularity.axis, -1)
     else:
         scale = scale.reshape(-1)
     return QuantizedWeight(codes.reshape(shape), scale, bits, granularity, clip.reshape(-1), errors)

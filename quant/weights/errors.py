@@ -15,7 +15,7 @@ CLIPPED_TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class RowErrors:
-    """Errors of the R rows of a weight, each field (R,).
+    """Errors of the R rows of a weight, each field (R,), or of other parts that make up the weight.
 
     Attributes:
         absolute: Sum of the absolute errors |w - Q(w)|.

@@ -158,7 +158,7 @@ def _quantize_layer(
     start = time.perf_counter()
     bias_corrected = spec.bias_correction != "none"
     if bias_corrected and isinstance(moments, InferredMoments):
-        moments = moments.once_corrected()
+        moments = moments.after_bias_correction()
     section, notes = adapt_to_kernel(layer, section, spec)
     choice = choose_clipping(section, moments, bias_corrected=bias_corrected)
     section = choice.section

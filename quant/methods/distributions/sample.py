@@ -1,5 +1,4 @@
-"""Samples of a row's non-zero weights as weighted points: the weights of a short row, the histogram's bins of a long
-one."""
+"""Samples of a row's non-zero weights as weighted points: the weights of short rows, the bins of long ones."""
 
 from dataclasses import dataclass
 
