@@ -3,7 +3,8 @@
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from quant.calibration.input_moments import MomentObserver, SecondMoments
+from quant.calibration.input_moments import SecondMoments
+from quant.calibration.moment_observer import MomentObserver
 from quant.calibration.observers import observe
 from quant.graph.inventory import inventory
 from quant.graph.load.onnx_file import load
