@@ -17,7 +17,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 class MatrixForm(ABC):
-    """How a kind of layer is written as a matrix product."""
+    """A kind of layer, written as a matrix product."""
 
     @abstractmethod
     def matrix(self, node: ir.Node, array: NDArray[Scalar], axis: int) -> NDArray[Scalar] | None:
@@ -51,6 +51,7 @@ class Product(MatrixForm):
     weight_on_left: bool = False
 
     def matrix(self, node: ir.Node, array: NDArray[Scalar], axis: int) -> NDArray[Scalar] | None:
+        """Return a matrix as (1, O, K), or None for a batch of matrices."""
         if array.ndim != 2:
             return None
         return (array if axis == 0 else array.T)[None]
@@ -58,6 +59,7 @@ class Product(MatrixForm):
     def rows(
         self, node: ir.Node, kernel: Sequence[int], value: NDArray[np.float32], limit: int, seed: int
     ) -> NDArray[np.float32]:
+        """Return rows of the input, which is transposed where the product sums over another axis than its last."""
         if node.attributes.get_int("transA", 0):  # an attribute of Gemm
             value = value.T
         elif self.weight_on_left and value.ndim > 1:  # in W x the columns of x are multiplied
@@ -90,6 +92,7 @@ class Convolution(MatrixForm):
     """Conv: the kernel slides over the input, and each position gives one row (im2col)."""
 
     def matrix(self, node: ir.Node, array: NDArray[Scalar], axis: int) -> NDArray[Scalar] | None:
+        """Return a kernel (outputs, inputs / G, *kernel) as (G, O, K)."""
         groups = group_count(node)
         return array.reshape(groups, array.shape[0] // groups, -1)
 
@@ -105,6 +108,7 @@ class Convolution(MatrixForm):
     def rows(
         self, node: ir.Node, kernel: Sequence[int], value: NDArray[np.float32], limit: int, seed: int
     ) -> NDArray[np.float32]:
+        """Return the windows of output positions, one a row."""
         patches = _patches(value, self.windows(node, kernel, value.shape[2:]), limit, seed)
         return _grouped(patches, group_count(node))
 
@@ -113,11 +117,13 @@ class TransposedConvolution(Convolution):
     """ConvTranspose: a convolution of the input with zeros between its samples, by the mirrored kernel."""
 
     def matrix(self, node: ir.Node, array: NDArray[Scalar], axis: int) -> NDArray[Scalar] | None:
+        """Return a kernel (inputs, outputs / G, *kernel) as (G, O, K)."""
         groups, outputs = group_count(node), array.shape[1]
         split = array.reshape(groups, array.shape[0] // groups, outputs, -1)
         return np.moveaxis(split, 2, 1).reshape(groups, outputs, -1)
 
     def windows(self, node: ir.Node, kernel: Sequence[int], sizes: Sequence[int]) -> list[Window]:
+        """Return the window of each spatial axis over the spread input, for any size of it."""
         rank = len(kernel)
         dilations, pads = _ints(node, "dilations", rank, 1), _ints(node, "pads", 2 * rank, 0)
         windows = []
@@ -130,6 +136,7 @@ class TransposedConvolution(Convolution):
     def rows(
         self, node: ir.Node, kernel: Sequence[int], value: NDArray[np.float32], limit: int, seed: int
     ) -> NDArray[np.float32]:
+        """Return the windows of the spread input, mirrored as the kernel is."""
         spread = _spread(value, _ints(node, "strides", len(kernel), 1))
         patches = _patches(spread, self.windows(node, kernel, spread.shape[2:]), limit, seed)
         mirrored = np.flip(patches, axis=tuple(range(1, patches.ndim - 1)))

@@ -22,7 +22,8 @@ class AnyNode(Protocol):
     """A node of `onnx_ir` or of an ONNX protobuf."""
 
     @property
-    def op_type(self) -> str: ...
+    def op_type(self) -> str:
+        """The name of the node's operator."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class WeightOperand:
 
 @dataclass(frozen=True)
 class Operator:
-    """What quantization needs to know of an operator with a weight.
+    """The properties of an operator with a weight.
 
     Attributes:
         name: the ONNX name, in the default domain.
