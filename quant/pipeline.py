@@ -11,7 +11,8 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from quant.calibration.batchnorm_moments import Normal, batchnorm_moments
+from quant.calibration.batchnorm_moments import batchnorm_moments
+from quant.calibration.channel_moments import ChannelMoments
 from quant.data.dataset import Dataset
 from quant.digests import write
 from quant.errors import ExportError
@@ -148,7 +149,7 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
 
 def _normalise(
     model: ir.Model, spec: Spec, dataset: Dataset | None, reference: Session
-) -> tuple[ir.Model, dict[str, Normal]]:
+) -> tuple[ir.Model, dict[str, ChannelMoments]]:
     """Return the normalised model, and the moments that its BatchNormalization layers imply, by the tensor's name."""
     normals = batchnorm_moments(model)
     sample = next(dataset.batches()) if dataset else None

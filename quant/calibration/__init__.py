@@ -1,1 +1,1 @@
-"""What one pass over the calibration set measures: activation ranges and moments of layer inputs."""
+"""Calibration: activation ranges and moments of layer inputs, measured on a calibration set or inferred without one."""

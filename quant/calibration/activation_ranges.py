@@ -1,4 +1,4 @@
-"""Activation ranges from what one pass over the calibration set shows: each batch is reduced and dropped."""
+"""Activation ranges, found in one pass over the calibration set."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.calibration.histogram import Histogram
-from quant.calibration.observers import Tensors, extremes_of, limits_of
+from quant.calibration.observers import Tensors, clip_limits, extremes_sources
 from quant.errors import ModelError
 from quant.methods.distributions.selection import select
 from quant.methods.distributions.statistics import summarise
@@ -16,13 +16,20 @@ from quant.methods.ranges.base import Evidence, Observed, Range
 from quant.methods.registry import DISTRIBUTIONS
 from quant.spec import Activations
 
-SAMPLE = 1024
-"""Values of one tensor and batch that are kept for a fit, evenly spaced over the batch."""
+FIT_SAMPLE = 1024
+"""At most so many values of each batch of a tensor are kept for a fit, evenly spaced over the batch."""
 
 
 @dataclass(frozen=True)
 class ActivationRange:
-    """The range of one tensor, zero included, and the integers that it is mapped to."""
+    """The range of one tensor, zero included, and the integers that it is mapped to.
+
+    Attributes:
+        minimum: the smallest value of the range, at most 0.
+        maximum: the largest value of the range, at least 0.
+        bits: the bits of a code, 8 or 16.
+        symmetric: True if zero lies in the middle of the codes.
+    """
 
     minimum: float
     maximum: float
@@ -31,12 +38,12 @@ class ActivationRange:
 
     @property
     def dtype(self) -> np.dtype[np.integer]:
-        """Unsigned where zero may lie anywhere, signed where it lies in the middle."""
+        """The type of the codes: signed if the range is symmetric, else unsigned."""
         return np.dtype(f"{'int' if self.symmetric else 'uint'}{self.bits}")
 
     @property
     def scale(self) -> np.float32:
-        """One step: the range over its number of steps; 1 for a tensor that is always zero."""
+        """The range divided by its number of steps, in the tensor's unit; 1 for a tensor that is always zero."""
         largest = 2**self.bits - 1
         if self.symmetric:
             span = max(-self.minimum, self.maximum) / (largest // 2)
@@ -46,66 +53,78 @@ class ActivationRange:
 
     @property
     def zero_point(self) -> np.integer:
-        """The code of zero, which is exact."""
+        """The code of zero, which is represented exactly."""
         code = 0 if self.symmetric else np.clip(np.rint(-self.minimum / float(self.scale)), 0, 2**self.bits - 1)
         return self.dtype.type(code)
 
     @property
     def representable(self) -> tuple[float, float]:
-        """The least and the greatest value that a code stands for; quantizing saturates there."""
+        """The smallest and the largest value that a code represents; quantization saturates there."""
         integers = np.iinfo(self.dtype)
         scale, zero_point = float(self.scale), int(self.zero_point)
         return (int(integers.min) - zero_point) * scale, (int(integers.max) - zero_point) * scale
 
 
 class RangeObserver:
-    """Finds the range of each named float tensor by the spec's rule; what it keeps of a batch is a few numbers."""
+    """Observer that finds the range of each named float tensor by the rule of the spec."""
 
     def __init__(self, graph: ir.Graph, names: Sequence[str], activations: Activations) -> None:
-        evidence = activations.clipping.evidence
-        self._shown_by = extremes_of(graph, names) if evidence == "extremes" else dict(zip(names, names, strict=True))
+        rule = activations.clipping
+        only_extremes = rule.evidence == "extremes"
+        self._sources = extremes_sources(graph, names) if only_extremes else dict(zip(names, names, strict=True))
         self._activations = activations
-        self._seen = {name: _Seen(evidence) for name in names}
-        self._limits = {} if activations.clipping.needs_every_batch else limits_of(graph, names)
+        self._tensors = {name: TensorObserver(rule.evidence) for name in names}
+        self._limits = {} if rule.needs_every_batch else clip_limits(graph, names)
 
     def wants(self, number: int) -> Collection[str]:
-        """What may still widen a range: not what has reached the limits that it is clipped to."""
+        """Return the tensors whose range may still grow: a tensor that reached its clip limits is not read again."""
         return [
-            shown
-            for name, shown in self._shown_by.items()
-            if name not in self._limits or self._seen[name].extremes != self._limits[name]
+            source
+            for name, source in self._sources.items()
+            if name not in self._limits or self._tensors[name].extremes != self._limits[name]
         ]
 
     def add(self, number: int, values: Tensors) -> None:
-        """See one batch.
+        """Observe one batch.
 
         Raises:
-            ModelError: a tensor became NaN or infinite.
+            ModelError: a tensor is NaN or infinite.
         """
-        for name, shown in self._shown_by.items():
-            if shown in values:
-                self._seen[name].add(name, values[shown])
+        for name, source in self._sources.items():
+            if source in values:
+                self._tensors[name].add(name, values[source])
 
     def ranges(self) -> dict[str, dict[str, ActivationRange]]:
-        """The range of each tensor over all that was seen, by the name of each rule that is a candidate."""
+        """Return the range of each tensor over all batches, for each candidate rule by its name."""
         bits, symmetric = self._activations.bits, self._activations.symmetric
         levels = 2**bits - (1 if symmetric else 0)
-        observed = {name: seen.observed() for name, seen in self._seen.items()}
+        evidence = {name: tensor.observed() for name, tensor in self._tensors.items()}
         return {
             rule.name: {
-                name: ActivationRange(*rule.range(one, levels), bits, symmetric) for name, one in observed.items()
+                name: ActivationRange(*rule.range(observed, levels), bits, symmetric)
+                for name, observed in evidence.items()
             }
             for rule in self._activations.clipping.candidates
         }
 
 
 def tie(ranges: Mapping[str, ActivationRange], ties: Mapping[str, str]) -> dict[str, ActivationRange]:
-    """The ranges with those of tensors that must share another's scale: the operator between only moves values."""
+    """Return the ranges with those of tied tensors added.
+
+    Args:
+        ranges: the ranges by the tensor's name.
+        ties: for each tensor that must share the scale of another, the other's name: the operators between the two
+            only move values.
+    """
     return {**ranges, **{name: ranges[root] for name, root in ties.items()}}
 
 
-class _Seen:
-    """What one tensor's batches are reduced to; `extremes` are those of all, zero included."""
+class TensorObserver:
+    """The evidence from the batches of one tensor: a few numbers, a histogram or a sample, as the rule needs.
+
+    Attributes:
+        extremes: the smallest and the largest value of all batches, zero included.
+    """
 
     def __init__(self, evidence: Evidence) -> None:
         self.extremes: Range = (0.0, 0.0)
@@ -114,6 +133,11 @@ class _Seen:
         self._samples: list[NDArray[np.float32]] | None = [] if evidence == "fit" else None
 
     def add(self, name: str, value: NDArray[np.generic]) -> None:
+        """Observe the values of one batch.
+
+        Raises:
+            ModelError: a value is NaN or infinite.
+        """
         flat = np.asarray(value, np.float32).reshape(-1)
         if not flat.size:
             return
@@ -125,9 +149,10 @@ class _Seen:
         if self._histogram is not None:
             self._histogram.add(flat, max(-low, high))
         if self._samples is not None:
-            self._samples.append(flat[:: -(-flat.size // SAMPLE)].copy())
+            self._samples.append(flat[:: -(-flat.size // FIT_SAMPLE)].copy())
 
     def observed(self) -> Observed:
+        """Return the evidence for a range rule."""
         extremes = Observed(np.array(self._batches or [(0.0, 0.0)], np.float64))
         if self._histogram is not None:
             return Observed(extremes.batches, self._histogram.edges, self._histogram.counts)

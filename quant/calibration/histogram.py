@@ -1,4 +1,4 @@
-"""A histogram of activations that grows with the values it sees."""
+"""A histogram of activations whose limit grows with the values."""
 
 import math
 
@@ -8,16 +8,20 @@ from numpy.typing import NDArray
 from quant.kernel import dispatch
 
 HALF = 2048
-"""Bins on either side of zero."""
+"""The number of bins on either side of zero."""
 SLAB = 1 << 16
-"""Values that a thread counts by itself."""
+"""The number of values that one thread counts at a time."""
 
 
 class Histogram:
-    """Equal bins over -limit .. limit, limit a power of two; zeros are not counted, since they are always exact.
+    """Counts of non-zero values in equal bins from -limit to limit, where the limit is a power of two.
 
-    When a value lies beyond the limit, the limit doubles until it does not and bins are merged two by two, so the
-    counts are those of one pass over all values at the last limit.
+    Zeros are not counted, because zero is always represented exactly. When a value lies beyond the limit, the limit
+    doubles until it does not, and bins are merged two by two. The counts therefore equal those of one pass over all
+    values with the final limit.
+
+    Attributes:
+        counts: the number of values in each bin (2 HALF,), int64.
     """
 
     def __init__(self) -> None:
@@ -26,11 +30,11 @@ class Histogram:
 
     @property
     def edges(self) -> NDArray[np.float64]:
-        """(2 HALF + 1,), ascending."""
+        """The edges of the bins (2 HALF + 1,), ascending, in the tensor's unit."""
         return np.arange(-HALF, HALF + 1, dtype=np.float64) * ((self._limit or 1.0) / HALF)
 
     def add(self, values: NDArray[np.float32], largest: float) -> None:
-        """Count the finite values (n,), the largest magnitude of which is `largest`."""
+        """Count the finite values (n,), whose largest magnitude is `largest`."""
         if largest == 0:
             return
         self._grow(2.0 ** math.ceil(math.log2(largest)))
@@ -38,6 +42,7 @@ class Histogram:
         self.counts += count(values, np.float32(HALF / self._limit))
 
     def _grow(self, limit: float) -> None:
+        """Double the limit until it is at least `limit`."""
         if self._limit == 0:
             self._limit = limit
         while self._limit < limit:
@@ -48,7 +53,7 @@ class Histogram:
 
 
 def _count(values: NDArray[np.float32], factor: np.float32) -> NDArray[np.int64]:
-    """How many of the non-zero values (n,) lie in bin floor(v * factor) + HALF."""
+    """Return the number of non-zero values v (n,) in each bin floor(v * factor) + HALF."""
     position = np.floor(values * factor)
     index = np.clip(position, -HALF, HALF - 1, out=position).astype(np.int32) + HALF
     counts = np.bincount(index, minlength=2 * HALF)
@@ -57,7 +62,7 @@ def _count(values: NDArray[np.float32], factor: np.float32) -> NDArray[np.int64]
 
 
 def _count_compiled(values: NDArray[np.float32], factor: np.float32) -> NDArray[np.int64]:
-    """The same in threads."""
+    """Return the same counts, computed by compiled threads."""
     counts = np.empty((-(-values.size // SLAB), 2 * HALF), np.int64)
     dispatch.run("activations:count", len(counts), values, SLAB, factor, counts)
     total: NDArray[np.int64] = counts.sum(axis=0)

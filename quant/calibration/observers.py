@@ -1,4 +1,4 @@
-"""One pass of the float model over a calibration set, for everything that looks at its tensors."""
+"""Observers: one pass of the float model over a calibration set, shared by everything that reads its tensors."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
@@ -15,56 +15,59 @@ from quant.graph.weightless import Weightless
 from quant.runtime import Session
 
 Tensors = Mapping[str, NDArray[np.generic]]
+"""The values of tensors by their names."""
 
 
 class Observer(Protocol):
-    """Reduces what it sees of each batch and keeps no activation."""
+    """An object that reads tensors of each batch and reduces them, so that no activation stays in memory."""
 
     def wants(self, number: int) -> Collection[str]:
-        """The tensors of batch `number` that it has to look at, or their peaks."""
+        """Return the names of the tensors, or of their peaks, that the observer needs from batch `number`."""
 
     def add(self, number: int, values: Tensors) -> None:
-        """See these tensors; others may be among them."""
+        """Observe batch `number`; `values` may hold other tensors too."""
 
 
 PEAKS = "/peaks"
-"""Behind the name of a map (N, C, H, W): its largest value in each channel of each sample, (N, C, 1, 1). The map itself
-then never leaves the graph, nor the blocked layout in which ONNX Runtime computes it."""
-SPARE = 2
-"""How many times as many tensors as are wanted a session may give, before another is made that gives fewer."""
-OUTPUTS = 32 << 20
-"""Bytes of outputs that are kept: those of larger ones are computed again where they are needed."""
+"""The suffix that names the peaks of a map (N, C, H, W): the largest value in each channel of each sample,
+(N, C, 1, 1). The map itself then stays in the graph, in the blocked layout in which ONNX Runtime computes it."""
+MAX_OUTPUT_RATIO = 2
+"""A session is used again for fewer tensors if it computes at most so many times as many; else a new one is loaded."""
+MAX_RECORDED_BYTES = 32 << 20
+"""Outputs are recorded up to so many bytes; the others are computed again where they are needed."""
 
 
 class OutputRecorder:
-    """Keeps the model's outputs of the batches of a part of the set, as far as they are small."""
+    """Observer that records the model's outputs for the batches of one part of the set, up to a size."""
 
     def __init__(self, model: ir.Model, part: Dataset) -> None:
         self._names = [str(value.name) for value in model.graph.outputs]
-        self._numbers, self._left = frozenset(part.numbers), OUTPUTS
-        self._kept: dict[int, list[NDArray[np.generic]]] = {}
+        self._numbers, self._bytes_left = frozenset(part.numbers), MAX_RECORDED_BYTES
+        self._outputs: dict[int, list[NDArray[np.generic]]] = {}
 
     def wants(self, number: int) -> Collection[str]:
-        return self._names  # they are small, and there anyway
+        """Return the names of the outputs, for every batch: they are small, and the session computes them anyway."""
+        return self._names
 
     def add(self, number: int, values: Tensors) -> None:
+        """Record the outputs of a batch of the part if there is room left."""
         if number not in self._numbers:
             return
         outputs = [np.array(values[name]) for name in self._names]
-        self._left -= sum(output.nbytes for output in outputs)
-        if self._left >= 0:
-            self._kept[number] = outputs
+        self._bytes_left -= sum(output.nbytes for output in outputs)
+        if self._bytes_left >= 0:
+            self._outputs[number] = outputs
 
     @property
-    def kept(self) -> Mapping[int, Sequence[NDArray[np.generic]]]:
-        """The outputs by the number of their batch."""
-        return self._kept
+    def recorded(self) -> Mapping[int, Sequence[NDArray[np.generic]]]:
+        """The recorded outputs, by the number of their batch."""
+        return self._outputs
 
 
 def observe(
     model: Weightless, dataset: Dataset, observers: Sequence[Observer], progress: Callable[[int, int], None]
 ) -> None:
-    """Run the float model once over the set and show each batch's tensors to all observers.
+    """Run the float model once over the set and pass the tensors of each batch to all observers.
 
     Raises:
         ModelError: the model does not run on the data.
@@ -72,32 +75,37 @@ def observe(
     sessions: dict[frozenset[str], Session] = {}
     numbers = dataset.numbers
     for turn, feeds in enumerate(dataset.watched(progress)):
-        wanted = _wanted(observers, numbers[turn])
-        if not wanted:
+        required = _required(observers, numbers[turn])
+        if not required:
             continue
-        given = next((names for names in sessions if _serves(names, wanted)), None)
-        if given is None:
-            later = {_wanted(observers, number) for number in numbers[turn + 1 :]}
-            sessions = {names: one for names, one in sessions.items() if any(_serves(names, those) for those in later)}
-            given, sessions[wanted] = wanted, session_with_outputs(model, sorted(wanted))
-        names = sorted(given)
-        values = dict(zip(names, sessions[given].run(feeds, names), strict=True))
+        outputs = next((names for names in sessions if _serves(names, required)), None)
+        if outputs is None:
+            later = {_required(observers, number) for number in numbers[turn + 1 :]}
+            sessions = {
+                names: session for names, session in sessions.items() if any(_serves(names, other) for other in later)
+            }
+            outputs, sessions[required] = required, session_with_outputs(model, sorted(required))
+        names = sorted(outputs)
+        values = dict(zip(names, sessions[outputs].run(feeds, names), strict=True))
         for observer in observers:
             observer.add(numbers[turn], values)
 
 
-def _wanted(observers: Sequence[Observer], number: int) -> frozenset[str]:
+def _required(observers: Sequence[Observer], number: int) -> frozenset[str]:
+    """Return the tensors that any observer needs from batch `number`."""
     return frozenset(name for observer in observers for name in observer.wants(number))
 
 
-def _serves(names: frozenset[str], wanted: frozenset[str]) -> bool:
-    """Whether a session with these outputs will do: what nobody wants of it takes time, but so does another one."""
-    return wanted <= names and len(names) <= SPARE * len(wanted)
+def _serves(outputs: frozenset[str], required: frozenset[str]) -> bool:
+    """Return True if a session with these outputs can be used: unused outputs cost time, but so does a new session."""
+    return required <= outputs and len(outputs) <= MAX_OUTPUT_RATIO * len(required)
 
 
-def extremes_of(graph: ir.Graph, names: Collection[str]) -> dict[str, str]:
-    """For each tensor what shows its extremes beside zero: its peaks, where it is a map without negative values, or it
-    itself."""
+def extremes_sources(graph: ir.Graph, names: Collection[str]) -> dict[str, str]:
+    """Return for each tensor the name of a tensor with the same extremes, zero included.
+
+    That is its peaks if it is a map without negative values, else the tensor itself.
+    """
     maps = {
         str(output.name)
         for node in graph
@@ -107,35 +115,38 @@ def extremes_of(graph: ir.Graph, names: Collection[str]) -> dict[str, str]:
     return {name: name + PEAKS if name in maps else name for name in names}
 
 
-def limits_of(graph: ir.Graph, names: Collection[str]) -> dict[str, tuple[float, float]]:
-    """The least and the greatest value, with zero between them, that those of the tensors can have which are clipped to
-    constants."""
-    found: dict[str, tuple[float, float]] = {}
+def clip_limits(graph: ir.Graph, names: Collection[str]) -> dict[str, tuple[float, float]]:
+    """Return the smallest and the largest possible value, zero included, of the tensors that a Clip makes.
+
+    Tensors without constant scalar bounds on both sides are left out.
+    """
+    limits: dict[str, tuple[float, float]] = {}
     for node in graph:
         if is_clip(node) and len(node.inputs) > 2:
             low, high = constant(node.inputs[1]), constant(node.inputs[2])
             if low is not None and high is not None and low.size == high.size == 1:
-                found[str(node.outputs[0].name)] = min(0.0, float(low.item())), max(0.0, float(high.item()))
-    return {name: found[name] for name in names if name in found}
+                limits[str(node.outputs[0].name)] = min(0.0, float(low.item())), max(0.0, float(high.item()))
+    return {name: limits[name] for name in names if name in limits}
 
 
 def _rank(value: ir.Value | None) -> int | None:
-    """As far as the model tells it, or the Conv that makes the value."""
+    """Return the number of axes of a tensor if its shape, or the weight of the Conv that makes it, is known."""
     producer = None if value is None else value.producer()
-    telling = producer.inputs[1] if producer is not None and is_convolution(producer) else value
-    return None if telling is None or telling.shape is None else len(telling.shape)
+    known = producer.inputs[1] if producer is not None and is_convolution(producer) else value
+    return None if known is None or known.shape is None else len(known.shape)
 
 
 def _clips_at_zero(node: ir.Node) -> bool:
-    least = constant(node.inputs[1]) if is_clip(node) and len(node.inputs) > 1 else None
-    return least is not None and bool((least >= np.zeros_like(least)).all())
+    """Return True for a Clip whose constant lower bound is not negative."""
+    lower = constant(node.inputs[1]) if is_clip(node) and len(node.inputs) > 1 else None
+    return lower is not None and bool((lower >= np.zeros_like(lower)).all())
 
 
 def session_with_outputs(model: Weightless, names: Collection[str], *, fold_weights: bool = False) -> Session:
-    """The float model loaded, with the named tensors as outputs too, or their peaks.
+    """Return a session of the float model in which the named tensors, or their peaks, are outputs too.
 
     Raises:
-        ModelError: it cannot be loaded.
+        ModelError: ONNX Runtime cannot load the model.
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(model.proto)

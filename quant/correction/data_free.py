@@ -31,6 +31,6 @@ def expected_shifts(layers: Sequence[QuantizedLayer], moments: Mapping[str, Mome
         if isinstance(known, InferredMoments):
             carried = weight @ known.covariance
             lost, energy = (np.einsum("gok,gok->go", carried, one).reshape(-1) for one in (change, weight))
-            shift -= np.divide(lost, energy, out=np.zeros_like(lost), where=energy > 0) * known.above
+            shift -= np.divide(lost, energy, out=np.zeros_like(lost), where=energy > 0) * known.active_excess
         shifts[layer.name] = shift
     return shifts

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.calibration.batchnorm_moments import Normal
+from quant.calibration.channel_moments import ChannelMoments
 from quant.equalization.cross_layer import has_one_group_or_is_depthwise, is_depthwise
 from quant.graph.biases import add_to_biases
 from quant.graph.constants import add_initializer, constant
@@ -32,7 +32,7 @@ class _Link:
     second: Layer
 
 
-def absorb_biases(model: ir.Model, moments: Mapping[str, Normal]) -> dict[str, Normal]:
+def absorb_biases(model: ir.Model, moments: Mapping[str, ChannelMoments]) -> dict[str, ChannelMoments]:
     """Move c = max(0, mean - 3 deviations) from each first layer's bias into the second layer's bias, in place.
 
     The first layer's bias is lowered by c, and W c is added to the bias of the second one, since
@@ -56,7 +56,7 @@ def absorb_biases(model: ir.Model, moments: Mapping[str, Normal]) -> dict[str, N
             continue
         add_to_biases([link.first], {link.first.name: -floor})
         add_to_biases([link.second], {link.second.name: _output_shift(link.second, floor)})
-        moments[name] = Normal(moments[name].mean - floor, moments[name].variance)
+        moments[name] = ChannelMoments(moments[name].mean - floor, moments[name].variance)
     return moments
 
 

@@ -8,8 +8,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.calibration.activation_ranges import ActivationRange, RangeObserver, tie
-from quant.calibration.batchnorm_moments import expected_moments
-from quant.calibration.input_moments import InferredMoments, MomentObserver, Moments
+from quant.calibration.inferred_moments import infer_input_moments
+from quant.calibration.input_moments import InferredMoments, Moments
+from quant.calibration.moment_observer import MomentObserver
 from quant.calibration.observers import OutputRecorder, observe, session_with_outputs
 from quant.data.dataset import Dataset
 from quant.export.compact import compact
@@ -132,10 +133,10 @@ def calibrate(
     work, skipped = choose_layers(variant.model, spec)
     layers = [layer for layer, _ in work]
     if calibration is None:
-        inferred = expected_moments(variant.model, layers, variant.normals)
+        inferred = infer_input_moments(variant.model, layers, variant.normals)
         return DataFreeContext(variant, spec, source, work, skipped, inferred)
     data_free = spec.bias_correction == "data_free"
-    inferred = expected_moments(variant.model, layers, variant.normals) if data_free else {}
+    inferred = infer_input_moments(variant.model, layers, variant.normals) if data_free else {}
     fitting, held_out = calibration.split(HELD_OUT if spec.objective == "fixed" else HELD_OUT_FOR_GATES)
     graph = weightless(variant.model)
     moments = MomentObserver(variant.model, _observed_layers(work, spec), fitting)
@@ -145,7 +146,7 @@ def calibrate(
         observe(graph, calibration, [moments, *ranges.observers, outputs], sample_progress(progress, Stage.CALIBRATING))
     return CalibratedContext(
         variant, spec, source, work, skipped, calibration, fitting, held_out, graph,
-        moments.moments(), inferred, ranges.options(), outputs.kept,
+        moments.moments(), inferred, ranges.options(), outputs.recorded,
     )  # fmt: skip
 
 

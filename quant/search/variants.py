@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from quant.calibration.batchnorm_moments import Normal, rescaled
+from quant.calibration.channel_moments import ChannelMoments, scale_moments
 from quant.equalization.bias_absorption import absorb_biases
 from quant.equalization.cross_layer import equalize
 from quant.spec import Spec
@@ -20,11 +20,11 @@ class Variant:
 
     suffix: str
     model: ir.Model
-    normals: Mapping[str, Normal]
+    normals: Mapping[str, ChannelMoments]
 
 
 def form_variants(
-    model: ir.Model, normals: Mapping[str, Normal], spec: Spec, *, calibrated: bool
+    model: ir.Model, normals: Mapping[str, ChannelMoments], spec: Spec, *, calibrated: bool
 ) -> tuple[Variant, ...]:
     """Return the forms of the model that the spec's equalization asks for, each with its moments.
 
@@ -40,10 +40,12 @@ def form_variants(
     return (plain, variant) if changed else (plain,)
 
 
-def _equalized(model: ir.Model, normals: Mapping[str, Normal], spec: Spec, *, suffix: str) -> tuple[Variant, bool]:
+def _equalized(
+    model: ir.Model, normals: Mapping[str, ChannelMoments], spec: Spec, *, suffix: str
+) -> tuple[Variant, bool]:
     """Equalize the model in place; return it as a variant, and True if any channel was rescaled."""
     factors = equalize(model)
-    normals = rescaled(normals, factors)
+    normals = scale_moments(normals, factors)
     if spec.activations is not None:
         normals = absorb_biases(model, normals)
     return Variant(suffix, model, normals), bool(factors)

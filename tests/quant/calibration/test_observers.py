@@ -6,7 +6,7 @@ import pytest
 
 from quant.calibration import observers
 from quant.calibration.activation_ranges import RangeObserver
-from quant.calibration.observers import PEAKS, extremes_of, observe, session_with_outputs
+from quant.calibration.observers import PEAKS, extremes_sources, observe, session_with_outputs
 from quant.data.dataset import Dataset
 from quant.graph.weightless import weightless
 from quant.spec import resolve
@@ -39,7 +39,7 @@ def model():
 
 def test_maps_without_negative_values_are_shown_by_their_peaks(model):
     names = ACTIVATIONS.split(", ")
-    shown = extremes_of(model.graph, names)
+    shown = extremes_sources(model.graph, names)
     assert shown == {name: name + PEAKS if name in MAPS else name for name in names}
     tensors, peaks = (
         session_with_outputs(weightless(model), wanted).run({"x": SAMPLES}, wanted)

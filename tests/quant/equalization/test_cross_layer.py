@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from quant.calibration.batchnorm_moments import Normal, clipped_normal, expected_tensors, rescaled
+from quant.calibration.channel_moments import ChannelMoments, clip_moments, infer_tensor_moments, scale_moments
 from quant.equalization.cross_layer import LIMIT, equalize
 from quant.graph.inventory import inventory
 from quant.graph.load.onnx_file import load
@@ -46,10 +46,10 @@ def test_what_would_change_the_outputs_is_left_alone(activation):
 
 def test_the_moments_follow_the_factors():
     model = network("Clip")
-    moments = Normal(np.array([0.5, 2.0, 5.0, -1.0]), np.array([1.0, 4.0, 9.0, 0.25]))
-    expected = clipped_normal(moments, 0, 6)
+    moments = ChannelMoments(np.array([0.5, 2.0, 5.0, -1.0]), np.array([1.0, 4.0, 9.0, 0.25]))
+    expected = clip_moments(moments, 0, 6)
     factors = equalize(model)
-    found = expected_tensors(model, rescaled({"c1": moments}, factors))["r1"]
+    found = infer_tensor_moments(model, scale_moments({"c1": moments}, factors))["r1"]
     np.testing.assert_allclose(found.mean, expected.mean * factors["c1"], rtol=1e-6)
     np.testing.assert_allclose(found.variance, expected.variance * factors["c1"] ** 2, rtol=1e-6)
 

@@ -5,7 +5,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from quant.calibration.input_moments import MomentObserver
+from quant.calibration.moment_observer import MomentObserver
 from quant.calibration.observers import observe
 from quant.correction.data_free import expected_shifts
 from quant.data.dataset import Dataset

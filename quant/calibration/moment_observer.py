@@ -1,0 +1,125 @@
+"""Observer that measures the moments of layer inputs, or draws a sample of their rows."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from quant.calibration.input_moments import MAX_INPUTS, InputSample, SecondMoments
+from quant.calibration.observers import Tensors
+from quant.data.dataset import Dataset
+from quant.graph.im2col import input_rows, weight_matrix
+from quant.graph.inventory import Layer
+
+ROWS, ROWS_PER_INPUT = 2048, 4
+"""Second moments of a layer with K inputs use 2048 + 4 K rows of the whole set, spread evenly over its batches."""
+SAMPLED_ROWS = 1024
+"""Rows of a sample: errors are only compared with each other, and all of them are measured on the same rows."""
+SAMPLED_MAPS = 64
+"""Samples, spread over the set, from which rows of maps are drawn: each of them takes all maps out of the graph."""
+NARROW = 64
+"""Up to so many inputs, second moments take less memory and time than a sample of rows."""
+
+
+class MomentObserver:
+    """Observer of the layers' inputs over the batches of one part of the set.
+
+    A layer that needs all second moments gets them, from many rows. Any other layer gets second moments from fewer rows
+    if it is narrow, else a sample of rows. A layer that is too wide always gets a sample. Layers that share a weight
+    share their moments. If no layer needs all second moments, maps are read for some batches only.
+    """
+
+    def __init__(self, model: ir.Model, layers: Sequence[tuple[Layer, bool]], part: Dataset) -> None:
+        """Prepare to observe layers, each with True if it needs all second moments; without a matrix it is left out."""
+        self._layers = [layer for layer, _ in layers if _has_matrix(layer, model.graph)]
+        complete = {_key(layer) for layer, needs_all in layers if needs_all}
+        self._sums = {_key(layer): _new_sums(layer, _key(layer) in complete) for layer in self._layers}
+        numbers, few = frozenset(part.numbers), frozenset(part.spread(SAMPLED_MAPS).numbers)
+        self._numbers = {_key(layer): few if _reads_map(layer) and not complete else numbers for layer in self._layers}
+
+    def wants(self, number: int) -> Collection[str]:
+        """Return the names of the layers' inputs that are read in batch `number`."""
+        return {_input_name(layer) for layer in self._layers if number in self._numbers[_key(layer)]}
+
+    def add(self, number: int, values: Tensors) -> None:
+        """Add rows of each layer's input in one batch."""
+        for layer in self._layers:
+            numbers, sums = self._numbers[_key(layer)], self._sums[_key(layer)]
+            if number not in numbers:
+                continue
+            limit = -(-sums.rows_needed // len(numbers))
+            value = np.asarray(values[_input_name(layer)], np.float32)
+            sums.add(input_rows(layer, value, limit, seed=number))
+
+    def moments(self) -> dict[str, SecondMoments | InputSample]:
+        """Return the moments or the sample of each layer's input, by the layer's name."""
+        sums = self._sums
+        return {layer.name: sums[_key(layer)].moments() for layer in self._layers if sums[_key(layer)].count}
+
+
+@dataclass
+class _Sums:
+    """Sums of x x^T (G, K, K) and x (G, K) over `count` rows x."""
+
+    square: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    rows_needed: int
+    count: int = 0
+
+    def add(self, rows: NDArray[np.float32]) -> None:
+        self.square += rows.swapaxes(1, 2) @ rows
+        self.mean += rows.sum(axis=1, dtype=np.float64)
+        self.count += rows.shape[1]
+
+    def moments(self) -> SecondMoments:
+        return SecondMoments(self.square / self.count, self.mean / self.count)
+
+
+@dataclass
+class _Rows:
+    """A growing sample of rows (G, n, K)."""
+
+    parts: list[NDArray[np.float32]] = field(default_factory=list)
+    rows_needed: int = SAMPLED_ROWS
+
+    @property
+    def count(self) -> int:
+        return sum(part.shape[1] for part in self.parts)
+
+    def add(self, rows: NDArray[np.float32]) -> None:
+        self.parts.append(rows)
+
+    def moments(self) -> InputSample:
+        return InputSample(np.concatenate(self.parts, axis=1))
+
+
+def _new_sums(layer: Layer, complete: bool) -> _Sums | _Rows:
+    """Return empty sums for a layer, or an empty sample if it does not need second moments or is too wide for them."""
+    matrix = weight_matrix(layer, layer.weight)
+    assert matrix is not None, "a layer without a matrix is not observed"
+    groups, _, width = matrix.shape
+    if width > (MAX_INPUTS if complete else NARROW):
+        return _Rows()
+    rows_needed = ROWS + ROWS_PER_INPUT * width if complete else SAMPLED_ROWS
+    return _Sums(np.zeros((groups, width, width)), np.zeros((groups, width)), rows_needed)
+
+
+def _has_matrix(layer: Layer, graph: ir.Graph) -> bool:
+    """Return True if the layer has a matrix and is not in the body of an If, Loop or Scan, where no input is read."""
+    return layer.node.graph is graph and weight_matrix(layer, layer.weight) is not None
+
+
+def _reads_map(layer: Layer) -> bool:
+    """Return True if each sample gives many rows."""
+    return layer.operator.spatial
+
+
+def _key(layer: Layer) -> tuple[str, int]:
+    """Return the key of a layer's weight; layers that share the weight share its codes, so their rows are pooled."""
+    return layer.weight_name, layer.axis
+
+
+def _input_name(layer: Layer) -> str:
+    return str(layer.operand(layer.input_index).name)
