@@ -50,6 +50,7 @@ class Cutter:
         for end in (source, target):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+        source.close()
 
 
 @pytest.fixture(autouse=True)

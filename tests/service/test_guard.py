@@ -1,5 +1,6 @@
 """Authentication: a request needs a key and reaches only the objects of its tenant."""
 
+import contextlib
 import json
 import os
 import re
@@ -52,11 +53,14 @@ def make_key(guarded):
 
 @pytest.fixture(scope="module")
 def client_of(guarded, make_key):
-    def connect(*options):
-        key = make_key(*options)["key"]
-        return httpx.Client(base_url=guarded.url, headers={"Authorization": f"Bearer {key}"}, timeout=90)
+    with contextlib.ExitStack() as clients:
 
-    return connect
+        def connect(*options):
+            key = make_key(*options)["key"]
+            client = httpx.Client(base_url=guarded.url, headers={"Authorization": f"Bearer {key}"}, timeout=90)
+            return clients.enter_context(client)
+
+        yield connect
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +156,11 @@ def test_a_key_is_limited_to_its_scopes(client_of, job, examples):
 
 def test_a_revoked_key_is_refused_at_once(guarded, make_key):
     made = make_key("--tenant", "carol", "--name", "ci")
-    client = httpx.Client(base_url=guarded.url, headers={"Authorization": f"Bearer {made['key']}"})
-    assert client.get("/v1/jobs").status_code == 200
-    assert quantd("keys", "revoke", made["id"], "--state-dir", guarded.folder).returncode == 0
-    assert client.get("/v1/jobs").status_code == 401
+    headers = {"Authorization": f"Bearer {made['key']}"}
+    with httpx.Client(base_url=guarded.url, headers=headers) as client:
+        assert client.get("/v1/jobs").status_code == 200
+        assert quantd("keys", "revoke", made["id"], "--state-dir", guarded.folder).returncode == 0
+        assert client.get("/v1/jobs").status_code == 401
     listed = json.loads(quantd("keys", "list", "--json", "--state-dir", guarded.folder).stdout)
     (shown,) = [key for key in listed if key["id"] == made["id"]]
     assert (shown["name"], shown["tenant"], bool(shown["revoked_at"])) == ("ci", "carol", True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import secrets
 import socket
 import time
@@ -25,10 +26,9 @@ def parts(stack, url):
     return [path for path in stack.folder.glob(f"store/*/uploads/{url.split('/')[-1]}/*") if path.is_file()]
 
 
-def test_another_client_of_the_protocol_uploads_a_model(stack, http, data, tmp_path):
-    (tmp_path / "m.onnx").write_bytes(data)
+def test_another_client_of_the_protocol_uploads_a_model(stack, http, data):
     uploader = TusClient(f"{stack.url}/v1/uploads").uploader(
-        str(tmp_path / "m.onnx"), chunk_size=100_000, metadata={"kind": "model", "filename": "m.onnx"}
+        file_stream=io.BytesIO(data), chunk_size=100_000, metadata={"kind": "model", "filename": "m.onnx"}
     )
     uploader.upload()
     model = http.get(http.head(uploader.url, headers=TUS).headers["content-location"]).json()
