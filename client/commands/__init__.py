@@ -1,0 +1,1 @@
+"""The commands of `quantd`, a module for each group."""
