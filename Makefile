@@ -1,9 +1,9 @@
-# quantd: `make demo` shows it working, `make test` checks it; both install into .venv first.
+# `make demo` shows quantd at work, `make test` checks it; both install into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m coverage run -m pytest
 
-# Two halves side by side: the numerics, and what runs servers.
+# The tests run in two halves side by side: the numerics, and everything that starts servers.
 .PHONY: install demo test test-library test-service lint openapi up clean
 
 install: .venv/installed
