@@ -1,4 +1,4 @@
-"""Every form a weight is stored in: what it takes in the file, and what ONNX Runtime runs it as."""
+"""Storage forms: the bytes that they take in the file, and the kernels that ONNX Runtime runs them with."""
 
 import json
 
@@ -87,7 +87,7 @@ def test_six_bits_are_stored_as_four_and_two_and_put_together_at_load(quantize, 
     assert operators["DequantizeLinear(weight)"] == operators["Cast"] == 0
     image = {"input": RNG.random((8, 1, 8, 8), np.float32)}
     np.testing.assert_array_equal(Session(data).run(image)[0], Session(plain).run(image)[0])
-    for layer in (one for one in report["layers"] if one["op"] == "Conv"):
+    for layer in (entry for entry in report["layers"] if entry["op"] == "Conv"):
         size = layer["parameters"]
         assert layer["bytes_after"] == -(-size // 2) + -(-size // 4) + 4 * layer["weight_shape"][0]
         assert layer["weight"]["sqnr_db"] > 28
@@ -132,9 +132,9 @@ def test_weights_without_an_integer_kernel_are_stored_in_few_bits(quantize, tmp_
     nodes, weights, shape = float_only(op)
     path = save(tmp_path, nodes, weights, shape, TensorProto.INT64 if op == "Gather" else TensorProto.FLOAT)
     data, report = quantize({"preset": preset, "activations": None}, path)
-    kept = [layer["weight"]["sqnr_db"] for layer in report["layers"]]
-    assert len(kept) == (2 if op in ("LSTM", "GRU", "RNN") else 1)
-    assert min(kept) > (3 if preset == "ternary" else 10)
+    sqnr = [layer["weight"]["sqnr_db"] for layer in report["layers"]]
+    assert len(sqnr) == (2 if op in ("LSTM", "GRU", "RNN") else 1)
+    assert min(sqnr) > (3 if preset == "ternary" else 10)
     assert optimised_operators(data)["DequantizeLinear"] == 0
     feeds = {"x": RNG.integers(0, 60, [4, 3])} if op == "Gather" else {"x": normal(*shape)}
     expected, actual = (Session(model).run(feeds)[0] for model in (path.read_bytes(), data))
@@ -164,7 +164,7 @@ def test_other_runtimes_agree(quantize, examples, spec):
 
 
 @pytest.mark.parametrize(
-    ("weights", "told"),
+    ("weights", "message"),
     [
         ({"bits": 3}, "3 bits are stored as a codebook"),
         ({"bits": 6, "grid": "lloyd_max"}, "6 bits are uniform"),
@@ -173,8 +173,8 @@ def test_other_runtimes_agree(quantize, examples, spec):
         ({"granularity": "block"}, "granularity block is for weight-only models"),
     ],
 )
-def test_what_cannot_be_stored_is_refused(weights, told):
-    with pytest.raises(SpecError, match=told):
+def test_what_cannot_be_stored_is_refused(weights, message):
+    with pytest.raises(SpecError, match=message):
         resolve({"preset": "int8", "weights": weights})
 
 
