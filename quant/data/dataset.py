@@ -6,29 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.data.npz import release_pages
+from quant.data.sources import AlongAxis, Source
+from quant.errors import InputMismatch
 
 BATCH = 8
 """The samples of a batch for a model that takes any number; the activations of one batch are in memory at a time."""
-
-
-@dataclass(frozen=True)
-class Images:
-    """uint8 images (N, H, W[, C]) that become float32 input (N, C, H, W) batch by batch.
-
-    The input is (pixels / 255 - mean) / std, with one mean and one std for all channels or for each channel.
-    """
-
-    pixels: NDArray[np.uint8]
-    mean: NDArray[np.float64]
-    std: NDArray[np.float64]
-
-    def batch(self, window: slice) -> NDArray[np.float32]:
-        """Return the images of `window` as normalised float32, channels first."""
-        pixels = self.pixels[window]
-        pixels = pixels[..., None] if pixels.ndim == 3 else pixels
-        normalised = (pixels.astype(np.float32) / 255 - self.mean.astype(np.float32)) / self.std.astype(np.float32)
-        return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
 
 
 @dataclass(frozen=True)
@@ -36,20 +18,33 @@ class Dataset:
     """Samples for all inputs of one model, in batches.
 
     Attributes:
-        inputs: the array or the images for each input, by the input's name; the first axis counts samples.
+        inputs: the values of each input, by the input's name; the first axis of a plain array counts samples.
         labels: the class numbers (N,), or None.
         samples: the number of samples N.
         batch: the number of samples in a batch: the batch size that the model requires, or `BATCH`.
         part: the numbers of the batches that this set consists of; None for all batches.
-        whole_feeds: a sample is a complete feed of the model, with the batch axis in it.
+        fixed: True if the model requires this batch size; an incomplete last batch is then left out.
     """
 
-    inputs: Mapping[str, NDArray[np.generic] | Images]
+    inputs: Mapping[str, NDArray[np.generic] | Source]
     labels: NDArray[np.int64] | None
     samples: int
     batch: int
     part: tuple[int, ...] | None = None
-    whole_feeds: bool = False
+    fixed: bool = False
+
+    @property
+    def sources(self) -> dict[str, Source]:
+        """The source of each input's values, by the input's name."""
+        return {
+            name: AlongAxis(source) if isinstance(source, np.ndarray) else source
+            for name, source in self.inputs.items()
+        }
+
+    @property
+    def samples_first(self) -> bool:
+        """True if the first axis of every input counts the samples of a batch."""
+        return all(source.axis == 0 for source in self.sources.values())
 
     @property
     def used(self) -> int:
@@ -80,27 +75,40 @@ class Dataset:
 
     def singly(self) -> "Dataset":
         """Return all samples in batches of one, or the set itself if the model fixes the batch size."""
-        return replace(self, batch=1, part=None) if self.batch == BATCH else self
+        return self if self.fixed else replace(self, batch=1, part=None)
+
+    def in_batches_of(self, size: int) -> "Dataset":
+        """Return all samples in batches of exactly `size`, as a model requires that runs with this size only.
+
+        Raises:
+            InputMismatch: there are fewer samples than one batch.
+        """
+        if self.samples < size:
+            raise InputMismatch(
+                f"the model takes batches of exactly {size} samples; the dataset has {self.samples}; "
+                f"accepted: at least {size} samples, best a multiple of {size}"
+            )
+        return replace(self, batch=size, part=None, fixed=True)
 
     def halved(self) -> "Dataset":
         """Return the same samples in batches of half the size, or the set itself if the model fixes the batch size.
 
         An incomplete half batch is left out. A set without a complete half batch is returned as it is.
         """
-        half = BATCH // 2
+        if self.fixed or self.batch % 2:
+            return self
+        half = self.batch // 2
         parts = (part for number in self.numbers for part in (2 * number, 2 * number + 1))
         complete = tuple(part for part in parts if (part + 1) * half <= self.samples)
-        return replace(self, batch=half, part=complete) if self.batch == BATCH and complete else self
+        return replace(self, batch=half, part=complete) if complete else self
 
     def batches(self) -> Iterator[dict[str, NDArray[np.generic]]]:
         """Yield the feeds of every batch: an array for each input."""
+        sources = self.sources
         for window in self._windows():
-            yield {
-                name: source.batch(window) if isinstance(source, Images) else self._cut(source, window)
-                for name, source in self.inputs.items()
-            }
-            for source in self.inputs.values():
-                release_pages(source.pixels if isinstance(source, Images) else source)
+            yield {name: source.batch(window) for name, source in sources.items()}
+            for source in sources.values():
+                source.release()
 
     def watched(self, progress: Callable[[int, int], None]) -> Iterator[dict[str, NDArray[np.generic]]]:
         """Yield the feeds of every batch; after each, call `progress(completed samples, total samples)`."""
@@ -117,10 +125,6 @@ class Dataset:
 
     def _windows(self) -> list[slice]:
         """Return the slice of the samples in every batch."""
-        end = self.samples - (self.samples % self.batch if self.batch != BATCH else 0)
+        end = self.samples - (self.samples % self.batch if self.fixed else 0)
         windows = [slice(start, min(start + self.batch, end)) for start in range(0, end, self.batch)]
         return windows if self.part is None else [windows[number] for number in self.part]
-
-    def _cut(self, array: NDArray[np.generic], window: slice) -> NDArray[np.generic]:
-        part = array[window.start] if self.whole_feeds else array[window]
-        return np.require(part, requirements=("C", "ALIGNED"))  # a mapped array may start at any byte of its file

@@ -8,17 +8,37 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.data.dataset import BATCH, Dataset, Images
+from quant.data.dataset import BATCH, Dataset
+from quant.data.declared import (
+    batch_axis,
+    describe_feeds,
+    describe_inputs,
+    describe_shape,
+    fixed_batch,
+    has_fixed_sizes,
+    is_fixed,
+    sizes_of,
+)
+from quant.data.labels import read_labels
 from quant.data.npz import read_arrays, release_pages
+from quant.data.sources import AlongAxis, Constant, Feeds, Images, Source
 from quant.errors import InputMismatch, NonFiniteData
 
 Arrays = Mapping[str, NDArray[np.generic]]
-_NOT_INPUTS = ("labels", "images", "mean", "std")
-"""The names of arrays that need not be inputs of the model."""
+_ROLES = ("labels", "images", "mean", "std")
+"""The names of arrays that need not be inputs of the model. `__labels__` and so on have this meaning even where an
+input of the model has the plain name."""
 
 
 def read_dataset(path: Path, model: ir.Model) -> Dataset:
     """Read the `.npz` or `.npy` file at `path` and check it against the model's inputs.
+
+    An array belongs to the input of its name. Names that no input has are special: `labels` holds the correct classes,
+    `images` uint8 images that are normalised with `mean` and `std`. `__labels__`, `__images__`, `__mean__` and
+    `__std__` mean the same for every model.
+
+    The array of an input has the input's shape, with all samples along its batch axis. An array with one axis more
+    holds a complete value of the input for each sample. An input without a batch axis may have one value for all.
 
     Raises:
         UnreadableDataset: the file is no .npz or .npy, is cut short, or contains pickled objects.
@@ -27,17 +47,18 @@ def read_dataset(path: Path, model: ir.Model) -> Dataset:
     """
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     arrays = _name_single(read_arrays(path), inputs)
-    whole_feeds = _are_whole_feeds(arrays, inputs)
-    sources = {str(value.name): _source(value, arrays, inputs, whole_feeds) for value in inputs}
-    unknown = sorted(set(arrays) - set(sources) - set(_NOT_INPUTS))
+    names = {str(value.name) for value in inputs}
+    special = _special(arrays, names)
+    sources = {str(value.name): _source(value, arrays, special, alone=len(inputs) == 1) for value in inputs}
+    unknown = sorted(set(arrays) - names - {name for name, _ in special.values()})
     if unknown:
-        raise InputMismatch(f"array {unknown[0]!r} is no input of the model; its inputs are {_describe(inputs)}")
-    labels = _labels(arrays["labels"]) if "labels" in arrays else None
+        raise InputMismatch(f"array {unknown[0]!r} is no input of the model; its inputs are {describe_inputs(inputs)}")
+    labels = read_labels(*special["labels"]) if "labels" in special else None
+    sources = _with_constants(sources, inputs, labels)
     samples = _count_samples(sources, labels)
-    batch = 1 if whole_feeds else _fixed_batch(inputs) or BATCH
-    if samples < batch != BATCH:
-        raise InputMismatch(f"the model takes batches of exactly {batch} samples; the dataset has {samples}")
-    return Dataset(sources, labels, samples, batch, whole_feeds=whole_feeds)
+    data = Dataset(sources, labels, samples, BATCH)
+    size = _required_batch(sources, inputs)
+    return data if size is None else data.in_batches_of(size)
 
 
 def _name_single(arrays: Arrays, inputs: list[ir.Value]) -> Arrays:
@@ -45,12 +66,24 @@ def _name_single(arrays: Arrays, inputs: list[ir.Value]) -> Arrays:
     if "" not in arrays:
         return arrays
     if len(inputs) != 1:
-        raise InputMismatch(f"a .npy file is for a model of one input; this one has {_describe(inputs)}")
+        raise InputMismatch(f"a .npy file is for a model of one input; this one has {describe_inputs(inputs)}")
     return {str(inputs[0].name): arrays[""]}
 
 
-def _count_samples(sources: Mapping[str, NDArray[np.generic] | Images], labels: NDArray[np.int64] | None) -> int:
-    counts = {name: len(s.pixels if isinstance(s, Images) else s) for name, s in sources.items()}
+def _special(arrays: Arrays, inputs: set[str]) -> dict[str, tuple[str, NDArray[np.generic]]]:
+    """Return the name in the file and the array of each role that the file fills; an input's own name wins."""
+    special: dict[str, tuple[str, NDArray[np.generic]]] = {}
+    for role in _ROLES:
+        names = [name for name in (f"__{role}__", role) if name in arrays and name not in inputs]
+        if len(names) > 1:
+            raise InputMismatch(f"arrays {names[0]!r} and {names[1]!r} mean the same; accepted: one of them")
+        if names:
+            special[role] = names[0], arrays[names[0]]
+    return special
+
+
+def _count_samples(sources: Mapping[str, Source], labels: NDArray[np.int64] | None) -> int:
+    counts = {name: source.samples for name, source in sources.items() if source.samples is not None}
     if labels is not None:
         counts["labels"] = len(labels)
     if len(set(counts.values())) != 1 or 0 in counts.values():
@@ -58,124 +91,133 @@ def _count_samples(sources: Mapping[str, NDArray[np.generic] | Images], labels: 
     return next(iter(counts.values()))
 
 
-def _labels(array: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Return one class number for each sample; some exporters write a column, or floats."""
-    column = array.reshape(len(array)) if array.ndim and array.size == len(array) else array
-    labels = column.astype(np.int64) if column.dtype.kind in "iub" or _is_whole(column) else None
-    if column.ndim != 1 or labels is None:
-        raise InputMismatch(f"array 'labels' is {array.dtype} of shape {list(array.shape)}; accepted: "
-                            "one class number a sample, (N,)")  # fmt: skip
-    return labels
-
-
-def _is_whole(array: NDArray[Any]) -> bool:
-    return array.dtype.kind == "f" and bool((np.abs(array) < 2**31).all() and (array == np.rint(array)).all())
-
-
-def _source(value: ir.Value, arrays: Arrays, inputs: list[ir.Value], whole_feeds: bool) -> NDArray[np.generic] | Images:
-    """Return the checked array, or the images, for one input."""
+def _source(
+    value: ir.Value, arrays: Arrays, special: Mapping[str, tuple[str, NDArray[np.generic]]], *, alone: bool
+) -> Source:
+    """Return the checked values of one input; `alone` if it is the model's only input."""
     name = str(value.name)
-    if name not in arrays and "images" in arrays and len(inputs) == 1:
-        return _images(arrays, value)
+    if name not in arrays and "images" in special and alone:
+        return _images(special, value)
     if name not in arrays:
         names = ", ".join(sorted(arrays)) or "nothing"
-        raise InputMismatch(f"array {name!r} is missing (found: {names}); accepted: {_describe(inputs)}")
+        raise InputMismatch(f"array {name!r} is missing (found: {names}); accepted: {describe_inputs([value])}")
     array = arrays[name]
     if value.dtype is not None and array.dtype != value.dtype.numpy():
-        raise InputMismatch(f"array {name!r} is {array.dtype}; accepted: {value.dtype.numpy()}")
-    if not array.ndim:
-        raise InputMismatch(f"array {name!r} is one number; accepted: {_shape(value)}")
-    if whole_feeds:
-        _check_feed(name, array.shape, value)
-    else:
-        _check_shape(name, array.shape, value)
+        escape = f"; uint8 images for it go into '__{name}__'" if name == "images" else ""
+        raise InputMismatch(f"array {name!r} is {array.dtype}; accepted: {value.dtype.numpy()}{escape}")
+    source = _placed(name, array, value)
     _check_finite(name, array)
-    return array
+    return source
+
+
+def _placed(name: str, array: NDArray[np.generic], value: ir.Value) -> Source:
+    """Return the array as samples along the input's batch axis, as complete values, or as one value.
+
+    Raises:
+        InputMismatch: the shape is none of these.
+    """
+    sizes = sizes_of(value)
+    if not array.ndim and sizes != []:
+        raise InputMismatch(f"array {name!r} is one number; accepted: {describe_shape(value)}")
+    if sizes is None:
+        return AlongAxis(array)
+    if array.ndim not in (len(sizes), len(sizes) + 1):
+        raise InputMismatch(f"array {name!r} has shape {list(array.shape)}; accepted: {describe_shape(value)}")
+    if array.ndim > len(sizes):
+        if not _agree(sizes, array.shape[1:]):
+            raise InputMismatch(f"array {name!r} has shape {list(array.shape)}; accepted: {describe_feeds(value)}")
+        return Feeds(array)
+    if not sizes:
+        return Constant(array)
+    axis = batch_axis(value)
+    free = [*sizes[:axis], "N", *sizes[axis + 1 :]]
+    if not _agree(free, array.shape):
+        raise InputMismatch(f"array {name!r} has shape {list(array.shape)}; accepted: {describe_shape(value)}")
+    return AlongAxis(array, axis)
+
+
+def _agree(sizes: list[int | str], shape: tuple[int, ...]) -> bool:
+    """Return True if an array has every size that the model fixes."""
+    return all(not is_fixed(declared) or declared == size for declared, size in zip(sizes, shape, strict=True))
+
+
+def _with_constants(
+    sources: Mapping[str, Source], inputs: list[ir.Value], labels: NDArray[np.int64] | None
+) -> dict[str, Source]:
+    """Return the sources, with one value for all samples where an array has exactly its input's fixed shape.
+
+    That is so if the other arrays, or the labels, have another number of samples.
+    """
+    whole = {
+        str(value.name): source
+        for value in inputs
+        if has_fixed_sizes(value) and isinstance(source := sources[str(value.name)], AlongAxis)
+        and list(source.array.shape) == sizes_of(value)
+    }  # fmt: skip
+    others = [source.samples for name, source in sources.items() if name not in whole and source.samples is not None]
+    counts = [*others, *([] if labels is None else [len(labels)]), *(source.samples for source in whole.values())]
+    constants = {name: Constant(source.array) for name, source in whole.items() if source.samples != counts[0]}
+    return {**sources, **constants}
+
+
+def _required_batch(sources: Mapping[str, Source], inputs: list[ir.Value]) -> int | None:
+    """Return the batch size that the inputs require; None if any size is accepted.
+
+    Raises:
+        InputMismatch: they require different ones.
+    """
+    sizes = {
+        name: 1 if isinstance(source, Feeds) else fixed_batch(value)
+        for value in inputs
+        if not isinstance(source := sources[name := str(value.name)], Constant)
+    }
+    required = {name: size for name, size in sizes.items() if size is not None}
+    if len(set(required.values())) > 1:
+        raise InputMismatch(
+            f"the inputs need different numbers of samples a batch: {required}; accepted: arrays with one axis more "
+            f"for all inputs, {', '.join(f'{value.name!r} {describe_feeds(value)}' for value in inputs)}"
+        )
+    return next(iter(required.values()), None)
 
 
 def _check_finite(name: str, array: NDArray[Any]) -> None:
-    for start in range(0, len(array) if array.dtype.kind == "f" else 0, BATCH):
-        part = array[start : start + BATCH]
-        if not np.isfinite(part).all():
-            first, *others = (int(i) for i in np.argwhere(~np.isfinite(part))[0])
-            where = (start + first, *others)
-            raise NonFiniteData(f"array {name!r} holds {array[where]} at {list(where)}; accepted: finite values")
+    """Raise if a float array holds NaN or infinity; 0 and -inf alone are the mask of an attention.
+
+    Raises:
+        NonFiniteData: the array is no mask and holds a value that is not finite.
+    """
+    if array.dtype.kind != "f":
+        return
+    samples, is_mask, first_place = array.reshape(1) if not array.ndim else array, True, None
+    for start in range(0, len(samples), BATCH):
+        part = samples[start : start + BATCH]
+        finite = np.isfinite(part)
+        is_mask = is_mask and bool(((part == 0) | (part == -np.inf)).all())
+        if first_place is None and not finite.all():
+            first, *others = (int(i) for i in np.argwhere(~finite)[0])
+            first_place = (start + first, *others)
+        if first_place is not None and not is_mask:
+            raise NonFiniteData(
+                f"array {name!r} holds {samples[first_place]} at {list(first_place)}; accepted: finite values, "
+                "or 0 and -inf alone in a mask"
+            )
         release_pages(array)
 
 
-def _images(arrays: Arrays, value: ir.Value) -> Images:
-    pixels = arrays["images"]
+def _images(special: Mapping[str, tuple[str, NDArray[np.generic]]], value: ir.Value) -> Images:
+    name, pixels = special["images"]
     if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4):
-        raise InputMismatch(f"array 'images' is {pixels.dtype} of shape {list(pixels.shape)}; "
+        raise InputMismatch(f"array {name!r} is {pixels.dtype} of shape {list(pixels.shape)}; "
                             "accepted: uint8, (N, H, W) or (N, H, W, C)")  # fmt: skip
     images = Images(
         pixels.astype(np.uint8, copy=False),
-        np.asarray(arrays.get("mean", np.zeros(1)), np.float64).reshape(-1),
-        np.asarray(arrays.get("std", np.ones(1)), np.float64).reshape(-1),
+        np.asarray(special["mean"][1] if "mean" in special else np.zeros(1), np.float64).reshape(-1),
+        np.asarray(special["std"][1] if "std" in special else np.ones(1), np.float64).reshape(-1),
     )
     channels = 1 if pixels.ndim == 3 else pixels.shape[3]
     if {images.mean.size, images.std.size} - {1, channels} or not (images.std > 0).all():
         raise InputMismatch(f"'mean' and 'std' need 1 or {channels} finite values, std above zero")
-    _check_shape("images", (len(pixels), channels, *pixels.shape[1:3]), value)
+    sizes, shape = sizes_of(value), (len(pixels), channels, *pixels.shape[1:3])
+    if sizes is not None and (len(sizes) != 4 or not _agree(["N", *sizes[1:]], shape)):
+        raise InputMismatch(f"array {name!r} has shape {list(shape)}; accepted: {describe_shape(value)}")
     return images
-
-
-def _check_shape(name: str, shape: tuple[int, ...], value: ir.Value) -> None:
-    """Raise unless all axes but the first, which counts samples, are as the model declares them."""
-    if value.shape is None:
-        return
-    sizes = list(value.shape)
-    fits = len(sizes) == len(shape) and all(
-        not _is_fixed(declared) or declared == size for declared, size in zip(sizes[1:], shape[1:], strict=True)
-    )
-    if not fits:
-        raise InputMismatch(f"array {name!r} has shape {list(shape)}; accepted: {_shape(value)}")
-
-
-def _are_whole_feeds(arrays: Arrays, inputs: list[ir.Value]) -> bool:
-    """Return True if every array has one axis more than its input.
-
-    This is the format for models in which the first axis of some input does not count samples.
-    """
-    return all(
-        str(value.name) in arrays and value.shape is not None and arrays[str(value.name)].ndim == len(value.shape) + 1
-        for value in inputs
-    )
-
-
-def _check_feed(name: str, shape: tuple[int, ...], value: ir.Value) -> None:
-    """Raise unless all axes after the first, which counts feeds, are those of the input."""
-    assert value.shape is not None, "the rank was compared before"
-    sizes = list(value.shape)
-    if any(_is_fixed(declared) and declared != size for declared, size in zip(sizes, shape[1:], strict=True)):
-        accepted = ", ".join(["samples", *map(str, sizes)])
-        raise InputMismatch(f"array {name!r} has shape {list(shape)}; accepted: [{accepted}]")
-
-
-def _is_fixed(size: Any) -> bool:
-    """Return True if the model fixes the size of an axis; some exporters write -1 for any size."""
-    return isinstance(size, int) and size > 0
-
-
-def _fixed_batch(inputs: list[ir.Value]) -> int | None:
-    """Return the batch size that the model fixes, or None."""
-    for value in inputs:
-        if value.shape is not None and len(value.shape):
-            first = value.shape[0]
-            if isinstance(first, int) and _is_fixed(first):
-                return first
-    return None
-
-
-def _shape(value: ir.Value) -> str:
-    if value.shape is None:
-        return "any shape"
-    sizes = [
-        "N",
-        *(str(size) if isinstance(size, int) else str(size.value or "?") for size in value.shape[1:]),
-    ]
-    return f"[{', '.join(sizes)}]"
-
-
-def _describe(inputs: list[ir.Value]) -> str:
-    return ", ".join(f"{v.name!r} ({v.dtype.numpy() if v.dtype else 'any'} {_shape(v)})" for v in inputs)

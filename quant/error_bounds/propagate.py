@@ -95,7 +95,7 @@ def bound_errors(
     Raises:
         ModelError: the model does not run on the calibration set.
     """
-    if calibration.whole_feeds:
+    if not calibration.samples_first:
         return Bounds({}, {}, "no axis of the inputs counts samples")
     by_name = {layer.layer.name: layer for layer in layers}
     propagation = _Propagation(model, quantized, by_name, ranges, observe_tensors(model, graph, calibration))

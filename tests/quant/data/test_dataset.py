@@ -34,7 +34,7 @@ def test_a_spread_takes_batches_at_even_distances(samples, numbers):
 
 def test_single_samples_are_taken_unless_the_model_fixes_the_batch():
     assert [len(feeds["x"]) for feeds in Dataset({"x": np.arange(5)}, None, 5, 8).singly().batches()] == [1] * 5
-    fixed = Dataset({"x": np.arange(6)}, None, 6, 3)
+    fixed = Dataset({"x": np.arange(6)}, None, 6, 3, fixed=True)
     assert fixed.singly() is fixed
 
 
@@ -59,5 +59,5 @@ def test_half_batches_are_the_same_samples(samples):
 
 
 def test_batches_that_the_model_fixes_are_not_halved():
-    data = Dataset({"x": np.arange(12)}, None, 12, 6)
+    data = Dataset({"x": np.arange(12)}, None, 12, 6, fixed=True)
     assert data.halved() is data

@@ -1,0 +1,119 @@
+"""The sources of an input's values: an array whose samples lie along an axis, whole feeds, a constant, or images."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quant.data.npz import release_pages
+
+
+class Source(Protocol):
+    """The values of one input for all samples of a set."""
+
+    @property
+    def samples(self) -> int | None:
+        """The number of samples; None if the value is the same for all of them."""
+
+    @property
+    def axis(self) -> int | None:
+        """The axis of a batch that counts its samples; None if a batch has no such axis."""
+
+    def batch(self, window: slice) -> NDArray[np.generic]:
+        """Return the input's value for the samples of `window`."""
+
+    def release(self) -> None:
+        """Release the memory of a mapped array."""
+
+
+@dataclass(frozen=True)
+class AlongAxis:
+    """An array as the model takes it, with all samples along its batch axis."""
+
+    array: NDArray[np.generic]
+    axis: int = 0
+
+    @property
+    def samples(self) -> int:
+        """The size of the batch axis."""
+        return int(self.array.shape[self.axis])
+
+    def batch(self, window: slice) -> NDArray[np.generic]:
+        """Return the part of the array along its batch axis."""
+        return _aligned(self.array[(*[slice(None)] * self.axis, window)])
+
+    def release(self) -> None:
+        """Release the memory of a mapped array."""
+        release_pages(self.array)
+
+
+@dataclass(frozen=True)
+class Feeds:
+    """An array with one axis more than the input: its first axis counts samples, each a complete value of the input."""
+
+    array: NDArray[np.generic]
+    axis: None = None
+
+    @property
+    def samples(self) -> int:
+        """The number of values."""
+        return len(self.array)
+
+    def batch(self, window: slice) -> NDArray[np.generic]:
+        """Return the value of the only sample in `window`."""
+        return _aligned(np.asarray(self.array[window.start]))
+
+    def release(self) -> None:
+        """Release the memory of a mapped array."""
+        release_pages(self.array)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One value of an input without a batch axis, which every batch gets."""
+
+    array: NDArray[np.generic]
+    samples: None = None
+    axis: None = None
+
+    def batch(self, window: slice) -> NDArray[np.generic]:
+        """Return the value, whatever the window."""
+        return _aligned(self.array)
+
+    def release(self) -> None:
+        """Keep the value: it is read for every batch."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """uint8 images (N, H, W[, C]) that become float32 input (N, C, H, W) batch by batch.
+
+    The input is (pixels / 255 - mean) / std, with one mean and one std for all channels or for each channel.
+    """
+
+    pixels: NDArray[np.uint8]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    axis: int = 0
+
+    @property
+    def samples(self) -> int:
+        """The number of images."""
+        return len(self.pixels)
+
+    def batch(self, window: slice) -> NDArray[np.float32]:
+        """Return the images of `window` as normalised float32, channels first."""
+        pixels = self.pixels[window]
+        pixels = pixels[..., None] if pixels.ndim == 3 else pixels
+        normalised = (pixels.astype(np.float32) / 255 - self.mean.astype(np.float32)) / self.std.astype(np.float32)
+        return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+
+    def release(self) -> None:
+        """Release the memory of mapped pixels."""
+        release_pages(self.pixels)
+
+
+def _aligned(part: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return the part as ONNX Runtime reads it; a mapped array may start at any byte of its file."""
+    return np.require(part, requirements=("C", "ALIGNED"))
