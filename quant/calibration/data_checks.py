@@ -1,0 +1,71 @@
+"""The data of a job beside its model: the batch size that the model takes, and the labels that fit its classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from quant.calibration.batch_size import BatchSize, Outputs, find_batch_size
+from quant.data.dataset import Dataset
+from quant.data.findings import DataFinding, incomplete_batches
+from quant.data.labels import check_labels
+from quant.runtime import Session
+
+
+@dataclass(frozen=True)
+class CheckedData:
+    """The data sets of a job in batches that the model takes; `findings` are what their owner has to know."""
+
+    calibration: Dataset | None
+    evaluation: Dataset | None
+    findings: tuple[DataFinding, ...] = ()
+
+
+def check_data(session: Session, calibration: Dataset | None, evaluation: Dataset | None) -> CheckedData:
+    """Return the data sets in batches that the model of `session` takes, from runs over a few samples.
+
+    Raises:
+        ModelError: the model does not run on the first samples.
+        InputMismatch: a set has fewer samples than one batch, or a label that is no class of the model.
+    """
+    data = calibration or evaluation
+    if data is None:
+        return CheckedData(None, None)
+    sets = {"calibration": calibration, "evaluation": evaluation}
+    has_labels = any(data is not None and data.labels is not None for data in sets.values())
+    findings = []
+    if has_labels or not data.fixed:
+        batch_size = find_batch_size(session, data)
+        sets = {role: batch_size.applied(data) for role, data in sets.items()}
+        findings += [*_finding(batch_size), *_check_labels(session, batch_size.outputs, sets)]
+    return CheckedData(sets["calibration"], sets["evaluation"], (*findings, *incomplete_batches(sets)))
+
+
+def _finding(batch_size: BatchSize) -> list[DataFinding]:
+    return [] if batch_size.finding is None else [batch_size.finding]
+
+
+def _check_labels(session: Session, outputs: Outputs, sets: Mapping[str, Dataset | None]) -> list[DataFinding]:
+    """Return a finding where evaluation labels are not used, because the first output has no score for each class.
+
+    Raises:
+        InputMismatch: a label is no class of the model.
+    """
+    labels = {role: data.labels for role, data in sets.items() if data is not None and data.labels is not None}
+    if not labels:
+        return []
+    scores = outputs[0]
+    if isinstance(scores, np.ndarray) and scores.ndim == 2 and scores.shape[1] > 1 and scores.dtype.kind == "f":
+        for role, values in labels.items():
+            check_labels(values, scores.shape[1], role)
+        return []
+    if "evaluation" not in labels:
+        return []
+    kind = f"{scores.dtype} of shape {list(scores.shape)}" if isinstance(scores, np.ndarray) else "no tensor"
+    return [
+        DataFinding(
+            "dataset.labels_unused",
+            f"the labels are not used and top-1 accuracy is null: the first output {session.outputs[0]!r} is {kind}; "
+            "top-1 takes float scores of shape (samples, classes)",
+        )
+    ]
