@@ -63,7 +63,7 @@ class Weights(Section):
             raise ValueError(
                 "3 bits are stored as a codebook; accepted: grid lloyd_max, kmeans or apot, or bits 8, 4, 2"
             )
-        if self.granularity == "block" and not isinstance(grid, Uniform):
+        if self.granularity == "block" and not grid.uniform:
             raise ValueError(f"a {grid.name} grid is per tensor or channel; accepted with granularity block: uniform")
         return self
 
