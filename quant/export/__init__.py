@@ -1,0 +1,1 @@
+"""Export: quantized weights, activations and biases written into a model as standard ONNX."""

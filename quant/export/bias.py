@@ -1,44 +1,120 @@
-"""Biases as int32 at the scale of input times weight, and the weight scales that make them fit."""
+"""Biases as int32 codes at the scale of input times weight, and the weight scales that make the codes fit."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
 
 from quant.calibration.activation_ranges import ActivationRange
-from quant.graph.constants import constant
+from quant.export.storage import dequantize_linear
+from quant.graph.constants import add_initializer, constant, shortened
+from quant.graph.inventory import Layer
+from quant.graph.operators import is_add
+from quant.graph.uses import only_use
 from quant.methods.grids.codebook import UniformCodebook
 from quant.weights.layers import QuantizedLayer
-from quant.weights.quantize import encode_weight
+from quant.weights.quantize import QuantizedWeight, encode_weight
 from quant.weights.storage_form import StorageForm
 
-BIAS_LIMIT = 2**30
-"""A bias code may be this large: half of int32 is left for the sum it is added to."""
+MAX_BIAS_CODE = 2**30
+"""The largest magnitude of a bias code: the other half of int32 is left for the sum that the bias is added to."""
+INTEGER_KERNEL_FORMS = (StorageForm.INTEGER, StorageForm.DIRECT)
+"""The forms of weights for which ONNX Runtime's integer kernels add an int32 bias."""
 
 
-def fit_bias(done: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> QuantizedLayer:
-    """Widen the bound of channels whose bias would not fit int32 at the scale of input times weight.
+def widen_scales_for_bias(layer: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> QuantizedLayer:
+    """Return the layer with wider scales for the channels whose bias would not fit int32 otherwise.
 
-    That happens to channels whose weights are almost zero beside their bias, and costs them nothing visible.
+    The weights of such a channel are almost zero compared with its bias, so the coarser scale costs no accuracy that
+    could be seen. A codebook is not widened: a note for the report says that the bias is clipped.
+
+    Args:
+        layer: the quantized layer; one whose bias stays in float is returned as it is.
+        ranges: the activation ranges by the tensor's name.
     """
-    bias = constant(done.layer.bias) if done.form in (StorageForm.INTEGER, StorageForm.DIRECT) else None
-    activation = ranges.get(str(done.layer.operand(done.layer.input_index).name))
-    scale = done.quantized.scale
-    if bias is None or activation is None or activation.bits > 8 or scale.size not in (1, bias.size):
-        return done
-    needed = np.abs(bias.astype(np.float64).reshape(-1)) / (float(activation.scale) * BIAS_LIMIT)
-    needed = needed if scale.size > 1 else needed.max(keepdims=True)
-    narrow = needed > scale.reshape(-1)
+    bias = constant(layer.layer.bias) if layer.form in INTEGER_KERNEL_FORMS else None
+    activation = _input_range(layer.layer, ranges)
+    scale = layer.quantized.scale
+    if bias is None or activation is None or scale.size not in (1, bias.size):
+        return layer
+    least = np.abs(bias.astype(np.float64).reshape(-1)) / (float(activation.scale) * MAX_BIAS_CODE)
+    least = least if scale.size > 1 else least.max(keepdims=True)
+    narrow = least > scale.reshape(-1)
     if not narrow.any():
-        return done
-    if not done.spec.grid.uniform:
-        return replace(done, notes=(*done.notes, f"the bias of {int(narrow.sum())} rows is clipped to fit int32"))
-    qmax = 2 ** (done.spec.bits - 1) - 1
-    codebook = UniformCodebook(scale.reshape(-1), qmax)
-    kept = codebook.decode(done.fitted.granularity.rows(done.quantized.codes))
-    values = np.where(narrow[:, None], done.fitted.statistics.rows, kept)
-    widened = UniformCodebook(np.where(narrow, needed, codebook.scale).astype(np.float32), qmax)
-    clip = np.where(narrow, needed * qmax, done.quantized.clip)
+        return layer
+    if not layer.spec.grid.uniform:
+        return _with_note(layer, f"the bias of {int(narrow.sum())} rows is clipped to fit int32")
     note = f"the scale of {int(narrow.sum())} rows was widened so that their bias fits int32"
-    quantized = encode_weight(done.fitted, done.spec, clip, widened, values)
-    return replace(done, quantized=quantized, notes=(*done.notes, note))
+    return _with_note(replace(layer, quantized=_widen(layer, least, narrow)), note)
+
+
+def quantize_bias(
+    layer: Layer, weight: QuantizedWeight, form: StorageForm, ranges: Mapping[str, ActivationRange]
+) -> None:
+    """Replace the layer's bias by int32 codes and a DequantizeLinear, in place, where an integer kernel adds it.
+
+    The scale is that of the input times that of the weight, as ONNX Runtime's kernels require. The bias of a MatMul
+    stays in float if a code would be larger than `MAX_BIAS_CODE`; that of other layers is clipped.
+    """
+    activation, operand = _input_range(layer, ranges), _bias_operand(layer, ranges)
+    if form not in INTEGER_KERNEL_FORMS or activation is None or operand is None:
+        return
+    node, index = operand
+    bias, channels = constant(node.inputs[index]), layer.shape[layer.axis]
+    scale: NDArray[np.float32] = (activation.scale * weight.scale).astype(np.float32)
+    if bias is None or bias.size not in (1, channels) or scale.size not in (1, channels):
+        return
+    flat = np.broadcast_to(bias.astype(np.float64).reshape(-1), (channels,))
+    codes = np.rint(flat / scale.astype(np.float64))
+    if node is not layer.node and np.abs(codes).max() > MAX_BIAS_CODE:
+        return
+    name = f"{shortened(layer.name)}_bias"
+    limited = np.clip(codes, -MAX_BIAS_CODE, MAX_BIAS_CODE).astype(np.int32)
+    source = add_initializer(layer.graph, f"{name}_codes", limited)
+    node.replace_input_with(index, dequantize_linear(node, name, source, scale, 0 if scale.ndim else None))
+
+
+def _widen(layer: QuantizedLayer, least: NDArray[np.float64], narrow: NDArray[np.bool_]) -> QuantizedWeight:
+    """Return the weight with the scales `least` in the narrow rows, encoded again from the float weight; all are (R,).
+
+    The other rows keep their codes.
+    """
+    fitted, weight = layer.fitted, layer.quantized
+    qmax = 2 ** (layer.spec.bits - 1) - 1
+    codebook = UniformCodebook(weight.scale.reshape(-1), qmax)
+    values = codebook.decode(fitted.granularity.rows(weight.codes))
+    values = np.where(narrow[:, None], fitted.statistics.rows, values)
+    widened = UniformCodebook(np.where(narrow, least, codebook.scale).astype(np.float32), qmax)
+    clip = np.where(narrow, least * qmax, weight.clip)
+    return encode_weight(fitted, layer.spec, clip, widened, values)
+
+
+def _with_note(layer: QuantizedLayer, note: str) -> QuantizedLayer:
+    return replace(layer, notes=(*layer.notes, note))
+
+
+def _input_range(layer: Layer, ranges: Mapping[str, ActivationRange]) -> ActivationRange | None:
+    """Return the range of the layer's input; None if it is in float or has 16 bits, where kernels add float biases."""
+    activation = ranges.get(str(layer.operand(layer.input_index).name))
+    return None if activation is None or activation.bits > 8 else activation
+
+
+def _bias_operand(layer: Layer, ranges: Mapping[str, ActivationRange]) -> tuple[ir.Node, int] | None:
+    """Return the node that adds the layer's bias and the number of that operand, or None if there is none.
+
+    That is the layer's node, or the Add behind a MatMul. ONNX Runtime makes one Gemm of a MatMul and its Add if the
+    input is a matrix or its sizes are all known, so that it can be reshaped to one.
+    """
+    if not layer.operator.bias_follows:
+        index = layer.operator.bias_index
+        return None if index is None or layer.bias is None else (layer.node, index)
+    output = layer.node.outputs[0]
+    shape, (add, used) = layer.operand(layer.input_index).shape, only_use(output)
+    if shape is None or not (len(shape) == 2 or all(isinstance(size, int) for size in shape)):
+        return None
+    if add is None or not is_add(add) or str(output.name) in ranges or layer.reduced_axis is None:
+        return None
+    bias = constant(add.inputs[1 - used])
+    return (add, 1 - used) if bias is not None and bias.ndim == 1 else None

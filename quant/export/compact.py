@@ -1,4 +1,4 @@
-"""Making an exported model's file smaller without touching a weight: short names, and equal constants once."""
+"""Smaller files for exported models without any change to a weight: short names, and equal constants stored once."""
 
 from collections.abc import Container, Iterator
 from itertools import product
@@ -7,24 +7,23 @@ from string import ascii_lowercase, digits
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
-SHARED = 4096
-"""Constants of at most so many values are looked through for equal ones: zero points above all."""
+MAX_SHARED_SIZE = 4096
+"""Equal constants of at most so many values are stored once; most of them are zero points."""
 
 
 def compact(model: ir.Model, layers: Container[str]) -> None:
-    """Rename what flows inside the model's graph, drop the names of nodes, share equal constants; in place.
+    """Shorten the names of tensors, remove the names of nodes and share equal constants, in place.
 
-    The model's inputs and outputs and the nodes named in `layers` keep their names, and so do the bodies of If, Loop
-    and Scan.
+    Names that stay are those of the model's inputs and outputs, of the nodes in `layers`, and of everything in the
+    bodies of If, Loop and Scan.
     """
-    passes.DeduplicateInitializersPass(size_limit=SHARED)(model)
+    passes.DeduplicateInitializersPass(size_limit=MAX_SHARED_SIZE)(model)
     graph = model.graph
-    fixed = [*graph.inputs, *graph.outputs, *(value for body in model.graph.subgraphs() for value in _values(body))]
+    fixed = {*graph.inputs, *graph.outputs, *(value for body in model.graph.subgraphs() for value in _values(body))}
     taken = {str(value.name) for value in fixed}
     names = (name for name in _short_names() if name not in taken)
-    kept = set(fixed)
     for value in list(_values(graph)):
-        if value not in kept and value.name:
+        if value not in fixed and value.name:
             value.name = next(names)
     for node in graph:
         if node.name not in layers:
@@ -32,6 +31,7 @@ def compact(model: ir.Model, layers: Container[str]) -> None:
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    """Yield the inputs, the initializers and the outputs of all nodes of a graph."""
     yield from graph.inputs
     yield from graph.initializers.values()
     for node in graph:
@@ -39,7 +39,7 @@ def _values(graph: ir.Graph) -> Iterator[ir.Value]:
 
 
 def _short_names() -> Iterator[str]:
-    """a, b, ... z, aa, ab, ..., a0, ...: letters first, as some readers make identifiers of them."""
+    """Yield a, b, ..., z, aa, ab, ..., a0, ...: letters first, because some readers turn names into identifiers."""
     yield from ascii_lowercase
     length = 1
     while True:

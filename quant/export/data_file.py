@@ -1,4 +1,4 @@
-"""The file beside an exported model that holds its large tensors, written one after the other and never read back."""
+"""The data file of an exported model: its large tensors, which are written once, in order, and never read back."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from quant.digests import FileDigest
 
-PAGE = 4096
-"""Every tensor starts at a multiple, so that a consumer can map it."""
-LEAST = 1024
-"""Bytes; what is no larger stays in the model."""
-PART = 1 << 18
-"""Elements of a byte that are packed, hashed and written at once: small for the cache."""
+ALIGNMENT = 4096
+"""Every tensor starts at a multiple of so many bytes, so that a consumer can map it into memory."""
+MAX_INLINE_BYTES = 1024
+"""A tensor of at most so many bytes stays in the model."""
+CHUNK = 1 << 18
+"""The number of one-byte elements that are packed, hashed and written at a time; they fit the processor's cache."""
 
 
 class DataFile:
-    """`path`, new, to be appended to; within a `with`."""
+    """A new file at `path` that tensors are appended to; use it in a `with` statement."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -29,24 +29,28 @@ class DataFile:
         self._digest, self._size = hashlib.sha256(), 0
 
     @property
-    def stored(self) -> FileDigest:
-        """What was written so far."""
+    def digest(self) -> FileDigest:
+        """The size and the SHA-256 of the bytes that were written so far."""
         return FileDigest(self._size, self._digest.hexdigest())
 
     def move(self, values: Iterable[ir.Value]) -> None:
-        """Write the tensors of these initializers, where they are large and not there yet, and refer to them."""
+        """Append the large tensors of these initializers to the file, and let the initializers refer to it.
+
+        Small tensors, strings and tensors that are in the file already stay as they are.
+        """
         for value in values:
             tensor = value.const_value
-            if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.nbytes <= LEAST:
+            if tensor is None or tensor.dtype == ir.DataType.STRING or tensor.nbytes <= MAX_INLINE_BYTES:
                 continue
             if not (isinstance(tensor, ir.ExternalTensor) and Path(tensor.path) == self.path):
                 value.const_value = self._append(tensor)
 
     def _append(self, tensor: ir.TensorProtocol) -> ir.ExternalTensor:
-        self._write(bytes(-self._size % PAGE))
+        """Write a tensor at the next aligned offset and return the reference to it."""
+        self._write(bytes(-self._size % ALIGNMENT))
         offset, shape = self._size, ir.Shape(tensor.shape.numpy())
-        for part in _parts(tensor):
-            self._write(part)
+        for chunk in _chunks(tensor):
+            self._write(chunk)
         return ir.ExternalTensor(
             self.path.name,
             offset,
@@ -71,20 +75,20 @@ class DataFile:
         self._file.close()
 
 
-def _parts(tensor: ir.TensorProtocol) -> Iterator[bytes | memoryview]:
-    """What a file holds of it, without a copy of all of it where the type has 4 bits or whole bytes."""
+def _chunks(tensor: ir.TensorProtocol) -> Iterator[bytes | memoryview]:
+    """Yield the bytes of a tensor; only a type of 1 or 2 bits is copied as a whole."""
     width = tensor.dtype.bitwidth
     if width < 8 and width != 4:
         yield tensor.tobytes()
         return
     data = np.ascontiguousarray(tensor.numpy()).reshape(-1).view(np.uint8)
-    for start in range(0, data.size, PART):
-        part = data[start : start + PART]
-        yield (_packed(part) if width == 4 else part).data
+    for start in range(0, data.size, CHUNK):
+        chunk = data[start : start + CHUNK]
+        yield (_pack_pairs(chunk) if width == 4 else chunk).data
 
 
-def _packed(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Two 4-bit codes a byte, the first one in its lower half; what is left is filled up with zero."""
+def _pack_pairs(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return 4-bit codes (n,) as bytes: the first of two codes in the lower half, a zero behind an odd last one."""
     pairs = np.append(codes, np.uint8(0)) if codes.size % 2 else codes
     both = pairs.view("<u2")
     return ((both & 0x0F) | (both >> 4 & 0xF0)).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Writing a weight-only Gemm or MatMul so that ONNX Runtime fuses it to MatMulNBits."""
+"""Weight-only Gemm and MatMul layers written so that ONNX Runtime fuses them to MatMulNBits."""
 
 import numpy as np
 import onnx_ir as ir
@@ -8,35 +8,31 @@ from quant.graph.inventory import Layer
 from quant.graph.operators import is_rectifier, is_relu
 
 
-def as_matmul(layer: Layer, weight: ir.Value) -> None:
-    """Replace the layer by a MatMul with `weight` (K, N) and, where it had a bias, an Add.
+def replace_with_matmul(layer: Layer, weight: ir.Value) -> None:
+    """Replace the layer by a MatMul with `weight` (K, N), and an Add if it has a bias, in place.
 
-    Requires: a MatMul with its weight on the right, or a Gemm without factors whose input is not transposed. Also
-    rewrites a Relu or Clip that feeds it: behind those ONNX Runtime does not fuse.
+    A Relu or Clip that feeds the layer is rewritten too, because ONNX Runtime does not fuse a MatMul behind those.
+
+    Requires: the layer is a MatMul with its weight on the right, or a Gemm without factors whose input is not
+    transposed.
     """
-    graph, node = layer.graph, layer.node
+    graph, node, bias = layer.graph, layer.node, layer.bias
+    _replace_rectifier(graph, layer.operand(layer.input_index))
     source = layer.operand(layer.input_index)
-    _as_max_min(graph, source)
-    source = layer.operand(layer.input_index)
-    bias = layer.bias
-    old = node.outputs[0]
+    output = node.outputs[0]
     matmul = ir.Node("", "MatMul", [source, weight], num_outputs=1, name=f"{node.name}_matmul" if bias else node.name)
     graph.insert_before(node, matmul)
-    new = matmul.outputs[0]
+    result = matmul.outputs[0]
     if bias is not None:
-        new.name = f"{old.name}_product"
-        add = ir.Node("", "Add", [new, bias], num_outputs=1, name=node.name)
+        result.name = f"{output.name}_product"
+        add = ir.Node("", "Add", [result, bias], num_outputs=1, name=node.name)
         graph.insert_before(node, add)
-        new = add.outputs[0]
-    new.type, new.shape = old.type, old.shape
-    old.replace_all_uses_with(new, replace_graph_outputs=True)
-    name, old.name = old.name, f"{old.name}_replaced"
-    new.name = name
-    graph.remove(node, safe=True)
+        result = add.outputs[0]
+    _substitute(graph, output, result)
 
 
-def _as_max_min(graph: ir.Graph, value: ir.Value) -> None:
-    """Relu(x) as Max(x, 0) and Clip(x, a, b) as Min(Max(x, a), b), which give the same numbers."""
+def _replace_rectifier(graph: ir.Graph, value: ir.Value) -> None:
+    """Replace the Relu or Clip that makes `value` by an equal Max(x, 0) or Min(Max(x, a), b)."""
     node = value.producer()
     if node is None or not is_rectifier(node) or node.graph is not graph:
         return
@@ -51,10 +47,16 @@ def _as_max_min(graph: ir.Graph, value: ir.Value) -> None:
         step.outputs[0].name = f"{value.name}_{op.lower()}"
         graph.insert_before(node, step)
         current = step.outputs[0]
-    if current is None or not steps:
-        return
-    current.type, current.shape = value.type, value.shape
-    value.replace_all_uses_with(current, replace_graph_outputs=True)
-    name, value.name = value.name, f"{value.name}_replaced"
-    current.name = name
+    if current is not None and steps:
+        _substitute(graph, value, current)
+
+
+def _substitute(graph: ir.Graph, old: ir.Value, new: ir.Value) -> None:
+    """Let `new` take over the name, type, shape and readers of `old`, and remove the node of `old`."""
+    node = old.producer()
+    assert node is not None, "a value that is replaced has a node"
+    new.type, new.shape = old.type, old.shape
+    old.replace_all_uses_with(new, replace_graph_outputs=True)
+    name, old.name = old.name, f"{old.name}_replaced"
+    new.name = name
     graph.remove(node, safe=True)

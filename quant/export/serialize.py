@@ -1,4 +1,4 @@
-"""The exported model as bytes, stamped with where it came from."""
+"""The bytes of an exported model, with metadata about its origin."""
 
 from importlib import metadata
 
@@ -9,12 +9,16 @@ from quant.digests import canonical_json, sha256_of
 from quant.spec import Spec
 
 VERSION = metadata.version("quantd")
+"""The version of this package, which exported models and manifests name."""
 
 
 def stamp(model: ir.Model, spec: Spec, origin: str) -> bytes:
-    """The model as bytes, with the `quantd.*` keys that tell where it came from; equal input gives equal bytes.
+    """Return the model as bytes, with its origin under `quantd.*` in the metadata; equal input gives equal bytes.
 
-    `origin` is the SHA-256 of the upload.
+    Args:
+        model: the quantized model; its metadata are changed in place.
+        spec: the spec that it was quantized by.
+        origin: the SHA-256 of the upload, in hexadecimal.
     """
     model.producer_name, model.producer_version = "quantd", VERSION
     model.metadata_props.update(
@@ -25,6 +29,6 @@ def stamp(model: ir.Model, spec: Spec, origin: str) -> bytes:
         }
     )
     proto: onnx.ModelProto = ir.to_proto(model)
-    del proto.graph.value_info[:]  # inferred shapes of intermediate tensors: any reader infers them again
+    del proto.graph.value_info[:]  # shapes of intermediate tensors, which every reader infers for itself
     data: bytes = proto.SerializeToString(deterministic=True)
     return data

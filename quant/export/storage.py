@@ -1,4 +1,4 @@
-"""How the codes of a weight are stored, and the nodes that turn them into the weight."""
+"""Storage of weights: the types of their codes, and the nodes that compute the weight from them."""
 
 from collections.abc import Sequence
 
@@ -13,15 +13,15 @@ from quant.weights.quantize import QuantizedWeight
 from quant.weights.storage_form import StorageForm
 
 INT2_OPSET = 25
-"""The first opset with 2-bit types; below it 2-bit codes take 4 bits."""
+"""The first opset with types of 2 bits; before it, codes of 2 bits are stored in 4."""
 _SIGNED = {8: np.dtype(np.int8), 4: np.dtype(ml_dtypes.int4), 2: np.dtype(ml_dtypes.int2)}
 _UNSIGNED = {4: np.dtype(ml_dtypes.uint4), 2: np.dtype(ml_dtypes.uint2)}
 
 
 def stored_bits(bits: int, opset: int, form: StorageForm = StorageForm.INTEGER) -> int:
-    """How many bits a code of `bits` bits takes in a file of this opset.
+    """Return the number of bits in which a file of this opset stores a code of `bits` bits.
 
-    Six bits are stored as four and two, in forms that are put together when the model is loaded.
+    A code of 6 bits is stored as 4 and 2 in the forms that are computed when the model is loaded, else in 8.
     """
     if bits > 4:
         return 6 if bits == 6 and opset >= INT2_OPSET and form in (StorageForm.INTEGER, StorageForm.FOLDED) else 8
@@ -29,7 +29,7 @@ def stored_bits(bits: int, opset: int, form: StorageForm = StorageForm.INTEGER) 
 
 
 def stored_bytes(weight: QuantizedWeight, form: StorageForm, opset: int) -> int:
-    """Codes, scales and codebook of one weight, in bytes; a float codebook needs no scales."""
+    """Return the size in bytes of a weight's codes, scales and codebook; a float codebook needs no scales."""
     bits = stored_bits(weight.bits, opset, form)
     codes = sum(-(-weight.codes.size * plane // 8) for plane in ((4, 2) if bits == 6 else (bits,)))
     if weight.levels is None:
@@ -40,9 +40,15 @@ def stored_bytes(weight: QuantizedWeight, form: StorageForm, opset: int) -> int:
 def dequantized_weight(
     before: ir.Node, name: str, weight: QuantizedWeight, form: StorageForm, opset: int, *, transposed: bool = False
 ) -> ir.Value:
-    """A float value computed from the weight's codes by nodes that are inserted before `before`.
+    """Insert nodes that compute the float weight from its codes, and return their result.
 
-    `transposed` swaps the axes of a matrix: the value is then the weight's transpose.
+    Args:
+        before: the node before which the nodes are inserted.
+        name: the beginning of all new names.
+        weight: the quantized weight.
+        form: the form in which the weight is stored.
+        opset: the model's opset, which decides the types of codes.
+        transposed: return the transpose of a matrix.
     """
     write = _Writer(before, name)
     if weight.levels is not None:
@@ -63,13 +69,22 @@ def dequantized_weight(
 def dequantize_linear(
     before: ir.Node, name: str, source: ir.Value, scale: NDArray[np.float32], axis: int | None, block: int = 0
 ) -> ir.Value:
-    """A symmetric DequantizeLinear of `source` inserted before `before`; its output is `{name}_dequantized`."""
+    """Insert a symmetric DequantizeLinear before the node `before`, and return its output.
+
+    Args:
+        before: the node before which it is inserted.
+        name: the beginning of all new names.
+        source: the codes.
+        scale: one scale (), one for each index along `axis`, or one for each block along it.
+        axis: the axis along which scales differ; None for one scale.
+        block: the number of codes along `axis` that share a scale; 0 if all do.
+    """
     write = _Writer(before, name)
     attributes = [ir.AttrInt64("axis", axis)] if axis is not None else []
     attributes += [ir.AttrInt64("block_size", block)] if block else []
     assert source.dtype is not None
     inputs = [source, write.constant("scale", scale)]
-    if source.dtype != ir.DataType.INT32:  # of a weight, ONNX Runtime's integer kernels want to see the zero
+    if source.dtype != ir.DataType.INT32:  # ONNX Runtime's integer kernels require the zero point of a weight
         inputs.append(write.constant("zero_point", np.zeros(scale.shape, source.dtype.numpy())))
     output = write.node("DequantizeLinear", inputs, "dequantized", attributes)
     output.dtype = ir.DataType.FLOAT
@@ -79,7 +94,7 @@ def dequantize_linear(
 def _from_codebook(
     write: "_Writer", weight: QuantizedWeight, levels: NDArray[np.float32], form: StorageForm, opset: int
 ) -> ir.Value:
-    """Indices into the levels: 8-bit levels and a DequantizeLinear for integer kernels, else float levels."""
+    """Return the levels that the indices select: int8 levels and a DequantizeLinear for integer kernels, else float."""
     granularity, shape = weight.granularity, weight.codes.shape
     assert not isinstance(granularity, PerBlock), "codebooks are per tensor or channel"
     codebook: NDArray[np.generic] = levels
@@ -103,7 +118,7 @@ def _from_codebook(
 
 
 def _from_planes(write: "_Writer", codes: NDArray[np.int8]) -> ir.Value:
-    """Six-bit codes -32 .. 31 from their upper four bits and their lower two: 4 high + low, int32."""
+    """Return 6-bit codes from -32 to 31 as int32, computed from their upper four and lower two bits: 4 high + low."""
     high = write.constant("high", (codes >> 2).astype(_SIGNED[4]))
     low = write.constant("low", (codes & 3).astype(_UNSIGNED[2]))
     four = write.constant("four", np.array(4, np.int32))
@@ -112,7 +127,7 @@ def _from_planes(write: "_Writer", codes: NDArray[np.int8]) -> ir.Value:
 
 
 def _restored(write: "_Writer", rows: ir.Value, granularity: PerChannel, shape: tuple[int, ...]) -> ir.Value:
-    """Rows (C, n) back in the weight's shape, as `PerChannel.restore` does it."""
+    """Return rows (C, n) in the weight's shape: the nodes do the same as `PerChannel.restore`."""
     axis = granularity.axis
     moved = (shape[axis], *shape[:axis], *shape[axis + 1 :])
     value = write.node("Reshape", [rows, write.constant("shape", np.array(moved, np.int64))], "shaped")
@@ -122,17 +137,18 @@ def _restored(write: "_Writer", rows: ir.Value, granularity: PerChannel, shape: 
     return write.node("Transpose", [value], "restored", [ir.AttrInt64s("perm", order)])
 
 
-def _cast(write: "_Writer", source: ir.Value, to: ir.DataType, what: str = "") -> ir.Value:
+def _cast(write: "_Writer", source: ir.Value, to: ir.DataType, prefix: str = "") -> ir.Value:
+    """Return `source` in another type; `prefix` tells two casts of one weight apart."""
     if source.dtype == to:
         return source
-    name = "_".join(filter(None, (what, str(to).lower())))
+    name = "_".join(filter(None, (prefix, str(to).lower())))
     output = write.node("Cast", [source], name, [ir.AttrInt64("to", to)])
     output.dtype = to
     return output
 
 
 def _broadcast(write: "_Writer", weight: QuantizedWeight) -> ir.Value:
-    """The scale in a shape that multiplies the codes; a block's scale is repeated when the model is loaded."""
+    """Return the scale in a shape that broadcasts to the codes; scales of blocks are repeated at load time."""
     scale, ndim = weight.scale, weight.codes.ndim
     if isinstance(weight.granularity, PerChannel):
         scale = scale.reshape([-1 if axis == weight.granularity.axis else 1 for axis in range(ndim)])
@@ -145,17 +161,19 @@ def _broadcast(write: "_Writer", weight: QuantizedWeight) -> ir.Value:
 
 
 class _Writer:
-    """Puts constants and nodes of one weight before the node that reads it; names start with the weight's."""
+    """Adds the constants and nodes of one weight, whose names start with `name`, before the node that reads it."""
 
     def __init__(self, before: ir.Node, name: str) -> None:
         graph = before.graph
         assert isinstance(graph, ir.Graph)
         self.before, self.name, self._graph = before, shortened(name), graph
 
-    def constant(self, what: str, array: NDArray[np.generic]) -> ir.Value:
-        return add_initializer(self._graph, f"{self.name}_{what}", array)
+    def constant(self, suffix: str, array: NDArray[np.generic]) -> ir.Value:
+        """Add an initializer."""
+        return add_initializer(self._graph, f"{self.name}_{suffix}", array)
 
     def node(self, op: str, inputs: Sequence[ir.Value], output: str, attributes: Sequence[ir.Attr] = ()) -> ir.Value:
+        """Insert a node with one output, and return the output."""
         node = ir.Node("", op, inputs, attributes, num_outputs=1, name=f"{self.name}_{output}_{op.lower()}")
         node.outputs[0].name = f"{self.name}_{output}"
         self._graph.insert_before(self.before, node)

@@ -11,7 +11,7 @@ from quant.correction.twin import Correction, find_corrections
 from quant.errors import ExportError
 from quant.evaluation.compare import evaluate
 from quant.evaluation.metrics import OutputComparison
-from quant.export.bias import fit_bias
+from quant.export.bias import widen_scales_for_bias
 from quant.export.qdq import ExportedWeight, export_qdq
 from quant.graph.biases import Shifts, add_to_biases
 from quant.graph.inventory import inventory
@@ -73,7 +73,8 @@ def assemble(
     copy = model.clone()
     copied = {layer.name: layer for layer in inventory(copy)[0]}
     add_to_biases(list(copied.values()), shifts)
-    fitted = [fit_bias(replace(quantized, layer=copied[quantized.layer.name]), ranges) for quantized in layers]
+    on_copy = [replace(quantized, layer=copied[quantized.layer.name]) for quantized in layers]
+    fitted = [widen_scales_for_bias(quantized, ranges) for quantized in on_copy]
     weights = [ExportedWeight(quantized.layer, quantized.quantized, quantized.form) for quantized in fitted]
     export_qdq(copy, weights, ranges, opset)
     return copy, [replace(after, layer=before.layer) for after, before in zip(fitted, layers, strict=True)]
