@@ -1,1 +1,1 @@
-"""Bias correction: measured on calibration data with a twin graph, or inferred from BatchNorm statistics."""
+"""Bias correction: the shifts that quantization causes in the means of channels, expected or measured."""

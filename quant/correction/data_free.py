@@ -1,36 +1,50 @@
-"""Bias correction without data: the shift expected from the moments of each layer's input (Nagel et al. 2019)."""
+"""Bias correction without data: shifts expected from the moments of layer inputs (Nagel et al., 2019).
+
+See docs/methods.md, 'Bias correction'.
+"""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quant.calibration.input_moments import InferredMoments, Moments
 from quant.graph.biases import Shifts
 from quant.graph.im2col import weight_matrix
+from quant.graph.inventory import Layer
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import decoded
 
 
 def expected_shifts(layers: Sequence[QuantizedLayer], moments: Mapping[str, Moments]) -> Shifts:
-    """What to add to each bias (C,): -E[dW x], for the layers whose moments are known; where those are promised, the
-    mean over what the activation lets through.
+    """Return the values -E[dW x] to add to the bias of each channel (C,), for the layers with known moments.
 
-    With x normal that is -(dW E[x] + b a), where b = dW S W^T / W S W^T is the part of y = W x that is lost, S the
-    covariance of x, and a what y is above its mean where it is let through.
+    dW is the error of the weights. Where the moments are inferred, the mean is that over the positions which the
+    activation behind the layer lets through. With x normal, the values are then
+
+        -(dW E[x] + b a),    b = dW S W^T / W S W^T,
+
+    with S the covariance of x, b the share of y = W x that is lost, and a the excess of y above its mean where the
+    activation lets it through.
     """
-    shifts = {}
-    for done in layers:
-        layer = done.layer
-        if layer.name not in moments:
-            continue
-        known, weight = moments[layer.name], weight_matrix(layer, layer.weight.astype(np.float64))
-        change = weight_matrix(layer, decoded(done.quantized).astype(np.float64) - layer.weight)
-        assert weight is not None, "a layer with moments has a matrix"
-        assert change is not None, "and so has its change"
-        shift = -np.einsum("gok,gk->go", change, known.mean).reshape(-1)
-        if isinstance(known, InferredMoments):
-            carried = weight @ known.covariance
-            lost, energy = (np.einsum("gok,gok->go", carried, one).reshape(-1) for one in (change, weight))
-            shift -= np.divide(lost, energy, out=np.zeros_like(lost), where=energy > 0) * known.active_excess
-        shifts[layer.name] = shift
-    return shifts
+    return {
+        quantized.layer.name: _expected_shift(
+            quantized.layer, decoded(quantized.quantized), moments[quantized.layer.name]
+        )
+        for quantized in layers
+        if quantized.layer.name in moments
+    }
+
+
+def _expected_shift(layer: Layer, rounded: NDArray[np.float32], moments: Moments) -> NDArray[np.float64]:
+    """Return the values to add to the bias of a layer whose weights become `rounded`."""
+    weight = weight_matrix(layer, layer.weight.astype(np.float64))
+    change = weight_matrix(layer, rounded.astype(np.float64) - layer.weight)
+    assert weight is not None, "a layer with moments has a matrix"
+    assert change is not None, "and so has its change"
+    shift: NDArray[np.float64] = -np.einsum("gok,gk->go", change, moments.mean).reshape(-1)
+    if isinstance(moments, InferredMoments):
+        carried = weight @ moments.covariance
+        lost, energy = (np.einsum("gok,gok->go", carried, matrix).reshape(-1) for matrix in (change, weight))
+        shift -= np.divide(lost, energy, out=np.zeros_like(lost), where=energy > 0) * moments.active_excess
+    return shift

@@ -1,9 +1,10 @@
-"""The float and the quantized model as one graph on the same inputs, compared at every layer while they run.
+"""Measured bias correction: the float and the quantized model run as one graph and are compared at every layer.
 
-At each layer the difference of the channel means is fed back before the quantized side goes on: what is measured
-further down is then free of the shifts that bias correction will remove. Means are those of what the next layers see:
-below zero a Relu hides the difference, and correcting it there takes from the values that it lets through. The outputs
-are reductions alone.
+To find corrections, the difference of the channel means at a layer is added to the quantized side before its next layer
+runs. Differences further down are then measured without the shifts that bias correction will remove. The means are
+taken behind the activation that reads the layer: a Relu hides differences below zero, and a correction of those would
+distort the values that it lets through. The graph's outputs are means and energies only, so it needs little memory.
+See docs/methods.md, 'Bias correction'.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,11 +25,14 @@ from quant.runtime import Session
 
 @dataclass(frozen=True)
 class Correction:
-    """What bias correction knows of one layer, with the layers before it corrected, in the output's unit.
+    """The measured shift of a layer and its correction, (C,) each, in the unit of the layer's output.
 
-    `shift` (C,) is the mean of quantized - float in each channel, behind the activation that reads the layer;
-    `correction` (C,) what added to the layer's bias makes the squared difference there least, to first order: the mean
-    of float - quantized over the positions where either side is active.
+    Both are measured with the layers before this one corrected.
+
+    Attributes:
+        shift: the mean of quantized - float in each channel, behind the activation that reads the layer.
+        correction: the values to add to the layer's bias. To first order they minimise the squared difference behind
+            the activation: the mean of float - quantized over the positions where either side is active.
     """
 
     shift: NDArray[np.float64]
@@ -37,10 +41,13 @@ class Correction:
 
 @dataclass(frozen=True)
 class LayerDifference:
-    """Quantized less float at one layer's output over the whole set, in the output's unit.
+    """The difference between the quantized and the float output of a layer over a dataset, in the output's unit.
 
-    `shift` (C,) is the mean difference of each channel behind the activation that reads it; the energies, of the float
-    output, the quantized one and their difference, are sums over all samples and positions.
+    Attributes:
+        shift: the mean of quantized - float in each channel (C,), behind the activation that reads the layer.
+        signal: the energy of the float output, a sum over all samples and positions.
+        quantized: the energy of the quantized output.
+        noise: the energy of their difference.
     """
 
     shift: NDArray[np.float64]
@@ -50,11 +57,15 @@ class LayerDifference:
 
     @property
     def sqnr_db(self) -> float:
+        """The ratio of signal to noise energy in dB."""
         return sqnr_db(self.signal, self.noise)
 
     @property
     def cosine(self) -> float | None:
-        """(|x|^2 + |y|^2 - |x - y|^2) / 2 |x| |y|; None where a side is zero, or too large for float32's sums."""
+        """The cosine similarity (|x|^2 + |y|^2 - |x - y|^2) / (2 |x| |y|) of both outputs.
+
+        None if an output is zero, or an energy is infinite in float32.
+        """
         size = float(np.sqrt(self.signal * self.quantized))
         finite = np.isfinite([size, self.noise]).all()
         return (self.signal + self.quantized - self.noise) / (2 * size) if finite and size > 0 else None
@@ -67,28 +78,36 @@ def find_corrections(
     dataset: Dataset,
     progress: Callable[[int, int], None],
 ) -> dict[str, Correction]:
-    """Every layer's correction by name, from one run over the set: each layer's correction so far is added before the
-    next layer sees it (Finkelstein et al., 2019, without a run per layer).
+    """Return the correction of every layer by its name, measured in one run over the dataset.
 
-    Requires: both models have the layers under the same node names. Layers without a channel axis are left out.
+    Each layer's correction so far is added before the next layer runs (after Finkelstein et al., 2019, who need a run
+    for each layer).
+
+    Args:
+        float_model: the float model.
+        quantized_model: the quantized model, with layers under the same node names.
+        layers: the layers to correct; those without a channel axis are left out.
+        dataset: the samples.
+        progress: called with the number of samples that are completed and of all samples.
 
     Raises:
-        ExportError: the models do not run as one.
-        ModelError: a layer's output is not finite on the set.
+        ExportError: the models do not run as one graph.
+        ModelError: a layer's output is not finite on the dataset.
     """
     layers = _with_channels(layers)
     if not layers:
         return {}
-    seen = {layer.name: np.zeros((2, layer.output_channels)) for layer in layers}
+    sums = {layer.name: np.zeros((2, layer.output_channels)) for layer in layers}
     twin = _session(float_model, quantized_model, layers, feed_back=True)
     for feeds in dataset.watched(progress):
-        before = {past(name): one.astype(np.float32) for name, one in seen.items()}
-        found = [np.asarray(one, np.float64) for one in twin.run({**feeds, **before})]
-        seen = {name: one + now for (name, one), now in zip(seen.items(), found, strict=True)}
-    overflowing = [name for name, sums in seen.items() if not np.isfinite(sums).all()]
+        before = {past(name): total.astype(np.float32) for name, total in sums.items()}
+        outputs = [np.asarray(output, np.float64) for output in twin.run({**feeds, **before})]
+        sums = {name: total + output for (name, total), output in zip(sums.items(), outputs, strict=True)}
+    overflowing = [name for name, total in sums.items() if not np.isfinite(total).all()]
     if overflowing:
         raise ModelError(f"layer {overflowing[0]!r} becomes NaN or infinite on the calibration data")
-    return {name: Correction(-total / len(dataset.numbers), total / active) for name, (total, active) in seen.items()}
+    batches = len(dataset.numbers)
+    return {name: Correction(-total / batches, total / active) for name, (total, active) in sums.items()}
 
 
 def compare_layers(
@@ -98,9 +117,12 @@ def compare_layers(
     dataset: Dataset,
     progress: Callable[[int, int], None],
 ) -> dict[str, LayerDifference]:
-    """The difference at each layer by name, from one run over the set.
+    """Return the difference at each layer by its name, measured in one run over the dataset.
 
-    Requires and raises: as `find_corrections`.
+    The arguments are those of `find_corrections`; nothing is corrected.
+
+    Raises:
+        ExportError: the models do not run as one graph.
     """
     layers = _with_channels(layers)
     if not layers:
@@ -108,8 +130,8 @@ def compare_layers(
     sums = {layer.name: (np.zeros(layer.output_channels), np.zeros(3)) for layer in layers}
     twin = _session(float_model, quantized_model, layers, feed_back=False)
     for feeds in dataset.watched(progress):
-        found = iter(np.asarray(one, np.float64) for one in twin.run(feeds))
-        sums = {name: (shift + next(found)[0], energy + next(found)) for name, (shift, energy) in sums.items()}
+        outputs = iter(np.asarray(output, np.float64) for output in twin.run(feeds))
+        sums = {name: (shift + next(outputs)[0], energy + next(outputs)) for name, (shift, energy) in sums.items()}
     return {
         name: LayerDifference(-shift / len(dataset.numbers), *map(float, energy))
         for name, (shift, energy) in sums.items()
@@ -117,12 +139,13 @@ def compare_layers(
 
 
 def _with_channels(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers whose output has a channel axis."""
     return [layer for layer in layers if layer.output_axis is not None]
 
 
 def _session(
     float_model: Weightless, quantized_model: ir.Model, layers: Sequence[Layer], *, feed_back: bool
 ) -> Session:
+    """Return a session of the twin graph; with feedback, the nodes depend on each other in the order that is needed."""
     model = build_twin(float_model.proto, ir.to_proto(quantized_model), layers, feed_back=feed_back)
-    # what is fed back orders the nodes anyway
     return Session(model, "the twin graph", ExportError, float_model.arrays, fold_weights=True, in_order=not feed_back)

@@ -1,4 +1,4 @@
-"""The graph that has the float and the quantized model side by side, with what compares and corrects them."""
+"""The twin graph: the float and the quantized model in one graph, with nodes that compare and correct them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +20,18 @@ _SIDE = "quantized/"
 def build_twin(
     float_model: onnx.ModelProto, quantized_model: onnx.ModelProto, layers: Sequence[Layer], *, feed_back: bool
 ) -> bytes:
-    """One model with the inputs of both, that compares them at each layer.
+    """Return a serialized model that runs both models on the same inputs and compares them at each layer.
 
-    With `feed_back` there is an input for what was seen of each layer in earlier batches (2, C), and an output for
-    what is seen in this one: channel by channel, the mean of float - quantized behind the activation and the share of
-    positions where either is active. Without, there are two outputs a layer: that mean (1, C), and the energies (3,)
-    of the layer's float output, of its quantized one and of their difference.
+    With `feed_back`, each layer has one output (2, C) and one input (2, C), named by `past`. The output holds for each
+    channel the mean of float - quantized behind the activation, and the share of positions where either side is active.
+    The input takes the sums of these outputs over earlier batches. Without `feed_back`, each layer has two outputs: the
+    same mean (1, C), and the energies (3,) of the float output, the quantized output and their difference.
+
+    Args:
+        float_model: the float model.
+        quantized_model: the quantized model, with layers under the same node names.
+        layers: the layers to compare, all with a channel axis.
+        feed_back: add the corrections so far to the quantized side before its next layer.
     """
     merged = onnx.ModelProto()
     merged.CopyFrom(float_model)
@@ -62,14 +68,19 @@ def build_twin(
 
 
 def past(name: str) -> str:
-    """The input for what was seen of a layer in earlier batches."""
+    """Return the name of the input for the sums of a layer's outputs over earlier batches."""
     return f"{name}/past"
 
 
 @dataclass(frozen=True)
 class _Reading:
-    """An activation that cuts at zero and at `upper`; it makes `float_side`, and on the quantized side reads the
-    layer's output, or the sum with `other`."""
+    """An activation that clips a layer's output at zero and at `upper`.
+
+    Attributes:
+        float_side: the activation's output on the float side.
+        upper: the upper bound; None for a Relu.
+        other: the tensor that is added to the layer's output on the quantized side before the activation.
+    """
 
     float_side: str
     upper: NDArray[np.generic] | None
@@ -79,7 +90,7 @@ class _Reading:
 def _reading(
     site: ActivationSite | None, side: onnx.GraphProto, place: int, corrected: Mapping[str, str]
 ) -> _Reading | None:
-    """How the quantized side reads a layer; None where that is not known before its node of number `place`."""
+    """Return how the quantized side reads a layer; None if that is not known before its node of number `place`."""
     if site is None:
         return None
     if site.total is None:
@@ -99,22 +110,30 @@ def _side_by_side(
     compared: Mapping[int, list[list[onnx.NodeProto]]],
     corrected: Mapping[str, str],
 ) -> list[onnx.NodeProto]:
-    """The nodes of both sides, the quantized one's reading the corrected outputs and each with the comparisons of its
-    number before it; the float side is only ever as far as these need it, so that little is held at a time."""
+    """Return the nodes of both sides and of the comparisons, in an order that keeps few tensors in memory.
+
+    The float side runs only as far as the next comparison needs it. Nodes of the quantized side read corrected outputs.
+
+    Args:
+        floats: the nodes of the float side.
+        side: the graph of the quantized side.
+        compared: the nodes of comparisons, by the number of the quantized node before which they run.
+        corrected: the name of the corrected output, by the name of a layer's output on the quantized side.
+    """
     makers = {name: number for number, node in enumerate(floats) for name in node.output}
     nodes: list[onnx.NodeProto] = []
-    done = 0
+    completed = 0
     for number in range(len(side.node) + 1):
         for comparison in compared.get(number, ()):
             needed = 1 + max(makers.get(name, -1) for node in comparison for name in node.input)
-            nodes += [*floats[done:needed], *comparison]
-            done = max(done, needed)
+            nodes += [*floats[completed:needed], *comparison]
+            completed = max(completed, needed)
         if number < len(side.node):
             node = side.node[number]
             for index, name in enumerate(node.input):
                 node.input[index] = corrected.get(name, name)
             nodes.append(node)
-    return nodes + floats[done:]
+    return nodes + floats[completed:]
 
 
 @dataclass
@@ -126,7 +145,7 @@ class _Part:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
     def correct(self, expected: str, actual: str, reading: _Reading | None) -> str:
-        """Put what measures the means and feeds them back; the name of the corrected quantized output."""
+        """Add nodes that measure the means and feed them back; return the name of the corrected quantized output."""
         name, channels = self.layer.name, self.layer.output_channels
         self.graph.input.append(helper.make_tensor_value_info(past(name), TensorProto.FLOAT, [2, channels]))
         sides = self._sides(expected, actual, reading)
@@ -136,24 +155,24 @@ class _Part:
         else:
             active = self._mean(self._sign(self._put("Max", sides)))
             share = self._put("Max", [active, self._constant(np.array(MIN_ACTIVE_SHARE, np.float32))])
-        seen = self._put("Concat", [mean, share], axis=0)
-        self._output(seen, [2, channels])
-        sums, shares = self._rows(self._put("Add", [seen, past(name)]))
+        measured = self._put("Concat", [mean, share], axis=0)
+        self._output(measured, [2, channels])
+        sums, shares = self._rows(self._put("Add", [measured, past(name)]))
         shape = [1, channels, *[1] * (len(self.layer.shape) - 2)] if self._spatial else [channels]
         feedback = self._put("Reshape", [self._put("Div", [sums, shares]), self._constant(np.array(shape))])
         return self._put("Add", [actual, feedback])
 
     def compare(self, expected: str, actual: str, reading: _Reading | None) -> None:
-        """Put what measures the means and the energies."""
+        """Add nodes that measure the means and the energies."""
         mean = self._mean(self._put("Sub", self._sides(expected, actual, reading)))
         self._output(mean, [1, self.layer.output_channels])
         difference = self._put("Sub", [expected, actual])
         energies = [self._put("ReduceSumSquare", [value], keepdims=0) for value in (expected, actual, difference)]
         first = self._constant(np.array([0]))
-        self._output(self._put("Concat", [self._put("Unsqueeze", [one, first]) for one in energies], axis=0), [3])
+        self._output(self._put("Concat", [self._put("Unsqueeze", [energy, first]) for energy in energies], axis=0), [3])
 
     def _sides(self, expected: str, actual: str, reading: _Reading | None) -> list[str]:
-        """What the next layers see of both."""
+        """Return the tensors of the float and the quantized side that the next layers read."""
         if reading is None:
             return [expected, actual]
         read = actual if reading.other is None else self._put("Add", [actual, reading.other])
@@ -163,10 +182,11 @@ class _Part:
         return [reading.float_side, read]
 
     def _output(self, name: str, size: Sequence[int]) -> None:
+        """Make a tensor an output of the graph."""
         self.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, size))
 
     def _mean(self, value: str) -> str:
-        """The mean of each channel (1, C)."""
+        """Return the mean of each channel (1, C)."""
         axes = [0, *range(2, len(self.layer.shape))] if self._spatial else [0]
         if not self._spatial:
             value = self._put("Reshape", [value, self._constant(np.array([-1, self.layer.output_channels]))])
@@ -174,12 +194,12 @@ class _Part:
         return self._put("Unsqueeze", [mean, self._constant(np.array([0]))])
 
     def _sign(self, value: str) -> str:
-        """1 where a value is positive, 0 where it is zero; ONNX Runtime's Sign takes three times as long."""
+        """Return 1 where a value is positive, 0 where it is zero; ONNX Runtime's Sign takes three times as long."""
         steep = self._put("Mul", [value, self._constant(np.array(np.finfo(np.float32).max))])
         return self._put("Min", [steep, self._constant(np.array(1, np.float32))])
 
     def _rows(self, pair: str) -> tuple[str, str]:
-        """The two rows (1, C) of a tensor."""
+        """Return the two rows (1, C) of a tensor."""
         names = [f"{pair}/{row}" for row in range(2)]
         self.nodes.append(helper.make_node("Split", [pair], names, f"{pair}/rows", axis=0, num_outputs=2))
         return names[0], names[1]
@@ -189,11 +209,13 @@ class _Part:
         return self.layer.operator.spatial
 
     def _put(self, op: str, inputs: list[str], **attributes: Any) -> str:
+        """Add a node and return the name of its output."""
         name = f"{self.layer.name}/{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, inputs, [name], name, **attributes))
         return name
 
     def _constant(self, value: NDArray[np.generic]) -> str:
+        """Add an initializer and return its name."""
         name = f"{self.layer.name}/constant{len(self.graph.initializer)}"
         self.graph.initializer.append(numpy_helper.from_array(value, name))
         return name
