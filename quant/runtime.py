@@ -1,9 +1,13 @@
 """The only module that imports ONNX Runtime: sessions on the CPU, runs, and the operators of the optimised graph."""
 
+import json
+import os
 import tempfile
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +20,18 @@ VERSION = str(ort.__version__)
 Feeds = Mapping[str, NDArray[np.generic]]
 """An array for each input of the model, by name."""
 
+_KERNEL_TIME = "_kernel_time"
+"""The end of the name of a profiler's event that holds the duration of a node."""
+
 ort.set_default_logger_severity(4)  # a failure is raised as an exception; the log would repeat it
+
+
+@dataclass(frozen=True)
+class NodeTime:
+    """The durations of one node of the optimised graph in microseconds, one for each run in the order of the runs."""
+
+    name: str
+    durations: tuple[float, ...]
 
 
 class Session:
@@ -33,6 +48,7 @@ class Session:
             since the nodes that they add would run last.
         optimised: the path to which the graph that is really executed is written.
         threads: the number of threads of an operator; 0 for one on each processor.
+        profile: the beginning of the path of the profiler's file, for `node_times`.
 
     Raises:
         QuantdError: an error of class `failure`, with ONNX Runtime's reason in the detail.
@@ -50,8 +66,11 @@ class Session:
         in_order: bool = False,
         optimised: Path | None = None,
         threads: int = 0,
+        profile: Path | None = None,
     ) -> None:
         options = _options()
+        if profile is not None:
+            options.enable_profiling, options.profile_file_prefix = True, str(profile)
         if in_order:
             options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
@@ -83,6 +102,18 @@ class Session:
         except Exception as error:  # noqa: BLE001 - as above
             raise self._failure(f"ONNX Runtime {VERSION} cannot run {self._what}: {_reason(error)}") from None
         return values
+
+    def node_times(self) -> list[NodeTime]:
+        """End the profile and return the durations of the nodes of the optimised graph, bodies of nodes included.
+
+        Requires that the session was made with `profile`.
+        """
+        return _node_times(json.loads(Path(self._session.end_profiling()).read_bytes()))
+
+
+def processors() -> int:
+    """Return the number of processors that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def optimised_operators(model: bytes) -> Counter[str]:
@@ -118,6 +149,16 @@ def _operators(graph: onnx.GraphProto) -> Counter[str]:
         node.op_type == "DequantizeLinear" and node.input[0] in constants for node in graph.node
     )
     return counts
+
+
+def _node_times(events: Iterable[Mapping[str, Any]]) -> list[NodeTime]:
+    """Return the durations of each node; two nodes of the same name count as one."""
+    durations: dict[str, list[float]] = defaultdict(list)
+    for event in events:
+        name = str(event.get("name", ""))
+        if event.get("cat") == "Node" and name.endswith(_KERNEL_TIME):
+            durations[name.removesuffix(_KERNEL_TIME)].append(float(event["dur"]))
+    return [NodeTime(name, tuple(values)) for name, values in durations.items()]
 
 
 def _options() -> ort.SessionOptions:
