@@ -8,7 +8,9 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
+from quant.calibration.data_checks import CheckedData, check_data
 from quant.data.dataset import Dataset
+from quant.data.findings import texts
 from quant.digests import write
 from quant.equalization.cross_layer import equalize
 from quant.errors import ExportError
@@ -83,6 +85,8 @@ def quantize_layerwise(
         ExportError: onnx's checker refuses the quantized model, or it does not run on the evaluation data.
     """
     reference = Session(source.reference, mapped=True) if evaluation else None
+    checked = check_data(reference, None, evaluation) if reference else CheckedData(None, None)
+    evaluation, findings = checked.evaluation, checked.findings
     progress(Stage.NORMALISING, 0, 1, MODEL)
     model = normalise(source.model, spec.export.opset, compare=False)
     if spec.equalization == "cross_layer":
@@ -94,12 +98,14 @@ def quantize_layerwise(
         tidy(model)
         for graph in (model.graph, *model.graph.subgraphs()):
             data.move(graph.initializers.values())
-    files = {MODEL: write(out / MODEL, stamp(model, spec, source_sha256)), DATA: data.digest}
+    files = {MODEL: write(out / MODEL, stamp(model, spec, source_sha256)), DATA: data.stored}
     _check(out / MODEL)
     outputs, warnings = None, [NOT_RUN, FITTED_WHOLE]
     if evaluation is not None and reference is not None:
         outputs, warnings = _evaluate(reference, out / MODEL, evaluation, progress), [FITTED_WHOLE]
-    return Result(files, entries, seconds, skipped, energies, warnings, samples_used(None, evaluation), outputs)
+    warnings = [*warnings, *texts(findings)]
+    samples = samples_used(None, evaluation)
+    return Result(files, entries, seconds, skipped, energies, warnings, samples, outputs, findings=findings)
 
 
 def _quantize_layers(

@@ -13,7 +13,10 @@ import onnx_ir as ir
 
 from quant.calibration.batchnorm_moments import batchnorm_moments
 from quant.calibration.channel_moments import ChannelMoments
+from quant.calibration.data_checks import check_data
+from quant.calibration.saturation import saturated
 from quant.data.dataset import Dataset
+from quant.data.findings import texts
 from quant.digests import write
 from quant.errors import ExportError
 from quant.evaluation.compare import evaluate
@@ -28,7 +31,7 @@ from quant.outcome.summary import Summary
 from quant.progress import Progress, sample_progress
 from quant.report.junit import junit_xml
 from quant.report.manifest import manifest_json
-from quant.report.measurements import measure_layers
+from quant.report.measurements import measure_clipping, measure_layers
 from quant.report.report import layer_report, model_report, report_html, report_json
 from quant.report.result import Result, SignalAndNoise, samples_used
 from quant.runtime import Session, loaded_and_counted
@@ -110,7 +113,8 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _ig
 def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progress) -> Result:
     """Quantize a model that fits in memory and that ONNX Runtime can run: stages 2 to 8."""
     reference = Session(opened.source.reference)  # a model that ONNX Runtime cannot load is refused first
-    calibration, evaluation = opened.dataset("calibration"), opened.dataset("evaluation")
+    data = check_data(reference, opened.dataset("calibration"), opened.dataset("evaluation"))
+    calibration, evaluation = data.calibration, data.evaluation
 
     progress(Stage.NORMALISING, 0, 1, opened.name)
     model, normals = _normalise(opened.source.model, spec, calibration or evaluation, reference)
@@ -130,15 +134,18 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     exported = _export(choice)
     quantized, operators = loaded_and_counted(exported, "the quantized model", ExportError)
     outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, progress)
+    clipped = measure_clipping(choice, evaluation)
+    findings = [*data.findings, *saturated(clipped)]
 
     opset, corrections = spec.export.opset, choice.corrections
     return Result(
         files={artifacts.MODEL.name: write(out / artifacts.MODEL.name, exported)},
-        entries=[layer_report(layer, opset, corrections, differences, bounds) for layer in choice.layers],
+        entries=[layer_report(layer, opset, corrections, differences, bounds, clipped) for layer in choice.layers],
         seconds={layer.layer.name: layer.seconds for layer in choice.layers},
         skipped=choice.context.skipped,
         weights=reduce(SignalAndNoise.plus, (layer.quantized.errors for layer in choice.layers), SignalAndNoise()),
-        warnings=[*_kernel_warnings(operators["DequantizeLinear(weight)"]), *choice.warnings],
+        warnings=[*_kernel_warnings(operators["DequantizeLinear(weight)"]), *choice.warnings, *texts(findings)],
+        findings=findings,
         samples=samples_used(calibration, evaluation),
         outputs=outputs,
         choice=choice,

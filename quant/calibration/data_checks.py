@@ -1,4 +1,4 @@
-"""The data of a job beside its model: the batch size that the model takes, and the labels that fit its classes."""
+"""The data of a job: the batch size that the model takes, labels that fit its classes, suspicious calibration data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from quant.calibration.batch_size import BatchSize, Outputs, find_batch_size
+from quant.calibration.suspicion import suspicions
 from quant.data.dataset import Dataset
 from quant.data.findings import DataFinding, incomplete_batches
 from quant.data.labels import check_labels
@@ -33,12 +34,14 @@ def check_data(session: Session, calibration: Dataset | None, evaluation: Datase
         return CheckedData(None, None)
     sets = {"calibration": calibration, "evaluation": evaluation}
     has_labels = any(data is not None and data.labels is not None for data in sets.values())
-    findings = []
+    findings: list[DataFinding] = []
     if has_labels or not data.fixed:
         batch_size = find_batch_size(session, data)
         sets = {role: batch_size.applied(data) for role, data in sets.items()}
         findings += [*_finding(batch_size), *_check_labels(session, batch_size.outputs, sets)]
-    return CheckedData(sets["calibration"], sets["evaluation"], (*findings, *incomplete_batches(sets)))
+    calibration, evaluation = sets["calibration"], sets["evaluation"]
+    findings += [*incomplete_batches(sets), *([] if calibration is None else suspicions(calibration, evaluation))]
+    return CheckedData(calibration, evaluation, tuple(findings))
 
 
 def _finding(batch_size: BatchSize) -> list[DataFinding]:

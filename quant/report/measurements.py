@@ -1,8 +1,10 @@
-"""Measurements of the chosen model for the report: the difference at each layer's output, and its upper bounds."""
+"""Measurements of the chosen model for the report: differences at the layers' outputs, bounds, clipped activations."""
 
 from collections.abc import Mapping
 
+from quant.calibration.saturation import ClippedShare, clipped_shares
 from quant.correction.twin import LayerDifference, compare_layers
+from quant.data.dataset import Dataset
 from quant.error_bounds.propagate import NO_BOX, NOT_ASKED, Bounds, bound_errors
 from quant.progress import Progress, correction_progress, subject_progress
 from quant.search.choice import Choice
@@ -32,3 +34,17 @@ def measure_layers(choice: Choice, progress: Progress) -> tuple[Mapping[str, Lay
     differences = compare_layers(context.graph, choice.model, context.comparable_layers, samples, reported)
     bounds = bound_errors(context.model, context.graph, choice.model, choice.layers, choice.ranges, context.calibration)
     return differences, bounds
+
+
+def measure_clipping(choice: Choice, evaluation: Dataset | None) -> dict[str, ClippedShare]:
+    """Return the share of clipped activations on evaluation data, by the name of the layer that reads them.
+
+    Nothing is measured without both data sets, or if the spec asks for a report on the weights only.
+
+    Raises:
+        ModelError: the float model does not run on the evaluation set.
+    """
+    context = choice.context
+    if evaluation is None or not isinstance(context, CalibratedContext) or context.spec.report == "weights":
+        return {}
+    return clipped_shares(context.graph, [layer.layer for layer in choice.layers], choice.ranges, evaluation)

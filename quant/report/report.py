@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from pydantic_core import to_json
 
+from quant.calibration.saturation import ClippedShare
 from quant.correction.twin import Correction, LayerDifference
 from quant.error_bounds.propagate import NO_BOX, Bounds
 from quant.export.storage import stored_bytes
@@ -25,6 +26,7 @@ Differences = Mapping[str, LayerDifference]
 Corrections = Mapping[str, Correction]
 NO_DIFFERENCES: Differences = {}
 NO_CORRECTIONS: Corrections = {}
+NOT_CLIPPED: Mapping[str, ClippedShare] = {}
 WORST_LAYERS = 5
 """The number of layers that `worst_layers` names."""
 
@@ -35,6 +37,7 @@ def layer_report(
     corrections: Corrections = NO_CORRECTIONS,
     differences: Differences = NO_DIFFERENCES,
     bounds: Bounds = NO_BOX,
+    clipped: Mapping[str, ClippedShare] = NOT_CLIPPED,
 ) -> dict[str, Any]:
     """Return the report's entry for one quantized layer; sizes in bytes, SQNR in dB, errors in the weight's unit.
 
@@ -44,6 +47,7 @@ def layer_report(
         corrections: the bias corrections by the layer's name; empty without bias correction.
         differences: the differences at the layers' outputs in the finished model, by the layer's name.
         bounds: the bounds on the errors of the layers' outputs.
+        clipped: the clipped share of the activation that a layer reads, by the layer's name.
     """
     layer, spec = quantized_layer.layer, quantized_layer.spec
     fitted, weight = quantized_layer.fitted, quantized_layer.quantized
@@ -66,6 +70,7 @@ def layer_report(
         "clipped_fraction": weight.error.clipped_fraction,
         "weight": _weight_errors(weight),
         "output": _output_errors(layer.name, corrections, differences),
+        "activation": clipped[layer.name].as_dict() if layer.name in clipped else None,
         "bound": None if bound is None else bound.described(),
         "bytes_before": 4 * layer.size,
         "bytes_after": stored_bytes(weight, quantized_layer.form, opset),
@@ -86,6 +91,7 @@ def model_report(summary: Summary, result: Result, spec: Spec) -> dict[str, Any]
         "worst_layers": [layer["name"] for layer in worst],
         "skipped": [{"name": node.name, "op": node.op, "reason": node.reason} for node in result.skipped],
         "warnings": result.warnings,
+        "data_findings": [finding.as_dict() for finding in result.findings],
         "total_mean_shift": None if choice is None else _total_mean_shift(choice, result.differences),
         "compared": None if choice is None else _compared(choice),
         "evaluation": None if outputs is None else outputs.details(spec.metric),

@@ -6,6 +6,7 @@ from typing import Any
 
 from quant.correction.twin import LayerDifference
 from quant.data.dataset import Dataset
+from quant.data.findings import DataFinding
 from quant.digests import FileDigest
 from quant.error_bounds.propagate import NO_BOX, Bounds
 from quant.evaluation.metrics import OutputComparison, sqnr_db
@@ -39,6 +40,7 @@ class Result:
         skipped: the nodes that stay as they are, with reasons.
         weights: the energies of all quantized weights and of their errors.
         warnings: sentences for the owner of the model.
+        findings: what the owner has to know about the data; their sentences are among the warnings.
         samples: the report's `samples`.
         outputs: the comparison with the float model's outputs; None without evaluation data.
         choice: the choice between candidates; None where the model was quantized layer by layer.
@@ -57,6 +59,7 @@ class Result:
     choice: Choice | None = None
     differences: Mapping[str, LayerDifference] = field(default_factory=dict)
     bounds: Bounds = NO_BOX
+    findings: Sequence[DataFinding] = ()
 
     def summary(self, bytes_before: int) -> Summary:
         """Return the summary without its duration, which no artifact holds."""
