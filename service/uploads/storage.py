@@ -94,7 +94,9 @@ def _describe(context: Context, kind: Kind, key: str, stored: Stored) -> dict[st
         return {"format": model_format(stored.head)}
     with context.blobs.open(key) as file:
         file_format, arrays = dataset_arrays(file, stored.size, context.settings.max_dataset_bytes)
-    counts = [array["shape"][0] for array in arrays if array["name"] not in ("mean", "std") and array["shape"]]
+    # an input of the model may be called `mean` or `std`; the factors of images have one axis at most
+    least_axes = {name: 2 if name.strip("_") in ("mean", "std") else 1 for name in (array["name"] for array in arrays)}
+    counts = [array["shape"][0] for array in arrays if len(array["shape"]) >= least_axes[array["name"]]]
     if not counts:
         raise UnreadableDataset("no array has a sample axis; accepted: one array for each model input, samples first")
     return {"format": file_format, "samples": counts[0], "arrays": tuple(arrays)}

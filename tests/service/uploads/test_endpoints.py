@@ -1,7 +1,9 @@
 """Models and datasets over HTTP: upload, show, list, delete."""
 
 import hashlib
+import io
 
+import numpy as np
 import pytest
 
 from service.digests import digest_header
@@ -33,3 +35,11 @@ def test_uploads_are_listed_newest_first(http, uploaded, kind):
     ids = [item["id"] for item in http.get(f"/v1/{kind}", params={"limit": 100}).json()["items"]]
     assert set(uploaded.values()) & set(ids)
     assert ids == sorted(ids, reverse=True)
+
+
+@pytest.mark.parametrize(("shapes", "samples"), [({"mean": (6, 3, 4)}, 6), ({"mean": (3,), "std": (5, 2)}, 5)])
+def test_an_input_of_the_model_may_be_called_mean_or_std(http, shapes, samples):
+    data = io.BytesIO()
+    np.savez(data, **{name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
+    stored = http.post("/v1/datasets", content=data.getvalue())
+    assert (stored.status_code, stored.json()["samples"]) == (201, samples)
