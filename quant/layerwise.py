@@ -98,7 +98,7 @@ def quantize_layerwise(
         tidy(model)
         for graph in (model.graph, *model.graph.subgraphs()):
             data.move(graph.initializers.values())
-    files = {MODEL: write(out / MODEL, stamp(model, spec, source_sha256)), DATA: data.stored}
+    files = {MODEL: write(out / MODEL, stamp(model, spec, source_sha256)), DATA: data.digest}
     _check(out / MODEL)
     outputs, warnings = None, [NOT_RUN, FITTED_WHOLE]
     if evaluation is not None and reference is not None:
