@@ -1,8 +1,8 @@
-"""Operators: the one place that knows the ONNX operators by name.
+"""The table of operators whose weight can be quantized, and the roles of operators without a weight.
 
-`OPERATORS` describes every operator whose weight can be quantized; a new one is one value here and its row in
-tests/quant/graph/test_operators.py (docs/contributing.md, "Add an operator"). The predicates below it name the roles
-of operators without a weight.
+`OPERATORS` describes every operator whose weight can be quantized. A new operator is one value here and a case in
+tests/quant/graph/test_operators.py (docs/extending.md, 'Add an operator'). The predicates below the table name the
+roles of operators without a weight.
 """
 
 from collections.abc import Callable
