@@ -22,7 +22,7 @@ class Health(BaseModel):
 class Readiness(Health):
     """The state of the service.
 
-    `workers` are those that are up, each with the isolation of its job processes. Without workers, jobs wait.
+    `workers` are the running workers, each with the isolation of its job processes. Without workers, jobs wait.
     """
 
     workers: list[Worker]
@@ -30,7 +30,7 @@ class Readiness(Health):
 
 @router.get("/livez", summary="Check that the gateway answers")
 def livez() -> Health:
-    """Answer without looking at any other part of the service."""
+    """Answer without a check of any other part of the service."""
     return Health()
 
 

@@ -8,18 +8,19 @@ ModelId = Annotated[str, Path(description="The id of a model.")]
 DatasetId = Annotated[str, Path(description="The id of a dataset.")]
 UploadId = Annotated[str, Path(description="The id of an upload in progress.")]
 JobId = Annotated[str, Path(description="The id of a job.")]
-Limit = Annotated[int, Query(ge=1, le=100, description="The largest number of items to return.")]
+Limit = Annotated[int, Query(ge=1, le=100, description="The maximum number of items to return.")]
 Cursor = Annotated[str | None, Query(description="The `next_cursor` of the previous page.")]
 IdempotencyKey = Annotated[
     str | None,
     Header(
         max_length=255,
-        description="Makes a retry safe: the same key and body return the first answer; another body returns 422.",
+        description="A key for safe retries: the same key and body return the first answer; another body returns 422.",
     ),
 ]
 CacheControl = Annotated[
     str | None, Header(description="`no-cache` runs the job again, even if its result is already stored.")
 ]
 Prefer = Annotated[
-    str | None, Header(description="`wait=N` delays the answer until the job has ended, for at most N seconds (60).")
+    str | None,
+    Header(description="`wait=N` delays the answer until the job has ended, for at most N seconds (at most 60)."),
 ]

@@ -37,9 +37,12 @@ def _problem_docs(description: str, retry_after: str) -> dict[str, Any]:
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "4XX": _problem_docs(
-        "The request was refused; `detail` says what was wrong and what would be accepted.", "With 429: seconds."
+        "The request was refused; `detail` says what was wrong and what would be accepted.",
+        "With 429: the seconds to wait before the next request.",
     ),
-    "5XX": _problem_docs("The service failed or is temporarily unavailable.", "With 503: seconds."),
+    "5XX": _problem_docs(
+        "The service failed or is temporarily unavailable.", "With 503: the seconds to wait before the next request."
+    ),
 }
 """The error responses that every endpoint documents."""
 _HTTP_ERRORS: dict[int, type[QuantdError]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}

@@ -17,8 +17,8 @@ SUBMITTED: dict[int | str, dict[str, Any]] = {
     202: {
         "headers": header_docs(
             Location="The URL of the job.",
-            Retry_After="Seconds until the next request makes sense, while the job has not ended.",
-            Preference_Applied="The `wait` that was honoured.",
+            Retry_After="The seconds to wait before the next request, if the job has not ended.",
+            Preference_Applied="The `wait` that was applied.",
         )
     }
 }
@@ -33,14 +33,14 @@ async def submit(
     prefer: str | None,
     cache_control: str | None,
 ) -> JobOut:
-    """Submit a job and answer with it; wait for its end first if the caller prefers so."""
+    """Submit a job and return it, after waiting for its end if the Prefer header asks for that."""
     rerun = "no-cache" in (cache_control or "")
     job = await run_in_threadpool(submit_job, context, body.model_dump(), idempotency_key, rerun)
     return await answer_after_wait(context, job, prefer, response)
 
 
 async def answer_after_wait(context: Context, job: Job, prefer: str | None, response: Response) -> JobOut:
-    """Answer with a job, after waiting for its end as the Prefer header asks."""
+    """Return a job, after waiting for its end if the Prefer header asks for that."""
     seconds = preferred_wait(prefer)
     if seconds is not None and not job.final:
         response.headers["Preference-Applied"] = f"wait={seconds}"

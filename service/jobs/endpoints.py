@@ -29,7 +29,8 @@ async def post_job(
 ) -> JobOut:
     """Submit a job for an uploaded model.
 
-    If the same work was done before, the job succeeds at once with `cached: true`.
+    If a job with the same model, data, spec and version of quantd succeeded before, the new job succeeds at once with
+    `cached: true`.
     """
     return await submit(context, body, response, idempotency_key, prefer, cache_control)
 
@@ -49,13 +50,13 @@ def list_jobs(
 
 @router.get("/jobs/{job_id}", summary="Show a job")
 async def get_job(job: JobOfPath, response: Response, context: Ctx, prefer: Prefer = None) -> JobOut:
-    """Show a job; `Prefer: wait=N` waits for its end."""
+    """Show a job. With `Prefer: wait=N` the answer waits for the end of the job."""
     return await answer_after_wait(context, job, prefer, response)
 
 
 @router.post("/jobs/{job_id}/cancel", status_code=202, responses=SUBMITTED, summary="Cancel a job")
 def cancel_job(job: JobOfPath, response: Response, context: Ctx) -> JobOut:
-    """Cancel a job: a queued job never starts, a running job stops within 5 s, an ended job stays as it is."""
+    """Cancel a job: a queued job never starts, a running job stops within 5 s, an ended job does not change."""
     context.records.cancel(job)
     return answer(context.records.job(job.id, context.tenant), response)
 

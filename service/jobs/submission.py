@@ -1,4 +1,4 @@
-"""Submission of a job: validate it, store its record, announce it to the workers."""
+"""Submission of a job: validation, its record, and the message to the workers."""
 
 import contextlib
 import hashlib
@@ -37,13 +37,13 @@ def checked_spec(spec: Mapping[str, Any], roles: Container[str]) -> Spec:
 
 
 def submit_job(context: Context, request: Mapping[str, Any], idempotency_key: str | None, rerun: bool) -> Job:
-    """Check everything that can be checked without opening the model, store the record, then announce the job.
+    """Check what can be checked without opening the model, store the record, and send the job's id to the queue.
 
     Args:
         context: The application and the caller.
         request: The fields of the request's body.
         idempotency_key: The caller's key for safe retries.
-        rerun: Run the job even if the same work was done before.
+        rerun: Run the job even if the result of an equal job is stored.
 
     Raises:
         QuantdError: the spec is not valid, an input is missing, or a quota is used up; nothing is stored.

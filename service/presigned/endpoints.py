@@ -1,4 +1,4 @@
-"""Endpoints of uploads whose bytes go straight to the object store; an upload begins as by tus."""
+"""Endpoints of uploads whose bytes are sent directly to the object store; such an upload begins as a tus upload."""
 
 from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
@@ -14,16 +14,19 @@ from service.resumable.tus import state_headers
 router = APIRouter(prefix="/v1/uploads", tags=["Resumable uploads"], responses=RESPONSES)
 
 
-@router.get("/{upload_id}/parts", summary="List presigned parts")
+@router.get("/{upload_id}/parts", summary="List the parts of an upload")
 def upload_parts(session: SessionOfPath, response: Response, context: Ctx) -> PartsOut:
-    """List the missing parts with URLs that take them by PUT; ask again after the URLs have expired."""
+    """List the parts of an upload; each part that has not arrived has a presigned URL for a PUT.
+
+    The URLs expire after 15 minutes. Request the list again for new ones.
+    """
     response.headers["Cache-Control"] = "no-store"
     return PartsOut(items=presigned_parts(context, session))
 
 
 @router.post("/{upload_id}/complete", status_code=204, summary="Complete an upload")
 async def complete_upload(session: SessionOfPath, response: Response, context: Ctx) -> None:
-    """Turn an upload whose parts have all arrived into a model or dataset, named by `Content-Location`."""
+    """Create the model or dataset of an upload whose parts have all arrived; `Content-Location` is its URL."""
     if session.result is None:
         session = await run_in_threadpool(count_parts, context, session)
         session = await sessions.complete(context, session)

@@ -1,4 +1,4 @@
-"""Parts of an upload that callers PUT straight to the object store, by presigned URLs.
+"""Parts of an upload that callers send directly to the object store, by presigned URLs.
 
 obstore presigns whole objects, not the parts of an S3 multipart upload. Each part is therefore an object of its own,
 like the body of a tus PATCH, and is joined in the same way.
@@ -15,7 +15,7 @@ MAX_PARTS = 256
 
 
 def presigned_parts(context: Context, session: Session) -> list[PartOut]:
-    """Return every part that is not counted yet, with the URL for the bytes that are missing.
+    """Return every part that was not sent by PATCH, with a presigned URL if it has not arrived.
 
     Raises:
         Conflict: bytes came by PATCH, or callers cannot reach the object store.
@@ -28,7 +28,7 @@ def presigned_parts(context: Context, session: Session) -> list[PartOut]:
 
 
 def count_parts(context: Context, session: Session) -> Session:
-    """Count every part as if it had come by PATCH, and return the session at its end.
+    """Add every part to the session as if it had come by PATCH, and return the complete session.
 
     Raises:
         Conflict: a part is missing or has another size.
@@ -47,7 +47,7 @@ def count_parts(context: Context, session: Session) -> Session:
 
 
 def _uncounted(session: Session) -> dict[int, Part]:
-    """Return the parts that are not counted yet, by their offsets.
+    """Return the parts that the session does not have yet, by their offsets.
 
     Raises:
         Conflict: some bytes came by PATCH.

@@ -4,7 +4,7 @@ from pydantic import BaseModel
 
 
 class PartOut(BaseModel):
-    """A part of the file; PUT its bytes to `url` within some minutes, or skip it if `url` is null: it has arrived."""
+    """A part of the file: `size` bytes at `offset`, to be sent to `url` by PUT; `url` is null if they have arrived."""
 
     offset: int
     size: int
@@ -12,6 +12,6 @@ class PartOut(BaseModel):
 
 
 class PartsOut(BaseModel):
-    """The parts of an upload that are not counted yet."""
+    """The parts of an upload, without those that were sent by PATCH."""
 
     items: list[PartOut]

@@ -20,7 +20,7 @@ _FORM = {
     "properties": {
         **dict.fromkeys(FILES, _FILE),
         "spec": {"type": "string", "description": "The spec in JSON or YAML, as text or as a file."},
-        "preset": {"type": "string", "description": "Short for a spec with this preset."},
+        "preset": {"type": "string", "description": "The preset; a preset in the spec replaces it."},
     },
     "required": ["model"],
     "additionalProperties": False,

@@ -62,7 +62,7 @@ def tus_options(response: Response, context: Ctx) -> None:
 def begin_upload(
     response: Response, context: Ctx, length: Length, metadata: Metadata, idempotency_key: IdempotencyKey = None
 ) -> None:
-    """Begin an upload; send its bytes by PATCH to the URL in `Location`."""
+    """Begin an upload. Its bytes are then sent by PATCH to the URL in `Location`."""
     session = sessions.begin(context, length, parse_metadata(metadata), idempotency_key or "")
     response.headers.update({**state_headers(session), "Location": f"/v1/uploads/{session.id}"})
 
@@ -75,7 +75,7 @@ def upload_state(session: SessionOfPath, response: Response) -> None:
 
 @router.patch("/{upload_id}", status_code=204, dependencies=TUS, openapi_extra=BODY, summary="Append bytes")
 async def append(session: SessionOfPath, offset: Offset, request: Request, response: Response, context: Ctx) -> None:
-    """Append bytes at `Upload-Offset`; after the last byte the upload becomes a model or dataset."""
+    """Append bytes at `Upload-Offset`. The last byte turns the upload into a model or dataset."""
     _check_append(request, session, offset)
     if session.result is None:
         session = await sessions.append(context, session, request)

@@ -51,13 +51,13 @@ def list_models(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> Model
 
 @router.get("/models/{model_id}", summary="Show a model", response_model=ModelOut)
 def get_model(model_id: ModelId, context: Ctx) -> Upload:
-    """Show a stored model."""
+    """Show a stored model with its size, digest and format."""
     return context.records.upload("model", model_id, context.tenant)
 
 
 @router.delete("/models/{model_id}", summary="Delete a model", status_code=204)
 def delete_model(model_id: ModelId, context: Ctx) -> None:
-    """Delete a model; returns 409 while a job uses it."""
+    """Delete a model. The answer is 409 while a job that has not ended uses it."""
     delete_upload(context, "model", model_id)
 
 
@@ -95,5 +95,5 @@ def get_dataset(dataset_id: DatasetId, context: Ctx) -> Upload:
 
 @router.delete("/datasets/{dataset_id}", summary="Delete a dataset", status_code=204)
 def delete_dataset(dataset_id: DatasetId, context: Ctx) -> None:
-    """Delete a dataset; returns 409 while a job uses it."""
+    """Delete a dataset. The answer is 409 while a job that has not ended uses it."""
     delete_upload(context, "dataset", dataset_id)

@@ -35,14 +35,14 @@ class DatasetOut(BaseModel):
 
 
 class ModelPage(BaseModel):
-    """A page of the list of models."""
+    """One page of the list of models."""
 
     items: list[ModelOut]
     next_cursor: str | None
 
 
 class DatasetPage(BaseModel):
-    """A page of the list of datasets."""
+    """One page of the list of datasets."""
 
     items: list[DatasetOut]
     next_cursor: str | None
