@@ -119,7 +119,7 @@ class Client:
         return items
 
     def download(self, job_id: str, name: str, path: Path) -> None:
-        """Download one artifact to a file; without success the file stays as it was.
+        """Download one artifact to a file; the file is unchanged unless the download succeeds.
 
         Raises:
             ClientError: the job has no artifact with this name, or other bytes arrived than the job produced.

@@ -31,5 +31,7 @@ def main() -> None:
         err_console.print(f"quantd: {error}", highlight=False, markup=False, soft_wrap=True)
         sys.exit(error.exit_code)
     except TyperException as error:
-        err_console.print(f"quantd: {error}; see `quantd --help`", highlight=False, markup=False, soft_wrap=True)
+        err_console.print(
+            f"quantd: {str(error).rstrip('.')}; see `quantd --help`", highlight=False, markup=False, soft_wrap=True
+        )
         sys.exit(ClientError.exit_code)

@@ -12,7 +12,7 @@ PARTIAL_CONTENT = 206
 
 
 def download(connection: Connection, url: str, sha256: str, path: Path) -> None:
-    """Write the bytes at a URL to a file; without success the file stays as it was.
+    """Write the bytes at a URL to a file; the file is unchanged unless the download succeeds.
 
     Raises:
         ClientError: the bytes do not have this SHA-256.

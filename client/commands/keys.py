@@ -22,7 +22,7 @@ app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True
 @app.command()
 def create(
     tenant: Annotated[str, typer.Option(help="Tenant of the key; models, datasets and jobs belong to it.")] = "default",
-    name: Annotated[str, typer.Option(help="Note on what the key is for, shown in the list.")] = "",
+    name: Annotated[str, typer.Option(help="Purpose of the key, shown in the list.")] = "",
     scope: Annotated[list[Scope] | None, typer.Option(help="read or write; both if omitted.")] = None,
     rate: Annotated[
         int | None, typer.Option(min=1, help="Requests per minute; the service's default if omitted.")
@@ -66,7 +66,7 @@ def list_keys(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) ->
 def revoke(
     key_id: Annotated[str, typer.Argument(help="Id of the key.")], state_dir: StateDir = Path(".quantd")
 ) -> None:
-    """Revoke a key; requests with it are refused from now on."""
+    """Revoke a key: all later requests with it are refused."""
     with administered(state_dir) as settings:
         try:
             key = _keys(settings).revoke(key_id)

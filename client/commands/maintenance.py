@@ -1,4 +1,4 @@
-"""`quantd gc` and `quantd reindex`: delete expired records, restore records from the object store."""
+"""`quantd gc` and `quantd reindex`: deletion of expired records, and their restoration from the object store."""
 
 import json
 from dataclasses import asdict
@@ -20,7 +20,7 @@ from jobs.retention import collect
 
 def gc(
     days: Annotated[
-        float | None, typer.Option(min=0, help="Days without use after which to delete (QUANTD_RETENTION_DAYS).")
+        float | None, typer.Option(min=0, help="Days without use before deletion; QUANTD_RETENTION_DAYS if omitted.")
     ] = None,
     state_dir: StateDir = Path(".quantd"),
     as_json: AsJson = False,

@@ -12,7 +12,7 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 out_console = Console()
 err_console = Console(stderr=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 JobId = Annotated[str, typer.Argument(help="Id of the job.")]
 
 
