@@ -46,8 +46,8 @@ class Progress(FrozenModel):
     message: str
 
 
-class Gate(GateResult):
-    """A checked gate of a job; the OpenAPI document names it `Gate`."""
+class Gate(GateResult):  # a class of its own, so that the OpenAPI document calls it Gate
+    """A checked gate: its limit, the measured value (null if it was not measured), and the result."""
 
 
 class FieldProblem(FrozenModel):

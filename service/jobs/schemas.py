@@ -33,7 +33,7 @@ TagValue = Annotated[str, StringConstraints(max_length=256)]
 
 
 class WebhookIn(BaseModel):
-    """The URL that receives a POST when the job ends (Standard Webhooks); signed if a secret is set."""
+    """A URL that receives a POST when the job ends (Standard Webhooks); the POST is signed if there is a secret."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -84,7 +84,7 @@ class JobOut(BaseModel):
 
 
 class JobPage(BaseModel):
-    """A page of the list of jobs."""
+    """One page of the list of jobs."""
 
     items: list[JobOut]
     next_cursor: str | None
