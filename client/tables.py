@@ -60,6 +60,20 @@ def jobs_table(jobs: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def latency_table(latency: Mapping[str, Any]) -> Table:
+    """Return a table with one row for each setting: the median latency of both models, and their ratio."""
+    if latency["reason"] is not None:
+        return Table(f"not measured: {latency['reason']}", title="Latency", title_justify="left")
+    table = Table("batch", "threads", "float", "quantized", "ratio", title="Latency (median)", title_justify="left")
+    for before, after in zip(latency["float"], latency["quantized"], strict=True):
+        ratio = after["median_ms"] / before["median_ms"]
+        table.add_row(
+            str(before["batch"]), str(before["threads"]), f"{before['median_ms']:.3g} ms",
+            f"{after['median_ms']:.3g} ms", f"{ratio:.2f}",
+        )  # fmt: skip
+    return table
+
+
 def gates_table(gates: Iterable[Mapping[str, Any]]) -> Table:
     """Return a table with one row for each gate; gates that fail are red."""
     table = Table("gate", "limit", "value", "verdict", title="Gates", title_justify="left")

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from quant.outcome.gates import GateResult, Verdict
+from quant.outcome.latency import Latency
 from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
 
@@ -111,6 +112,7 @@ class Job(FrozenModel):
     gates: tuple[Gate, ...] = ()
     error: Problem | None = None
     summary: Summary | None = None
+    latency: Latency | None = None
     artifacts: tuple[Artifact, ...] = ()
     timings: dict[str, float] = {}
     api_key: str = ""

@@ -50,7 +50,11 @@ FITTED_WHOLE = "each layer's distribution was fitted to all of its weights toget
 
 def whole_model_reasons(spec: Spec, *, calibrated: bool) -> list[str]:
     """Return what the job asks for that needs the whole model at once, as text; `calibrated` with calibration data."""
-    needs = {"calibration data is given": calibrated, "bits are to be allocated": spec.allocates}
+    needs = {
+        "calibration data is given": calibrated,
+        "bits are to be allocated": spec.allocates,
+        "layers are to be timed (keep_float: slower)": spec.keep_float != "none",
+    }
     return [reason for reason, needed in needs.items() if needed]
 
 

@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Literal
@@ -18,18 +18,21 @@ from quant.calibration.saturation import saturated
 from quant.data.dataset import Dataset
 from quant.data.findings import texts
 from quant.digests import write
-from quant.errors import ExportError
+from quant.errors import ExportError, ModelError
 from quant.evaluation.compare import evaluate
 from quant.evaluation.metrics import OutputComparison
+from quant.evaluation.timed_inputs import timed_inputs
 from quant.graph.normalise.normalise import normalise
 from quant.inputs import Inputs, OpenedInputs, open_inputs
 from quant.layerwise import quantize_layerwise
 from quant.outcome import artifacts
 from quant.outcome.gates import GateResult, Verdict, check_gates, verdict
+from quant.outcome.latency import Latency
 from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
 from quant.progress import Progress, sample_progress
 from quant.report.junit import junit_xml
+from quant.report.latency import IN_LAYERS, NO_INPUTS, latency_of
 from quant.report.manifest import manifest_json
 from quant.report.measurements import measure_clipping, measure_layers
 from quant.report.report import layer_report, model_report, report_html, report_json
@@ -38,6 +41,7 @@ from quant.runtime import Session, loaded_and_counted
 from quant.search.choice import Choice, best
 from quant.search.context import Source, calibrate
 from quant.search.decide import choose, quantize_weights
+from quant.search.keep_float import keep_slow_layers_float
 from quant.search.variants import form_variants
 from quant.spec import Spec, require_data, resolve
 
@@ -49,12 +53,13 @@ Log = Callable[[Literal["info", "warning"], str], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a job for its record; `timings` are seconds by layer, which no artifact holds."""
+    """The result of a job for its record; no artifact holds `timings`, the seconds by layer, or `latency`."""
 
     summary: Summary
     verdict: Verdict
     gates: list[GateResult]
     timings: dict[str, float]
+    latency: Latency | None
 
 
 def _ignore(_level: str, _message: str) -> None:
@@ -104,10 +109,12 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _ig
         else:
             evaluation = opened.dataset("evaluation")
             result = quantize_layerwise(opened.source, evaluation, spec, out, opened.model_sha256, progress)
+            result = replace(result, latency=Latency.unmeasured(IN_LAYERS) if spec.measures_latency else None)
         progress(Stage.STORING, 0, 1, artifacts.REPORT.name)
+        spec = spec if result.choice is None else result.choice.context.spec
         summary, gates = _report(inputs, opened, result, spec, out, log)
     summary = summary.model_copy(update={"seconds": time.perf_counter() - started})
-    return Outcome(summary, verdict(gates), gates, result.seconds)
+    return Outcome(summary, verdict(gates), gates, result.seconds, result.latency)
 
 
 def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progress) -> Result:
@@ -119,21 +126,17 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     progress(Stage.NORMALISING, 0, 1, opened.name)
     model, normals = _normalise(opened.source.model, spec, calibration or evaluation, reference)
     del reference  # it is loaded again for the evaluation; its weights would take memory until then
-    variants = form_variants(model, normals, spec, calibrated=calibration is not None)
-
-    source = Source(opened.source.size, opened.model_sha256)
-    choices = []
-    for variant in variants:
-        context = calibrate(variant, calibration, spec, source, progress)
-        weights = quantize_weights(context, progress)
-        choices.append(choose(context, weights, progress, compare=len(variants) > 1))
-    choice = best(choices)
+    data_for_timing = calibration or evaluation
+    form = _FloatForm(model, normals, calibration, Source(opened.source.size, opened.model_sha256), progress)
+    choice = form.quantize(spec) if spec.keep_float == "none" else _quantize_faster_layers(form, spec, data_for_timing)
 
     differences, bounds = measure_layers(choice, progress)
     progress(Stage.EXPORTING, 0, 1, artifacts.MODEL.name)
     exported = _export(choice)
     quantized, operators = loaded_and_counted(exported, "the quantized model", ExportError)
     outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, progress)
+    del quantized
+    latency = latency_of(opened.source.reference, choice.context.model, exported, data_for_timing, spec)
     clipped = measure_clipping(choice, evaluation)
     findings = [*data.findings, *saturated(clipped)]
 
@@ -151,7 +154,48 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
         choice=choice,
         differences=differences,
         bounds=bounds,
+        latency=latency,
     )
+
+
+@dataclass(frozen=True)
+class _FloatForm:
+    """The normalised float model with the data that it is quantized with."""
+
+    model: ir.Model
+    normals: dict[str, ChannelMoments]
+    calibration: Dataset | None
+    source: Source
+    progress: Progress
+
+    def quantize(self, spec: Spec) -> Choice:
+        """Quantize the model by a spec, in every variant, and return the best; the model may change in place."""
+        choices = []
+        variants = form_variants(self.model, self.normals, spec, calibrated=self.calibration is not None)
+        for variant in variants:
+            context = calibrate(variant, self.calibration, spec, self.source, self.progress)
+            weights = quantize_weights(context, self.progress)
+            choices.append(choose(context, weights, self.progress, compare=len(variants) > 1))
+        return best(choices)
+
+    def quantize_copy(self, spec: Spec) -> Choice:
+        """Quantize a copy of the model as `quantize` does."""
+        return replace(self, model=self.model.clone()).quantize(spec)
+
+
+def _quantize_faster_layers(form: _FloatForm, spec: Spec, dataset: Dataset | None) -> Choice:
+    """Return the model with the layers in float that run slower quantized; all quantized if it cannot be timed."""
+    choice = form.quantize_copy(spec)
+    inputs = timed_inputs(form.model, dataset)
+    if inputs is None:
+        return replace(choice, warnings=(*choice.warnings, f"keep_float: slower had no effect: {NO_INPUTS}"))
+    try:
+        return keep_slow_layers_float(choice, form.quantize_copy, inputs.batch)
+    except ModelError as error:
+        if dataset is not None:
+            raise
+        reason = f"the float model does not run on random inputs: {error.detail}; accepted: a calibration dataset"
+        return replace(choice, warnings=(*choice.warnings, f"keep_float: slower had no effect: {reason}"))
 
 
 def _normalise(
@@ -189,7 +233,7 @@ def _report(
     """Write the reports and the manifest; return the summary without its duration, and the gates."""
     for node in result.skipped:
         log("info", f"{node.name} ({node.op}) is left as it is: {node.reason}")
-    for warning in result.warnings:
+    for warning in (*result.warnings, *(result.latency.warnings if result.latency else ())):
         log("warning", warning)
     summary = result.summary(opened.source.size)
     gates = check_gates(spec.gates, result.gate_figures(summary))

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from jobs.http_status import make_problem
 from jobs.job import FieldProblem, Gate, Problem, Progress
 from quant.outcome.gates import Verdict
+from quant.outcome.latency import Latency
 from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
 
@@ -47,6 +48,7 @@ class Done(_Line):
     verdict: Verdict
     gates: tuple[Gate, ...]
     timings: dict[str, float]
+    latency: Latency | None = None
 
 
 class Refused(_Line):

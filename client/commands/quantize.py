@@ -14,8 +14,11 @@ from client.commands.options import AsJson, connect, err_console, out_console
 from client.errors import GATE_FAILED, ClientError
 from client.local import LocalJob
 from client.progress import UploadProgress, show_progress
-from client.tables import gates_table, layer_table, summary_table
+from client.tables import gates_table, latency_table, layer_table, summary_table
 from quant.outcome import artifacts
+from quant.outcome.gates import GateResult
+from quant.outcome.latency import Latency
+from quant.outcome.latency_section import with_latency
 
 MODEL_FILES = (artifacts.MODEL.name, artifacts.MODEL_DATA.name)
 """The model, and the weights of a large model, which the first file refers to by this name."""
@@ -61,8 +64,7 @@ def quantize(
         job = _run_locally(task) if local else _run_remotely(task)
         _write_model(folder, output)
         if report is not None:
-            kind = artifacts.REPORT if report.suffix == ".json" else artifacts.REPORT_PAGE
-            shutil.copyfile(folder / kind.name, report)
+            _write_report(folder, report, job)
         layers = json.loads((folder / artifacts.REPORT.name).read_text())
     if as_json:
         typer.echo(json.dumps(job))
@@ -74,6 +76,8 @@ def quantize(
 
 def _print_result(job: dict[str, Any], layers: dict[str, Any], model: str, output: str) -> None:
     out_console.print(layer_table(layers, model), summary_table({output: job["summary"]}))
+    if job["latency"]:
+        out_console.print(latency_table(job["latency"]))
     if job["gates"]:
         out_console.print(gates_table(job["gates"]))
 
@@ -125,6 +129,17 @@ def _run_locally(task: _Task) -> dict[str, Any]:
     else:
         show_progress(err_console, job.events())
     return job.end
+
+
+def _write_report(folder: Path, path: Path, job: dict[str, Any]) -> None:
+    """Write the report, as JSON or as a page, with the latency that the job measured."""
+    if path.suffix == ".json":
+        report = json.loads((folder / artifacts.REPORT.name).read_bytes())
+        path.write_text(json.dumps(report | {"latency": job["latency"]}) + "\n")
+        return
+    latency = job["latency"] and Latency.model_validate(job["latency"])
+    gates = [GateResult.model_validate(gate) for gate in job["gates"]]
+    path.write_bytes(with_latency((folder / artifacts.REPORT_PAGE.name).read_bytes(), latency, gates))
 
 
 def _write_model(folder: Path, output: Path) -> None:

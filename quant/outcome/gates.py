@@ -32,11 +32,13 @@ class GateFigures:
         sizes: sizes of both models.
         outputs: the comparison of both models' outputs.
         layer_sqnr_db: the weight SQNR of each quantized layer, in dB.
+        latency_ratio: the latency of the quantized model divided by that of the float model; None if not measured.
     """
 
     sizes: SizeFigures
     outputs: OutputFigures
     layer_sqnr_db: Sequence[float]
+    latency_ratio: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class Gate:
         figure: returns the figure that is compared with the limit; None where it was not measured.
         bounds: the constraints on the limit, as keyword arguments of `pydantic.Field` (`ge`, `gt`, `le`, `lt`).
         needs_evaluation: True if the figure exists only with evaluation data.
-        judges_quality: True if the gate judges the quality of the model; False if it judges its size.
+        judges_quality: True if the gate judges the quality of the model; False if it judges its size or its speed.
+        is_timed: True if the figure is a duration, which differs from run to run. The stored report leaves such a gate
+            out, and a search for the smallest model does not check it.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Gate:
     bounds: Mapping[str, Any] = field(default_factory=dict)
     needs_evaluation: bool = False
     judges_quality: bool = True
+    is_timed: bool = False
 
     def passes(self, value: float | None, limit: float) -> bool:
         """Return True if `value` keeps the limit; a value that was not measured does not."""
@@ -112,8 +117,19 @@ MIN_LAYER_SQNR = Gate(
     Better.HIGHER,
     lambda figures: min(figures.layer_sqnr_db, default=None),
 )
+MAX_LATENCY_RATIO = Gate(
+    "max_latency_ratio",
+    "",
+    "The largest latency of the quantized model, as a fraction of the float model's: medians of an inference of one "
+    "calibration batch with one thread. The verdict then depends on measured time.",
+    Better.LOWER,
+    lambda figures: figures.latency_ratio,
+    bounds={"gt": 0},
+    judges_quality=False,
+    is_timed=True,
+)
 
-GATES = (MIN_OUTPUT_SQNR, MAX_TOP1_DROP, MIN_TOP1_AGREEMENT, MAX_SIZE_RATIO, MIN_LAYER_SQNR)
+GATES = (MIN_OUTPUT_SQNR, MAX_TOP1_DROP, MIN_TOP1_AGREEMENT, MAX_SIZE_RATIO, MIN_LAYER_SQNR, MAX_LATENCY_RATIO)
 
 
 class GateLimits(BaseModel):
@@ -154,9 +170,14 @@ class GateResult(BaseModel):
     passed: bool
 
     @property
+    def gate(self) -> Gate:
+        """The gate that was checked."""
+        return next(gate for gate in GATES if gate.name == self.name)
+
+    @property
     def failure(self) -> str:
         """A sentence part that says what was required and what was measured, for a gate that failed."""
-        gate = next(gate for gate in GATES if gate.name == self.name)
+        gate = self.gate
         unit = gate.unit and f" {gate.unit}"
         accepted = f"{'at least' if gate.better is Better.HIGHER else 'at most'} {self.limit:g}{unit}"
         if self.value is None:
@@ -165,9 +186,13 @@ class GateResult(BaseModel):
         return f"{self.name} is {self.value:.6g}{unit}, which misses the limit by {missed}; accepted: {accepted}"
 
 
-def check_gates(limits: GateLimits, figures: GateFigures) -> list[GateResult]:
-    """Return the result of every gate that has a limit; a figure that was not measured fails its gate."""
-    return [_check(gate, limit, gate.figure(figures)) for gate, limit in limits.requested()]
+def check_gates(limits: GateLimits, figures: GateFigures, *, timed: bool = True) -> list[GateResult]:
+    """Return the result of every gate that has a limit; a figure that was not measured fails its gate.
+
+    Without `timed`, gates on durations are left out.
+    """
+    requested = [(gate, limit) for gate, limit in limits.requested() if timed or not gate.is_timed]
+    return [_check(gate, limit, gate.figure(figures)) for gate, limit in requested]
 
 
 def _check(gate: Gate, limit: float, value: float | None) -> GateResult:

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 from pydantic_core import to_json
 
 from quant.calibration.saturation import ClippedShare
@@ -14,6 +15,7 @@ from quant.correction.twin import Correction, LayerDifference
 from quant.error_bounds.propagate import NO_BOX, Bounds
 from quant.export.storage import stored_bytes
 from quant.outcome.gates import GateResult
+from quant.outcome.latency_section import MARK
 from quant.outcome.summary import Summary
 from quant.report.result import Result
 from quant.search.choice import Choice
@@ -153,8 +155,12 @@ def report_json(report: Mapping[str, Any]) -> bytes:
 
 
 def report_html(report: Mapping[str, Any], title: str, gates: Sequence[GateResult]) -> bytes:
-    """Return the report as an HTML page that loads nothing from a network and escapes every text of the model."""
-    return page().render(report=report, title=title, gates=gates).encode()
+    """Return the report as an HTML page that loads nothing from a network and escapes every text of the model.
+
+    What differs between equal jobs is left out: gates on durations, and the section on latency, which has a mark.
+    """
+    stored = [result for result in gates if not result.gate.is_timed]
+    return page().render(report=report, title=title, gates=stored, latency_mark=Markup(MARK)).encode()
 
 
 @cache

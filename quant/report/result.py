@@ -12,6 +12,7 @@ from quant.error_bounds.propagate import NO_BOX, Bounds
 from quant.evaluation.metrics import OutputComparison, sqnr_db
 from quant.graph.inventory import Skipped
 from quant.outcome.gates import GateFigures
+from quant.outcome.latency import Latency
 from quant.outcome.summary import UNMEASURED, SizeFigures, Summary
 from quant.search.choice import Choice
 from quant.weights.errors import RowErrors
@@ -46,6 +47,7 @@ class Result:
         choice: the choice between candidates; None where the model was quantized layer by layer.
         differences: the difference at each layer's output by the layer's name; empty without calibration data.
         bounds: the bounds on the errors of layers and outputs.
+        latency: the latency of both models, which no artifact holds; None where the spec asks for no measurement.
     """
 
     files: dict[str, FileDigest]
@@ -60,6 +62,7 @@ class Result:
     differences: Mapping[str, LayerDifference] = field(default_factory=dict)
     bounds: Bounds = NO_BOX
     findings: Sequence[DataFinding] = ()
+    latency: Latency | None = None
 
     def summary(self, bytes_before: int) -> Summary:
         """Return the summary without its duration, which no artifact holds."""
@@ -69,14 +72,15 @@ class Result:
             **sizes.model_dump(),
             layers=len(self.entries) + len(self.skipped),
             quantized_layers=len(self.entries),
-            weight_sqnr_db=sqnr_db(self.weights.signal, self.weights.noise),
+            weight_sqnr_db=sqnr_db(self.weights.signal, self.weights.noise) if self.entries else None,
             **outputs.model_dump(),
             seconds=None,
         )
 
     def gate_figures(self, summary: Summary) -> GateFigures:
         """Return the figures that the gates are checked against."""
-        return GateFigures(summary, summary, [entry["weight"]["sqnr_db"] for entry in self.entries])
+        layer_sqnr_db = [entry["weight"]["sqnr_db"] for entry in self.entries]
+        return GateFigures(summary, summary, layer_sqnr_db, None if self.latency is None else self.latency.ratio)
 
 
 def samples_used(calibration: Dataset | None, evaluation: Dataset | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from quant.spec.document import Metric, Spec
 from quant.spec.layer_rules import LayerRule, OperatorMatch, WeightsOverride
 from quant.spec.requirements import require_data
 from quant.spec.resolve import PRESETS, resolve
-from quant.spec.sections import Activations, Budget, Export, Gates, ModuleInput, TorchScript, Weights
+from quant.spec.sections import Activations, Budget, Export, Gates, Measure, ModuleInput, TorchScript, Weights
 
 __all__ = [
     "PRESETS",
@@ -17,6 +17,7 @@ __all__ = [
     "Export",
     "Gates",
     "LayerRule",
+    "Measure",
     "Metric",
     "ModuleInput",
     "OperatorMatch",

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from quant.outcome.gates import GATES
 from quant.spec.layer_rules import LayerRule
-from quant.spec.sections import Activations, Budget, Export, Gates, Section, TorchScript, Weights
+from quant.spec.sections import Activations, Budget, Export, Gates, Measure, Section, TorchScript, Weights
 
 Metric = Literal["sqnr", "cosine", "mse", "mean_iou"]
 """A measure of how close two models' outputs are; `mean_iou` compares the most probable class of every position."""
@@ -29,6 +29,8 @@ class Spec(Section):
     """The limit on the size of the exported file."""
     objective: Literal["fixed", "smallest_within_gates"] = "fixed"
     """Keep the bits of the spec, or find the smallest model that passes all gates."""
+    keep_float: Literal["none", "slower"] = "none"
+    """Leave the layers in float that are measured to run slower quantized; the file then depends on measured time."""
     layers: tuple[LayerRule, ...] = ()
     """Exceptions for single layers; the first rule that matches a layer applies."""
     export: Export = Export()
@@ -39,6 +41,8 @@ class Spec(Section):
     """The extent of the report: `weights` leaves out the measurements of layer outputs and takes less time."""
     metric: Metric | None = None
     """A further comparison of the outputs in the report, for models that are no classifiers; null for none."""
+    measure: Measure = Measure()
+    """Measurements of time."""
     torchscript: TorchScript = TorchScript()
     """Options for TorchScript modules."""
     seed: int = Field(default=0, ge=0)
@@ -48,6 +52,28 @@ class Spec(Section):
     def allocates(self) -> bool:
         """True if a search decides the bits of each layer."""
         return self.budget is not None or self.objective != "fixed"
+
+    @property
+    def measures_latency(self) -> bool:
+        """True if latency is measured, always or where the model is fast enough."""
+        return self.measure.latency is not False
+
+    @property
+    def always_measures_latency(self) -> bool:
+        """True if latency is measured however long it takes, because the spec or a gate asks for it."""
+        return self.measure.latency is True or any(gate.is_timed for gate, _ in self.gates.requested())
+
+    @model_validator(mode="after")
+    def _timed(self) -> Self:
+        timed = [gate.name for gate, _ in self.gates.requested() if gate.is_timed]
+        if timed and not self.measures_latency:
+            raise ValueError(f"gate {timed[0]} needs a measurement; accepted: measure without latency: false")
+        if self.keep_float == "slower" and self.export.profile != "ort-cpu":
+            raise ValueError("keep_float slower is measured with ONNX Runtime on the CPU; accepted: profile ort-cpu")
+        if self.keep_float == "slower" and self.allocates:
+            raise ValueError("keep_float slower would enlarge the file that a budget or an objective decides on; "
+                             "accepted: keep_float none")  # fmt: skip
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

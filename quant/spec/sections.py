@@ -123,6 +123,13 @@ else:
     Gates = gates_section()
 
 
+class Measure(Section):
+    """Measurements of time; their figures are in the job's record and differ from run to run."""
+
+    latency: bool | None = None
+    """Measure the latency of the float and the quantized model; null: where the float model runs within a second."""
+
+
 class Budget(Section):
     """The limit on the size of the exported file; the bits of each layer are allocated to meet it."""
 

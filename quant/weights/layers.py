@@ -69,7 +69,7 @@ def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weight
             skipped.append(Skipped(layer.name, layer.op, "a layer rule of the spec skips it"))
         else:
             work.append((layer, section))
-    if not work:
+    if not work and not (layers and spec.keep_float == "slower"):
         examples = "".join(f"; {node.name!r} stays in float: {node.reason}" for node in skipped[:3])
         raise NothingToQuantize(f"no {', '.join(OPERATORS)} with a constant float32 weight{examples}")
     return work, skipped

@@ -1,6 +1,9 @@
 """Downloads with ETag, Range and If-None-Match (RFC 9110), or a redirect to the object store."""
 
+import functools
+import hashlib
 import re
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -52,37 +55,68 @@ REDIRECT_DOCS: dict[int | str, dict[str, Any]] = {
 ARTIFACT_DOCS = download_docs(*ARTIFACTS) | REDIRECT_DOCS
 
 
+@dataclass(frozen=True)
+class Document:
+    """A file to be downloaded: its name, media type, size in bytes and SHA-256, and its bytes between two positions."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    stream: Callable[[int, int], AsyncIterator[bytes] | Iterator[bytes]]
+
+    @classmethod
+    def of_bytes(cls, data: bytes, name: str, media_type: str) -> "Document":
+        """Return a document in memory."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        return cls(name, media_type, len(data), sha256, lambda start, stop: iter((data[start:stop],)))
+
+
 def download(context: Context, artifact: Artifact, conditions: DownloadConditions) -> Response:
     """Return the artifact, the part that the caller asks for, 304, or a redirect to the object store.
 
     Raises:
         RangeNotSatisfiable: the range lies outside of the file.
     """
-    etag = f'"{artifact.sha256}"'
-    headers = {"ETag": etag, "Accept-Ranges": "bytes", "Repr-Digest": digest_header(artifact.sha256), **_SAFE_HEADERS}
-    known = conditions.if_none_match or ""
-    if known.strip() == "*" or etag in known:
-        return Response(status_code=304, headers=headers)
+    stream = functools.partial(context.blobs.stream, artifact.key)
+    document = Document(artifact.name, artifact.media_type, artifact.size, artifact.sha256, stream)
     # a browser never renders this type, so it may come from the store's own address
     url = context.blobs.signed_url(artifact.key) if artifact.media_type == OCTETS else None
-    if url is not None:
-        return Response(status_code=307, headers=headers | {"Location": url, "Cache-Control": "no-store"})
-    requested = parse_range(conditions.range if conditions.if_range in (None, etag) else None, artifact.size)
-    return _stream(context, artifact, requested, headers)
+    if url is None or _is_known(document, conditions):
+        return send(document, conditions)
+    return Response(status_code=307, headers=_headers(document) | {"Location": url, "Cache-Control": "no-store"})
 
 
-def _stream(
-    context: Context, artifact: Artifact, requested: tuple[int, int] | None, headers: dict[str, str]
-) -> StreamingResponse:
-    start, stop = requested or (0, artifact.size)
-    headers = headers | {
+def send(document: Document, conditions: DownloadConditions) -> Response:
+    """Return the document, the part that the caller asks for, or 304.
+
+    Raises:
+        RangeNotSatisfiable: the range lies outside of the file.
+    """
+    headers = _headers(document)
+    if _is_known(document, conditions):
+        return Response(status_code=304, headers=headers)
+    requested = parse_range(conditions.range if conditions.if_range in (None, headers["ETag"]) else None, document.size)
+    start, stop = requested or (0, document.size)
+    headers |= {
         "Content-Length": str(stop - start),
-        "Content-Type": artifact.media_type,
-        "Content-Disposition": f'inline; filename="{artifact.name}"',
+        "Content-Type": document.media_type,
+        "Content-Disposition": f'inline; filename="{document.name}"',
     }
     if requested:
-        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{artifact.size}"
-    return StreamingResponse(context.blobs.stream(artifact.key, start, stop), 206 if requested else 200, headers)
+        headers["Content-Range"] = f"bytes {start}-{stop - 1}/{document.size}"
+    return StreamingResponse(document.stream(start, stop), 206 if requested else 200, headers)
+
+
+def _headers(document: Document) -> dict[str, str]:
+    digest = digest_header(document.sha256)
+    return {"ETag": f'"{document.sha256}"', "Accept-Ranges": "bytes", "Repr-Digest": digest, **_SAFE_HEADERS}
+
+
+def _is_known(document: Document, conditions: DownloadConditions) -> bool:
+    """Return True if the caller has the document already."""
+    known = conditions.if_none_match or ""
+    return known.strip() == "*" or f'"{document.sha256}"' in known
 
 
 def parse_range(header: str | None, size: int) -> tuple[int, int] | None:

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import StreamingResponse
 
 from quant.outcome.artifacts import REPORT_PAGE
-from service.artifacts.download import ARTIFACT_DOCS, Conditions, download, download_docs
-from service.artifacts.report import find_artifact, timed_report
+from service.artifacts.download import ARTIFACT_DOCS, Conditions, download, download_docs, send
+from service.artifacts.report import find_artifact, report_page, timed_report
 from service.artifacts.schemas import ArtifactPage, artifact_page
 from service.context import Ctx
 from service.jobs.path import JobOfPath
@@ -39,8 +39,8 @@ def get_artifact(name: ArtifactName, job: JobOfPath, context: Ctx, conditions: C
     summary="Get the report as HTML",
 )
 def get_report_page(job: JobOfPath, context: Ctx, conditions: Conditions) -> Response:
-    """Return the report as one self-contained page."""
-    return download(context, find_artifact(job, REPORT_PAGE.name), conditions)
+    """Return the report as one self-contained page, with the latency that this job measured."""
+    return send(report_page(context, job), conditions)
 
 
 @router.get("/report", summary="Get the report as JSON")

@@ -1,11 +1,13 @@
-"""The artifacts of a job by name, and its report with measured times."""
+"""The artifacts of a job by name, and its report and its page with measured times."""
 
 import json
 from typing import Any
 
 from jobs.errors import Conflict, NotFound
 from jobs.job import Artifact, Job
-from quant.outcome.artifacts import REPORT
+from quant.outcome.artifacts import REPORT, REPORT_PAGE
+from quant.outcome.latency_section import with_latency
+from service.artifacts.download import Document
 from service.context import Context
 
 
@@ -26,12 +28,20 @@ def find_artifact(job: Job, name: str) -> Artifact:
 
 
 def timed_report(context: Context, job: Job) -> dict[str, Any]:
-    """Return the stored report with the job's times filled in.
+    """Return the stored report with the job's times and the latency of its models filled in.
 
     The stored report has no times, so that equal jobs produce equal bytes.
     """
     report: dict[str, Any] = json.loads(context.blobs.read(find_artifact(job, REPORT.name).key))
     report["summary"]["seconds"] = job.summary.seconds if job.summary else None
+    report["latency"] = job.latency and job.latency.model_dump(mode="json")
     for layer in report["layers"]:
         layer["seconds"] = job.timings.get(layer["name"])
     return report
+
+
+def report_page(context: Context, job: Job) -> Document:
+    """Return the stored page with the latency of the job's models, which the stored page only has a place for."""
+    artifact = find_artifact(job, REPORT_PAGE.name)
+    page = with_latency(context.blobs.read(artifact.key), job.latency, job.gates)
+    return Document.of_bytes(page, artifact.name, artifact.media_type)

@@ -5,7 +5,7 @@ from jobs.errors import NotFound
 from jobs.job import Artifact, Job, Status
 from service.context import Context
 
-COPIED = ("gates", "verdict", "summary", "timings")
+COPIED = ("gates", "verdict", "summary", "timings", "latency")
 """The fields that a job takes from the earlier one, besides copies of its artifacts."""
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from jobs.job import Gate, Job, Problem, Progress, Status
+from quant.outcome.latency import Latency
 from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
 from service.documents import plain
@@ -80,6 +81,7 @@ class JobOut(BaseModel):
     gates: list[Gate]
     error: Problem | None
     summary: Summary | None
+    latency: Latency | None
     links: dict[str, str]
 
 

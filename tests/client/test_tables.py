@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from client.tables import gates_table, jobs_table, summary_table
+from client.tables import gates_table, jobs_table, latency_table, summary_table
 
 SUMMARY = {
     "bytes_before": 1000, "bytes_after": 250, "size_ratio": 0.25, "quantized_layers": 3, "layers": 4,
@@ -39,3 +39,15 @@ def test_a_job_without_a_summary_has_no_size():
     job = {"id": "job_1", "status": "queued", "verdict": None, "summary": None, "created_at": "now"}
     assert "job_1" in text(jobs_table([job]))
     assert "%" not in text(jobs_table([job]))
+
+
+def test_latency_is_a_row_for_each_setting():
+    timing = {"threads": 2, "batch": 8, "median_ms": 4.0, "quartiles_ms": [3.9, 4.1], "runs": 20}
+    latency = {"float": [timing], "quantized": [timing | {"median_ms": 3.0}], "ratio": 0.75, "reason": None}
+    assert any(
+        "4 ms" in line and "3 ms" in line and "0.75" in line for line in text(latency_table(latency)).splitlines()
+    )
+
+
+def test_latency_that_was_not_measured_shows_the_reason():
+    assert "too large" in text(latency_table({"float": [], "quantized": [], "ratio": None, "reason": "too large"}))

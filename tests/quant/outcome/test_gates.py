@@ -13,7 +13,7 @@ from quant.spec import Gates, require_data, resolve
 OUTPUTS = OutputFigures(
     output_sqnr_db=25.0, output_cosine=0.99, top1_agreement=0.97, top1_float=90.0, top1_quantized=89.5
 )
-FIGURES = GateFigures(SizeFigures.of(100, 28), OUTPUTS, [30.0, 12.0])
+FIGURES = GateFigures(SizeFigures.of(100, 28), OUTPUTS, [30.0, 12.0], 0.8)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,8 @@ FIGURES = GateFigures(SizeFigures.of(100, 28), OUTPUTS, [30.0, 12.0])
         ("max_size_ratio", 0.27, 0.28, False),
         ("min_layer_sqnr_db", 12.0, 12.0, True),
         ("min_layer_sqnr_db", 13.0, 12.0, False),
+        ("max_latency_ratio", 0.8, 0.8, True),
+        ("max_latency_ratio", 0.7, 0.8, False),
     ],
 )
 def test_a_gate_passes_by_the_measured_value(gate, limit, value, passed):
@@ -37,7 +39,9 @@ def test_a_gate_passes_by_the_measured_value(gate, limit, value, passed):
     assert verdict([result]) == ("pass" if passed else "fail")
 
 
-@pytest.mark.parametrize("gate", [gate for gate in GATES if gate.needs_evaluation], ids=lambda gate: gate.name)
+@pytest.mark.parametrize(
+    "gate", [gate for gate in GATES if gate.needs_evaluation or gate.is_timed], ids=lambda gate: gate.name
+)
 def test_a_figure_that_was_not_measured_fails_its_gate(gate):
     (result,) = check_gates(Gates(**{gate.name: 0.5}), GateFigures(SizeFigures.of(1, 1), UNMEASURED, []))
     assert (result.value, result.passed) == (None, False)
@@ -55,6 +59,12 @@ def test_a_failure_names_the_value_the_margin_and_the_accepted_values():
     assert layer.failure == "min_layer_sqnr_db is 12 dB, which misses the limit by 1 dB; accepted: at least 13 dB"
 
 
+def test_gates_on_durations_can_be_left_out():
+    limits = Gates(max_latency_ratio=0.7, max_size_ratio=0.3)
+    assert [result.name for result in check_gates(limits, FIGURES)] == ["max_size_ratio", "max_latency_ratio"]
+    assert [result.name for result in check_gates(limits, FIGURES, timed=False)] == ["max_size_ratio"]
+
+
 def test_names_and_directions_agree():
     for gate in GATES:
         assert gate.name.startswith("min_" if gate.better is Better.HIGHER else "max_")
@@ -62,7 +72,14 @@ def test_names_and_directions_agree():
 
 
 @pytest.mark.parametrize(
-    ("gate", "limit"), [("max_size_ratio", 0), ("min_top1_agreement", 1.1), ("max_top1_drop_points", -1), ("speed", 1)]
+    ("gate", "limit"),
+    [
+        ("max_size_ratio", 0),
+        ("min_top1_agreement", 1.1),
+        ("max_top1_drop_points", -1),
+        ("speed", 1),
+        ("max_latency_ratio", 0),
+    ],
 )
 def test_a_limit_outside_its_bounds_is_refused_at_its_place(gate, limit):
     with pytest.raises(SpecError) as caught:

@@ -1,0 +1,47 @@
+"""Latency of a job's result: the models and the inputs that are timed, or the reason why none are."""
+
+from pathlib import Path
+
+import onnx_ir as ir
+
+from quant.data.dataset import Dataset
+from quant.errors import QuantdError
+from quant.evaluation.latency import TimedModels, measure_latency
+from quant.evaluation.timed_inputs import timed_inputs
+from quant.graph.executed_names import executed_names
+from quant.outcome.latency import Latency
+from quant.spec import Spec
+
+NO_INPUTS = (
+    "there is no data, and an input has a type or a size beside the first that is not known; accepted: a calibration "
+    "or an evaluation dataset"
+)
+IN_LAYERS = "the model was quantized layer by layer, because it is too large to be held in memory"
+
+
+def latency_of(
+    reference: Path, model: ir.Model, quantized: bytes, dataset: Dataset | None, spec: Spec
+) -> Latency | None:
+    """Return the latency of a job's float and quantized model; None where the spec asks for no measurement.
+
+    If the models cannot be timed, the result holds the reason, and the job goes on.
+
+    Args:
+        reference: the uploaded model.
+        model: the float model whose nodes have the layers' names.
+        quantized: the bytes of the quantized model.
+        dataset: the data that the models are run on; None for random inputs.
+        spec: the resolved spec.
+    """
+    if not spec.measures_latency:
+        return None
+    inputs = timed_inputs(model, dataset)
+    if inputs is None:
+        return Latency.unmeasured(NO_INPUTS)
+    models = TimedModels(reference, lambda: ir.to_proto(model).SerializeToString(), quantized, executed_names(model))
+    try:
+        return measure_latency(models, inputs, always=spec.always_measures_latency)
+    except QuantdError as error:
+        return Latency.unmeasured(f"the models could not be timed: {error.detail}")
+    except MemoryError:
+        return Latency.unmeasured("there is too little memory to load both models again")
