@@ -63,7 +63,7 @@ class Runner:
         self._children.close()
 
     def _attempt(self, job: Job, owner: str) -> bool:
-        """Run the job and record its end; return False if its process was killed and the job must be tried again."""
+        """Run the job and record its final state; return False if its process was killed and it must be tried again."""
         bound = log.bind(job=job.id, tenant=job.tenant, attempt=job.attempt, request=job.request_id)
         bound.info("job started")
         try:
@@ -104,7 +104,7 @@ class Runner:
             return _failed(WorkerOutOfDisk("the worker's disk has no room for the job's files; try again later"))
 
     def _run(self, job: Job, owner: str, lease: Lease) -> tuple[Status, dict[str, Any]]:
-        """Run the job in a process of its own."""
+        """Run the job in its own process; return its final state and the fields to record with it."""
         with self._children.new() as child, Stages() as stages:
             stages.enter(Stage.LOADING)
             inputs = self._transfer.fetch(job, child.folder, lease)
@@ -132,7 +132,7 @@ def _follow(child: Child, relay: Relay, lease: Lease, stages: Stages, job_id: st
     """Relay the messages of the process, and return its last one.
 
     Raises:
-        WorkerFailure: the process ended without it.
+        WorkerFailure: the process ended without a last message.
         Cancelled, Lost: the job must stop.
     """
     for line in child:

@@ -10,7 +10,7 @@ from jobs.records.uploads import UploadRecords
 from jobs.records.webhooks import WebhookSchedule
 
 ATTEMPTS = 3
-"""A job that ends its worker this often fails."""
+"""The number of times that a job is attempted before it fails."""
 
 __all__ = ["ATTEMPTS", "LEASE_S", "Records"]
 

@@ -1,4 +1,4 @@
-"""Reading the records of jobs."""
+"""Queries of job records."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -40,7 +40,7 @@ class JobQueries(RecordStore):
         return self._read_jobs(ids), following
 
     def result(self, tenant: str, work: str) -> Job | None:
-        """Return the succeeded job with this work digest, if there is one."""
+        """Return a succeeded job with the work digest `work` (`jobs.cache_key`), or None."""
         job_id = cast(str | None, self._redis.hget(results_key(tenant), work))
         return next(iter(self._read_jobs([job_id] if job_id else [])), None)
 
@@ -53,7 +53,7 @@ class JobQueries(RecordStore):
         return self._read_jobs(cast(set[str], self._redis.smembers(UNARCHIVED)))
 
     def depth(self) -> tuple[int, int, float | None]:
-        """Return the number of queued jobs, the number of running jobs and the time of the oldest queued job."""
+        """Return the numbers of queued and of running jobs, and the time since which the oldest queued job waits."""
         oldest = cast(list[tuple[str, float]], self._redis.zrange(QUEUED, 0, 0, withscores=True))
         queued = self._redis.zcard(QUEUED)
         return queued, self._redis.zcard(OPEN) - queued, oldest[0][1] if oldest else None

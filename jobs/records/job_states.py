@@ -1,4 +1,4 @@
-"""The state changes of jobs: compare-and-set operations that append their own event."""
+"""The state changes of jobs: compare-and-set operations, each of which appends the event of its change."""
 
 import json
 import time
@@ -28,7 +28,7 @@ class JobStates(JobQueries):
             job: the new job.
             idempotency: the idempotency key and a fingerprint of the request.
             open_jobs: the number of jobs that the job's API key may have open.
-            restored: the record was read back from the object store, so an ended job notifies nobody again.
+            restored: True if the record comes from the object store; an ended job then calls no webhook again.
 
         Raises:
             IdempotencyMismatch: the key was used for another request.
@@ -65,7 +65,7 @@ class JobStates(JobQueries):
         Args:
             job_id: the job.
             owner: a random name for this attempt of a worker.
-            retry: `owner` already holds the job and tries it once more.
+            retry: True if `owner` already holds the job and tries it again.
 
         A job that its caller has asked to cancel is cancelled instead.
         """
@@ -118,8 +118,8 @@ class JobStates(JobQueries):
     def claim_stale(self, count: int = 1000) -> list[str]:
         """Return the ids of jobs to send again: queued for longer than a lease, or running with an expired lease.
 
-        The wait doubles each time (two leases, four, ...), so that few duplicate messages gather behind a long queue
-        in which the first message still waits.
+        The wait doubles each time (two leases, four, ...), so that a job that waits in a long queue gets few duplicate
+        messages.
         """
         document = {"now": time.time(), "lease": self._lease_s, "count": count}
         return [str(job_id) for job_id in self._run("claim_stale", [], document)]
@@ -153,7 +153,7 @@ class JobStates(JobQueries):
         event: tuple[str, str] | None,
         owner: str | None = None,
     ) -> str:
-        """Run the compare-and-set.
+        """Run the compare-and-set and return its outcome: `ok`, or a word as `progress` returns it.
 
         Args:
             job_id: the job.

@@ -62,12 +62,12 @@ class UploadRecords(RecordStore):
         return [Upload.model_validate_json(data) for data in documents if data is not None], following
 
     def unused_since(self, time_s: float) -> list[tuple[Kind, str]]:
-        """Return kind and id of uploads that nobody stored or named in a job since `time_s` (seconds since 1970)."""
+        """Return kind and id of the uploads that were neither stored nor used by a job since `time_s` (Unix time)."""
         keys = cast(list[str], self._redis.zrangebyscore(USED, "-inf", f"({time_s}"))
         return [(cast(Kind, key.split(":")[1]), key.split(":")[2]) for key in keys]
 
     def delete_upload(self, kind: Kind, upload: Upload, unused_since: float | None = None) -> None:
-        """Remove the record; with `unused_since`, only if nobody stored or named it since then.
+        """Remove the record; with `unused_since`, only if it was neither stored nor used by a job since then.
 
         Raises:
             Conflict: a job that has not ended uses it, or it was used since.

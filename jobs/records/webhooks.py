@@ -1,4 +1,4 @@
-"""The schedule of webhooks: which ended jobs still have to notify their caller, and when."""
+"""The schedule of webhooks: the ended jobs that still have to notify their caller, and the times of the attempts."""
 
 import time
 
@@ -19,5 +19,5 @@ class WebhookSchedule(RecordStore):
         self._redis.zadd(WEBHOOKS, {job_id: time.time() + delay_s}, xx=True)
 
     def drop_webhook(self, job_id: str) -> None:
-        """Remove a webhook that was delivered or given up."""
+        """Remove a webhook that was delivered or that is not attempted again."""
         self._redis.zrem(WEBHOOKS, job_id)

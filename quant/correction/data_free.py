@@ -19,13 +19,12 @@ from quant.weights.quantize import decoded
 def expected_shifts(layers: Sequence[QuantizedLayer], moments: Mapping[str, Moments]) -> Shifts:
     """Return the values -E[dW x] to add to the bias of each channel (C,), for the layers with known moments.
 
-    dW is the error of the weights. Where the moments are inferred, the mean is that over the positions which the
-    activation behind the layer lets through. With x normal, the values are then
+    dW is the error of the weights. If the moments are inferred, only positions that pass the activation after the layer
+    count. With x normal, the values are then
 
         -(dW E[x] + b a),    b = dW S W^T / W S W^T,
 
-    with S the covariance of x, b the share of y = W x that is lost, and a the excess of y above its mean where the
-    activation lets it through.
+    with S the covariance of x, b the relative change of y = W x, and a = E[y, given that y passes] - E[y].
     """
     return {
         quantized.layer.name: _expected_shift(
@@ -37,11 +36,11 @@ def expected_shifts(layers: Sequence[QuantizedLayer], moments: Mapping[str, Mome
 
 
 def _expected_shift(layer: Layer, rounded: NDArray[np.float32], moments: Moments) -> NDArray[np.float64]:
-    """Return the values to add to the bias of a layer whose weights become `rounded`."""
+    """Return the values (C,) to add to the bias of a layer whose quantized weights are `rounded`."""
     weight = weight_matrix(layer, layer.weight.astype(np.float64))
     change = weight_matrix(layer, rounded.astype(np.float64) - layer.weight)
     assert weight is not None, "a layer with moments has a matrix"
-    assert change is not None, "and so has its change"
+    assert change is not None, "the change has the shape of the weight"
     shift: NDArray[np.float64] = -np.einsum("gok,gk->go", change, moments.mean).reshape(-1)
     if isinstance(moments, InferredMoments):
         carried = weight @ moments.covariance

@@ -1,4 +1,4 @@
-"""Context of a search: the form of the model to quantize, and what is known of its activations."""
+"""The context of a search: one variant of the float model, its layers, and statistics of its activations."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Source:
 
 @dataclass(frozen=True)
 class _Context:
-    """The form of the model, its layers to quantize and the layers that stay in float."""
+    """A variant of the float model, its layers to quantize (`work`) and the nodes that stay in float (`skipped`)."""
 
     variant: Variant
     spec: Spec
@@ -53,11 +53,11 @@ class _Context:
 
     @property
     def model(self) -> ir.Model:
-        """The float model in this form."""
+        """The float model of this variant."""
         return self.variant.model
 
     def export(self, quantized: ir.Model) -> bytes:
-        """Return the file of a quantized copy of the model; where bits are allocated, names are shortened in place."""
+        """Return a quantized copy of the model as a file; if bits are allocated, names are shortened in place first."""
         if self.spec.allocates:
             compact(quantized, {layer.name for layer, _ in self.work})
         return stamp(quantized, self.spec, self.source.sha256)
@@ -65,13 +65,13 @@ class _Context:
 
 @dataclass(frozen=True)
 class DataFreeContext(_Context):
-    """A context without calibration data: `moments` of the layers' inputs are inferred from BatchNormalization."""
+    """A context without calibration data; the `moments` of layers' inputs are inferred from BatchNormalization."""
 
     moments: Mapping[str, InferredMoments]
 
     @property
     def range_options(self) -> Mapping[str, Ranges]:
-        """The only choice: no activation is quantized."""
+        """The only option: no activation is quantized."""
         return {"": {}}
 
 
@@ -85,10 +85,10 @@ class CalibratedContext(_Context):
         held_out: the part on which candidates are compared.
         graph: the float model's graph, ready to run.
         moments: the measured moments of the layers' inputs, by the layer's name.
-        inferred: those that BatchNormalization implies, where biases are corrected without data.
-        range_options: the activation ranges of each rule to compare, by the suffix for its candidates' names; the
-            first has none.
-        recorded: the float model's outputs by the number of the batch, as far as they were recorded.
+        inferred: the moments that BatchNormalization implies; empty unless biases are corrected without data.
+        range_options: the activation ranges of each rule to compare, by the suffix of its candidates' names; the suffix
+            of the first rule is empty.
+        recorded: the outputs of the float model that were recorded, by the number of the batch.
     """
 
     calibration: Dataset
@@ -125,7 +125,7 @@ SearchContext = CalibratedContext | DataFreeContext
 def calibrate(
     variant: Variant, calibration: Dataset | None, spec: Spec, source: Source, progress: Progress
 ) -> SearchContext:
-    """Return the context of one form of the model, from one run over the calibration set where there is one.
+    """Return the context of a variant; the float model runs once over the calibration set, if there is one.
 
     Raises:
         QuantdError: as `choose_layers` and `observe` do.
@@ -174,7 +174,7 @@ class _RangeOptions:
             self._ties = placement.ties
 
     def options(self) -> dict[str, Ranges]:
-        """Return the ranges by the suffix for the names of their candidates; the first rule has none."""
+        """Return the ranges of each rule by the suffix of its candidates' names; the first suffix is empty."""
         if not self.observers:
             return {"": {}}
         ranges = self.observers[0].ranges()
