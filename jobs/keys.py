@@ -32,7 +32,7 @@ class Scope(StrEnum):
 
 
 class Allowance(FrozenModel):
-    """The quotas of a key; None means the service's default. `rate` is in requests a minute, `stored` in bytes."""
+    """The quotas of a key; None means the service's default. `rate` is in requests per minute, `stored` in bytes."""
 
     rate: int | None = None
     stored: int | None = None

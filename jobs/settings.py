@@ -22,14 +22,14 @@ class Settings(BaseSettings):
     download_endpoint: str | None = Field(
         default=None,
         pattern=r"^https?://",
-        description="the S3 store's address as callers reach it: models are then transferred there by signed URLs",
+        description="the S3 store's address as callers reach it: models are then transferred there by presigned URLs",
     )
     auth: Literal["off", "required"] = "off"
     max_model_bytes: int = Field(default=4 * 2**30, gt=0)
     max_dataset_bytes: int = Field(default=4 * 2**30, gt=0)
     job_timeout_s: float = Field(default=3600, gt=0)
     job_memory_bytes: int = Field(default=8 * 2**30, gt=0)
-    key_rate: int = Field(default=600, gt=0, description="requests a minute that an API key may send")
+    key_rate: int = Field(default=600, gt=0, description="requests per minute that an API key may send")
     key_stored_bytes: int = Field(default=100 * 2**30, gt=0, description="bytes that an API key may keep stored")
     key_open_jobs: int = Field(default=1000, gt=0, description="jobs that an API key may have open at a time")
     retention_days: float = Field(default=30, gt=0, description="`inf` keeps everything")
@@ -37,7 +37,7 @@ class Settings(BaseSettings):
         default="*",
         description="names and patterns, separated by commas; only a host named in full may be private or without TLS",
     )
-    lease_s: float = Field(default=60, gt=0, description="a worker that is silent for this long loses its job")
+    lease_s: float = Field(default=60, gt=0, description="a worker without a heartbeat for this long loses its job")
     otel_exporter_otlp_endpoint: str | None = Field(
         default=None, description="the collector of traces, as http://host:4318"
     )
@@ -46,5 +46,5 @@ class Settings(BaseSettings):
 
     @property
     def webhook_hosts(self) -> tuple[str, ...]:
-        """Return the allowed hosts of webhooks, in lower case."""
+        """The allowed hosts of webhooks, in lower case."""
         return tuple(host.strip().lower() for host in self.webhook_allow_hosts.split(",") if host.strip())

@@ -10,7 +10,7 @@ from jobs.errors import IdempotencyMismatch
 from jobs.records.scripts import ScriptName, script
 
 LEASE_S = 60.0
-"""Another worker may claim a running job whose worker was silent for this long."""
+"""Another worker may claim a running job whose worker sent no heartbeat for this many seconds."""
 EXPIRE_S = 24 * 3600
 """The events of an ended job and idempotency keys expire after a day."""
 
@@ -34,7 +34,7 @@ class RecordStore:
     def _page(self, index: str, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
         """Return a page of ids, newest first, and the next cursor.
 
-        Ids sort by time, so a page can start behind a cursor whose record is deleted.
+        Ids sort by time, so a page can start after a cursor whose record is deleted.
         """
         top = "+" if cursor is None else f"({cursor}"
         ids = cast(list[str], self._redis.zrevrangebylex(index, top, "-", 0, limit + 1))

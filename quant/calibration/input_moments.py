@@ -69,7 +69,7 @@ class InferredMoments(SecondMoments):
 
     Attributes:
         active_excess: E[y | active] - E[y] of each output channel y (C,), where active positions are those at which the
-            activation behind the layer is not constant; 0 (1,) if it is unknown.
+            activation after the layer is not constant; 0 (1,) if it is unknown.
     """
 
     active_excess: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))

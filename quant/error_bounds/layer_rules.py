@@ -75,7 +75,7 @@ class LayerPassage:
 
 
 def _product(passage: LayerPassage) -> ErrorInterval:
-    """Return the interval behind a product with a matrix on the right."""
+    """Return the interval after a product with a matrix on the right."""
     if passage.layer.node.attributes.get_int("transA", 0):
         raise Unbounded("its input is transposed")
     maps = passage.maps
@@ -86,9 +86,9 @@ def _product(passage: LayerPassage) -> ErrorInterval:
 
 
 def _convolution(passage: LayerPassage) -> ErrorInterval:
-    """Return the interval behind a Conv: one window stands for all positions.
+    """Return the interval after a Conv, from one window that represents all positions.
 
-    The window has one range a channel, which includes zero if the convolution pads its input.
+    The window has one range for each channel, which includes zero if the convolution pads its input.
     """
     kernel, sizes = passage.layer.kernel, passage.before[1:]
     windows = Convolution().windows(passage.layer.node, kernel, sizes)

@@ -135,7 +135,7 @@ def _largest(passage: Passage) -> ErrorInterval:
 
 
 def _pooled(passage: Passage) -> ErrorInterval:
-    """Return the input's interval with one range a channel."""
+    """Return the input's interval with one range for each channel."""
     return passage.operand(0).gathered(tuple(range(1, len(passage.before) - 1)), keepdims=True)
 
 

@@ -82,7 +82,7 @@ def bound_errors(
     ranges: Mapping[str, ActivationRange],
     calibration: Dataset,
 ) -> Bounds:
-    """Return the bounds over all inputs in the box of the calibration set, which has one range a channel.
+    """Return the bounds over all inputs in the box of the calibration set, which has one range for each channel.
 
     Args:
         model: the float model in normal form.

@@ -88,7 +88,7 @@ def _chunks(tensor: ir.TensorProtocol) -> Iterator[bytes | memoryview]:
 
 
 def _pack_pairs(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return 4-bit codes (n,) as bytes: the first of two codes in the lower half, a zero behind an odd last one."""
+    """Return 4-bit codes (n,) as bytes: the first of two codes in the lower half, a zero after an odd last code."""
     pairs = np.append(codes, np.uint8(0)) if codes.size % 2 else codes
     both = pairs.view("<u2")
     return ((both & 0x0F) | (both >> 4 & 0xF0)).astype(np.uint8)

@@ -8,13 +8,13 @@ from quant.graph.inventory import Layer, inventory
 from quant.graph.uses import only_use
 
 MAX_FUSED = 3
-"""The nodes behind a layer that a kernel may compute with it, such as an addition and a Relu."""
+"""The nodes after a layer that a kernel may compute with it, such as an addition and a Relu."""
 
 
 def executed_names(model: ir.Model) -> dict[str, tuple[str, str]]:
     """Return the name and the operator of a layer, by each name that begins those of its executed nodes.
 
-    These are the names of the layer's node and weight, of its output, and of the outputs behind it that a fused
+    These are the names of the layer's node and weight, of its output, and of the outputs after it that a fused
     kernel would write. The names of all other nodes have an empty name and operator. A node with several weights
     counts as the layer of its first weight.
     """

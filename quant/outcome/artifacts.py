@@ -1,4 +1,4 @@
-"""The artifacts of a job: the files that it may leave behind, with their media types.
+"""The artifacts of a job: the files that it may produce, with their media types.
 
 A new artifact is one `ArtifactKind` in `ARTIFACTS` and the code that writes the file.
 """

@@ -1,6 +1,6 @@
-"""The choice of a layer's clip bounds, the only place where a spec's clip rule is interpreted.
+"""The choice of a layer's clip bounds; no other module interprets the clip rule of a spec.
 
-A rule without `uses_moments` always gives its own bounds. The rule `auto`, which has it, means for a layer:
+A rule without `uses_moments` always gives its own bounds. The rule `auto` has it. For a layer it means:
 
 1. No moments of the layer's input are known: the rule's own bounds, of least weight error.
 2. Moments are known: the bounds of least output error (`quant.weights.output_error`).
@@ -18,14 +18,14 @@ from quant.calibration.input_moments import InferredMoments, Moments
 from quant.spec import Weights
 
 UNCLIPPED_BITS = 4
-"""Width from which on bounds behind inferred moments clip nothing: they cost 2 to 4 dB at the outputs of networks
+"""The least width at which bounds by inferred moments clip nothing. Clipping cost 2 to 4 dB at the outputs of networks
 whose biases are corrected."""
 UNCLIPPED_NOTE = "bounds of MinMax: without data, the cost of clipping behind a corrected bias is unknown"
 
 
 @dataclass(frozen=True)
 class ClipChoice:
-    """The way to find the clip bounds of one layer.
+    """The method by which the clip bounds of one layer are found.
 
     Attributes:
         section: The layer's section of the spec, with the clip rule that applies.
@@ -39,7 +39,7 @@ class ClipChoice:
 
 
 def choose_clipping(section: Weights, moments: Moments | None, *, bias_corrected: bool) -> ClipChoice:
-    """Return the way to find the clip bounds of a layer.
+    """Return the method by which the clip bounds of a layer are found.
 
     Args:
         section: The layer's section of the spec.

@@ -6,7 +6,7 @@ Rewrite rules:
 2. An initializer that nobody reads -> nothing.
 3. Nodes in any order -> nodes in topological order.
 
-Ensures: every initializer is read or is a graph output, and a node stands behind those that it reads from.
+Ensures: every initializer is read or is a graph output, and a node follows those that it reads from.
 """
 
 import onnx_ir as ir
