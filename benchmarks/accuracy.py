@@ -36,6 +36,16 @@ CIFAR_NETS, DEPTHWISE = MODELS[:4], MODELS[4:6]
 BEST_OF_SEVEN = {"resnet20_cifar10": 28.9, "resnet20_cifar10_jpeg": 31.7, "resnet56_cifar10": 28.1,
                  "vww_mobilenetv1_025": 25.1, "mobilenetv1_075_imagenet": 17.3, "vit_mnist": 31.2}  # fmt: skip
 """The output SQNR in dB of the best of seven other tools at 8 bits."""
+INTRODUCTION = """# Accuracy
+
+The accuracy of real networks after quantization to few bits, on images that the quantizer never saw. Written by
+`benchmarks/accuracy.py`, which also keeps the figures in `docs/accuracy.json`.
+
+CIFAR and MNIST networks are calibrated on 256 training images, VWW and ImageNet networks on 200 of their images. All
+are evaluated on other images, whose number is in the tables. The columns `float` and `quantd` are the top-1 accuracies
+in percent. The difference is in percentage points, with its 95 % interval. SQNR is that of the outputs in dB, and the
+size is a fraction of the float file's size. The last column has the targets and says if they were reached.
+"""
 SAME_SIZE = 1.1
 """A setting is compared with another one only if the other's file is at most this many times as large."""
 FEEDBACK = {"rounding": "error_feedback"}
@@ -113,7 +123,7 @@ SETTINGS = {
         {},
     ),
     "budget": Setting(
-        "bits allocated for a file of 0.16 of the float one",
+        "bits allocated so that the file has 0.16 of the float file's size",
         {"preset": "int8", "weights": FEEDBACK, "budget": {"max_size_ratio": 0.16}, "export": {"opset": 25}},
         dict.fromkeys((*CIFAR_NETS, "vww_mobilenetv1_025"), 1.0) | {"mobilenetv1_075_imagenet": 4.0},
         {},
@@ -269,9 +279,7 @@ def page(rows: list[Row]) -> str:
     order = {name: number for number, name in enumerate(MODELS)}
     rows = sorted(rows, key=lambda row: order[row["model"]])
     mine = {(row["model"], row["setting"]): row for row in rows if row["what"] == "quantd"}
-    text = ["# Accuracy", "", *(line for line in __doc__.strip().split("\n") if not line.startswith("    ")), "",
-            "Top-1 in percent on the named number of evaluation images, the difference to float in points with its",
-            "95 % interval, the output SQNR in dB, the size as a fraction of the float file's.", ""]  # fmt: skip
+    text = [INTRODUCTION]
     for name, setting in SETTINGS.items():
         of_setting = [row for (_, title), row in mine.items() if title == name]
         if not of_setting:
@@ -279,7 +287,7 @@ def page(rows: list[Row]) -> str:
         text += [f"## {name}: {setting.title}", "", f"`{json.dumps(setting.spec)}`, "
                  f"{'calibrated' if setting.calibrated else 'no calibration data'}", ""]  # fmt: skip
         text += [
-            "| model | images | float | quantd | difference | SQNR | size | asked |",
+            "| model | images | float | quantd | difference | SQNR | size | target |",
             "| --- |" + " ---: |" * 6 + " --- |",
         ]
         text += [table_line(row, verdict(row, mine)) for row in of_setting] + [""]

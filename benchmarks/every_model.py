@@ -195,10 +195,11 @@ def line(row: Row) -> str:
 def page(rows: list[Row]) -> str:
     head = (
         "# Coverage\n\n"
-        "Real models through the service, made by `python benchmarks/every_model.py`. A cell holds the layers\n"
-        "quantized, of those that hold weights, the size of the file relative to the uploaded one, and the output\n"
-        "SQNR on samples that did not calibrate (random for models without images of their own).\n"
-        "`(!)`: the report warns.\n\n"
+        "Real models, quantized through the service at five presets by `benchmarks/every_model.py`. Each cell has:\n\n"
+        "- the number of quantized layers, and of all layers with a weight;\n"
+        "- the size of the quantized model as a fraction of the uploaded file's size;\n"
+        "- the output SQNR on samples that did not calibrate, which are random except for models with images;\n"
+        "- `(!)` if the report has warnings.\n\n"
     )
     table = [f"| model | {' | '.join(PRESETS)} |", f"| --- |{' --- |' * len(PRESETS)}", *map(line, rows)]
     details = sorted({
