@@ -1,4 +1,4 @@
-"""`quantd quantize`: one model through the service, or locally without it."""
+"""`quantd quantize`: the quantization of one model, by the service or on this machine without it."""
 
 import json
 import shutil
@@ -38,22 +38,27 @@ class _Task:
 
 
 def quantize(
-    model: Annotated[Path, typer.Argument(help="Model: .onnx, a zip or tar with external data, or TorchScript .pt")],
+    model: Annotated[Path, typer.Argument(help="Model: .onnx, a zip or tar with external data, or TorchScript .pt.")],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="File for the quantized model; large weights go beside it.")
+        Path,
+        typer.Option("-o", "--output", help="File for the quantized model; a large model has its weights beside it."),
     ],
     spec: Annotated[Path | None, typer.Option(help="Quantization spec in YAML or JSON.")] = None,
     preset: Annotated[
         str | None, typer.Option(help="int8, int8-weights, int4, int4-weights, codebook4 or ternary.")
     ] = None,
-    calibration: Annotated[Path | None, typer.Option(help="Calibration data: .npz or .npy")] = None,
-    evaluation: Annotated[Path | None, typer.Option(help="Evaluation data: .npz, with labels for top-1")] = None,
-    report: Annotated[Path | None, typer.Option(help="File for the report: .html or .json")] = None,
-    gate: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, such as min_output_sqnr_db=20")] = None,
+    calibration: Annotated[Path | None, typer.Option(help="Calibration data as .npz or .npy.")] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="Evaluation data as .npz or .npy; `labels` give top-1 accuracy.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="File for the report, .html or .json.")] = None,
+    gate: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE, such as min_output_sqnr_db=20; may be repeated.")
+    ] = None,
     local: Annotated[bool, typer.Option("--local", help="Quantize on this machine, without a service.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Quantize a model and write it with its report.
+    """Quantize a model and write the quantized model.
 
     Exit status: 0 success, 1 the job failed, 2 a gate failed, 3 bad usage or spec, 4 no service.
     """
@@ -83,7 +88,7 @@ def _print_result(job: dict[str, Any], layers: dict[str, Any], model: str, outpu
 
 
 def _spec(path: Path | None, preset: str | None, gates: list[str]) -> dict[str, Any]:
-    """Return the spec of the file, with the command line's preset and gates in place of its own."""
+    """Return the spec of the file; the preset and the gates of the command line replace those of the file."""
     try:
         spec = yaml.safe_load(path.read_text()) if path else {}
     except (OSError, yaml.YAMLError) as error:

@@ -10,14 +10,14 @@ Milliseconds = Annotated[float, Field(ge=0, allow_inf_nan=False, json_schema_ext
 class Timing(BaseModel):
     """The duration of one inference, from several runs of one model.
 
-    With one thread it is the thread's processor time, which other processes on the machine do not lengthen; with more
-    it is the time that passes.
+    With one thread, it is the thread's processor time, which other processes on the machine do not change. With more
+    threads, it is the elapsed time.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    threads: Annotated[int, Field(ge=1, description="Threads of an operator.")]
-    batch: Annotated[int, Field(ge=1, description="Samples of an inference.")]
+    threads: Annotated[int, Field(ge=1, description="Threads that an operator may use.")]
+    batch: Annotated[int, Field(ge=1, description="Samples in an inference.")]
     median_ms: Annotated[Milliseconds, Field(gt=0, description="Median duration of an inference.")]
     quartiles_ms: Annotated[
         tuple[Milliseconds, Milliseconds], Field(description="First and third quartile of the duration.")
@@ -26,7 +26,7 @@ class Timing(BaseModel):
 
 
 class LayerTime(BaseModel):
-    """The median time of one layer in both models, the conversions of its output included."""
+    """The median time of one layer in both models, including the conversions of its output."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,7 +37,7 @@ class LayerTime(BaseModel):
 
 
 class ModelTimings(BaseModel):
-    """The timings of both models, whose runs alternated: equal places have equal threads and batch."""
+    """The timings of both models, whose runs alternate; entries at the same index have the same threads and batch."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,7 +52,7 @@ class ModelTimings(BaseModel):
 
 
 class Latency(ModelTimings):
-    """The measured latency of both models; no artifact holds it, since it differs from run to run."""
+    """The measured latency of both models. It differs from run to run, so the stored artifacts do not contain it."""
 
     ratio: Annotated[
         float | None,
@@ -65,7 +65,7 @@ class Latency(ModelTimings):
     reason: Annotated[str | None, Field(description="Why the latency was not measured; null if it was.")] = None
     layers: Annotated[tuple[LayerTime, ...], Field(description="Time of each layer, for the first timings.")] = ()
     other: Annotated[LayerTime | None, Field(description="Time of all other nodes together.")] = None
-    warnings: Annotated[tuple[str, ...], Field(description="What the owner of the model has to know.")] = ()
+    warnings: Annotated[tuple[str, ...], Field(description="Warnings for the owner of the model.")] = ()
 
     @classmethod
     def unmeasured(cls, reason: str) -> "Latency":

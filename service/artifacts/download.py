@@ -29,7 +29,7 @@ _SAFE_HEADERS = {
 class DownloadConditions:
     """The headers of a request that select bytes or make the answer conditional."""
 
-    range: Annotated[str | None, Header(description="One range of bytes.")] = None
+    range: Annotated[str | None, Header(description="One range of bytes, such as `bytes=0-1023`.")] = None
     if_range: Annotated[str | None, Header(description="Apply `Range` only if the ETag is this one.")] = None
     if_none_match: Annotated[str | None, Header(description="An ETag that the caller already has.")] = None
 
@@ -44,13 +44,13 @@ def download_docs(*kinds: ArtifactKind) -> dict[int | str, dict[str, Any]]:
     part = header_docs(Content_Range="The range of these bytes and the size of the file.")
     return {
         200: {"content": content, "description": "The whole file.", "headers": headers},
-        206: {"content": content, "description": "The bytes that `Range` names.", "headers": headers | part},
+        206: {"content": content, "description": "The bytes of the range.", "headers": headers | part},
         304: {"description": "The caller already has the file (`If-None-Match`).", "headers": headers},
     }
 
 
 REDIRECT_DOCS: dict[int | str, dict[str, Any]] = {
-    307: {"description": "The file is at `Location`, a presigned URL of the object store that expires after minutes."}
+    307: {"description": "The file is at `Location`, a presigned URL of the object store, valid for 15 minutes."}
 }
 ARTIFACT_DOCS = download_docs(*ARTIFACTS) | REDIRECT_DOCS
 

@@ -28,7 +28,7 @@ def list_artifacts(job: JobOfPath) -> ArtifactPage:
     "/artifacts/{name}", response_class=StreamingResponse, responses=ARTIFACT_DOCS, summary="Download an artifact"
 )
 def get_artifact(name: ArtifactName, job: JobOfPath, context: Ctx, conditions: Conditions) -> Response:
-    """Download one artifact; its ETag is its SHA-256."""
+    """Download an artifact. Its ETag is its SHA-256."""
     return download(context, find_artifact(job, name), conditions)
 
 
@@ -45,5 +45,5 @@ def get_report_page(job: JobOfPath, context: Ctx, conditions: Conditions) -> Res
 
 @router.get("/report", summary="Get the report as JSON")
 def get_report(job: JobOfPath, context: Ctx) -> dict[str, Any]:
-    """Return the report with the seconds that this job took for each layer and in all."""
+    """Return the report with the measured times: of the job, of the quantization of each layer, and the latency."""
     return timed_report(context, job)
