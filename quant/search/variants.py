@@ -1,4 +1,4 @@
-"""Forms of the float model that are quantized and compared: as normalised, and with equalized channels."""
+"""Variants of the float model that are quantized and compared: as normalised, and with equalized channels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +13,12 @@ from quant.spec import Spec
 
 @dataclass(frozen=True)
 class Variant:
-    """One form of the float model; `suffix` marks its candidates in the report.
+    """One variant of the float model.
 
-    `normals` are the moments of tensors that follow from BatchNormalization, by the tensor's name.
+    Attributes:
+        suffix: added to the names of its candidates in the report.
+        model: the float model.
+        normals: the moments of tensors that follow from BatchNormalization, by the tensor's name.
     """
 
     suffix: str
@@ -26,10 +29,10 @@ class Variant:
 def form_variants(
     model: ir.Model, normals: Mapping[str, ChannelMoments], spec: Spec, *, calibrated: bool
 ) -> tuple[Variant, ...]:
-    """Return the forms of the model that the spec's equalization asks for, each with its moments.
+    """Return the variants of the model that the spec's equalization asks for, each with its moments.
 
-    `auto` compares both forms, which takes calibration data; without it the model stays as it is. With `cross_layer`
-    the model is equalized in place.
+    With `auto`, there are two variants to compare if there are calibration data; otherwise the model is not equalized.
+    With `cross_layer`, the model is equalized in place.
     """
     plain = Variant("", model, normals)
     if spec.equalization == "cross_layer":
