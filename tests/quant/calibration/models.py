@@ -1,13 +1,38 @@
-"""Small models with BatchNormalization, for the tests of inferred moments."""
+"""Small models for the tests of calibration: one with many activations, and some with BatchNormalization."""
 
 import numpy as np
+import onnx_ir as ir
 from onnx import TensorProto, helper, numpy_helper
 
 from quant.calibration.batchnorm_moments import batchnorm_moments
 from quant.graph.load.onnx_file import load
 from quant.graph.normalise.normalise import normalise
 
+SAMPLES = np.random.default_rng(0).normal(size=(20, 3, 9, 7)).astype(np.float32)
+ACTIVATIONS = ["relu", "clip", "high", "sigmoid", "low", "conv", "flat", "pooled"]
+TEXT = """<ir_version: 10, opset_import: ["": 21]>
+    net (float[N, 3, 9, 7] x) => (float[N, 4, 9, 7] low, float[N, 252] flat, float[N, 4, 9, 7] pooled)
+    <float[4, 3, 1, 1] w = {WEIGHTS}, float zero = {0.0}, float one = {1.0}, float six = {6.0}, float less = {-1.0},
+     int64[2] rows = {-1, 252}> {
+        conv = Conv (x, w)
+        relu = Relu (conv)
+        clip = Clip (conv, zero, six)
+        high = Clip (conv, one, six)
+        low = Clip (conv, less, six)
+        sigmoid = Sigmoid (conv)
+        plain = Reshape (conv, rows)
+        flat = Relu (plain)
+        sum = Add (relu, clip)
+        sums = Add (high, sigmoid)
+        pooled = Add (sum, sums)
+    }""".replace("WEIGHTS", ", ".join(map(str, np.random.default_rng(1).normal(size=12))))
+MAPS = {"relu", "clip", "high", "sigmoid"}
 INPUT_MEAN, INPUT_DEVIATION = [0.5, -1.0, 2.0], 2.0
+
+
+def activations_model():
+    """Return a model whose activations are maps and others, with negative values and without."""
+    return ir.from_onnx_text(TEXT)
 
 
 def padded_network(random):

@@ -1,10 +1,17 @@
 """Activation ranges: their scale, zero point and evidence."""
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
-from quant.calibration.activation_ranges import ActivationRange
+from quant.calibration.activation_ranges import ActivationRange, RangeObserver, TensorObserver, tie
+from quant.calibration.observers import observe
+from quant.data.dataset import Dataset
+from quant.errors import ModelError
+from quant.graph.weightless import weightless
 from quant.methods.ranges.mse import MseRange
+from quant.spec import resolve
+from tests.quant.calibration.models import ACTIVATIONS, SAMPLES, activations_model
 from tests.quant.methods.ranges.observations import observed
 
 
@@ -22,3 +29,50 @@ def test_zero_is_exact_and_the_ends_are_reached(bits, symmetric):
     assert upper == pytest.approx(3, abs=float(target.scale))
     assert lower <= -1 + float(target.scale)
     assert (int(target.zero_point) == 0) == symmetric
+
+
+@pytest.mark.parametrize("clipping", [{"name": "minmax"}, {"name": "minmax", "moving": 0.3}, {"name": "percentile"}])
+def test_ranges_from_peaks_are_those_of_the_whole_tensors(clipping):
+    model = activations_model()
+    activations = resolve({"preset": "int8", "activations": {"clipping": clipping}}).activations
+    data = Dataset({"x": SAMPLES}, None, len(SAMPLES), 8)
+    observer = RangeObserver(model.graph, ACTIVATIONS, activations)
+    observe(weightless(model), data, [observer], lambda *_: None)
+    whole = RangeObserver(ir.Graph([], [], nodes=[]), ACTIVATIONS, activations)  # an empty graph: no tensor has peaks
+    observe(weightless(model), data, [whole], lambda *_: None)
+    assert observer.ranges() == whole.ranges()
+    assert (set(observer.wants(9)) == set(whole.wants(9))) == (clipping["name"] == "percentile")
+
+
+def clipped_at(least, most, rule):
+    """Return an observer of `low`, which is clipped to -1 .. 6, after a batch from `least` to `most`."""
+    activations = resolve({"preset": "int8", "activations": {"clipping": rule}}).activations
+    observer = RangeObserver(activations_model().graph, ["low", "conv"], activations)
+    observer.add(0, {"low": np.array([least, most], np.float32), "conv": np.array([0.0], np.float32)})
+    return observer
+
+
+@pytest.mark.parametrize(("least", "most", "wanted"), [(-1.0, 6.0, False), (-0.9, 6.0, True), (-1.0, 5.9, True)])
+def test_a_tensor_at_its_clip_limits_is_not_read_again(least, most, wanted):
+    observer = clipped_at(least, most, {"name": "minmax"})
+    assert ("low" in observer.wants(1)) == wanted
+    assert "conv" in observer.wants(1)
+    observer.add(1, {"conv": np.array([2.0], np.float32)})
+    assert observer.ranges()["minmax"]["low"].maximum == np.float32(most)
+
+
+@pytest.mark.parametrize("rule", [{"name": "minmax", "moving": 0.5}, {"name": "mse"}])
+def test_a_rule_that_weighs_every_batch_sees_every_batch(rule):
+    assert "low" in clipped_at(-1.0, 6.0, rule).wants(1)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_tensor_that_is_not_finite_is_refused_by_name(value):
+    observer = TensorObserver("extremes")
+    with pytest.raises(ModelError, match="tensor 'hidden' is NaN or infinite"):
+        observer.add("hidden", np.array([0.0, value]))
+
+
+def test_a_tied_tensor_gets_the_range_of_the_other():
+    ranges = {"a": ActivationRange(-1.0, 3.0)}
+    assert tie(ranges, {"b": "a"}) == {"a": ranges["a"], "b": ranges["a"]}

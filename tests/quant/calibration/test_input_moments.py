@@ -1,36 +1,10 @@
-"""Second moments of a layer's input, measured or from a sample of rows."""
+"""Moments of a layer's input: second moments, inferred ones, and a sample of rows."""
 
 import numpy as np
-import pytest
 
-from quant.calibration.input_moments import InputSample, SecondMoments
-from quant.data.dataset import Dataset
-from quant.graph.im2col import input_rows, weight_matrix
-from quant.graph.inventory import inventory
-from tests.quant.one_layer import KINDS, model_of, moments_of, output_error
+from quant.calibration.input_moments import MEAN_UNCERTAINTY, InferredMoments, InputSample, SecondMoments
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(params=KINDS)
-def built(request):
-    """A model of one layer, and 6 samples."""
-    op, weight, sample, attributes = KINDS[request.param]
-    return model_of(op, weight, sample, attributes), RNG.normal(size=(6, *sample)).astype(np.float32)
-
-
-def test_the_moments_predict_the_output_error_of_any_change_of_the_weights(built):
-    model, samples = built
-    (layer,), _ = inventory(model)
-    data = Dataset({"x": samples}, None, len(samples), 2)
-    moments = moments_of(model, [layer], data)[layer.name]
-    change = RNG.normal(size=weight_matrix(layer, layer.weight).shape)
-    predicted = output_error(change, moments.square)
-    rows = input_rows(layer, samples, 10**9, 0)
-    np.testing.assert_allclose(predicted, (np.einsum("gnk,gok->gno", rows, change) ** 2).mean(1), rtol=1e-5)
-    np.testing.assert_allclose(moments.mean, rows.mean(axis=1), atol=1e-6)
-    shifted = np.einsum("gok,gk->go", change, moments.mean)
-    np.testing.assert_allclose(output_error(change, moments.covariance), predicted - shifted**2, rtol=1e-5)
 
 
 def test_a_sample_of_rows_and_its_moments_give_the_same_output_energies():
@@ -43,3 +17,12 @@ def test_a_sample_of_rows_and_its_moments_give_the_same_output_energies():
         np.testing.assert_allclose(energy, (outputs[0] ** 2).mean(axis=1), rtol=1e-4)
         np.testing.assert_allclose(product, (outputs[0] * outputs[1]).mean(axis=1), rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(moments.energy(a), energy, rtol=1e-6)
+
+
+def test_after_bias_correction_the_uncertainty_of_the_mean_remains():
+    mean = RNG.normal(size=(1, 3))
+    moments = InferredMoments(np.eye(3)[None] + mean[:, :, None] * mean[:, None, :], mean, np.ones(2))
+    remaining = moments.after_bias_correction()
+    along_the_mean = remaining.energy(mean[:, None, :] / (mean**2).sum())
+    np.testing.assert_allclose(along_the_mean, 1 / (mean**2).sum() + MEAN_UNCERTAINTY**2)
+    assert remaining.active_excess is moments.active_excess

@@ -3,7 +3,11 @@
 import numpy as np
 import pytest
 
+from quant.spec import resolve
 from quant.weights.granularity import PerBlock, PerChannel, PerTensor
+from quant.weights.quantize import clip_bound, fit_weight, quantize_weight
+
+RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("granularity", [PerTensor(), PerChannel(0), PerChannel(1), PerChannel(2)])
@@ -34,3 +38,13 @@ def test_the_scale_of_a_block_stands_where_the_block_is():
     granularity = PerBlock(0, 8)
     scale = granularity.restore_scale(granularity.rows(weight).max(axis=1), weight.shape)
     np.testing.assert_array_equal(scale, weight[::8])
+
+
+def test_smaller_blocks_lose_less():
+    spec = resolve({"preset": "int4-weights", "weights": {"granularity": "block", "clipping": "minmax"}}).weights
+    weight = RNG.normal(size=(24, 256)).astype(np.float32)
+    errors = []
+    for size in (16, 32, 64, 128):
+        fitted = fit_weight(weight, PerBlock(1, size), spec)
+        errors.append(quantize_weight(fitted, spec, clip_bound(fitted, spec)).error.mse)
+    assert errors == sorted(errors)

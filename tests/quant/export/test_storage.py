@@ -1,0 +1,81 @@
+"""Storage of weights: the bytes in the file, and the kernels that ONNX Runtime runs them with."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from quant.evaluation.metrics import sqnr_db
+from quant.runtime import Session, optimised_operators
+from tests.quant.export.models import float_only, normal, save
+
+RNG = np.random.default_rng(1)
+CODEBOOKS = [("lloyd_max", 4), ("lloyd_max", 3), ("lloyd_max", 2), ("kmeans", 4), ("kmeans", 3), ("apot", 4)]
+TERNARY = ["ternary_tquant", "ternary_mquant", "ternary_twn", "ternary_optimal"]
+
+
+@pytest.mark.parametrize("opset", [21, 25])
+@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+@pytest.mark.parametrize(("grid", "bits"), [*CODEBOOKS, *((name, 2) for name in TERNARY)])
+def test_codebooks_and_ternary_weights_run_on_the_int8_kernels(quantize, grid, bits, granularity, opset):
+    weights = {"grid": grid, "bits": bits, "granularity": granularity}
+    data, report = quantize({"preset": "codebook4", "weights": weights, "export": {"opset": opset}})
+    operators = optimised_operators(data)
+    assert (operators["QLinearConv"], operators["QGemm"]) == (5, 2)
+    assert operators["DequantizeLinear(weight)"] == 0
+    assert report["warnings"] == []
+
+
+@pytest.mark.parametrize(("opset", "bits", "kind"), [(21, 4, TensorProto.INT4), (25, 2, TensorProto.INT2)])
+def test_ternary_codes_take_two_bits_from_opset_25(quantize, opset, bits, kind):
+    data, report = quantize({"preset": "ternary", "export": {"opset": opset}})
+    model = onnx.load_model_from_string(data)
+    codes = [tensor for tensor in model.graph.initializer if tensor.data_type == kind and len(tensor.dims) > 1]
+    assert len(codes) == 7
+    for tensor in codes:
+        assert len(tensor.raw_data) == -(-int(np.prod(tensor.dims)) * bits // 8)
+    for layer in report["layers"]:
+        assert layer["bytes_after"] == -(-layer["parameters"] * bits // 8) + 4 * layer["weight_shape"][0]
+    assert model.opset_import[0].version == opset
+
+
+@pytest.mark.parametrize("preset", ["int8", "int8-weights"])
+def test_six_bits_are_stored_as_four_and_two_and_put_together_at_load(quantize, preset):
+    spec = {"preset": preset, "weights": {"bits": 6, "clipping": "minmax"}, "bias_correction": "none",
+            "layers": [{"match": {"op": "Gemm"}, "weights": {"bits": 8}}]}  # fmt: skip
+    data, report = quantize({**spec, "export": {"opset": 25}})
+    plain, _ = quantize(spec)  # opset 21 has no two bits: six are stored in eight
+    operators = optimised_operators(data)
+    assert operators == optimised_operators(plain)
+    assert operators["QLinearConv"] == (5 if preset == "int8" else 0)
+    assert operators["DequantizeLinear(weight)"] == operators["Cast"] == 0
+    image = {"input": RNG.random((8, 1, 8, 8), np.float32)}
+    np.testing.assert_array_equal(Session(data).run(image)[0], Session(plain).run(image)[0])
+    for layer in (entry for entry in report["layers"] if entry["op"] == "Conv"):
+        size = layer["parameters"]
+        assert layer["bytes_after"] == -(-size // 2) + -(-size // 4) + 4 * layer["weight_shape"][0]
+        assert layer["weight"]["sqnr_db"] > 28
+
+
+@pytest.mark.parametrize("preset", ["int8-weights", "int4-weights", "codebook4", "ternary"])
+def test_weight_only_convolutions_are_computed_as_in_float(quantize, preset):
+    spec = {"preset": preset, "activations": None, "layers": [{"match": {"op": "Gemm"}, "skip": True}]}
+    operators = optimised_operators(quantize(spec)[0])
+    assert operators["Conv"] + operators["FusedConv"] == 5
+    assert not {"DequantizeLinear", "Mul", "Cast", "Gather", "GatherElements"} & set(+operators)
+
+
+@pytest.mark.parametrize("preset", ["int8-weights", "int4-weights", "codebook4", "ternary"])
+@pytest.mark.parametrize("op", ["LSTM", "GRU", "RNN", "Gather", "ConvTranspose", "LeftMatMul", "If"])
+def test_weights_without_an_integer_kernel_are_stored_in_few_bits(quantize, tmp_path, op, preset):
+    nodes, weights, shape = float_only(op)
+    path = save(tmp_path, nodes, weights, shape, TensorProto.INT64 if op == "Gather" else TensorProto.FLOAT)
+    data, report = quantize({"preset": preset, "activations": None}, path)
+    sqnr = [layer["weight"]["sqnr_db"] for layer in report["layers"]]
+    assert len(sqnr) == (2 if op in ("LSTM", "GRU", "RNN") else 1)
+    assert min(sqnr) > (3 if preset == "ternary" else 10)
+    assert optimised_operators(data)["DequantizeLinear"] == 0
+    feeds = {"x": RNG.integers(0, 60, [4, 3])} if op == "Gather" else {"x": normal(*shape)}
+    expected, actual = (Session(model).run(feeds)[0] for model in (path.read_bytes(), data))
+    assert sqnr_db(float((expected**2).sum()), float(((actual - expected) ** 2).sum())) > 2
+    assert len(data) < path.stat().st_size
