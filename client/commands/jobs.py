@@ -7,7 +7,7 @@ import typer
 
 from client.commands.options import AsJson, JobId, connect, err_console, out_console
 from client.progress import show_progress
-from client.tables import jobs_table, layer_table, summary_table
+from client.tables import jobs_table, latency_table, layer_table, summary_table
 
 app = typer.Typer(help="List, show, watch, cancel and remove jobs.", no_args_is_help=True)
 
@@ -20,6 +20,8 @@ def report(job_id: JobId, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(document))
     else:
         out_console.print(layer_table(document, job_id), summary_table({job_id: document["summary"]}))
+        if document["latency"]:
+            out_console.print(latency_table(document["latency"]))
 
 
 @app.command("list")

@@ -199,7 +199,7 @@ def _slow_parts(layers: Sequence[LayerTime], other: LayerTime) -> str:
         return f"; nodes that belong to no layer: {_both(other)}" if is_slower(other) else ""
     named = ", ".join(f"{layer.name} ({_both(layer)})" for layer in slow[:NAMED_LAYERS])
     more = f" and {len(slow) - NAMED_LAYERS} more" if len(slow) > NAMED_LAYERS else ""
-    return f"; slower than in float: {named}{more}; keep_float: slower leaves such layers in float"
+    return f"; slower than in float: {named}{more}"
 
 
 def _both(layer: LayerTime) -> str:

@@ -6,7 +6,7 @@ import onnx_ir as ir
 
 from quant.data.dataset import Dataset
 from quant.errors import QuantdError
-from quant.evaluation.latency import TimedModels, measure_latency
+from quant.evaluation.latency import TimedModels, is_slower, measure_latency
 from quant.evaluation.timed_inputs import timed_inputs
 from quant.graph.executed_names import executed_names
 from quant.outcome.latency import Latency
@@ -16,6 +16,7 @@ NO_INPUTS = (
     "there is no data, and an input has a type or a size beside the first that is not known; accepted: a calibration "
     "or an evaluation dataset"
 )
+KEEP_FLOAT = "; keep_float: slower leaves such layers in float"
 IN_LAYERS = "the model was quantized layer by layer, because it is too large to be held in memory"
 
 
@@ -40,8 +41,10 @@ def latency_of(
         return Latency.unmeasured(NO_INPUTS)
     models = TimedModels(reference, lambda: ir.to_proto(model).SerializeToString(), quantized, executed_names(model))
     try:
-        return measure_latency(models, inputs, always=spec.always_measures_latency)
+        latency = measure_latency(models, inputs, always=spec.always_measures_latency)
     except QuantdError as error:
         return Latency.unmeasured(f"the models could not be timed: {error.detail}")
     except MemoryError:
         return Latency.unmeasured("there is too little memory to load both models again")
+    remedy = KEEP_FLOAT if spec.may_keep_float and any(map(is_slower, latency.layers)) else ""
+    return latency.model_copy(update={"warnings": tuple(warning + remedy for warning in latency.warnings)})

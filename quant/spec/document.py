@@ -63,6 +63,11 @@ class Spec(Section):
         """True if latency is measured however long it takes, because the spec or a gate asks for it."""
         return self.measure.latency is True or any(gate.is_timed for gate, _ in self.gates.requested())
 
+    @property
+    def may_keep_float(self) -> bool:
+        """True if the spec does not leave slow layers in float, but could."""
+        return self.keep_float == "none" and self.export.profile == "ort-cpu" and not self.allocates
+
     @model_validator(mode="after")
     def _timed(self) -> Self:
         timed = [gate.name for gate, _ in self.gates.requested() if gate.is_timed]

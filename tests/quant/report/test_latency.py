@@ -5,6 +5,7 @@ import json
 import pytest
 
 from quant.errors import SpecError
+from quant.outcome.latency import LayerTime
 from quant.outcome.latency_section import MARK
 from quant.pipeline import Inputs, quantize_model
 from quant.report import latency as module
@@ -94,3 +95,15 @@ def test_layers_in_float_do_not_change_the_signature_of_a_finished_job(run):
     assert {rule["match"] for rule in manifest["spec"]["layers"]} <= skipped
     assert outcome.summary.quantized_layers == len(report["layers"])
     assert all(line[0] in ("info", "warning") for line in log)
+
+
+@pytest.mark.parametrize(
+    ("spec", "named"),
+    [({}, True), ({"keep_float": "slower"}, False), ({"export": {"profile": "generic"}}, False)],
+)
+def test_a_warning_names_the_remedy_where_the_spec_allows_it(run, monkeypatch, spec, named):
+    layer = LayerTime(name="a", op="Conv", float_ms=1, quantized_ms=2)
+    slow = module.Latency(float=(), quantized=(), ratio=2, layers=(layer,), warnings=("slow",))
+    monkeypatch.setattr(module, "measure_latency", lambda *_, **__: slow)
+    (warning,) = run(spec)[0].latency.warnings
+    assert (module.KEEP_FLOAT in warning) == named
