@@ -10,6 +10,7 @@ import onnx_ir as ir
 from quant.calibration.input_moments import MAX_INPUTS, InferredMoments, Moments, SecondMoments
 from quant.errors import AlreadyQuantized, NothingToQuantize
 from quant.graph.inventory import Layer, Skipped, inventory
+from quant.graph.matrix_form import group_count
 from quant.graph.operators import OPERATORS
 from quant.kernel import dispatch
 from quant.methods.grids.codebook import Codebook
@@ -96,13 +97,28 @@ def quantize_layers(
         progress: Called with the number of layers completed, their total and the name of the next layer.
         fits: Fits of the same layers by their names, as far as they are known from an earlier call.
     """
-    compiled = loops_pay(work)
+    compiled, moments = loops_pay(work), _with_bodies(work, moments)
     quantized = []
     for completed, (layer, section) in enumerate(work):
         progress(completed, len(work), layer.name)
         fitted = (fits or {}).get(layer.name)
         quantized.append(_quantize_layer(layer, section, moments.get(layer.name), spec, compiled, fitted))
     return quantized
+
+
+def _with_bodies(work: Sequence[tuple[Layer, Weights]], moments: Mapping[str, Moments]) -> Mapping[str, Moments]:
+    """Return the moments, also for layers in bodies that read the weight of a layer whose moments are known.
+
+    With the same moments the weight gets the same codes, so that it is stored once.
+    """
+    known = {_reading(layer): moments[layer.name] for layer, _ in work if layer.name in moments}
+    unknown = [layer for layer, _ in work if layer.name not in moments]
+    return {**moments, **{layer.name: known[_reading(layer)] for layer in unknown if _reading(layer) in known}}
+
+
+def _reading(layer: Layer) -> tuple[object, ...]:
+    """Return the weight and how the layer reads it."""
+    return layer.operand(layer.weight_index), layer.op, layer.weight_index, layer.axis, group_count(layer.node)
 
 
 def loops_pay(work: Sequence[tuple[Layer, Weights]]) -> bool:
