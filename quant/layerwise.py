@@ -20,7 +20,9 @@ from quant.export.data_file import DataFile
 from quant.export.qdq import ExportedWeight, replace_weight, tidy
 from quant.export.serialize import stamp
 from quant.graph.load.source import FloatModel
+from quant.graph.names import Names
 from quant.graph.normalise.normalise import normalise
+from quant.graph.signature import require_signature
 from quant.outcome import artifacts
 from quant.outcome.stages import Stage
 from quant.progress import Progress
@@ -96,12 +98,14 @@ def quantize_layerwise(
     if spec.equalization == "cross_layer":
         equalize(model)
     work, skipped = choose_layers(model, spec)
+    names = Names.of(model.graph)
     with DataFile(out / DATA) as data:
-        entries, seconds, energies = _quantize_layers(work, spec, data, progress)
+        entries, seconds, energies = _quantize_layers(work, spec, data, names, progress)
         progress(Stage.EXPORTING, 0, 1, MODEL)
         tidy(model)
         for graph in (model.graph, *model.graph.subgraphs()):
             data.move(graph.initializers.values())
+    require_signature(model, source.signature)
     files = {MODEL: write(out / MODEL, stamp(model, spec, source_sha256)), DATA: data.digest}
     _check(out / MODEL)
     outputs, warnings = None, [NOT_RUN, FITTED_WHOLE]
@@ -113,7 +117,7 @@ def quantize_layerwise(
 
 
 def _quantize_layers(
-    work: Work, spec: Spec, data: DataFile, progress: Progress
+    work: Work, spec: Spec, data: DataFile, names: Names, progress: Progress
 ) -> tuple[list[dict[str, Any]], dict[str, float], SignalAndNoise]:
     """Quantize each layer and move its codes to the data file.
 
@@ -131,7 +135,7 @@ def _quantize_layers(
         energies = energies.plus(quantized.quantized.errors)
         graph = layer.graph
         known = set(graph.initializers)
-        replace_weight(ExportedWeight(layer, quantized.quantized, quantized.form), stored, opset)
+        replace_weight(ExportedWeight(layer, quantized.quantized, quantized.form), stored, opset, names)
         data.move(value for name, value in graph.initializers.items() if name not in known)
     return entries, seconds, energies
 

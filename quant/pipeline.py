@@ -23,6 +23,7 @@ from quant.evaluation.compare import evaluate
 from quant.evaluation.metrics import OutputComparison
 from quant.evaluation.timed_inputs import timed_inputs
 from quant.graph.normalise.normalise import normalise
+from quant.graph.signature import require_signature
 from quant.inputs import Inputs, OpenedInputs, open_inputs
 from quant.layerwise import quantize_layerwise
 from quant.outcome import artifacts
@@ -79,7 +80,7 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _ig
        (`search.decide.quantize_weights`).
     5. Correct the biases and choose the candidate with the best outputs on held-out samples (`search.decide.choose`).
     6. Measure the differences at the layers' outputs and their bounds (`report.measurements`).
-    7. Export the chosen model and load it in ONNX Runtime.
+    7. Export the chosen model, check that its inputs and outputs are the float model's, and load it in ONNX Runtime.
     8. Evaluate its outputs against the float model's.
     9. Report: write the reports, check the gates, write the manifest.
 
@@ -133,6 +134,7 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     differences, bounds = measure_layers(choice, progress)
     progress(Stage.EXPORTING, 0, 1, artifacts.MODEL.name)
     exported = _export(choice)
+    require_signature(choice.model, opened.source.signature)
     quantized, operators = loaded_and_counted(exported, "the quantized model", ExportError)
     outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, progress)
     del quantized

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from quant.data.dataset import Dataset
 from quant.graph.constants import constant
+from quant.graph.names import Names
 from quant.graph.operators import is_clip, is_convolution, is_never_negative
 from quant.graph.weightless import Weightless
 from quant.runtime import Session
@@ -53,7 +54,9 @@ class OutputRecorder:
         """Record the outputs of a batch of the part if there is room left."""
         if number not in self._numbers:
             return
-        outputs = [np.array(values[name]) for name in self._names]
+        outputs = [np.array(value) for name in self._names if isinstance(value := values[name], np.ndarray)]
+        if len(outputs) < len(self._names):
+            return  # a sequence, a map or an empty optional
         self._bytes_left -= sum(output.nbytes for output in outputs)
         if self._bytes_left >= 0:
             self._outputs[number] = outputs
@@ -112,7 +115,8 @@ def extremes_sources(graph: ir.Graph, names: Collection[str]) -> dict[str, str]:
         for output in node.outputs[:1]
         if (is_never_negative(node) or _clips_at_zero(node)) and 4 in (_rank(output), _rank(node.inputs[0]))
     }
-    return {name: name + PEAKS if name in maps else name for name in names}
+    taken = Names.of(graph)
+    return {name: taken.value(name + PEAKS) if name in maps else name for name in names}
 
 
 def clip_limits(graph: ir.Graph, names: Collection[str]) -> dict[str, tuple[float, float]]:
@@ -150,10 +154,10 @@ def session_with_outputs(model: Weightless, names: Collection[str], *, fold_weig
     """
     proto = onnx.ModelProto()
     proto.CopyFrom(model.proto)
-    present = {output.name for output in proto.graph.output}
+    present, free = {output.name for output in proto.graph.output}, Names.of_proto(proto.graph)
     for name in names:
-        if name.endswith(PEAKS):
-            proto.graph.node.add(op_type="GlobalMaxPool", input=[name.removesuffix(PEAKS)], output=[name])
+        if name not in free:  # the name of peaks: no tensor of the model has it
+            proto.graph.node.add(op_type="GlobalMaxPool", input=[name[: name.rindex(PEAKS)]], output=[name])
         if name not in present:
             proto.graph.output.add(name=name)
     return Session(proto.SerializeToString(), "the float model", weights=model.arrays, fold_weights=fold_weights)

@@ -7,14 +7,14 @@ distort the values that it lets through. The graph's outputs are means and energ
 See docs/methods.md, 'Bias correction'.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.correction.twin_graph import build_twin, past
+from quant.correction.twin_graph import build_twin
 from quant.data.dataset import Dataset
 from quant.errors import ExportError, ModelError
 from quant.evaluation.metrics import sqnr_db
@@ -98,9 +98,9 @@ def find_corrections(
     if not layers:
         return {}
     sums = {layer.name: np.zeros((2, layer.output_channels)) for layer in layers}
-    twin = _session(float_model, quantized_model, layers, feed_back=True)
+    twin, past = _session(float_model, quantized_model, layers, feed_back=True)
     for feeds in dataset.watched(progress):
-        before = {past(name): total.astype(np.float32) for name, total in sums.items()}
+        before = {past[name]: total.astype(np.float32) for name, total in sums.items()}
         outputs = [np.asarray(output, np.float64) for output in twin.run({**feeds, **before})]
         sums = {name: total + output for (name, total), output in zip(sums.items(), outputs, strict=True)}
     overflowing = [name for name, total in sums.items() if not np.isfinite(total).all()]
@@ -128,7 +128,7 @@ def compare_layers(
     if not layers:
         return {}
     sums = {layer.name: (np.zeros(layer.output_channels), np.zeros(3)) for layer in layers}
-    twin = _session(float_model, quantized_model, layers, feed_back=False)
+    twin, _ = _session(float_model, quantized_model, layers, feed_back=False)
     for feeds in dataset.watched(progress):
         outputs = iter(np.asarray(output, np.float64) for output in twin.run(feeds))
         sums = {name: (shift + next(outputs)[0], energy + next(outputs)) for name, (shift, energy) in sums.items()}
@@ -144,8 +144,18 @@ def _with_channels(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def _session(
-    float_model: Weightless, quantized_model: ir.Model, layers: Sequence[Layer], *, feed_back: bool
-) -> Session:
-    """Return a session of the twin graph; with feedback, the nodes depend on each other in the order that is needed."""
-    model = build_twin(float_model.proto, ir.to_proto(quantized_model), layers, feed_back=feed_back)
-    return Session(model, "the twin graph", ExportError, float_model.arrays, fold_weights=True, in_order=not feed_back)
+    float_model: Weightless,
+    quantized_model: ir.Model,
+    layers: Sequence[Layer],
+    *,
+    feed_back: bool,
+) -> tuple[Session, Mapping[str, str]]:
+    """Return a session of the twin graph, and the inputs for the sums over earlier batches by the layer's name.
+
+    With feedback, the nodes depend on each other in the order that is needed.
+    """
+    twin = build_twin(float_model.proto, ir.to_proto(quantized_model), layers, feed_back=feed_back)
+    session = Session(
+        twin.model, "the twin graph", ExportError, float_model.arrays, fold_weights=True, in_order=not feed_back
+    )
+    return session, twin.past

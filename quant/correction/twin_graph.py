@@ -12,17 +12,35 @@ from onnx.compose import add_prefix_graph
 
 from quant.graph.activation_sites import MIN_ACTIVE_SHARE, ActivationSite, site_of
 from quant.graph.inventory import Layer
+from quant.graph.names import Names
 from quant.graph.operators import is_add
 
 _SIDE = "quantized/"
 
 
-def build_twin(
-    float_model: onnx.ModelProto, quantized_model: onnx.ModelProto, layers: Sequence[Layer], *, feed_back: bool
-) -> bytes:
-    """Return a serialized model that runs both models on the same inputs and compares them at each layer.
+@dataclass(frozen=True)
+class TwinGraph:
+    """The twin graph of two models.
 
-    With `feed_back`, each layer has one output (2, C) and one input (2, C), named by `past`. The output holds for each
+    Attributes:
+        model: the serialized model.
+        past: the name of the input for the sums of a layer's outputs over earlier batches, by the layer's name.
+    """
+
+    model: bytes
+    past: Mapping[str, str]
+
+
+def build_twin(
+    float_model: onnx.ModelProto,
+    quantized_model: onnx.ModelProto,
+    layers: Sequence[Layer],
+    *,
+    feed_back: bool,
+) -> TwinGraph:
+    """Return a model that runs both models on the same inputs and compares them at each layer.
+
+    With `feed_back`, each layer has one output (2, C) and one input (2, C). The output holds for each
     channel the mean of float - quantized behind the activation, and the share of positions where either side is active.
     The input takes the sums of these outputs over earlier batches. Without `feed_back`, each layer has two outputs: the
     same mean (1, C), and the energies (3,) of the float output, the quantized output and their difference.
@@ -38,21 +56,24 @@ def build_twin(
     graph = merged.graph
     side = onnx.GraphProto()
     side.CopyFrom(quantized_model.graph)
-    taken = {tensor.name: _SIDE + tensor.name for tensor in side.initializer}
-    side = add_prefix_graph(side, _SIDE, rename_inputs=False, inplace=True, name_map=taken)
-    outputs = {node.name.removeprefix(_SIDE): node.output[0] for node in side.node}
+    prefix = _free_prefix(graph)
+    taken = {tensor.name: prefix + tensor.name for tensor in side.initializer}
+    side = add_prefix_graph(side, prefix, rename_inputs=False, inplace=True, name_map=taken)
+    names = Names.of_proto(graph, side)
+    outputs = {node.name.removeprefix(prefix): node.output[0] for node in side.node}
     reference = {node.name: node.output[0] for node in graph.node}
     first_reader = {name: number for number, node in reversed(list(enumerate(side.node))) for name in node.input}
     del graph.output[:], graph.value_info[:]
     corrected: dict[str, str] = {}
+    past: dict[str, str] = {}
     compared: dict[int, list[list[onnx.NodeProto]]] = {}
     for layer in layers:
         actual = outputs[layer.name]
         place = first_reader.get(actual, len(side.node))
-        reading = _reading(site_of(layer), side, place, corrected)
-        part = _Part(graph, layer)
+        reading = _reading(site_of(layer), side, prefix, place, corrected)
+        part = _Part(graph, layer, names)
         if feed_back:
-            corrected[actual] = part.correct(reference[layer.name], actual, reading)
+            past[layer.name], corrected[actual] = part.correct(reference[layer.name], actual, reading)
         else:
             part.compare(reference[layer.name], actual, reading)
         compared.setdefault(place, []).append(part.nodes)
@@ -64,12 +85,15 @@ def build_twin(
     domains = {entry.domain: entry.version for entry in (*float_model.opset_import, *quantized_model.opset_import)}
     del merged.opset_import[:]
     merged.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in domains.items())
-    return bytes(merged.SerializeToString())
+    return TwinGraph(bytes(merged.SerializeToString()), past)
 
 
-def past(name: str) -> str:
-    """Return the name of the input for the sums of a layer's outputs over earlier batches."""
-    return f"{name}/past"
+def _free_prefix(graph: onnx.GraphProto) -> str:
+    """Return a prefix for the names of the quantized side that no name of the float side has."""
+    prefix, number = _SIDE, 1
+    while Names.of_proto(graph).any_starts_with(prefix):
+        prefix, number = f"{_SIDE.removesuffix('/')}_{number}/", number + 1
+    return prefix
 
 
 @dataclass(frozen=True)
@@ -88,7 +112,7 @@ class _Reading:
 
 
 def _reading(
-    site: ActivationSite | None, side: onnx.GraphProto, place: int, corrected: Mapping[str, str]
+    site: ActivationSite | None, side: onnx.GraphProto, prefix: str, place: int, corrected: Mapping[str, str]
 ) -> _Reading | None:
     """Return how the quantized side reads a layer; None if that is not known before its node of number `place`."""
     if site is None:
@@ -96,7 +120,7 @@ def _reading(
     if site.total is None:
         return _Reading(site.output, site.upper)
     makers = {name: (number, node) for number, node in enumerate(side.node) for name in node.output}
-    _, add = makers.get(_SIDE + site.total, (0, None))
+    _, add = makers.get(prefix + site.total, (0, None))
     if add is None or not is_add(add):
         return None
     other = add.input[site.other]
@@ -142,12 +166,13 @@ class _Part:
 
     graph: onnx.GraphProto
     layer: Layer
+    names: Names
     nodes: list[onnx.NodeProto] = field(default_factory=list)
 
-    def correct(self, expected: str, actual: str, reading: _Reading | None) -> str:
-        """Add nodes that measure the means and feed them back; return the name of the corrected quantized output."""
-        name, channels = self.layer.name, self.layer.output_channels
-        self.graph.input.append(helper.make_tensor_value_info(past(name), TensorProto.FLOAT, [2, channels]))
+    def correct(self, expected: str, actual: str, reading: _Reading | None) -> tuple[str, str]:
+        """Add nodes that measure the means and feed them back; return their input and the corrected output by name."""
+        past, channels = self.names.value(f"{self.layer.name}/past"), self.layer.output_channels
+        self.graph.input.append(helper.make_tensor_value_info(past, TensorProto.FLOAT, [2, channels]))
         sides = self._sides(expected, actual, reading)
         mean = self._mean(self._put("Sub", sides))
         if reading is None:
@@ -157,10 +182,10 @@ class _Part:
             share = self._put("Max", [active, self._constant(np.array(MIN_ACTIVE_SHARE, np.float32))])
         measured = self._put("Concat", [mean, share], axis=0)
         self._output(measured, [2, channels])
-        sums, shares = self._rows(self._put("Add", [measured, past(name)]))
+        sums, shares = self._rows(self._put("Add", [measured, past]))
         shape = [1, channels, *[1] * (len(self.layer.shape) - 2)] if self._spatial else [channels]
         feedback = self._put("Reshape", [self._put("Div", [sums, shares]), self._constant(np.array(shape))])
-        return self._put("Add", [actual, feedback])
+        return past, self._put("Add", [actual, feedback])
 
     def compare(self, expected: str, actual: str, reading: _Reading | None) -> None:
         """Add nodes that measure the means and the energies."""
@@ -200,8 +225,9 @@ class _Part:
 
     def _rows(self, pair: str) -> tuple[str, str]:
         """Return the two rows (1, C) of a tensor."""
-        names = [f"{pair}/{row}" for row in range(2)]
-        self.nodes.append(helper.make_node("Split", [pair], names, f"{pair}/rows", axis=0, num_outputs=2))
+        names = [self.names.value(f"{pair}/{row}") for row in range(2)]
+        split = self.names.node(f"{pair}/rows")
+        self.nodes.append(helper.make_node("Split", [pair], names, split, axis=0, num_outputs=2))
         return names[0], names[1]
 
     @property
@@ -210,12 +236,12 @@ class _Part:
 
     def _put(self, op: str, inputs: list[str], **attributes: Any) -> str:
         """Add a node and return the name of its output."""
-        name = f"{self.layer.name}/{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op, inputs, [name], name, **attributes))
+        name = self.names.value(f"{self.layer.name}/{len(self.nodes)}")
+        self.nodes.append(helper.make_node(op, inputs, [name], self.names.node(name), **attributes))
         return name
 
     def _constant(self, value: NDArray[np.generic]) -> str:
         """Add an initializer and return its name."""
-        name = f"{self.layer.name}/constant{len(self.graph.initializer)}"
+        name = self.names.value(f"{self.layer.name}/constant{len(self.graph.initializer)}")
         self.graph.initializer.append(numpy_helper.from_array(value, name))
         return name

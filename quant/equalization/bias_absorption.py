@@ -15,6 +15,7 @@ from quant.equalization.cross_layer import has_one_group_or_is_depthwise, is_dep
 from quant.graph.biases import add_to_biases
 from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer, inventory
+from quant.graph.names import Names
 from quant.graph.normalise.pads import has_borders
 from quant.graph.operators import is_min, is_relu
 from quant.graph.uses import only_reader
@@ -85,7 +86,7 @@ def _lower(minimum: ir.Node, floor: NDArray[np.float64], axes: int) -> bool:
     if upper is None or upper.size not in (1, floor.size) or not isinstance(graph, ir.Graph):
         return False
     bounds = (upper.astype(np.float64).reshape(-1) - floor).astype(np.float32).reshape(-1, *[1] * axes)
-    minimum.replace_input_with(1, add_initializer(graph, f"{minimum.name}_lowered", bounds))
+    minimum.replace_input_with(1, add_initializer(graph, f"{minimum.name}_lowered", bounds, Names.of(graph)))
     return True
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer, inventory
 from quant.graph.matrix_form import group_count
+from quant.graph.names import Names
 from quant.graph.operators import is_clip, is_relu
 from quant.graph.uses import only_reader
 
@@ -58,11 +59,13 @@ def equalize(model: ir.Model) -> dict[str, Array]:
     for _ in range(MAX_ROUNDS):
         if max((_equalize_pair(pair, weights, factors) for pair in pairs), default=0.0) < TOLERANCE:
             break
+    names = Names.of(model.graph)
     for pair in pairs:
-        _scale_bias(pair.first, factors[pair.first.name])
-        _scale_clip(pair, factors[pair.first.name])
+        _scale_bias(pair.first, factors[pair.first.name], names)
+        _scale_clip(pair, factors[pair.first.name], names)
     for name, layer in layers.items():
-        value = add_initializer(layer.graph, f"{layer.weight_name}_equalized", weights[name].astype(np.float32))
+        weight = weights[name].astype(np.float32)
+        value = add_initializer(layer.graph, f"{layer.weight_name}_equalized", weight, names)
         layer.node.replace_input_with(layer.weight_index, value)
     return {str(pair.first.node.outputs[0].name): factors[pair.first.name] for pair in pairs}
 
@@ -136,15 +139,16 @@ def _as_inputs(step: Array, layer: Layer) -> Array:
     return step.reshape(-1, 1, *spatial) if is_depthwise(layer) else step.reshape(1, -1, *spatial)
 
 
-def _scale_bias(layer: Layer, factor: Array) -> None:
+def _scale_bias(layer: Layer, factor: Array, names: Names) -> None:
     """Multiply the layer's bias by the factor of each channel."""
     bias, index = constant(layer.bias), layer.operator.bias_index
     if bias is not None and index is not None:
         scaled = (bias.astype(np.float64) * factor).astype(np.float32)
-        layer.node.replace_input_with(index, add_initializer(layer.graph, f"{layer.name}_equalized_bias", scaled))
+        value = add_initializer(layer.graph, f"{layer.name}_equalized_bias", scaled, names)
+        layer.node.replace_input_with(index, value)
 
 
-def _scale_clip(pair: LayerPair, factor: Array) -> None:
+def _scale_clip(pair: LayerPair, factor: Array, names: Names) -> None:
     """Replace a Clip from 0 to b between the layers by Min(Relu(x), factor * b)."""
     node = pair.activation
     if node is None or not is_clip(node):
@@ -153,14 +157,14 @@ def _scale_clip(pair: LayerPair, factor: Array) -> None:
     upper = constant(node.inputs[2])
     assert upper is not None, "a pair's Clip has constant bounds"
     bounds = (float(upper) * factor).astype(np.float32).reshape(-1, *[1] * len(pair.first.kernel))
-    bound = add_initializer(graph, f"{old.name}_bounds", bounds)
-    relu = ir.Node("", "Relu", [node.inputs[0]], num_outputs=1, name=f"{node.name}_relu")
-    relu.outputs[0].name = f"{old.name}_unbounded"
-    minimum = ir.Node("", "Min", [relu.outputs[0], bound], num_outputs=1, name=f"{node.name}_min")
+    bound = add_initializer(graph, f"{old.name}_bounds", bounds, names)
+    relu = ir.Node("", "Relu", [node.inputs[0]], num_outputs=1, name=names.node(f"{node.name}_relu"))
+    relu.outputs[0].name = names.value(f"{old.name}_unbounded")
+    minimum = ir.Node("", "Min", [relu.outputs[0], bound], num_outputs=1, name=names.node(f"{node.name}_min"))
     new = minimum.outputs[0]
     for output in (relu.outputs[0], new):
         output.type, output.shape = old.type, old.shape
     graph.insert_before(node, [relu, minimum])
     old.replace_all_uses_with(new, replace_graph_outputs=True)
-    old.name, new.name = f"{old.name}_replaced", old.name
+    old.name, new.name = names.value(f"{old.name}_replaced"), old.name
     graph.remove(node, safe=True)

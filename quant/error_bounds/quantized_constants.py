@@ -10,6 +10,7 @@ from quant.error_bounds.intervals import Array
 from quant.graph.constants import constant
 from quant.graph.inventory import Layer
 from quant.graph.operators import is_add, is_dequantize, operator_of
+from quant.graph.uses import only_reader
 
 
 class QuantizedConstants:
@@ -49,5 +50,8 @@ class QuantizedConstants:
         operator = operator_of(node)
         if operator is not None and operator.bias_index is not None and operator.bias(node) is not None:
             return self.operand(layer.name, operator.bias_index)
-        inserted = self.operand(f"{layer.node.name}_add_bias", 1)
+        add = only_reader(node.outputs[0])
+        if add is None or not is_add(add) or any(other.name == add.name for other in layer.graph):
+            return np.zeros(channels)
+        inserted = self.operand(str(add.name), 1)
         return np.zeros(channels) if inserted is None else inserted

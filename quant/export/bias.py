@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from quant.calibration.activation_ranges import ActivationRange
 from quant.export.storage import dequantize_linear
-from quant.graph.constants import add_initializer, constant, shortened
+from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer
+from quant.graph.names import Names, shortened
 from quant.graph.operators import is_add
 from quant.graph.uses import only_use
 from quant.methods.grids.codebook import UniformCodebook
@@ -51,7 +52,7 @@ def widen_scales_for_bias(layer: QuantizedLayer, ranges: Mapping[str, Activation
 
 
 def quantize_bias(
-    layer: Layer, weight: QuantizedWeight, form: StorageForm, ranges: Mapping[str, ActivationRange]
+    layer: Layer, weight: QuantizedWeight, form: StorageForm, ranges: Mapping[str, ActivationRange], names: Names
 ) -> None:
     """Replace the layer's bias by int32 codes and a DequantizeLinear, in place, where an integer kernel adds it.
 
@@ -72,8 +73,9 @@ def quantize_bias(
         return
     name = f"{shortened(layer.name)}_bias"
     limited = np.clip(codes, -MAX_BIAS_CODE, MAX_BIAS_CODE).astype(np.int32)
-    source = add_initializer(layer.graph, f"{name}_codes", limited)
-    node.replace_input_with(index, dequantize_linear(node, name, source, scale, 0 if scale.ndim else None))
+    source = add_initializer(layer.graph, f"{name}_codes", limited, names)
+    axis = 0 if scale.ndim else None
+    node.replace_input_with(index, dequantize_linear(node, name, source, scale, axis, names))
 
 
 def _widen(layer: QuantizedLayer, least: NDArray[np.float64], narrow: NDArray[np.bool_]) -> QuantizedWeight:

@@ -11,9 +11,11 @@ from onnx_ir.passes import common as passes
 from quant.calibration.activation_ranges import ActivationRange
 from quant.export.bias import quantize_bias
 from quant.export.matmul import replace_with_matmul
+from quant.export.shared import share_constants
 from quant.export.storage import dequantized_weight
-from quant.graph.constants import add_initializer, constant, shortened
+from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer
+from quant.graph.names import Names, shortened
 from quant.graph.operators import is_rectifier, is_relu
 from quant.weights.quantize import QuantizedWeight
 from quant.weights.storage_form import StorageForm
@@ -44,22 +46,25 @@ def export_qdq(
         opset: the model's opset, which decides the types of codes.
     """
     stored: StoredWeights = {}
+    names = Names.of(model.graph)
     for exported in weights:
-        quantize_bias(exported.layer, exported.weight, exported.form, ranges)
-        replace_weight(exported, stored, opset)
+        quantize_bias(exported.layer, exported.weight, exported.form, ranges, names)
+        replace_weight(exported, stored, opset, names)
     values = {str(v.name): v for v in (*model.graph.inputs, *(out for node in model.graph for out in node.outputs))}
     for name, activation in ranges.items():
-        _quantize_activation(model.graph, values[name], activation)
+        _quantize_activation(model.graph, values[name], activation, names)
     tidy(model)
+    share_constants(model)
 
 
-def replace_weight(exported: ExportedWeight, stored: StoredWeights, opset: int) -> None:
+def replace_weight(exported: ExportedWeight, stored: StoredWeights, opset: int, names: Names) -> None:
     """Let the layer read its quantized weight, in place; a weight that several layers read alike is stored once.
 
     Args:
         exported: the layer and its weight.
         stored: the weights of the model that are stored already; this one is added.
         opset: the model's opset.
+        names: the names in use in the model.
     """
     layer, weight, form = exported.layer, exported.weight, exported.form
     transposed = form is StorageForm.MATMUL_NBITS and layer.axis == 0
@@ -68,9 +73,9 @@ def replace_weight(exported: ExportedWeight, stored: StoredWeights, opset: int) 
     if key not in stored:
         number = sum(other[:2] == key[:2] for other in stored)
         name = f"{layer.weight_name}_{number}" if number else layer.weight_name
-        stored[key] = dequantized_weight(layer.node, name, weight, form, opset, transposed=transposed)
+        stored[key] = dequantized_weight(layer.node, name, weight, form, opset, names, transposed=transposed)
     if form is StorageForm.MATMUL_NBITS:
-        replace_with_matmul(layer, stored[key])
+        replace_with_matmul(layer, stored[key], names)
     else:
         layer.node.replace_input_with(layer.weight_index, stored[key])
 
@@ -85,15 +90,15 @@ def tidy(model: ir.Model) -> None:
     passes.TopologicalSortPass()(model)
 
 
-def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: ActivationRange) -> None:
+def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: ActivationRange, names: Names) -> None:
     """Insert QuantizeLinear and DequantizeLinear behind a tensor; an output of the model keeps its name."""
-    quantize, dequantize = _quantize_dequantize(graph, value, activation)
+    quantize, dequantize = _quantize_dequantize(graph, value, activation, names)
     output = dequantize.outputs[0]
     was_output = value.is_graph_output()
     value.replace_all_uses_with(output, replace_graph_outputs=True)
     quantize.replace_input_with(0, value)
     if was_output:
-        output.name, value.name = value.name, f"{value.name}_float"
+        output.name, value.name = value.name, names.value(f"{value.name}_float")
     producer = value.producer()
     if producer is None:
         graph.insert_before(graph[0], [quantize, dequantize])
@@ -103,18 +108,25 @@ def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: Activatio
         quantize.replace_input_with(0, producer.inputs[0])
 
 
-def _quantize_dequantize(graph: ir.Graph, value: ir.Value, activation: ActivationRange) -> tuple[ir.Node, ir.Node]:
+def _quantize_dequantize(
+    graph: ir.Graph, value: ir.Value, activation: ActivationRange, names: Names
+) -> tuple[ir.Node, ir.Node]:
     """Return a QuantizeLinear of the tensor and its DequantizeLinear, which are not inserted yet."""
     name = shortened(str(value.name))
-    scale = add_initializer(graph, f"{name}_scale", np.asarray(activation.scale))
-    zero_point = add_initializer(graph, f"{name}_zero_point", np.asarray(activation.zero_point))
-    quantize = ir.Node("", "QuantizeLinear", [value, scale, zero_point], num_outputs=1, name=f"{name}_quantize")
+    scale = add_initializer(graph, f"{name}_scale", np.asarray(activation.scale), names)
+    zero_point = add_initializer(graph, f"{name}_zero_point", np.asarray(activation.zero_point), names)
+    quantize = _node("QuantizeLinear", [value, scale, zero_point], f"{name}_quantize", names)
     codes = quantize.outputs[0]
-    codes.name = f"{name}_quantized"
-    dequantize = ir.Node("", "DequantizeLinear", [codes, scale, zero_point], num_outputs=1, name=f"{name}_dequantize")
+    codes.name = names.value(f"{name}_quantized")
+    dequantize = _node("DequantizeLinear", [codes, scale, zero_point], f"{name}_dequantize", names)
     output = dequantize.outputs[0]
-    output.name, output.type, output.shape = f"{name}_dequantized", value.type, value.shape
+    output.name, output.type, output.shape = names.value(f"{name}_dequantized"), value.type, value.shape
     return quantize, dequantize
+
+
+def _node(operator: str, inputs: Sequence[ir.Value], name: str, names: Names) -> ir.Node:
+    """Return a node with one output that is not inserted yet."""
+    return ir.Node("", operator, inputs, num_outputs=1, name=names.node(name))
 
 
 def _is_saturation(producer: ir.Node, activation: ActivationRange) -> bool:

@@ -6,6 +6,7 @@ import onnx
 import onnx_ir as ir
 
 from quant.digests import canonical_json, sha256_of
+from quant.graph.signature import write_map_types
 from quant.spec import Spec
 
 VERSION = metadata.version("quantd")
@@ -29,6 +30,7 @@ def stamp(model: ir.Model, spec: Spec, origin: str) -> bytes:
         }
     )
     proto: onnx.ModelProto = ir.to_proto(model)
+    write_map_types(model, proto)
     del proto.graph.value_info[:]  # shapes of intermediate tensors, which every reader infers for itself
     data: bytes = proto.SerializeToString(deterministic=True)
     return data

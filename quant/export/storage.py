@@ -7,7 +7,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.graph.constants import add_initializer, shortened
+from quant.graph.constants import add_initializer
+from quant.graph.names import Names, shortened
 from quant.weights.granularity import PerBlock, PerChannel, PerTensor
 from quant.weights.quantize import QuantizedWeight
 from quant.weights.storage_form import StorageForm
@@ -38,7 +39,14 @@ def stored_bytes(weight: QuantizedWeight, form: StorageForm, opset: int) -> int:
 
 
 def dequantized_weight(
-    before: ir.Node, name: str, weight: QuantizedWeight, form: StorageForm, opset: int, *, transposed: bool = False
+    before: ir.Node,
+    name: str,
+    weight: QuantizedWeight,
+    form: StorageForm,
+    opset: int,
+    names: Names,
+    *,
+    transposed: bool = False,
 ) -> ir.Value:
     """Insert nodes that compute the float weight from its codes, and return their result.
 
@@ -48,9 +56,10 @@ def dequantized_weight(
         weight: the quantized weight.
         form: the form in which the weight is stored.
         opset: the model's opset, which decides the types of codes.
+        names: the names in use in the model.
         transposed: return the transpose of a matrix.
     """
-    write = _Writer(before, name)
+    write = _Writer(before, name, names)
     if weight.levels is not None:
         return _from_codebook(write, weight, weight.levels, form, opset)
     codes, scale, axis = weight.codes, weight.scale, weight.axis
@@ -63,11 +72,17 @@ def dequantized_weight(
         return write.node("Mul", [_cast(write, source, ir.DataType.FLOAT), _broadcast(write, weight)], "dequantized")
     if form is StorageForm.INTEGER:
         source = _cast(write, source, ir.DataType.INT8)
-    return dequantize_linear(before, name, source, scale, axis, weight.block)
+    return dequantize_linear(before, name, source, scale, axis, names, weight.block)
 
 
 def dequantize_linear(
-    before: ir.Node, name: str, source: ir.Value, scale: NDArray[np.float32], axis: int | None, block: int = 0
+    before: ir.Node,
+    name: str,
+    source: ir.Value,
+    scale: NDArray[np.float32],
+    axis: int | None,
+    names: Names,
+    block: int = 0,
 ) -> ir.Value:
     """Insert a symmetric DequantizeLinear before the node `before`, and return its output.
 
@@ -77,9 +92,10 @@ def dequantize_linear(
         source: the codes.
         scale: one scale (), one for each index along `axis`, or one for each block along it.
         axis: the axis along which scales differ; None for one scale.
+        names: the names in use in the model.
         block: the number of codes along `axis` that share a scale; 0 if all do.
     """
-    write = _Writer(before, name)
+    write = _Writer(before, name, names)
     attributes = [ir.AttrInt64("axis", axis)] if axis is not None else []
     attributes += [ir.AttrInt64("block_size", block)] if block else []
     assert source.dtype is not None
@@ -114,7 +130,7 @@ def _from_codebook(
     if form is not StorageForm.INTEGER:
         return value
     value.dtype = ir.DataType.INT8
-    return dequantize_linear(write.before, write.name, value, weight.scale, weight.axis)
+    return dequantize_linear(write.before, write.name, value, weight.scale, weight.axis, write.names)
 
 
 def _from_planes(write: "_Writer", codes: NDArray[np.int8]) -> ir.Value:
@@ -163,18 +179,19 @@ def _broadcast(write: "_Writer", weight: QuantizedWeight) -> ir.Value:
 class _Writer:
     """Adds the constants and nodes of one weight, whose names start with `name`, before the node that reads it."""
 
-    def __init__(self, before: ir.Node, name: str) -> None:
+    def __init__(self, before: ir.Node, name: str, names: Names) -> None:
         graph = before.graph
         assert isinstance(graph, ir.Graph)
-        self.before, self.name, self._graph = before, shortened(name), graph
+        self.before, self.name, self.names, self._graph = before, shortened(name), names, graph
 
     def constant(self, suffix: str, array: NDArray[np.generic]) -> ir.Value:
         """Add an initializer."""
-        return add_initializer(self._graph, f"{self.name}_{suffix}", array)
+        return add_initializer(self._graph, f"{self.name}_{suffix}", array, self.names)
 
     def node(self, op: str, inputs: Sequence[ir.Value], output: str, attributes: Sequence[ir.Attr] = ()) -> ir.Value:
         """Insert a node with one output, and return the output."""
-        node = ir.Node("", op, inputs, attributes, num_outputs=1, name=f"{self.name}_{output}_{op.lower()}")
-        node.outputs[0].name = f"{self.name}_{output}"
+        name = self.names.node(f"{self.name}_{output}_{op.lower()}")
+        node = ir.Node("", op, inputs, attributes, num_outputs=1, name=name)
+        node.outputs[0].name = self.names.value(f"{self.name}_{output}")
         self._graph.insert_before(self.before, node)
         return node.outputs[0]

@@ -1,13 +1,10 @@
 """Constants of a graph: reading the array of an initializer, and adding an initializer."""
 
-import hashlib
-
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-MAX_NAME = 48
-"""Characters of a name; some exporters join names to hundreds of characters."""
+from quant.graph.names import Names, shortened
 
 
 def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
@@ -24,23 +21,14 @@ def constant(value: ir.Value | None) -> NDArray[np.generic] | None:
     return None if tensor is None else tensor.numpy()
 
 
-def shortened(name: str) -> str:
-    """Return the name, or the beginning and a digest of a name longer than `MAX_NAME`."""
-    if len(name) <= MAX_NAME:
-        return name
-    return f"{name[: MAX_NAME - 13]}_{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-
-
-def add_initializer(graph: ir.Graph, name: str, array: NDArray[np.generic] | ir.TensorProtocol) -> ir.Value:
+def add_initializer(
+    graph: ir.Graph, name: str, array: NDArray[np.generic] | ir.TensorProtocol, names: Names
+) -> ir.Value:
     """Add an initializer to the graph and return it; its name is shortened, and numbered if it is taken."""
-    base = shortened(name)
-    unique, number = base, 1
-    while unique in graph.initializers:
-        unique, number = f"{base}_{number}", number + 1
     tensor = ir.Tensor(np.asarray(array)) if isinstance(array, np.ndarray | np.generic) else array
-    tensor.name = unique
+    tensor.name = names.value(shortened(name))
     value = ir.Value(
-        name=unique, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape.numpy()), const_value=tensor
+        name=tensor.name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(tensor.shape.numpy()), const_value=tensor
     )
     graph.register_initializer(value)
     return value

@@ -11,6 +11,7 @@ from quant.data.dataset import Dataset
 from quant.graph.biases import Shifts
 from quant.graph.constants import add_initializer
 from quant.graph.inventory import Layer
+from quant.graph.names import Names
 from quant.progress import SampleProgress
 from quant.runtime import Session
 from quant.weights.layers import QuantizedLayer
@@ -57,8 +58,9 @@ def measure_sensitivity(
         ModelError: the model does not run on the samples.
     """
     layers = [quantized.layer for change in changes.values() for quantized in change]
-    session = Session(_model_with_weight_inputs(model, layers), "the float model", fold_weights=True)
-    replacements = {name: _replacements(change, shifts) for name, change in changes.items()}
+    copy, shift_names = _model_with_weight_inputs(model, layers)
+    session = Session(copy, "the float model", fold_weights=True)
+    replacements = {name: _replacements(change, shifts, shift_names) for name, change in changes.items()}
     signal, noise = 0.0, dict.fromkeys(changes, 0.0)
     for batch in samples.spread(SAMPLES).watched(progress):
         expected = _float_outputs(session.run(batch))
@@ -69,38 +71,48 @@ def measure_sensitivity(
     return Sensitivity(signal, noise)
 
 
-def _replacements(change: Sequence[QuantizedLayer], shifts: Shifts) -> dict[str, NDArray[np.float32]]:
+def _replacements(
+    change: Sequence[QuantizedLayer], shifts: Shifts, shift_names: Mapping[str, str]
+) -> dict[str, NDArray[np.float32]]:
     """Return the feeds that replace the weights of a change and shift its layers' outputs."""
     weights = {quantized.layer.weight_name: decoded(quantized.quantized) for quantized in change}
     layers = [quantized.layer for quantized in change]
     shifted = [layer for layer in layers if layer.name in shifts and layer.output_axis is not None]
-    return weights | {_shift_name(layer): _along_channels(layer, shifts[layer.name]) for layer in shifted}
+    return weights | {shift_names[layer.name]: _along_channels(layer, shifts[layer.name]) for layer in shifted}
 
 
-def _model_with_weight_inputs(model: ir.Model, layers: Sequence[Layer]) -> bytes:
-    """Return a copy of the model in which the layers' weights, and shifts of their outputs, are optional inputs."""
+def _model_with_weight_inputs(model: ir.Model, layers: Sequence[Layer]) -> tuple[bytes, dict[str, str]]:
+    """Return a copy of the model in which the layers' weights, and shifts of their outputs, are optional inputs.
+
+    The second value is the name of each shift by the layer's name.
+    """
     copy = model.clone()
+    names, shift_names = Names.of(copy.graph), {}
     nodes = {node.name: node for node in copy.graph}
     for layer in {layer.name: layer for layer in layers}.values():
         weight = copy.graph.initializers[layer.weight_name]
         if not weight.is_graph_input():
             copy.graph.inputs.append(weight)
         if layer.output_axis is not None:
-            _add_shift_input(copy.graph, layer, nodes[layer.name])
-    data: bytes = ir.to_proto(copy).SerializeToString()
-    return data
+            shift_names[layer.name] = _add_shift_input(copy.graph, layer, nodes[layer.name], names)
+    return ir.to_proto(copy).SerializeToString(), shift_names
 
 
-def _add_shift_input(graph: ir.Graph, layer: Layer, node: ir.Node) -> None:
-    """Add an input to the graph that is added to the output of the layer's `node`; zero unless it is fed."""
+def _add_shift_input(graph: ir.Graph, layer: Layer, node: ir.Node, names: Names) -> str:
+    """Add an input to the graph that is added to the output of the layer's `node`, and return its name.
+
+    The input is zero unless it is fed.
+    """
     zeros = _along_channels(layer, np.zeros(layer.output_channels))
-    shift = add_initializer(graph, _shift_name(layer), zeros)
+    shift = add_initializer(graph, f"{layer.name}/shift", zeros, names)
     graph.inputs.append(shift)
     output = node.outputs[0]
-    add = ir.Node("", "Add", [output, shift], num_outputs=1, name=f"{layer.name}/shifted")
+    add = ir.Node("", "Add", [output, shift], num_outputs=1, name=names.node(f"{layer.name}/shifted"))
+    add.outputs[0].name = names.value(f"{layer.name}/shifted")
     output.replace_all_uses_with(add.outputs[0], replace_graph_outputs=True)
     add.replace_input_with(0, output)
     graph.insert_after(node, add)
+    return str(shift.name)
 
 
 def _along_channels(layer: Layer, values: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -109,10 +121,6 @@ def _along_channels(layer: Layer, values: NDArray[np.float64]) -> NDArray[np.flo
     if layer.operator.spatial:
         return values_of_channels.reshape(1, -1, *[1] * (layer.weight.ndim - 2))
     return values_of_channels
-
-
-def _shift_name(layer: Layer) -> str:
-    return f"{layer.name}/shift"
 
 
 def _float_outputs(outputs: Sequence[NDArray[np.generic]]) -> list[NDArray[np.float64]]:

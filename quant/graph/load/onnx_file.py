@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from quant.errors import UnreadableModel, UnsupportedFormat, UnsupportedOperator, UnsupportedOpset
 from quant.graph.load.archive import archive_kind
 from quant.graph.load.external import check_external, read_external
+from quant.graph.signature import keep_map_types, set_map_types_aside
 
 MIN_OPSET, MAX_OPSET = 7, 26
 MAX_IR = 13
@@ -58,7 +59,9 @@ def _parse(data: bytes) -> onnx.ModelProto:
 
 def _deserialize(proto: onnx.ModelProto) -> ir.Model:
     try:
+        map_types = set_map_types_aside(proto)
         model = ir.from_proto(proto)
+        keep_map_types(model, map_types)
         _decode_initializers(model)
     except Exception as error:  # noqa: BLE001 - onnx-ir raises any exception for hostile bytes
         reason = str(_root_cause(error)).split("\n")[0][:200]

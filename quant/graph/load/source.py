@@ -15,6 +15,7 @@ from quant.graph.load.torchscript import export_onnx
 from quant.graph.load.torchscript_archive import is_torchscript
 from quant.graph.normalise.float32 import has_bfloat16, to_float32
 from quant.graph.normalise.inline import inline_functions
+from quant.graph.signature import Signature, signature_of
 from quant.spec import ModuleInput
 
 
@@ -26,11 +27,13 @@ class FloatModel:
         model: the graph and its weights.
         reference: an ONNX file that computes the same outputs in ONNX Runtime.
         size: the bytes of the ONNX file as it was uploaded or exported, with its external data.
+        signature: the inputs and outputs of the ONNX file; BF16 ones, which NumPy does not have, as FP32.
     """
 
     model: ir.Model
     reference: Path
     size: int
+    signature: Signature
 
 
 def open_model(
@@ -58,7 +61,7 @@ def open_model(
         if size <= max_read:  # a larger model is never run as a whole
             path = folder / "float32.onnx"
             ir.save(model, path)
-    return FloatModel(model, path, size)
+    return FloatModel(model, path, size, signature_of(model))
 
 
 def float_onnx(upload: Path, folder: Path, module_inputs: Sequence[ModuleInput] = ()) -> Path:

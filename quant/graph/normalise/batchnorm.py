@@ -23,6 +23,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.graph.constants import add_initializer, constant
+from quant.graph.names import Names
 from quant.graph.normalise.pads import has_borders
 from quant.graph.uses import only_reader, only_use
 
@@ -39,23 +40,24 @@ class _Affine:
 
 def fold_batchnorm(model: ir.Model) -> None:
     """Fold BatchNormalization, and Add and Mul of per-channel constants, into adjacent layers, in place."""
+    names = Names.of(model.graph)
     for graph in (model.graph, *model.graph.subgraphs()):
         for node in list(graph):
             if node.op_type == "BatchNormalization":
-                _fold_norm(graph, node)
+                _fold_norm(graph, node, names)
             elif node.op_type in ("Add", "Mul") and node.domain == "":
-                _fold_constant(graph, node)
+                _fold_constant(graph, node, names)
 
 
-def _fold_norm(graph: ir.Graph, norm: ir.Node) -> None:
+def _fold_norm(graph: ir.Graph, norm: ir.Node, names: Names) -> None:
     """Apply rule 1, or else rule 3."""
     affine = _normalization(norm)
     if affine is None:
         return
     if (layer := _layer_before(graph, norm.inputs[0])) is not None:
-        _fold_into_previous(graph, layer, norm, affine)
+        _fold_into_previous(graph, layer, norm, affine, names)
     elif (layer := _layer_behind(graph, norm.outputs[0])) is not None:
-        _fold_into_next(graph, layer, norm, affine)
+        _fold_into_next(graph, layer, norm, affine, names)
 
 
 def _normalization(norm: ir.Node) -> _Affine | None:
@@ -68,7 +70,7 @@ def _normalization(norm: ir.Node) -> _Affine | None:
     return _Affine(scale, beta - mean * scale)
 
 
-def _fold_constant(graph: ir.Graph, node: ir.Node) -> None:
+def _fold_constant(graph: ir.Graph, node: ir.Node, names: Names) -> None:
     """Apply rule 2."""
     for operand, value in enumerate(node.inputs):
         layer, array = _layer_before(graph, value), constant(node.inputs[1 - operand])
@@ -79,7 +81,7 @@ def _fold_constant(graph: ir.Graph, node: ir.Node) -> None:
         if values is not None:
             zeros, ones = np.zeros_like(values), np.ones_like(values)
             affine = _Affine(values, zeros) if node.op_type == "Mul" else _Affine(ones, values)
-            _fold_into_previous(graph, layer, node, affine)
+            _fold_into_previous(graph, layer, node, affine, names)
             return
 
 
@@ -114,19 +116,28 @@ def _layer_behind(graph: ir.Graph, value: ir.Value) -> ir.Node | None:
     return layer if layer.op_type == "Gemm" and not layer.attributes.get_int("transA", 0) else None
 
 
-def _fold_into_previous(graph: ir.Graph, layer: ir.Node, node: ir.Node, affine: _Affine) -> None:
+def _fold_into_previous(graph: ir.Graph, layer: ir.Node, node: ir.Node, affine: _Affine, names: Names) -> None:
     """Replace a (W x + b) + s by (a W) x + (a b + s)."""
     constants = _weight_and_bias(layer)
     if constants is None:
         return
     weight, bias = constants
     folded = _scale_outputs(layer, weight.astype(np.float64), affine.scale).astype(weight.dtype)
-    _replace(graph, layer, folded, (bias * affine.scale + affine.shift).astype(weight.dtype))
-    node.outputs[0].replace_all_uses_with(layer.outputs[0], replace_graph_outputs=True)
+    _replace(graph, layer, folded, (bias * affine.scale + affine.shift).astype(weight.dtype), names)
+    _take_over(layer.outputs[0], node.outputs[0])
     graph.remove(node, safe=True)
 
 
-def _fold_into_next(graph: ir.Graph, layer: ir.Node, norm: ir.Node, affine: _Affine) -> None:
+def _take_over(value: ir.Value, replaced: ir.Value) -> None:
+    """Let `value` be read instead of `replaced`, under its name and type if it is an output of the graph."""
+    is_output = replaced.is_graph_output()
+    replaced.replace_all_uses_with(value, replace_graph_outputs=True)
+    if is_output:  # callers know the output by its name
+        name, value.name = value.name, replaced.name
+        replaced.name, value.type, value.shape = name, replaced.type, replaced.shape
+
+
+def _fold_into_next(graph: ir.Graph, layer: ir.Node, norm: ir.Node, affine: _Affine, names: Names) -> None:
     """Replace W (a x + s) + b by (W a) x + (W s + b)."""
     constants = _weight_and_bias(layer)
     if constants is None:
@@ -134,7 +145,7 @@ def _fold_into_next(graph: ir.Graph, layer: ir.Node, norm: ir.Node, affine: _Aff
     weight, bias = constants
     fold = _fold_gemm_inputs if layer.op_type == "Gemm" else _fold_conv_inputs
     scaled, added = fold(layer, weight.astype(np.float64), affine)
-    _replace(graph, layer, scaled.astype(weight.dtype), (bias + added).astype(weight.dtype))
+    _replace(graph, layer, scaled.astype(weight.dtype), (bias + added).astype(weight.dtype), names)
     layer.replace_input_with(0, norm.inputs[0])
     graph.remove(norm, safe=True)
 
@@ -189,11 +200,13 @@ def _scale_outputs(layer: ir.Node, weight: NDArray[np.float64], scale: NDArray[n
     return (grouped * scale.reshape(group, 1, -1, *[1] * (weight.ndim - 2))).reshape(weight.shape)
 
 
-def _replace(graph: ir.Graph, layer: ir.Node, weight: NDArray[np.generic], bias: NDArray[np.generic]) -> None:
+def _replace(
+    graph: ir.Graph, layer: ir.Node, weight: NDArray[np.generic], bias: NDArray[np.generic], names: Names
+) -> None:
     """Give the layer a new weight and bias."""
     previous = layer.inputs[1]
     name = str(previous.name) if previous is not None else str(layer.name)
-    layer.replace_input_with(1, add_initializer(graph, f"{name}_folded", weight))
+    layer.replace_input_with(1, add_initializer(graph, f"{name}_folded", weight, names))
     if len(layer.inputs) < 3:
         layer.resize_inputs(3)
-    layer.replace_input_with(2, add_initializer(graph, f"{name}_folded_bias", bias))
+    layer.replace_input_with(2, add_initializer(graph, f"{name}_folded_bias", bias, names))

@@ -23,6 +23,7 @@ from onnx import version_converter
 from quant.errors import ModelError, UnsupportedOpset
 from quant.graph.normalise.compare import difference
 from quant.graph.normalise.generated import generated_feeds
+from quant.graph.signature import set_map_types_aside
 from quant.graph.weightless import Weightless, give_weights_back, weightless
 from quant.runtime import Feeds, Session
 
@@ -122,7 +123,9 @@ def _convert_unverified(model: ir.Model, before: Weightless, opset: int) -> ir.M
 
 def _convert(before: onnx.ModelProto, opset: int) -> ir.Model:
     try:
-        return ir.from_proto(version_converter.convert_version(before, opset))
+        converted = version_converter.convert_version(before, opset)
+        set_map_types_aside(converted)
+        return ir.from_proto(converted)
     except (RuntimeError, version_converter.ConvertError, onnx.checker.ValidationError) as error:
         reason = str(error).strip().split("\n")[0][:300]
         raise UnsupportedOpset(f"the model cannot be brought to opset {opset}: {reason}") from None

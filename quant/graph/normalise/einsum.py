@@ -18,6 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from quant.graph.constants import add_initializer, constant, constant_tensor
+from quant.graph.names import Names
 
 
 @dataclass(frozen=True)
@@ -30,19 +31,20 @@ class _Product:
 
 def rewrite_einsum(model: ir.Model) -> None:
     """Apply the rules above to every Einsum of the model, in place."""
+    names = Names.of(model.graph)
     for graph in (model.graph, *model.graph.subgraphs()):
         for node in graph:
             if node.op_type == "Einsum" and node.domain == "" and len(node.inputs) == 2:
-                _rewrite(graph, node)
+                _rewrite(graph, node, names)
 
 
-def _rewrite(graph: ir.Graph, node: ir.Node) -> None:
+def _rewrite(graph: ir.Graph, node: ir.Node, names: Names) -> None:
     """Turn the node into a MatMul if a rule applies to it."""
     equation = node.attributes.get_string("equation", "").replace(" ", "")
     for number in (1, 0):
         product = _matrix_product(equation, number)
         if product is not None and _is_weight(node, product):
-            _become_matmul(graph, node, product)
+            _become_matmul(graph, node, product, names)
             return
 
 
@@ -72,14 +74,14 @@ def _is_weight(node: ir.Node, product: _Product) -> bool:
     return declared == summed if isinstance(declared, int) else summed > 1
 
 
-def _become_matmul(graph: ir.Graph, node: ir.Node, product: _Product) -> None:
+def _become_matmul(graph: ir.Graph, node: ir.Node, product: _Product, names: Names) -> None:
     """Rewrite the node in place; its name and its output stay."""
     other, weight = node.inputs[1 - product.weight], node.inputs[product.weight]
     array = constant(weight)
     assert weight is not None, "the weight is a constant"
     assert array is not None, "the weight is a constant"
     if product.transposed:
-        weight = add_initializer(graph, f"{weight.name}_transposed", np.ascontiguousarray(array.T))
+        weight = add_initializer(graph, f"{weight.name}_transposed", np.ascontiguousarray(array.T), names)
     node.op_type = "MatMul"
     node.attributes.pop("equation")
     node.replace_input_with(0, other)

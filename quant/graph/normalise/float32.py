@@ -18,6 +18,8 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
+from quant.graph.names import Names
+
 HALVES = frozenset({ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 _FLOATS = HALVES | {ir.DataType.FLOAT}
 _TYPE_ATTRIBUTES = ("to", "dtype", "output_dtype")
@@ -36,12 +38,14 @@ def to_float32(model: ir.Model) -> bool:
     passes.ShapeInferencePass()(model)  # so that the types on both sides of each Cast are known
     for graph in (model.graph, *model.graph.subgraphs()):
         _remove_float_casts(graph)
-    ends = [value for value in (*model.graph.inputs, *model.graph.outputs) if value.dtype == ir.DataType.FLOAT16]
+    ends = dict.fromkeys((*model.graph.inputs, *model.graph.outputs))
+    halves = [value for value in ends if value.dtype == ir.DataType.FLOAT16]
+    names = Names.of(model.graph)
     for graph in (model.graph, *model.graph.subgraphs()):
         _widen_values(graph)
         _widen_attributes(graph)
-    for value in ends:
-        (_cast_output if value.is_graph_output() else _cast_input)(model.graph, value)
+    for value in halves:
+        (_cast_input if value.is_graph_input() else _cast_output)(model.graph, value, names)
     return True
 
 
@@ -110,26 +114,28 @@ def _widened(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     return ir.LazyTensor(read, ir.DataType.FLOAT, ir.Shape(tensor.shape.numpy()), name=tensor.name)
 
 
-def _cast_input(graph: ir.Graph, value: ir.Value) -> None:
-    """Keep the input in FP16, and let its readers read it in FP32."""
+def _cast_input(graph: ir.Graph, value: ir.Value, names: Names) -> None:
+    """Keep the input in FP16, and let its readers read it in FP32; it may be an output too."""
     value.dtype = ir.DataType.FLOAT16
-    cast = _cast(value, ir.DataType.FLOAT, f"{value.name}_float32")
-    value.replace_all_uses_with(cast.outputs[0])
-    cast.replace_input_with(0, value)
+    cast = _cast(value, ir.DataType.FLOAT, names.value(f"{value.name}_float32"), names)
+    for reader, index in value.uses():
+        if reader is not cast:
+            reader.replace_input_with(index, cast.outputs[0])
     graph.insert_before(graph[0], cast)
 
 
-def _cast_output(graph: ir.Graph, value: ir.Value) -> None:
+def _cast_output(graph: ir.Graph, value: ir.Value, names: Names) -> None:
     """Keep the output in FP16 under its name; the FP32 value that it is cast from gets another name."""
     name = str(value.name)
-    value.name = f"{name}_float32"
-    cast = _cast(value, ir.DataType.FLOAT16, name)
+    value.name = names.value(f"{name}_float32")
+    cast = _cast(value, ir.DataType.FLOAT16, name, names)
     graph.append(cast)
     for index, output in enumerate(graph.outputs):
         if output is value:
             graph.outputs[index] = cast.outputs[0]
 
 
-def _cast(source: ir.Value, dtype: ir.DataType, name: str) -> ir.Node:
+def _cast(source: ir.Value, dtype: ir.DataType, name: str, names: Names) -> ir.Node:
     output = ir.Value(name=name, type=ir.TensorType(dtype), shape=source.shape)
-    return ir.Node("", "Cast", [source], [ir.AttrInt64("to", dtype)], outputs=[output], name=f"{name}_cast")
+    node = names.node(f"{name}_cast")
+    return ir.Node("", "Cast", [source], [ir.AttrInt64("to", dtype)], outputs=[output], name=node)

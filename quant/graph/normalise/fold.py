@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from quant.graph.constants import add_initializer, constant_tensor
+from quant.graph.names import Names
 from quant.runtime import Session
 
 IR_VERSION = 10
@@ -48,13 +49,14 @@ def fold_constants(model: ir.Model) -> None:
     graphs = (model.graph, *model.graph.subgraphs())
     constants = (value.const_value for graph in graphs for value in graph.initializers.values())
     max_elements = sum(tensor.size for tensor in constants if tensor is not None)
+    names = Names.of(model.graph)
     evaluator = _Evaluator(model.opset_imports[""])
     for graph in graphs:
         for node in list(graph):
-            _fold(graph, node, max_elements, evaluator)
+            _fold(graph, node, max_elements, evaluator, names)
 
 
-def _fold(graph: ir.Graph, node: ir.Node, max_elements: int, evaluator: "_Evaluator") -> None:
+def _fold(graph: ir.Graph, node: ir.Node, max_elements: int, evaluator: "_Evaluator", names: Names) -> None:
     inputs = _constant_inputs(node) if _is_foldable(node) else None
     if inputs is None:
         return
@@ -65,7 +67,7 @@ def _fold(graph: ir.Graph, node: ir.Node, max_elements: int, evaluator: "_Evalua
         output.replace_all_uses_with(source)
     elif _max_elements(node, list(inputs.values())) <= max_elements:
         folded = evaluator.evaluate(node, inputs)
-        output.replace_all_uses_with(add_initializer(graph, f"{output.name}_constant", folded))
+        output.replace_all_uses_with(add_initializer(graph, f"{output.name}_constant", folded, names))
     else:
         return
     graph.remove(node, safe=True)

@@ -11,22 +11,16 @@ Ensures: every node has a unique name, nodes in bodies included.
 
 import onnx_ir as ir
 
-from quant.graph.constants import shortened
+from quant.graph.names import MAX_NAME, Names, shortened
 
 
 def name_nodes(model: ir.Model) -> None:
     """Give every node a unique name, and shorten the names of intermediate values, in place."""
-    taken: set[str] = set()
+    names, used = Names.of(model.graph), set[str]()
     for index, node in enumerate(ir.traversal.RecursiveGraphIterator(model.graph)):
-        node.name = _unique(node.name or f"{node.op_type}_{index}", taken)
-        taken.add(node.name)
+        if not node.name or node.name in used:
+            node.name = names.node(node.name or f"{node.op_type}_{index}")
+        used.add(node.name)
         for value in node.outputs:
-            if value.name and not value.is_graph_output():
-                value.name = shortened(value.name)
-
-
-def _unique(base: str, taken: set[str]) -> str:
-    name, number = base, 1
-    while name in taken:
-        name, number = f"{base}_{number}", number + 1
-    return name
+            if value.name and len(value.name) > MAX_NAME and not value.is_graph_output():
+                value.name = names.value(shortened(value.name))

@@ -8,7 +8,8 @@ Ensures, in the main graph and in the bodies of If, Loop and Scan:
 - an Einsum with a constant matrix is a MatMul where the rules allow it;
 - constant Gemm factors are 1, and the bias of a MatMul has one axis where the rules allow it;
 - zero borders and per-channel scales and shifts are part of the adjacent layer where the rules allow it;
-- nodes are in topological order, and each has a unique name.
+- nodes are in topological order, and each has a unique name;
+- inputs and outputs have the names, types and shapes of the float model.
 """
 
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from quant.graph.normalise.linear import simplify_linear
 from quant.graph.normalise.names import name_nodes
 from quant.graph.normalise.pads import fold_pads
 from quant.graph.normalise.unused import remove_unused
+from quant.graph.signature import declare_types, signature_of
 from quant.runtime import Feeds, Session
 
 OPSET = 21
@@ -59,6 +61,7 @@ def normalise(
     2. Compute in FP32 instead of FP16 and BF16.
     3. Convert the model to `opset`.
     4. Run `PASSES` in order.
+    5. Declare the inputs and outputs as the float model does.
 
     The model is rewritten in place up to the conversion, which may return another one.
 
@@ -74,10 +77,12 @@ def normalise(
         UnsupportedOpset: the model cannot be converted to that opset.
         UnsupportedOperator: a local function has another opset than the model, or calls itself.
     """
+    signature = signature_of(model)
     inline_functions(model)
     if to_float32(model):
         reference = None  # it computes in FP16
     model = at_opset(model, opset, sample, reference, compare=compare)
     for rewrite in PASSES:
         rewrite(model)
+    declare_types(model, signature)
     return model

@@ -5,6 +5,7 @@ import onnx_ir as ir
 import pytest
 
 from quant.graph.constants import add_initializer
+from quant.graph.names import Names
 from quant.graph.weightless import MIN_SIZE, give_weights_back, weightless
 from quant.runtime import Session
 
@@ -18,7 +19,9 @@ def model():
         net (float[N, 40] x) => (float[N, 30] y) { p = MatMul (x, w)  y = Add (p, b) }""")
     rng = np.random.default_rng(1)
     for name, shape in {"w": (40, 30), "b": (30,), "unused": (40, 30)}.items():
-        value = add_initializer(model.graph, f"{name}_new", rng.normal(size=shape).astype(np.float32))
+        value = add_initializer(
+            model.graph, f"{name}_new", rng.normal(size=shape).astype(np.float32), Names.of(model.graph)
+        )
         for node in model.graph:
             for index, operand in enumerate(node.inputs):
                 if operand is not None and operand.name == name:

@@ -2,8 +2,8 @@
 
 from onnx import helper
 
-from quant.graph.constants import MAX_NAME
 from quant.graph.load.onnx_file import load
+from quant.graph.names import MAX_NAME
 from quant.graph.normalise.names import name_nodes
 from tests.quant.graph.models import assert_same_outputs, model_of
 

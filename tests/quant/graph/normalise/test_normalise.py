@@ -8,8 +8,9 @@ import pytest
 from onnx import helper
 
 from quant.errors import ModelError
-from quant.graph.constants import MAX_NAME, constant
+from quant.graph.constants import constant
 from quant.graph.load.onnx_file import load
+from quant.graph.names import MAX_NAME
 from quant.graph.normalise.batchnorm import fold_batchnorm
 from quant.graph.normalise.compare import difference
 from quant.graph.normalise.convert import IR_VERSIONS, at_opset, raise_ir_version
@@ -24,6 +25,7 @@ from quant.graph.normalise.names import name_nodes
 from quant.graph.normalise.normalise import OPSET, PASSES, normalise
 from quant.graph.normalise.pads import fold_pads, has_borders
 from quant.graph.normalise.unused import remove_unused
+from quant.graph.signature import declare_types, signature_of
 from quant.runtime import Session
 from tests.quant.graph.models import assert_same_outputs, model_of, random_tensor, run, serialized
 
@@ -181,6 +183,7 @@ def test_each_pass_keeps_the_outputs_of_real_models_and_ensures_its_form(data, n
     path = data / f"{name}.onnx"
     model = load(path)
     feeds, expected = accepted_feeds(path, model)
+    signature = signature_of(model)
     model, ensured = converted(model), [has_no_functions, computes_in_fp32, has_the_opset]
     for rewrite in PASSES:
         rewrite(model)
@@ -188,6 +191,7 @@ def test_each_pass_keeps_the_outputs_of_real_models_and_ensures_its_form(data, n
         assert [check.__name__ for check in ensured if not check(model)] == [], f"behind {rewrite.__name__}"
         fault = difference(expected, run(runnable(model), feeds))
         assert fault is None, f"behind {rewrite.__name__}: {fault}"
+    declare_types(model, signature)
     assert serialized(model) == serialized(normalise(load(path)))
 
 
