@@ -9,7 +9,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.graph.constants import constant_tensor
-from quant.graph.operators import Operator, WeightOperand, computes_with_integers, operator_of
+from quant.graph.expressions import is_constant_expression
+from quant.graph.operators import Operator, WeightOperand, computes_with_integers, float_weights, operator_of
 from quant.graph.quantized import is_dequantized
 
 
@@ -142,6 +143,8 @@ def inventory(model: ir.Model) -> tuple[list[Layer], list[Skipped]]:
     for node in ir.traversal.RecursiveGraphIterator(model.graph):
         if computes_with_integers(node):
             skipped.append(Skipped(str(node.name), node.op_type, "it computes with integers already", quantized=True))
+        elif float_weights(node):
+            skipped.append(Skipped(str(node.name), node.op_type, _operator_reason(node)))
         for entry in _entries(node, nested=node.graph is not model.graph):
             if isinstance(entry, Layer):
                 layers.append(entry)
@@ -160,7 +163,7 @@ def _entries(node: ir.Node, *, nested: bool) -> Iterator[Layer | Skipped]:
         value = node.inputs[operand.index]
         if operator.lookup and not _is_embedding(value):
             continue
-        reason = _skip_reason(value)
+        reason = _skip_reason(value) or _input_reason(node, operator, operand)
         if reason is not None:
             yield Skipped(name, operator.name, reason, quantized=is_dequantized(value))
             continue
@@ -182,12 +185,41 @@ def _skip_reason(value: ir.Value | None) -> str | None:
     """Return why a weight cannot be quantized, or None if it can."""
     tensor = constant_tensor(value)
     if tensor is None:
-        return "its weight is quantized already" if is_dequantized(value) else "its weight is computed at run time"
+        return "its weight is quantized already" if is_dequantized(value) else _computed_reason(value)
     if tensor.dtype != ir.DataType.FLOAT:
         return f"its weight is {tensor.dtype.numpy()}; float32 is quantized"
     if len(tensor.shape) < 2:
         return "its weight is a vector"
+    if value is not None and value.is_graph_output():
+        return "its weight is an output of the model too"
     return "its weight is empty" if tensor.size == 0 else None
+
+
+def _input_reason(node: ir.Node, operator: Operator, operand: WeightOperand) -> str | None:
+    """Return why a weight is left in float because of the input that it is applied to, or None."""
+    value = node.inputs[operand.input_index]
+    if value is None or operator.lookup or not is_constant_expression(value):
+        return None
+    return "its output does not depend on the model's inputs"
+
+
+def _computed_reason(value: ir.Value | None) -> str:
+    """Return why a weight that a node computes was not folded into a constant."""
+    if value is not None and value.is_initializer():
+        return "its weight is an input with a default value, which a caller can replace"
+    if value is not None and is_constant_expression(value):
+        return "its weight is computed from constants that take fewer bytes than its codes would"
+    return "its weight is computed at run time"
+
+
+def _operator_reason(node: ir.Node) -> str:
+    """Return why a node is left in float although it has a constant weight."""
+    if node.domain == "com.microsoft":
+        return (
+            f"{node.op_type} is an operator into which ONNX Runtime fused others; it is quantized if the model is "
+            "exported without graph optimizations"
+        )
+    return f"ONNX Runtime has no integer kernel for this {node.op_type}"
 
 
 def _nesting_reason(*, nested: bool) -> str | None:

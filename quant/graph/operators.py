@@ -239,6 +239,12 @@ is_batchnorm = _named("BatchNormalization")
 """Return True if the node is a BatchNormalization."""
 is_constant = _named("Constant")
 """Return True if the node is a Constant."""
+is_random = _named(
+    "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"
+)
+"""Return True if the node draws random numbers."""
+is_quantize = _named("QuantizeLinear")
+"""Return True if the node is a QuantizeLinear."""
 is_dequantize = _named("DequantizeLinear")
 """Return True if the node is a DequantizeLinear."""
 keeps_channel_moments = _named(
@@ -268,3 +274,36 @@ _INTEGER_OPERATORS = {
 def computes_with_integers(node: ir.Node) -> bool:
     """Return True if the node is a layer that was quantized before, written as an integer operator."""
     return node.op_type in _INTEGER_OPERATORS.get(node.domain, ())
+
+
+_FLOAT_WEIGHTS: dict[tuple[str, str], tuple[int, ...]] = {
+    ("", "Einsum"): (0, 1),
+    ("", "DeformConv"): (1,),
+    **dict.fromkeys(
+        (("com.microsoft", name) for name in (
+            "Attention", "ConvTransposeWithDynamicPads", "DecoderMaskedSelfAttention", "FusedConv", "FusedGemm",
+            "LongformerAttention", "NhwcFusedConv", "PackedAttention",
+        )), (1,),
+    ),
+    **dict.fromkeys(
+        (("com.microsoft", name) for name in (
+            "FusedMatMul", "FusedMatMulActivation", "TransposeMatMul",
+        )), (0, 1),
+    ),
+    ("com.microsoft", "DecoderAttention"): (3, 4),
+    ("com.microsoft", "EmbedLayerNormalization"): (2, 3, 4),
+    ("com.microsoft", "MoE"): (2, 4),
+}  # fmt: skip
+"""Operands that can hold a weight of operators that are never quantized, by domain and name."""
+
+
+def float_weights(node: ir.Node) -> list[ir.Value]:
+    """Return the constant matrices of a node whose operator is never quantized; none for any other node."""
+    indexes = _FLOAT_WEIGHTS.get((node.domain, node.op_type), ())
+    operands = (node.inputs[index] for index in indexes if index < len(node.inputs))
+    return [value for value in operands if value is not None and _is_float_matrix(value)]
+
+
+def _is_float_matrix(value: ir.Value) -> bool:
+    tensor = constant_tensor(value)
+    return tensor is not None and tensor.dtype.is_floating_point() and len(tensor.shape) > 1

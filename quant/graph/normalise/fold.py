@@ -3,159 +3,169 @@
 Rewrite rules:
 
 1. Identity of a constant -> the constant.
-2. A node of `REARRANGING`, `ARITHMETIC` or `COUNTING` whose inputs are all constant -> an initializer with the value
-   that ONNX Runtime computes.
+2. Nodes whose inputs are all constant -> initializers with the values that ONNX Runtime computes
+   (`quant.graph.normalise.evaluate`).
 
-A node stays if its result has more elements than all constants of the model together, if it is a graph output, or if
-its types could end the process (see `_foldable_kinds`).
+Expressions that share an intermediate value or a constant are folded together, if the file does not grow by it: what
+they are computed from becomes unused, and a result that is the weight of a layer counts with the 8 bits that it is
+stored in. If the file would grow, only results of at most `SMALL` bytes are folded: shapes, borders and sizes.
+
+A lookup in a table of floats is folded only on the way to a weight. Otherwise the table stays the weight of an
+embedding, which is quantized.
 
 Requires: constants are initializers.
-Ensures: the same outputs; a weight that other constants are rearranged or computed into is an initializer.
+Ensures: the same outputs; a weight that is computed from constants is an initializer unless the file would grow.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 
-import numpy as np
-import onnx
 import onnx_ir as ir
-from numpy.typing import NDArray
-from onnx import helper
 
 from quant.graph.constants import add_initializer, constant_tensor
 from quant.graph.names import Names
-from quant.runtime import Session
+from quant.graph.normalise.evaluate import Results, evaluate_constants
+from quant.graph.operators import operator_of
 
-IR_VERSION = 10
-REARRANGING = frozenset(
-    {"Cast", "Concat", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
-)
-ARITHMETIC = frozenset(
-    {"Add", "Div", "Mul", "Neg", "Pow", "Reciprocal", "ReduceL2", "ReduceSum", "ReduceSumSquare", "Sqrt", "Sub"}
-)
-"""The operators of weight normalization."""
-COUNTING = frozenset({"ConstantOfShape", "Gather", "Shape"})
-"""The operators with which exporters compute borders and sizes."""
-TRAPLESS = frozenset({"Add", "Mul", "Neg", "Sub"})
-"""Arithmetic that is safe for integers: it cannot divide by zero, which would end the process."""
+SMALL = 128
+"""Bytes of a result that is folded in any case, and by which the folding of a group may enlarge the file."""
+WEIGHT_RATIO = 4
+"""A float weight has so many times the bytes of its 8-bit codes."""
 
 
 def fold_constants(model: ir.Model) -> None:
-    """Replace constant expressions by their values in place, in bodies too.
-
-    A result may have at most as many elements as all constants of the model together: a file of a few bytes can
-    double a constant thirty times.
-    """
-    graphs = (model.graph, *model.graph.subgraphs())
-    constants = (value.const_value for graph in graphs for value in graph.initializers.values())
-    max_elements = sum(tensor.size for tensor in constants if tensor is not None)
+    """Replace constant expressions by their values in place, in bodies too."""
+    _remove_identities(model, {})
+    results = evaluate_constants(model)
+    _remove_identities(model, results)
+    for value in list(results):
+        if _is_embedding(value) and not _leads_to_weights(value, results):
+            _forget(value, results)
     names = Names.of(model.graph)
-    evaluator = _Evaluator(model.opset_imports[""])
-    for graph in graphs:
+    folded = {value for group in _groups(results) for value in _folded(group, results)}
+    in_order = [value for value in results if value in folded]
+    for value in in_order:
+        _replace(value, results, folded, names)
+    for node in {value.producer(): None for value in reversed(in_order)}:
+        if node is not None and node.graph is not None:
+            node.graph.remove(node, safe=True)
+
+
+def _remove_identities(model: ir.Model, results: Results) -> None:
+    """Let the readers of an Identity of a constant, or of a result, read that instead."""
+    for graph in (model.graph, *model.graph.subgraphs()):
         for node in list(graph):
-            _fold(graph, node, max_elements, evaluator, names)
+            if node.op_type != "Identity" or node.domain != "" or node.outputs[0].is_graph_output():
+                continue
+            (source,) = node.inputs
+            if source is not None and (source in results or constant_tensor(source) is not None):
+                node.outputs[0].replace_all_uses_with(source)
+                results.pop(node.outputs[0], None)
+                graph.remove(node, safe=True)
 
 
-def _fold(graph: ir.Graph, node: ir.Node, max_elements: int, evaluator: "_Evaluator", names: Names) -> None:
-    inputs = _constant_inputs(node) if _is_foldable(node) else None
-    if inputs is None:
-        return
-    output = node.outputs[0]
-    if node.op_type == "Identity":
-        (source,) = node.inputs
-        assert source is not None, "it is constant"
-        output.replace_all_uses_with(source)
-    elif _max_elements(node, list(inputs.values())) <= max_elements:
-        folded = evaluator.evaluate(node, inputs)
-        output.replace_all_uses_with(add_initializer(graph, f"{output.name}_constant", folded, names))
-    else:
-        return
-    graph.remove(node, safe=True)
+def _is_embedding(value: ir.Value) -> bool:
+    """Return True for rows that are looked up in a matrix of floats."""
+    node = value.producer()
+    if node is None or node.op_type != "Gather" or node.inputs[0] is None:
+        return False
+    table = constant_tensor(node.inputs[0])
+    return table is not None and table.dtype.is_floating_point() and len(table.shape) == 2
 
 
-def _is_foldable(node: ir.Node) -> bool:
-    known = node.domain == "" and node.op_type in REARRANGING | ARITHMETIC | COUNTING
-    return known and not node.outputs[0].is_graph_output()
+def _leads_to_weights(value: ir.Value, results: Results) -> bool:
+    """Return True if the value, or what is computed from it alone with constants, is read as a weight only."""
+    uses = value.uses()
+    return bool(uses) and all(
+        _is_weight(node, index)
+        or (node.outputs[0] in results and all(_leads_to_weights(output, results) for output in node.outputs))
+        for node, index in uses
+    )
 
 
-def _constant_inputs(node: ir.Node) -> dict[str, ir.TensorProtocol] | None:
-    """Return the inputs by name; None if one is computed or of a type that is not folded, or if there are none."""
-    tensors = [constant_tensor(value) for value in node.inputs]
-    inputs = {f"input_{index}": tensor for index, tensor in enumerate(tensors) if tensor is not None}
-    computed = sum(value is not None for value in node.inputs) - len(inputs)
-    if computed or not inputs:
-        return None
-    if any(tensor.dtype.numpy().kind not in _foldable_kinds(node, name) for name, tensor in inputs.items()):
-        return None
-    return inputs
+def _is_weight(node: ir.Node, index: int) -> bool:
+    """Return True if the operand is one that can hold the weight of a layer."""
+    operator = operator_of(node)
+    if operator is None:
+        return node.op_type == "Einsum" and node.domain == ""
+    alternatives = () if operator.alternative is None else (operator.alternative,)
+    return any(operand.index == index for operand in (*operator.weights, *alternatives))
 
 
-def _foldable_kinds(node: ir.Node, name: str) -> str:
-    """Return NumPy's kinds of types that may be folded for this input.
-
-    An integer division by zero would end the process. Gather is folded for integers only: a table of floats is the
-    weight of an embedding, which stays a layer.
-    """
-    if node.op_type in TRAPLESS:
-        return "fi"
-    if node.op_type == "Gather":
-        return "i"
-    return "f" if node.op_type in ARITHMETIC and (name == "input_0" or not _is_reduction(node)) else "fiub"
+def _forget(value: ir.Value, results: Results) -> None:
+    """Remove a value, and all that is computed from it, from the results."""
+    if results.pop(value, None) is not None:
+        for node, _ in value.uses():
+            for output in node.outputs:
+                _forget(output, results)
 
 
-def _is_reduction(node: ir.Node) -> bool:
-    return node.op_type.startswith("Reduce")
+def _groups(results: Results) -> Iterable[list[ir.Value]]:
+    """Return the results in groups that share nodes, intermediate values, or constants of more than `SMALL` bytes."""
+    parent: dict[ir.Node | ir.Value, ir.Node | ir.Value] = {}
+
+    def root(item: ir.Node | ir.Value) -> ir.Node | ir.Value:
+        while parent.setdefault(item, item) is not item:
+            parent[item] = parent[parent[item]]
+            item = parent[item]
+        return item
+
+    for value in results:
+        node = value.producer()
+        assert node is not None, "a result is computed by a node"
+        for source in node.inputs:
+            tensor = constant_tensor(source)
+            if source in results or (tensor is not None and tensor.nbytes > SMALL):
+                assert source is not None, "it has a tensor or a node"
+                parent[root(source.producer() or source)] = root(node)
+    groups: dict[ir.Node | ir.Value, list[ir.Value]] = {}
+    for value in results:
+        node = value.producer()
+        assert node is not None, "a result is computed by a node"
+        groups.setdefault(root(node), []).append(value)
+    return groups.values()
 
 
-def _max_elements(node: ir.Node, inputs: list[ir.TensorProtocol]) -> int:
-    """Return an upper bound of the number of elements of the node's output."""
-    if node.op_type in ARITHMETIC and not _is_reduction(node):
-        return math.prod(np.broadcast_shapes(*(tuple(tensor.shape.numpy()) for tensor in inputs)))
-    if node.op_type == "ConstantOfShape":
-        return math.prod(inputs[0].numpy().tolist())
-    if node.op_type == "Gather":
-        return int(inputs[0].size * inputs[1].size)
-    return sum(tensor.size for tensor in inputs)
+def _folded(group: list[ir.Value], results: Results) -> list[ir.Value]:
+    """Return the values of a group to fold: all of them, or the small ones if the file would grow."""
+    nodes = {value.producer() for value in group}
+    added = sum(_stored_bytes(value, results, nodes) for value in group)
+    if added <= _freed_bytes(nodes) + SMALL:
+        return group
+    return [value for value in group if all(output.nbytes <= SMALL for output in _outputs(value, results))]
 
 
-class _Evaluator:
-    """Evaluation of single nodes in ONNX Runtime. Sessions are cached: exporters repeat the same node."""
-
-    def __init__(self, opset: int) -> None:
-        self._opset = opset
-        self._sessions: dict[bytes, Session] = {}
-
-    def evaluate(self, node: ir.Node, inputs: Mapping[str, ir.TensorProtocol]) -> ir.TensorProtocol:
-        """Return the first output of the node.
-
-        If an input is read from a file whenever it is used, the output is computed whenever it is used.
-        """
-        feeds = {name: tensor.numpy() for name, tensor in inputs.items()}
-        model = _single_node_model(node, feeds, self._opset)
-        if model not in self._sessions:
-            self._sessions[model] = Session(model, f"node {node.name!r}", threads=1)
-        folded = self._sessions[model].run(feeds)[0]
-        if not any(isinstance(tensor, ir.LazyTensor) for tensor in inputs.values()):
-            return ir.tensor(folded)
-
-        def read() -> ir.TensorProtocol:
-            arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
-            return ir.tensor(Session(model, threads=1).run(arrays)[0])
-
-        return ir.LazyTensor(read, ir.DataType.from_numpy(folded.dtype), ir.Shape(folded.shape))
+def _outputs(value: ir.Value, results: Results) -> Iterator[ir.TensorProtocol]:
+    """Yield the results of the node that computes the value."""
+    node = value.producer()
+    assert node is not None, "a result is computed by a node"
+    return (results[output] for output in node.outputs)
 
 
-def _single_node_model(node: ir.Node, feeds: Mapping[str, NDArray[np.generic]], opset: int) -> bytes:
-    """Return a serialized model whose only node is this one, with the inputs of `feeds`."""
-    proto = ir.to_proto(node)
-    proto.name = ""
-    proto.input[:] = [f"input_{index}" if value is not None else "" for index, value in enumerate(node.inputs)]
-    proto.output[:] = ["output"]
-    inputs = [
-        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
-        for name, array in feeds.items()
-    ]
-    graph = helper.make_graph([proto], "fold", inputs, [onnx.ValueInfoProto(name="output")])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION)
-    data: bytes = model.SerializeToString()
-    return data
+def _stored_bytes(value: ir.Value, results: Results, nodes: set[ir.Node | None]) -> float:
+    """Return the bytes that the value takes in the file once the nodes of its group are gone."""
+    readers = [(node, index) for node, index in value.uses() if node not in nodes]
+    if not readers:
+        return 0
+    size = results[value].nbytes
+    return size / WEIGHT_RATIO if all(_is_weight(node, index) for node, index in readers) else size
+
+
+def _freed_bytes(nodes: set[ir.Node | None]) -> int:
+    """Return the bytes of the constants that only these nodes read in float; a weight of a layer is stored as codes."""
+    sources = {value: None for node in nodes if node is not None for value in node.inputs}
+    size = 0
+    for source in sources:
+        tensor = constant_tensor(source)
+        if source is None or tensor is None or source.is_graph_output():
+            continue
+        if all(node in nodes or _is_weight(node, index) for node, index in source.uses()):
+            size += tensor.nbytes
+    return size
+
+
+def _replace(value: ir.Value, results: Results, folded: set[ir.Value], names: Names) -> None:
+    """Let the readers of a value read an initializer instead, if any of them is not folded itself."""
+    node = value.producer()
+    assert node is not None, "a result is computed by a node"
+    if isinstance(node.graph, ir.Graph) and not all(reader.outputs[0] in folded for reader, _ in value.uses()):
+        value.replace_all_uses_with(add_initializer(node.graph, f"{value.name}_constant", results[value], names))

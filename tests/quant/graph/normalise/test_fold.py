@@ -88,7 +88,7 @@ def test_what_explodes_when_it_is_folded_stays(tmp_path):
     nodes += [helper.make_node("ReduceMax", ["v30"], ["m"], keepdims=0), helper.make_node("Add", ["x", "m"], ["y"])]
     model = load(model_of(nodes, [tensor("v0", normal(1))], opset=21))
     fold_constants(model)
-    assert sum(node.op_type == "Concat" for node in model.graph) >= 29
+    assert sum(node.op_type == "Concat" for node in model.graph) >= 25
 
 
 def test_an_integer_division_by_zero_is_not_computed():
