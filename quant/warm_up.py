@@ -14,7 +14,7 @@ from quant.methods.clipping.mae import Mae
 from quant.methods.distributions.compiled import ks_distances
 from quant.methods.distributions.selection import select
 from quant.methods.distributions.statistics import summarise
-from quant.methods.grids.expected_error import expected_error
+from quant.methods.grids.expected_error import expected_weight_error
 from quant.methods.grids.kmeans import KMeans
 from quant.methods.grids.uniform import Uniform
 from quant.methods.registry import DISTRIBUTIONS
@@ -33,7 +33,7 @@ def load_all() -> None:
     statistics = summarise(weight, compiled=True)
     fit = select(statistics, tuple(DISTRIBUTIONS), "aic")
     bound = np.minimum(Auto().bound(statistics, fit, 4), Mae().bound(statistics, fit, 4))
-    expected_error(fit, Uniform().build(statistics, fit, bound, 4))
+    expected_weight_error(statistics, fit, Uniform().build(statistics, fit, bound, 4))
     KMeans().build(statistics, fit, bound, 4)
     ks_distances(fit.candidates[0].fitted, statistics)
     rows, errors, inputs = np.zeros(weight.shape, np.intp), np.empty((1, 4)), np.ones((1, 300))

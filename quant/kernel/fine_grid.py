@@ -35,10 +35,10 @@ UNEVEN = 1e-9
 
 
 @inner
-def is_fine(row: Row, levels: Array) -> bool:
-    """Return True if levels (K,) are evenly spaced, and densely enough for the row's density."""
+def is_fine(row: Row, levels: Array, largest: float) -> bool:
+    """Return True if levels (K,) are evenly spaced, densely enough for the row's density, with some below `largest`."""
     step = (levels[-1] - levels[0]) / (levels.size - 1)
-    if not 0 < step < WIDEST * finest(row) * row[2]:
+    if not 0 < step < WIDEST * finest(row) * row[2] or largest < step + max(levels[0], -levels[-1], 0.0):
         return False
     furthest = 0.0
     for k in range(levels.size):
@@ -47,15 +47,51 @@ def is_fine(row: Row, levels: Array) -> bool:
 
 
 @inner
-def fine_grid_errors(row: Row, levels: Array) -> tuple[float, float]:
-    """Return E|X - Q(X)| and E[(X - Q(X))^2] for levels (K,) for which `is_fine` returns True."""
+def fine_grid_errors(row: Row, levels: Array, largest: float) -> tuple[float, float]:
+    """Return E|X - Q(X)| and E[(X - Q(X))^2] under |X| <= largest, for levels (K,) for which `is_fine` returns True."""
     last = levels.size - 1
     first, step = (levels[0] - row[1]) / row[2], (levels[last] - levels[0]) / last / row[2]
-    below, above = _beyond(row, -first), _beyond(row, first + last * step)
-    within = _within(row, first, step, last)
-    errors = np.array((within[0] + below[1] + above[1], within[1] + below[2] + above[2]))
+    if largest == math.inf:
+        below, above = _beyond(row, -first), _beyond(row, first + last * step)
+        within = _within(row, first, step, last)
+        errors = np.array((within[0] + below[1] + above[1], within[1] + below[2] + above[2]))
+    else:
+        errors = _errors_up_to(row, first, step, last, largest)
     errors = np.where(np.isnan(errors), np.inf, errors)  # the difference of two infinite moments
     return row[2] * errors[0], row[2] ** 2 * errors[1]
+
+
+@inner
+def _errors_up_to(row: Row, first: float, step: float, last: int, largest: float) -> Array:
+    """Return MAE and MSE under |X| <= largest, in units of the scale."""
+    lower, upper = (-largest - row[1]) / row[2], (largest - row[1]) / row[2]
+    low = min(max(math.ceil((lower - first) / step), 0), last)
+    high = min(max(math.floor((upper - first) / step), low), last)
+    errors = _within(row, first + low * step, step, high - low)[:2]
+    errors += _end_errors(row, first + low * step, lower, step if low > 0 else math.inf, -1)
+    errors += _end_errors(row, first + high * step, upper, step if high < last else math.inf, 1)
+    return errors / (moments_above(row, lower)[0] - moments_above(row, upper)[0])
+
+
+@inner
+def _end_errors(row: Row, level: float, end: float, step: float, side: int) -> Array:
+    """Return E|e| and E[e^2] for Z between the level and `end`, above it (side 1) or below it (-1).
+
+    The next level lies one step further: values beyond the middle belong to it. The step is infinite where there is no
+    further level.
+    """
+    middle = level + side * step / 2
+    middle = min(end, middle) if side > 0 else max(end, middle)
+    errors = _distances(row, level, middle, level)
+    return errors + _distances(row, middle, end, level + side * step) if middle != end else errors
+
+
+@inner
+def _distances(row: Row, start: float, end: float, level: float) -> Array:
+    """Return E|Z - level| and E[(Z - level)^2] for Z between `start` and `end`, both on one side of the level."""
+    near, far = moments_above(row, min(start, end)), moments_above(row, max(start, end))
+    mass, first, second = near[0] - far[0], near[1] - far[1], near[2] - far[2]
+    return np.array((abs(first - level * mass), second - 2 * level * first + level * level * mass))
 
 
 @inner
@@ -83,12 +119,12 @@ def fine_grid_slopes(row: Row, steps: int, step: float) -> tuple[float, float, f
 @inner
 def _beyond(row: Row, t: float) -> tuple[float, float, float]:
     """Return P(Z > t), E[Z - t; Z > t] and E[(Z - t)^2; Z > t]."""
-    tail, first, second = _moments_above(row, t)
+    tail, first, second = moments_above(row, t)
     return tail, first - t * tail, second - 2 * t * first + t * t * tail
 
 
 @inner
-def _moments_above(row: Row, t: float) -> tuple[float, float, float]:
+def moments_above(row: Row, t: float) -> tuple[float, float, float]:
     """Return P(Z > t), E[Z; Z > t] and E[Z^2; Z > t]."""
     tail, first, second = unit_sf(row, abs(t)), unit_first(row, abs(t)), unit_second(row, abs(t))
     if t < 0:
@@ -120,7 +156,7 @@ def _between(row: Row, low: float, high: float, step: float) -> Array:
     """
     if high <= low:
         return np.zeros(4)
-    mass = _moments_above(row, low)[0] - _moments_above(row, high)[0]
+    mass = moments_above(row, low)[0] - moments_above(row, high)[0]
     sums = np.array((step / 4 * mass, step**2 / 12 * mass, 0.0, 0.0))
     for t, side in ((low, -1), (high, 1)):
         dense, slope, bend, third = _derivatives(row, t)
@@ -158,9 +194,9 @@ def _derivatives(row: Row, t: float) -> tuple[float, float, float, float]:
 def _cell_by_cell(row: Row, level: float, step: float, cells: int) -> Array:
     """Return the sums of `_within` from `level` to the level `cells` above it, from the moments of half cells."""
     sums, zero = np.zeros(4), -row[1] / row[2]
-    tail, first, second = _moments_above(row, level)
+    tail, first, second = moments_above(row, level)
     for half in range(2 * cells):
-        tail_next, first_next, second_next = _moments_above(row, level + (half + 1) * step / 2)
+        tail_next, first_next, second_next = moments_above(row, level + (half + 1) * step / 2)
         mass, moment, square = tail - tail_next, first - first_next, second - second_next
         nearest, side = level + (half + 1) // 2 * step, 1 if half % 2 == 0 else -1
         sums[0] += side * (moment - nearest * mass)

@@ -23,8 +23,9 @@ class RowErrors:
         energy: Signal energy, the sum of w^2.
         clipped: Number of weights beyond the bound.
         clip_ratio: Bound / largest |w|; NaN for a row of zeros.
-        expected_absolute: E|X - Q(X)| under the row's fit; infinite where the fit has no mean or was not made.
-        expected_square: E[(X - Q(X))^2] under the row's fit; infinite where it has no variance or was not made.
+        expected_absolute: Expected absolute error of a weight under the row's fit, given the row's largest |w|;
+            infinite where the fit has no mean or was not made.
+        expected_square: Expected squared error likewise; infinite where the fit has no variance or was not made.
     """
 
     absolute: NDArray[np.float64]

@@ -9,7 +9,7 @@ from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.selection import select
 from quant.methods.distributions.statistics import RowStatistics, summarise
 from quant.methods.grids.codebook import AnyCodebook, Codebook
-from quant.methods.grids.expected_error import expected_error
+from quant.methods.grids.expected_error import expected_weight_error
 from quant.spec import Weights
 from quant.weights.errors import RowErrors, WeightError, measure_row_errors
 from quant.weights.granularity import Granularity, PerBlock, PerChannel, PerTensor
@@ -156,7 +156,7 @@ def encode_weight(
     else:
         scale = codebook.scale
     codes = codebook.encode(values)
-    expected = expected_error(fitted.fit, codebook)
+    expected = expected_weight_error(fitted.statistics, fitted.fit, codebook)
     errors = measure_row_errors(fitted.statistics, codebook.decode(codes), clip, expected)
     shape, granularity = fitted.shape, fitted.granularity
     if isinstance(granularity, PerTensor):

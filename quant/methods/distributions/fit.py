@@ -56,6 +56,10 @@ class Fit:
         """Return P(X <= x), of the shape of x: (R,) or (R, K)."""
         return self._evaluate(lambda fitted, rows: fitted.cdf(x[rows]), x.shape)
 
+    def pdf(self, x: Rows) -> Rows:
+        """Return the density of X at x, of the shape of x: (R,) or (R, K)."""
+        return self._evaluate(lambda fitted, rows: fitted.pdf(x[rows]), x.shape)
+
     def tail(self, bound: Rows) -> Rows:
         """Return P(|X| > bound), of the bound's shape: (R,) or (R, K)."""
         return self._evaluate(lambda fitted, rows: fitted.tail(bound[rows]), bound.shape)

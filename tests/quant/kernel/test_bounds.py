@@ -22,8 +22,10 @@ def test_bounds_and_expected_errors_of_a_fit_are_those_of_numpy(n, bits):
         bound = rule.bound(statistics, compiled, bits)
         np.testing.assert_allclose(bound, rule.bound(statistics, plain, bits), rtol=1e-7, err_msg=rule.name)
         book = Uniform().build(statistics, compiled, bound, bits)
-        for ours, theirs in zip(expected_error(compiled, book), expected_error(plain, book), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-12 * statistics.max_abs.max())
+        for largest in (None, statistics.unit):
+            results = expected_error(compiled, book, largest), expected_error(plain, book, largest)
+            for ours, theirs in zip(*results, strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-12 * statistics.max_abs.max())
 
 
 @pytest.mark.parametrize(("family", "shape"), UNIT)
