@@ -38,7 +38,7 @@ class TensorRange:
     @classmethod
     def of(cls, value: NDArray[np.generic]) -> "TensorRange":
         """Return the range of one batch."""
-        norm = max(np.linalg.norm(sample) for sample in value.reshape(len(value), -1))
+        norm = max(np.linalg.norm(sample) for sample in value.reshape(len(value), -1).astype(np.float64))
         return cls(value.shape, float(value.min()), float(value.max()), float(norm))
 
     def joined(self, other: "TensorRange") -> "TensorRange":
@@ -67,6 +67,8 @@ def observe_tensors(model: ir.Model, graph: Weightless, calibration: Dataset) ->
     integers: dict[str, NDArray[Any]] = {}
     for feeds in calibration.singly().spread(SAMPLES).batches():
         for name, value in (*feeds.items(), *zip(names, session.run(feeds, names), strict=True)):
+            if not isinstance(value, np.ndarray):
+                continue  # a sequence, a map or an empty optional
             if value.dtype.kind == "f" and value.ndim and value.size:
                 batch = TensorRange.of(value)
                 ranges[name] = ranges[name].joined(batch) if name in ranges else batch

@@ -32,6 +32,12 @@ class ActivationSite:
     other: int = 0
 
 
+def compared_tensors(layer: Layer) -> list[str]:
+    """Return the names of the tensors at which a layer's output is compared: its own output and its activation's."""
+    site = site_of(layer)
+    return [str(layer.node.outputs[0].name), *([] if site is None else [site.output])]
+
+
 def site_of(layer: Layer) -> ActivationSite | None:
     """Return the activation that alone reads the layer's output, or None if there is none."""
     reader, index = only_use(layer.node.outputs[0])

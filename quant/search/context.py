@@ -15,8 +15,10 @@ from quant.calibration.observers import OutputRecorder, observe, session_with_ou
 from quant.data.dataset import Dataset
 from quant.export.compact import compact
 from quant.export.serialize import stamp
+from quant.graph.activation_sites import compared_tensors
 from quant.graph.inventory import Layer, Skipped, inventory
 from quant.graph.placement import place
+from quant.graph.value_shapes import value_shaped
 from quant.graph.weightless import Weightless, weightless
 from quant.outcome.stages import Stage
 from quant.progress import Progress, sample_progress
@@ -107,9 +109,11 @@ class CalibratedContext(_Context):
 
     @property
     def comparable_layers(self) -> list[Layer]:
-        """The layers whose outputs can be compared channel by channel."""
+        """The layers whose outputs can be compared channel by channel: their shapes do not depend on values."""
         layers, _ = inventory(self.model)
-        return [layer for layer in layers if layer.node.graph is self.model.graph and layer.output_axis is not None]
+        graph, shaped = self.model.graph, value_shaped(self.model.graph)
+        candidates = [layer for layer in layers if layer.node.graph is graph and layer.output_axis is not None]
+        return [layer for layer in candidates if shaped.isdisjoint(compared_tensors(layer))]
 
     def float_outputs(self, part: Dataset) -> Iterator[Sequence[NDArray[np.generic]]]:
         """Yield the float model's outputs for each batch of a part of the calibration set, recorded or computed."""
