@@ -1,9 +1,7 @@
 """Evaluation: the outputs of the quantized model compared with the float model's over a data set."""
 
 from collections.abc import Callable, Iterable, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from quant.data.dataset import Dataset
 from quant.evaluation.metrics import OutputComparison
@@ -11,7 +9,7 @@ from quant.runtime import Session
 
 
 def evaluate(
-    expected: Iterable[Sequence[NDArray[np.generic]]],
+    expected: Iterable[Sequence[Any]],
     quantized: Session,
     samples: Dataset,
     progress: Callable[[int, int], None],
@@ -27,7 +25,7 @@ def evaluate(
     Raises:
         ExportError: the quantized model does not run on the data.
     """
-    comparison = OutputComparison()
+    comparison = OutputComparison(quantized.outputs, samples.used)
     for feeds, outputs, labels in zip(samples.watched(progress), expected, samples.label_batches(), strict=True):
         comparison.add(list(outputs), quantized.run(feeds), labels)
     return comparison

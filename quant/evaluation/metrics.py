@@ -1,6 +1,7 @@
 """Metrics that compare the quantized model's outputs with the float model's, accumulated batch by batch."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,25 +10,12 @@ from numpy.typing import NDArray
 
 from quant.evaluation.class_overlap import ClassOverlap
 from quant.evaluation.matched_pairs import MatchedPairs
-from quant.outcome.summary import OutputFigures
+from quant.evaluation.output_errors import OutputErrors, cosine_of, ratio_db
+from quant.evaluation.sqnr import EXACT_DB, sqnr_db
+from quant.outcome.summary import OutputFigures, WorstOutput
 from quant.spec import Metric
 
-EXACT_DB = 200.0
-"""The SQNR of equal outputs in dB. JSON has no infinity; the error of float32 rounding lies near 150 dB."""
-
-
-def sqnr_db(signal: float, noise: float) -> float:
-    """Return the signal-to-quantization-noise ratio 10 log10(signal / noise) in dB, from 0 without signal to 200.
-
-    Args:
-        signal: the energy of the signal, its sum of squares.
-        noise: the energy of the error.
-    """
-    if noise <= 0:
-        return EXACT_DB
-    if not math.isfinite(noise):  # the sum of squares overflowed
-        return 0.0
-    return min(EXACT_DB, 10 * math.log10(signal / noise)) if signal > 0 else 0.0
+__all__ = ["EXACT_DB", "OutputComparison", "sqnr_db"]
 
 
 @dataclass
@@ -37,11 +25,9 @@ class OutputComparison:
     The figures on classes describe the first output; they exist where it has the shape (samples, classes).
 
     Attributes:
-        signal: energy of the float model's outputs.
-        quantized_energy: energy of the quantized model's outputs.
-        product: inner product of both models' outputs.
-        noise: energy of the difference of both models' outputs.
-        values: number of compared output elements.
+        names: the names of the outputs, in the graph's order.
+        evaluated: number of samples.
+        errors: the errors of each output.
         samples: number of classified samples.
         labelled: number of classified samples with a label.
         agreed: samples for which both models choose the same class.
@@ -53,11 +39,9 @@ class OutputComparison:
         classifies: False as soon as the first output turned out not to have the shape (samples, classes).
     """
 
-    signal: float = 0.0
-    quantized_energy: float = 0.0
-    product: float = 0.0
-    noise: float = 0.0
-    values: int = 0
+    names: Sequence[str] = ()
+    evaluated: int = 0
+    errors: list[OutputErrors] = field(default_factory=list)
     samples: int = 0
     labelled: int = 0
     agreed: int = 0
@@ -71,34 +55,23 @@ class OutputComparison:
     overlap: ClassOverlap = field(default_factory=ClassOverlap)
     classifies: bool = True
 
-    def add(
-        self,
-        expected: list[NDArray[np.generic]],
-        actual: list[NDArray[np.generic]],
-        labels: NDArray[np.int64] | None,
-    ) -> None:
+    def add(self, expected: Sequence[Any], actual: Sequence[Any], labels: NDArray[np.int64] | None) -> None:
         """Add one batch.
 
         Args:
-            expected: the float model's outputs in the graph's order; outputs that are not floats do not count.
-            actual: the quantized model's outputs, of the same shapes.
+            expected: the float model's outputs in the graph's order.
+            actual: the quantized model's outputs.
             labels: the correct classes, shape (samples,).
         """
-        for float_output, quantized_output in zip(expected, actual, strict=True):
-            if float_output.dtype.kind == "f":
-                self._add_energies(float_output, quantized_output)
-        self.overlap.add(expected[0], actual[0])
-        self.classifies &= expected[0].ndim == 2 and expected[0].shape[1] > 1 and expected[0].dtype.kind == "f"
+        names = self.names or [f"output {number}" for number in range(len(expected))]
+        self.errors = self.errors or [OutputErrors(name) for name in names]
+        for errors, float_output, quantized_output in zip(self.errors, expected, actual, strict=True):
+            errors.add(float_output, quantized_output)
+        self.classifies &= _are_scores(expected[0]) and np.shape(actual[0]) == np.shape(expected[0])
         if self.classifies:
             self._add_classes(expected[0], actual[0], labels)
-
-    def _add_energies(self, expected: NDArray[np.generic], actual: NDArray[np.generic]) -> None:
-        x, y = expected.astype(np.float64).ravel(), actual.astype(np.float64).ravel()
-        self.signal += float(x @ x)
-        self.quantized_energy += float(y @ y)
-        self.product += float(x @ y)
-        self.noise += float((x - y) @ (x - y))
-        self.values += x.size
+        if self.errors[0].incomparable is None and isinstance(expected[0], np.ndarray):
+            self.overlap.add(expected[0], actual[0])
 
     def _add_classes(
         self, expected: NDArray[np.generic], actual: NDArray[np.generic], labels: NDArray[np.int64] | None
@@ -124,15 +97,46 @@ class OutputComparison:
         return MatchedPairs(self.labelled, self.lost, self.gained)
 
     @property
-    def sqnr_db(self) -> float:
-        """The SQNR over all outputs, in dB."""
-        return sqnr_db(self.signal, self.noise)
+    def sqnr_db(self) -> float | None:
+        """The SQNR over all outputs that count together, in dB; None if there are none, or it has no lower bound.
+
+        Float outputs count. Where no output holds floats, 8- and 16-bit integers do.
+        """
+        outputs = self.pooled
+        ratio = ratio_db(outputs) if outputs else None
+        return None if ratio is None or math.isinf(ratio) else ratio
+
+    @property
+    def rank(self) -> float:
+        """The figure by which candidates are compared, the larger the better: the SQNR in dB.
+
+        Where no output has one, it is the mean agreement of the outputs, or 0 where nothing can be compared.
+        """
+        outputs = self.pooled
+        if outputs:
+            return ratio_db(outputs)
+        shares = [errors.agreement for errors in self.errors if errors.agreement is not None]
+        return float(np.mean(shares)) if shares else 0.0
+
+    @property
+    def worst(self) -> WorstOutput | None:
+        """The output with the least SQNR; None if no output has one."""
+        ratios = [(errors.sqnr_db, errors.name) for errors in self.errors if errors.judged]
+        if not ratios:
+            return None
+        ratio, name = min((-math.inf if ratio is None else ratio, name) for ratio, name in ratios)
+        return WorstOutput(name=name, sqnr_db=None if math.isinf(ratio) else ratio)
 
     @property
     def cosine(self) -> float | None:
-        """The cosine similarity of both models' outputs; None if one of them is all zeros."""
-        energy = math.sqrt(self.signal * self.quantized_energy)
-        return self.product / energy if energy > 0 else None
+        """The cosine similarity of both models' outputs that count together; None if one of them is all zeros."""
+        return cosine_of(self.pooled)
+
+    @property
+    def pooled(self) -> list[OutputErrors]:
+        """The outputs that count together: those of floats; those of 8- and 16-bit integers where there are none."""
+        judged = [errors for errors in self.errors if errors.judged]
+        return [errors for errors in judged if errors.floats] or judged
 
     def figures(self) -> OutputFigures:
         """Return the output figures of the summary."""
@@ -140,10 +144,15 @@ class OutputComparison:
         return OutputFigures(
             output_sqnr_db=self.sqnr_db,
             output_cosine=self.cosine,
+            worst_output=self.worst,
             top1_agreement=self.agreed / self.samples if classifies else None,
             top1_float=self._percent(self.correct_float),
             top1_quantized=self._percent(self.correct_quantized),
         )
+
+    def output_entries(self) -> list[dict[str, Any]]:
+        """Return the report's `outputs`: the figures of each output."""
+        return [errors.as_dict(self.evaluated) for errors in self.errors]
 
     def details(self, metric: Metric | None) -> dict[str, Any]:
         """Return the report's `evaluation`: top-5 in percent, the top-1 difference in points, the chosen metric."""
@@ -172,11 +181,17 @@ class OutputComparison:
         if metric == "cosine":
             return self.cosine
         if metric == "mse":
-            return self.noise / self.values if self.values else None
+            values = sum(errors.compared for errors in self.pooled)
+            return sum(errors.noise for errors in self.pooled) / values if values else None
         return self.overlap.mean_iou
 
     def _percent(self, count: int) -> float | None:
         return 100 * count / self.labelled if self.classifies and self.labelled else None
+
+
+def _are_scores(output: Any) -> bool:
+    """Return True for a float array of shape (samples, classes)."""
+    return isinstance(output, np.ndarray) and output.ndim == 2 and output.shape[1] > 1 and output.dtype.kind == "f"
 
 
 def _count_in_top(scores: NDArray[Any], labels: NDArray[np.int64], count: int) -> int:
@@ -188,3 +203,18 @@ def _count_in_top(scores: NDArray[Any], labels: NDArray[np.int64], count: int) -
     lower_number = np.arange(scores.shape[1]) < labels[:, None]
     rank = (~(scores <= label_scores)).sum(axis=1) + ((scores == label_scores) & lower_number).sum(axis=1)
     return int((rank < count).sum())
+
+
+def output_energies(expected: Sequence[Any], actual: Sequence[Any]) -> tuple[float, float]:
+    """Return the energy of the float model's outputs for one batch, and that of the quantized model's errors.
+
+    The outputs are those of `OutputComparison.sqnr_db`. For a model without any, they are the numbers of values and of
+    values that differ. Outputs that cannot be compared position by position do not count.
+    """
+    comparison = OutputComparison()
+    comparison.add(expected, actual, None)
+    pooled = comparison.pooled
+    if pooled:
+        return sum(errors.signal for errors in pooled), sum(errors.noise for errors in pooled)
+    rest = [errors for errors in comparison.errors if errors.incomparable is None]
+    return float(sum(errors.elements for errors in rest)), float(sum(errors.elements - errors.equal for errors in rest))

@@ -78,9 +78,10 @@ class Gate:
 MIN_OUTPUT_SQNR = Gate(
     "min_output_sqnr_db",
     "dB",
-    "The least SQNR of the outputs on the evaluation data.",
+    "The least SQNR of every output on the evaluation data. Outputs of integers, booleans or strings, and those whose "
+    "shape depends on values, have no SQNR and do not count; where no output has one, the gate fails.",
     Better.HIGHER,
-    lambda figures: figures.outputs.output_sqnr_db,
+    lambda figures: figures.outputs.least_sqnr_db,
     needs_evaluation=True,
 )
 MAX_TOP1_DROP = Gate(

@@ -35,12 +35,30 @@ class LayerFigures(BaseModel):
     weight_sqnr_db: Annotated[float | None, _figure("dB", "SQNR over all quantized weights together.")]
 
 
+class WorstOutput(BaseModel):
+    """The output with the least SQNR among those that have one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: Annotated[str, Field(description="Name of the output.")]
+    sqnr_db: Annotated[
+        float | None, _figure("dB", "Its SQNR; null where only the quantized model's values are NaN or infinite.")
+    ]
+
+
 class OutputFigures(BaseModel):
     """Comparison of both models' outputs on the evaluation data; None where a figure was not measured."""
 
     model_config = ConfigDict(frozen=True)
 
-    output_sqnr_db: Annotated[float | None, _figure("dB", "SQNR over all outputs; null without evaluation data.")]
+    output_sqnr_db: Annotated[
+        float | None,
+        _figure(
+            "dB",
+            "SQNR over all float outputs together, or over all 8- and 16-bit ones where no output holds floats, at "
+            "finite positions; 200 for equal outputs; null without evaluation data and where no output has an SQNR.",
+        ),
+    ]
     output_cosine: Annotated[float | None, _figure("cosine", "Cosine similarity of both models' outputs, -1 to 1.")]
     top1_agreement: Annotated[
         float | None, _figure("fraction", "Share of samples for which both models choose the same class.")
@@ -49,6 +67,15 @@ class OutputFigures(BaseModel):
     top1_quantized: Annotated[
         float | None, _figure("percent", "Top-1 accuracy of the quantized model; null without labels.")
     ]
+
+    worst_output: Annotated[
+        WorstOutput | None, _figure("dB", "The output with the least SQNR; null where no output has one.")
+    ] = None
+
+    @property
+    def least_sqnr_db(self) -> float | None:
+        """The SQNR of the worst output in dB; None where no output has one."""
+        return self.output_sqnr_db if self.worst_output is None else self.worst_output.sqnr_db
 
     @property
     def top1_drop_points(self) -> float | None:

@@ -8,6 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.data.dataset import Dataset
+from quant.evaluation.metrics import output_energies
 from quant.graph.biases import Shifts
 from quant.graph.constants import add_initializer
 from quant.graph.inventory import Layer
@@ -25,7 +26,8 @@ SAMPLES = 32
 class Sensitivity:
     """Energies at the model's outputs, summed over the same samples.
 
-    `signal` is the energy of the float outputs, `noise` the energy of the error that each named change causes alone.
+    `signal` is the energy of the outputs that can be compared as quantities, `noise` the energy of the error that each
+    named change causes alone. For a model without such outputs they are numbers of values and of changed values.
     """
 
     signal: float
@@ -63,11 +65,10 @@ def measure_sensitivity(
     replacements = {name: _replacements(change, shifts, shift_names) for name, change in changes.items()}
     signal, noise = 0.0, dict.fromkeys(changes, 0.0)
     for batch in samples.spread(SAMPLES).watched(progress):
-        expected = _float_outputs(session.run(batch))
-        signal += sum(float(x @ x) for x in expected)
+        expected = session.run(batch)
+        signal += output_energies(expected, expected)[0]
         for name, feeds in replacements.items():
-            actual = _float_outputs(session.run({**batch, **feeds}))
-            noise[name] += sum(float((x - y) @ (x - y)) for x, y in zip(expected, actual, strict=True))
+            noise[name] += output_energies(expected, session.run({**batch, **feeds}))[1]
     return Sensitivity(signal, noise)
 
 
@@ -121,7 +122,3 @@ def _along_channels(layer: Layer, values: NDArray[np.float64]) -> NDArray[np.flo
     if layer.operator.spatial:
         return values_of_channels.reshape(1, -1, *[1] * (layer.weight.ndim - 2))
     return values_of_channels
-
-
-def _float_outputs(outputs: Sequence[NDArray[np.generic]]) -> list[NDArray[np.float64]]:
-    return [value.astype(np.float64).reshape(-1) for value in outputs if value.dtype.kind == "f"]

@@ -10,6 +10,8 @@ from quant.evaluation.compare import evaluate
 class Doubling:
     """A stand-in for the quantized model: it returns twice its input."""
 
+    outputs = ("scores",)
+
     def run(self, feeds):
         return [2 * feeds["x"]]
 
@@ -23,6 +25,7 @@ def test_outputs_are_compared_batch_by_batch_and_progress_is_reported():
     assert comparison.sqnr_db == pytest.approx(0)  # the error is as large as the signal
     assert comparison.figures().top1_quantized == 100
     assert (steps[-1], comparison.samples) == ((12, 12), 12)
+    assert [(entry["name"], entry["samples"]) for entry in comparison.output_entries()] == [("scores", 12)]
 
 
 def test_outputs_for_fewer_batches_than_samples_are_an_error():

@@ -47,8 +47,9 @@ def test_it_equals_the_error_of_a_model_with_only_that_layer_quantized(digits, c
         comparison = OutputComparison()
         for batch in few:
             comparison.add(reference.run(batch), session.run(batch), None)
-        assert sensitivity.signal == pytest.approx(comparison.signal, rel=1e-4)
-        assert sensitivity.noise[name] == pytest.approx(comparison.noise, rel=1e-2)
+        (errors,) = comparison.errors
+        assert sensitivity.signal == pytest.approx(errors.signal, rel=1e-4)
+        assert sensitivity.noise[name] == pytest.approx(errors.noise, rel=1e-2)
 
 
 def test_the_model_itself_is_left_unchanged(digits):
