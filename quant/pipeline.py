@@ -35,7 +35,7 @@ from quant.progress import Progress, sample_progress
 from quant.report.junit import junit_xml
 from quant.report.latency import IN_LAYERS, NO_INPUTS, latency_of
 from quant.report.manifest import manifest_json
-from quant.report.measurements import measure_clipping, measure_layers
+from quant.report.measurements import measure_clipping, measure_layers, measure_shifts
 from quant.report.report import layer_report, model_report, report_html, report_json
 from quant.report.result import Result, SignalAndNoise, samples_used
 from quant.runtime import Session, loaded_and_counted
@@ -132,6 +132,7 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     choice = form.quantize(spec) if spec.keep_float == "none" else _quantize_faster_layers(form, spec, data_for_timing)
 
     differences, bounds = measure_layers(choice, progress)
+    shifts = measure_shifts(choice, progress)
     progress(Stage.EXPORTING, 0, 1, artifacts.MODEL.name)
     exported = _export(choice)
     require_signature(choice.model, opened.source.signature)
@@ -142,10 +143,10 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     clipped = measure_clipping(choice, evaluation)
     findings = [*data.findings, *saturated(clipped)]
 
-    opset, corrections = spec.export.opset, choice.corrections
+    opset = spec.export.opset
     return Result(
         files={artifacts.MODEL.name: write(out / artifacts.MODEL.name, exported)},
-        entries=[layer_report(layer, opset, corrections, differences, bounds, clipped) for layer in choice.layers],
+        entries=[layer_report(layer, opset, shifts, differences, bounds, clipped) for layer in choice.layers],
         seconds={layer.layer.name: layer.seconds for layer in choice.layers},
         skipped=choice.context.skipped,
         weights=reduce(SignalAndNoise.plus, (layer.quantized.errors for layer in choice.layers), SignalAndNoise()),
@@ -155,6 +156,7 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
         outputs=outputs,
         choice=choice,
         differences=differences,
+        shifts=shifts,
         bounds=bounds,
         latency=latency,
     )

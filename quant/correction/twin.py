@@ -94,11 +94,11 @@ def find_corrections(
         ExportError: the models do not run as one graph.
         ModelError: a layer's output is not finite on the dataset.
     """
-    layers = _with_channels(layers)
+    layers = with_channels(layers)
     if not layers:
         return {}
     sums = {layer.name: np.zeros((2, layer.output_channels)) for layer in layers}
-    twin, past = _session(float_model, quantized_model, layers, feed_back=True)
+    twin, past = twin_session(float_model, quantized_model, layers, feed_back=True)
     for feeds in dataset.watched(progress):
         before = {past[name]: total.astype(np.float32) for name, total in sums.items()}
         outputs = [np.asarray(output, np.float64) for output in twin.run({**feeds, **before})]
@@ -124,11 +124,11 @@ def compare_layers(
     Raises:
         ExportError: the models do not run as one graph.
     """
-    layers = _with_channels(layers)
+    layers = with_channels(layers)
     if not layers:
         return {}
     sums = {layer.name: (np.zeros(layer.output_channels), np.zeros(3)) for layer in layers}
-    twin, _ = _session(float_model, quantized_model, layers, feed_back=False)
+    twin, _ = twin_session(float_model, quantized_model, layers, feed_back=False)
     for feeds in dataset.watched(progress):
         outputs = iter(np.asarray(output, np.float64) for output in twin.run(feeds))
         sums = {name: (shift + next(outputs)[0], energy + next(outputs)) for name, (shift, energy) in sums.items()}
@@ -138,23 +138,25 @@ def compare_layers(
     }
 
 
-def _with_channels(layers: Sequence[Layer]) -> list[Layer]:
+def with_channels(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers whose output has a channel axis."""
     """Return the layers whose output has a channel axis."""
     return [layer for layer in layers if layer.output_axis is not None]
 
 
-def _session(
+def twin_session(
     float_model: Weightless,
     quantized_model: ir.Model,
     layers: Sequence[Layer],
     *,
     feed_back: bool,
+    energies: bool = True,
 ) -> tuple[Session, Mapping[str, str]]:
     """Return a session of the twin graph, and the inputs for the sums over earlier batches by the layer's name.
 
-    With feedback, the nodes depend on each other in the order that is needed.
+    With feedback, the nodes depend on each other in the order that is needed. Without it, `energies` are outputs too.
     """
-    twin = build_twin(float_model.proto, ir.to_proto(quantized_model), layers, feed_back=feed_back)
+    twin = build_twin(float_model.proto, ir.to_proto(quantized_model), layers, feed_back=feed_back, energies=energies)
     session = Session(
         twin.model, "the twin graph", ExportError, float_model.arrays, fold_weights=True, in_order=not feed_back
     )

@@ -37,6 +37,7 @@ def build_twin(
     layers: Sequence[Layer],
     *,
     feed_back: bool,
+    energies: bool = True,
 ) -> TwinGraph:
     """Return a model that runs both models on the same inputs and compares them at each layer.
 
@@ -50,6 +51,7 @@ def build_twin(
         quantized_model: the quantized model, with layers under the same node names.
         layers: the layers to compare, all with a channel axis.
         feed_back: add the corrections so far to the quantized side before its next layer.
+        energies: measure the energies, too, without `feed_back`.
     """
     merged = onnx.ModelProto()
     merged.CopyFrom(float_model)
@@ -75,7 +77,7 @@ def build_twin(
         if feed_back:
             past[layer.name], corrected[actual] = part.correct(reference[layer.name], actual, reading)
         else:
-            part.compare(reference[layer.name], actual, reading)
+            part.compare(reference[layer.name], actual, reading, energies)
         compared.setdefault(place, []).append(part.nodes)
     nodes = _side_by_side(list(graph.node), side, compared, corrected)
     del graph.node[:]
@@ -187,14 +189,16 @@ class _Part:
         feedback = self._put("Reshape", [self._put("Div", [sums, shares]), self._constant(np.array(shape))])
         return past, self._put("Add", [actual, feedback])
 
-    def compare(self, expected: str, actual: str, reading: _Reading | None) -> None:
-        """Add nodes that measure the means and the energies."""
+    def compare(self, expected: str, actual: str, reading: _Reading | None, energies: bool) -> None:
+        """Add nodes that measure the means and, if asked, the energies."""
         mean = self._mean(self._put("Sub", self._sides(expected, actual, reading)))
         self._output(mean, [1, self.layer.output_channels])
+        if not energies:
+            return
         difference = self._put("Sub", [expected, actual])
-        energies = [self._put("ReduceSumSquare", [value], keepdims=0) for value in (expected, actual, difference)]
+        sums = [self._put("ReduceSumSquare", [value], keepdims=0) for value in (expected, actual, difference)]
         first = self._constant(np.array([0]))
-        self._output(self._put("Concat", [self._put("Unsqueeze", [energy, first]) for energy in energies], axis=0), [3])
+        self._output(self._put("Concat", [self._put("Unsqueeze", [energy, first]) for energy in sums], axis=0), [3])
 
     def _sides(self, expected: str, actual: str, reading: _Reading | None) -> list[str]:
         """Return the tensors of the float and the quantized side that the next layers read."""

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from quant.calibration.saturation import ClippedShare, clipped_shares
+from quant.correction.mean_shift import MeanShifts, measure_mean_shifts
 from quant.correction.twin import LayerDifference, compare_layers
 from quant.data.dataset import Dataset
 from quant.error_bounds.propagate import NO_BOX, NOT_ASKED, Bounds, bound_errors
 from quant.progress import Progress, correction_progress, subject_progress
+from quant.search.candidates import assemble
 from quant.search.choice import Choice
 from quant.search.context import CalibratedContext
 
@@ -48,3 +50,22 @@ def measure_clipping(choice: Choice, evaluation: Dataset | None) -> dict[str, Cl
     if evaluation is None or not isinstance(context, CalibratedContext) or context.spec.report == "weights":
         return {}
     return clipped_shares(context.graph, [layer.layer for layer in choice.layers], choice.ranges, evaluation)
+
+
+def measure_shifts(choice: Choice, progress: Progress) -> MeanShifts:
+    """Return the mean shifts at the layers' outputs on held-out samples, with and without bias correction.
+
+    Raises:
+        ExportError: the float and the quantized model do not run as one graph.
+    """
+    context = choice.context
+    if not isinstance(context, CalibratedContext):
+        return MeanShifts({}, 0, "without calibration data nothing is measured")
+    if context.spec.report == "weights":
+        return MeanShifts({}, 0, "the spec asks for a report on the weights alone")
+    uncorrected = None
+    if choice.shifts:
+        uncorrected, _ = assemble(context.model, choice.layers, choice.ranges, {}, context.spec.export.opset)
+    reported = subject_progress(correction_progress(progress), "the mean of every layer's output")
+    layers = context.comparable_layers
+    return measure_mean_shifts(context.graph, uncorrected, choice.model, layers, context.held_out, reported)

@@ -11,13 +11,14 @@ from markupsafe import Markup
 from pydantic_core import to_json
 
 from quant.calibration.saturation import ClippedShare
-from quant.correction.twin import Correction, LayerDifference
+from quant.correction.mean_shift import LayerShift, MeanShift, MeanShifts
+from quant.correction.twin import LayerDifference
 from quant.error_bounds.propagate import NO_BOX, Bounds
 from quant.export.storage import stored_bytes
 from quant.outcome.gates import GateResult
 from quant.outcome.latency_section import MARK
 from quant.outcome.summary import Summary
-from quant.report.result import Result
+from quant.report.result import NOT_MEASURED, Result
 from quant.search.choice import Choice
 from quant.spec import Spec
 from quant.weights.granularity import PerChannel
@@ -25,10 +26,12 @@ from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import FittedWeight, QuantizedWeight
 
 Differences = Mapping[str, LayerDifference]
-Corrections = Mapping[str, Correction]
 NO_DIFFERENCES: Differences = {}
-NO_CORRECTIONS: Corrections = {}
 NOT_CLIPPED: Mapping[str, ClippedShare] = {}
+NOT_COMPARED = "the output has no channel axis, lies in the body of a node, or has a shape that depends on values"
+"""Why a layer's output is not compared where others are."""
+NOT_EXPECTED = "the rows were not fitted, or none of the fitted distributions has a mean or a variance"
+"""Why an expected error of a weight is missing."""
 WORST_LAYERS = 5
 """The number of layers that `worst_layers` names."""
 
@@ -36,7 +39,7 @@ WORST_LAYERS = 5
 def layer_report(
     quantized_layer: QuantizedLayer,
     opset: int,
-    corrections: Corrections = NO_CORRECTIONS,
+    shifts: MeanShifts = NOT_MEASURED,
     differences: Differences = NO_DIFFERENCES,
     bounds: Bounds = NO_BOX,
     clipped: Mapping[str, ClippedShare] = NOT_CLIPPED,
@@ -46,7 +49,7 @@ def layer_report(
     Args:
         quantized_layer: the layer with its fit, its quantized weight and the errors.
         opset: the opset of the exported model, which decides how the weight is stored.
-        corrections: the bias corrections by the layer's name; empty without bias correction.
+        shifts: the mean shifts at the layers' outputs.
         differences: the differences at the layers' outputs in the finished model, by the layer's name.
         bounds: the bounds on the errors of the layers' outputs.
         clipped: the clipped share of the activation that a layer reads, by the layer's name.
@@ -71,7 +74,8 @@ def layer_report(
         "clip_ratio": weight.error.clip_ratio,
         "clipped_fraction": weight.error.clipped_fraction,
         "weight": _weight_errors(weight),
-        "output": _output_errors(layer.name, corrections, differences),
+        "output": _output_errors(layer.name, shifts, differences),
+        "output_reason": None if layer.name in differences else shifts.reason or NOT_COMPARED,
         "activation": clipped[layer.name].as_dict() if layer.name in clipped else None,
         "bound": None if bound is None else bound.described(),
         "bytes_before": 4 * layer.size,
@@ -84,18 +88,20 @@ def layer_report(
 def model_report(summary: Summary, result: Result, spec: Spec) -> dict[str, Any]:
     """Return the whole report; all its durations are null, so that equal inputs give equal bytes."""
     choice, outputs = result.choice, result.outputs
-    worst = sorted(result.entries, key=lambda layer: layer["weight"]["sqnr_db"])[:WORST_LAYERS]
+    worst, worst_by = _worst_layers(result.entries)
     return {
         "summary": summary.model_dump(),
         "spec": spec.model_dump(mode="json"),
         "samples": dict(result.samples),
         "layers": result.entries,
-        "worst_layers": [layer["name"] for layer in worst],
+        "worst_layers": worst,
+        "worst_layers_by": worst_by,
         "skipped": [{"name": node.name, "op": node.op, "reason": node.reason} for node in result.skipped],
         "warnings": result.warnings,
         "data_findings": [finding.as_dict() for finding in result.findings],
-        "total_mean_shift": None if choice is None else _total_mean_shift(choice, result.differences),
+        "total_mean_shift": _total_mean_shift(result.shifts),
         "compared": None if choice is None else _compared(choice),
+        "outputs": None if outputs is None else outputs.output_entries(),
         "evaluation": None if outputs is None else outputs.details(spec.metric),
         "allocation": None if choice is None else choice.allocation,
         "search": None if choice is None else choice.search,
@@ -103,50 +109,73 @@ def model_report(summary: Summary, result: Result, spec: Spec) -> dict[str, Any]
     }
 
 
+def _worst_layers(entries: Sequence[Mapping[str, Any]]) -> tuple[list[str], str]:
+    """Return the names of the worst layers, the worst first, and the figure that they are judged by.
+
+    That is the SQNR of their outputs where it was measured, else that of their weights.
+    """
+    measured = [layer for layer in entries if layer["output"] is not None]
+    section = "output" if measured else "weight"
+    worst = sorted(measured or entries, key=lambda layer: layer[section]["sqnr_db"])[:WORST_LAYERS]
+    return [layer["name"] for layer in worst], f"{section}_sqnr_db"
+
+
 def _compared(choice: Choice) -> dict[str, Any] | None:
     """Return the table of compared candidates; None without calibration data."""
     return None if choice.compared is None else {"kept": choice.name, "output_sqnr_db": dict(choice.compared)}
 
 
-def _weight_errors(weight: QuantizedWeight) -> dict[str, float | None]:
-    """Return the measured errors of one weight, and those that its fitted distribution predicts."""
+def _weight_errors(weight: QuantizedWeight) -> dict[str, Any]:
+    """Return the measured errors of one weight, and those expected of its distribution and its largest weight."""
     error = weight.error
+    known = math.isfinite(error.mae_expected) and math.isfinite(error.mse_expected)
     return {
         "mae": error.mae,
         "mse": error.mse,
         "sqnr_db": error.sqnr_db,
         "mae_expected": _finite(error.mae_expected),
         "mse_expected": _finite(error.mse_expected),
+        "expected_reason": None if known else NOT_EXPECTED,
     }
 
 
-def _output_errors(name: str, corrections: Corrections, differences: Differences) -> dict[str, Any] | None:
-    """Return the error at one layer's output on held-out samples; None where it was not measured.
+def _output_errors(name: str, shifts: MeanShifts, differences: Differences) -> dict[str, Any] | None:
+    """Return the errors at one layer's output on held-out samples; None where they were not measured.
 
-    A shift is |E[quantized - float]|, averaged over channels. `mean_shift_before` is measured with the biases of all
-    earlier layers corrected and that of this layer not; it is None without bias correction.
+    `mean_shift_before` and `mean_shift_after` are measured on the same samples, those of `total_mean_shift`.
     """
     if name not in differences:
         return None
-    difference, correction = differences[name], corrections.get(name)
+    difference = differences[name]
+    shift = _named(shifts.layers.get(name), "mean_shift_")
+    return {**shift, "sqnr_db": difference.sqnr_db, "cosine": difference.cosine}
+
+
+def _named(shift: LayerShift | None, prefix: str) -> dict[str, float | None]:
+    """Return a mean shift with and without bias correction and their standard errors, each name behind `prefix`."""
+    before, after = (None, None) if shift is None else (shift.before, shift.after)
     return {
-        "mean_shift_before": None if correction is None else _mean_shift(correction),
-        "mean_shift_after": _finite(_mean_shift(difference)),
-        "sqnr_db": difference.sqnr_db,
-        "cosine": difference.cosine,
+        f"{prefix}before": _value(before),
+        f"{prefix}after": _value(after),
+        f"{prefix}before_standard_error": _standard_error(before),
+        f"{prefix}after_standard_error": _standard_error(after),
     }
 
 
-def _mean_shift(measured: Correction | LayerDifference) -> float:
-    return float(abs(measured.shift).mean())
+def _value(shift: MeanShift | None) -> float | None:
+    return None if shift is None else _finite(shift.value)
 
 
-def _total_mean_shift(choice: Choice, differences: Differences) -> dict[str, float | None] | None:
-    """Return the sum of the layers' mean shifts before and after bias correction; None without calibration data."""
-    if choice.compared is None:
-        return None
-    before, after = (sum(map(_mean_shift, layers.values())) for layers in (choice.corrections, differences))
-    return {"before": before if choice.corrections else None, "after": _finite(after) if differences else None}
+def _standard_error(shift: MeanShift | None) -> float | None:
+    return None if shift is None or shift.standard_error is None else _finite(shift.standard_error)
+
+
+def _total_mean_shift(shifts: MeanShifts) -> dict[str, Any]:
+    """Return the sum of the layers' mean shifts, the samples that they were measured on, and why a figure is missing.
+
+    `before` is the model without bias correction, and None if no bias was corrected; `after` is the exported model.
+    """
+    return {**_named(shifts.total(), ""), "samples": shifts.samples, "reason": shifts.reason}
 
 
 def report_json(report: Mapping[str, Any]) -> bytes:

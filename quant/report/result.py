@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from quant.correction.mean_shift import MeanShifts
 from quant.correction.twin import LayerDifference
 from quant.data.dataset import Dataset
 from quant.data.findings import DataFinding
@@ -16,6 +17,8 @@ from quant.outcome.latency import Latency
 from quant.outcome.summary import UNMEASURED, SizeFigures, Summary
 from quant.search.choice import Choice
 from quant.weights.errors import RowErrors
+
+NOT_MEASURED = MeanShifts({}, 0, "without calibration data nothing is measured")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Result:
         outputs: the comparison with the float model's outputs; None without evaluation data.
         choice: the choice between candidates; None where the model was quantized layer by layer.
         differences: the difference at each layer's output by the layer's name; empty without calibration data.
+        shifts: the mean shifts at the layers' outputs.
         bounds: the bounds on the errors of layers and outputs.
         latency: the latency of both models, which no artifact holds; None where the spec asks for no measurement.
     """
@@ -60,6 +64,7 @@ class Result:
     outputs: OutputComparison | None = None
     choice: Choice | None = None
     differences: Mapping[str, LayerDifference] = field(default_factory=dict)
+    shifts: MeanShifts = NOT_MEASURED
     bounds: Bounds = NO_BOX
     findings: Sequence[DataFinding] = ()
     latency: Latency | None = None

@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from quant.calibration.activation_ranges import ActivationRange
 from quant.correction.data_free import expected_shifts
-from quant.correction.twin import Correction, find_corrections
+from quant.correction.twin import find_corrections
 from quant.errors import ExportError
 from quant.evaluation.compare import evaluate
 from quant.evaluation.metrics import OutputComparison
@@ -37,14 +37,14 @@ class Candidate:
         ranges: the activation ranges by the tensor's name.
         layers: the quantized layers as they were exported.
         model: the quantized model.
-        corrections: what each layer's bias was corrected by; empty without calibrated bias correction.
+        shifts: what was added to each layer's bias to correct it, by the layer's name; empty without bias correction.
     """
 
     name: str
     ranges: Ranges
     layers: list[QuantizedLayer]
     model: ir.Model
-    corrections: Mapping[str, Correction]
+    shifts: Shifts
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,14 @@ class MeasuredCandidate(Candidate):
     outputs: OutputComparison
 
     @property
-    def sqnr_db(self) -> float:
-        """The SQNR of the outputs in dB."""
+    def sqnr_db(self) -> float | None:
+        """The SQNR of the outputs in dB; None where the outputs have none."""
         return self.outputs.sqnr_db
+
+    @property
+    def rank(self) -> float:
+        """The figure by which candidates are compared, the larger the better: the SQNR where the outputs have one."""
+        return self.outputs.rank
 
 
 def assemble(
@@ -85,7 +90,7 @@ def data_free_candidate(context: DataFreeContext, layers: list[QuantizedLayer]) 
     correct = context.spec.bias_correction != "none"
     shifts = expected_shifts(layers, context.moments) if correct else {}
     model, exported = assemble(context.model, layers, {}, shifts, context.spec.export.opset)
-    return Candidate("data-free", {}, exported, model, {})
+    return Candidate("data-free", {}, exported, model, shifts)
 
 
 def form_candidates(
@@ -119,7 +124,7 @@ def measure(context: CalibratedContext, candidate: Candidate, progress: StepProg
     expected = context.float_outputs(samples)
     outputs = evaluate(expected, session, samples, subject_progress(progress, candidate.name))
     return MeasuredCandidate(
-        candidate.name, candidate.ranges, candidate.layers, candidate.model, candidate.corrections, outputs
+        candidate.name, candidate.ranges, candidate.layers, candidate.model, candidate.shifts, outputs
     )
 
 
@@ -133,7 +138,7 @@ def best_corrected(
     """
     candidates = _candidates(context, context.ranges, {"allocated bits": layers}, progress)
     measured = [measure(context, candidate, progress) for candidate in candidates]
-    return max(measured, key=lambda candidate: candidate.sqnr_db)
+    return max(measured, key=lambda candidate: candidate.rank)
 
 
 def _weights_by_bounds(
@@ -162,10 +167,10 @@ def _candidates(
     if mode == "data_free":
         shifts = {bounds: expected_shifts(layers, context.inferred) for bounds, layers in by_bounds.items()}
         return [
-            _candidate(context, f"{bounds}, data-free correction", ranges, layers, shifts[bounds], {})
+            _candidate(context, f"{bounds}, data-free correction", ranges, layers, shifts[bounds])
             for bounds, layers in by_bounds.items()
         ]
-    candidates = [_candidate(context, bounds, ranges, layers, {}, {}) for bounds, layers in by_bounds.items()]
+    candidates = [_candidate(context, bounds, ranges, layers, {}) for bounds, layers in by_bounds.items()]
     if mode == "none" or not context.comparable_layers:
         return candidates
     promising = candidates
@@ -178,8 +183,8 @@ def _candidates(
 
 def _promising(candidates: Sequence[MeasuredCandidate]) -> list[Candidate]:
     """Return the best of the uncorrected candidates, or all where none is good enough to tell."""
-    best = max(candidates, key=lambda candidate: candidate.sqnr_db)
-    return [*candidates] if best.sqnr_db < RELIABLE_DB else [best]
+    best = max(candidates, key=lambda candidate: candidate.rank)
+    return [*candidates] if best.sqnr_db is None or best.sqnr_db < RELIABLE_DB else [best]
 
 
 def _corrected(context: CalibratedContext, plain: Candidate, progress: StepProgress) -> Candidate:
@@ -188,7 +193,7 @@ def _corrected(context: CalibratedContext, plain: Candidate, progress: StepProgr
     reported = subject_progress(progress, "the outputs of every layer")
     corrections = find_corrections(context.graph, plain.model, context.comparable_layers, samples, reported)
     shifts = {layer: correction.correction for layer, correction in corrections.items()}
-    return _candidate(context, f"{plain.name}, corrected biases", plain.ranges, plain.layers, shifts, corrections)
+    return _candidate(context, f"{plain.name}, corrected biases", plain.ranges, plain.layers, shifts)
 
 
 def _candidate(
@@ -197,7 +202,6 @@ def _candidate(
     ranges: Ranges,
     layers: list[QuantizedLayer],
     shifts: Shifts,
-    corrections: Mapping[str, Correction],
 ) -> Candidate:
     model, exported = assemble(context.model, layers, ranges, shifts, context.spec.export.opset)
-    return Candidate(name, ranges, exported, model, corrections)
+    return Candidate(name, ranges, exported, model, shifts)

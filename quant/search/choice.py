@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from quant.correction.twin import Correction
+from quant.graph.biases import Shifts
 from quant.search.context import Ranges, SearchContext
 from quant.weights.layers import QuantizedLayer
 
@@ -21,13 +21,14 @@ class Choice:
         model: the quantized model.
         layers: its quantized layers.
         ranges: its activation ranges by the tensor's name.
-        corrections: the correction of each layer's bias by the layer's name; empty where none was measured.
+        shifts: what was added to each layer's bias to correct it, by the layer's name; empty without bias correction.
         compared: the output SQNR in dB of every candidate on held-out samples, by name; empty where there was one
             candidate only, None without calibration data.
         allocation: the report's `allocation`, where bits were allocated.
         search: the report's `search`, where gates decided.
         max_bytes: the most that the exported file may take, where there is a budget.
         warnings: what the owner of the model has to know about the choice.
+        rank: the figure by which the candidate was chosen, the larger the better; 0 if there was one candidate only.
     """
 
     context: SearchContext
@@ -35,12 +36,13 @@ class Choice:
     model: ir.Model
     layers: Sequence[QuantizedLayer]
     ranges: Ranges
-    corrections: Mapping[str, Correction]
-    compared: Mapping[str, float] | None
+    shifts: Shifts
+    compared: Mapping[str, float | None] | None
     allocation: Mapping[str, Any] | None = None
     search: Mapping[str, Any] | None = None
     max_bytes: int | None = None
     warnings: tuple[str, ...] = ()
+    rank: float = 0.0
 
 
 def best(choices: Sequence[Choice]) -> Choice:
@@ -51,4 +53,4 @@ def best(choices: Sequence[Choice]) -> Choice:
     if len(choices) == 1:
         return choices[0]
     compared = {name: sqnr_db for choice in choices for name, sqnr_db in (choice.compared or {}).items()}
-    return replace(max(choices, key=lambda choice: compared[choice.name]), compared=compared)
+    return replace(max(choices, key=lambda choice: choice.rank), compared=compared)

@@ -59,20 +59,22 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
     Raises:
         ExportError: a quantized model does not run.
     """
-    compared: dict[str, float] | None = None
+    compared: dict[str, float | None] | None = None
+    rank = 0.0
     if isinstance(context, CalibratedContext):
         reported = correction_progress(progress)
         candidates = form_candidates(context, weights.work, weights.layers, reported)
         chosen, compared = candidates[0], {}
         if compare or len(candidates) > 1:
             measured = [measure(context, candidate, reported) for candidate in candidates]
-            chosen = max(measured, key=lambda candidate: candidate.sqnr_db)
+            chosen = max(measured, key=lambda candidate: candidate.rank)
+            rank = max(candidate.rank for candidate in measured)
             compared = {candidate.name + context.variant.suffix: candidate.sqnr_db for candidate in measured}
     else:
         chosen = data_free_candidate(context, weights.layers)
     return Choice(
-        context, chosen.name + context.variant.suffix, chosen.model, chosen.layers, chosen.ranges, chosen.corrections,
-        compared, weights.allocation, weights.search, weights.max_bytes, weights.warnings,
+        context, chosen.name + context.variant.suffix, chosen.model, chosen.layers, chosen.ranges, chosen.shifts,
+        compared, weights.allocation, weights.search, weights.max_bytes, weights.warnings, rank,
     )  # fmt: skip
 
 
@@ -91,10 +93,10 @@ def _best_allocation(
 ) -> Allocation:
     """Return the allocation with the greatest output SQNR on held-out samples, biases corrected."""
 
-    def sqnr_db(allocation: Allocation) -> float:
-        return best_corrected(context, allocator.layers_at(allocation), progress).sqnr_db
+    def rank(allocation: Allocation) -> float:
+        return best_corrected(context, allocator.layers_at(allocation), progress).rank
 
-    return max(allocations, key=sqnr_db)
+    return max(allocations, key=rank)
 
 
 def _smallest_weights(context: CalibratedContext, limit: int | None, progress: Progress) -> QuantizedWeights:

@@ -13,6 +13,7 @@ class Tables(HTMLParser):
 
     def __init__(self, page):
         super().__init__()
+        self.page = page
         self.tables, self.dots, self.text, self._heading, self._open = {}, 0, "", "", ""
         self.feed(page)
 
@@ -76,13 +77,33 @@ def test_the_layer_table_shows_output_and_weight_errors(quantize):
         cells = dict(zip(heading, row, strict=True))
         assert cells["output SQNR"] == f"{layer['output']['sqnr_db']:.1f} dB"
         assert cells["weight SQNR"] == f"{layer['weight']['sqnr_db']:.1f} dB"
-        before, after = (float(shift) for shift in cells["mean shift"].split(" → "))
+        before, after = (float(shift.split(" ±")[0]) for shift in cells["mean shift"].split(" → "))
         assert before == pytest.approx(layer["output"]["mean_shift_before"], rel=0.05)
         assert after == pytest.approx(layer["output"]["mean_shift_after"], rel=0.05)
-        assert ("vacuous" in cells["error bound"]) == layer["bound"]["interval"]["vacuous"]
     compared = {candidate.removesuffix(" chosen"): figure for figure, candidate in page.tables["Compared candidates"]}
     assert compared == {candidate: f"{sqnr:.1f} dB" for candidate, sqnr in report["compared"]["output_sqnr_db"].items()}
-    assert f"{report['total_mean_shift']['after']:.3g} in the quantized model" in page.text
+    total = report["total_mean_shift"]
+    assert f"{total['after']:.2g} ±{total['after_standard_error']:.1g} in the quantized model" in page.text
+
+
+def test_vacuous_bounds_are_folded_away(quantize):
+    page, report = quantize(SPECS["full"])
+    shown, folded = page.text.split("Error bounds (")[1].split("Vacuous bounds")
+    assert any(layer["bound"]["interval"]["vacuous"] for layer in report["layers"])
+    for layer in report["layers"]:
+        assert layer["name"] in (folded if layer["bound"]["interval"]["vacuous"] else shown)
+    assert "<details>" in page.page
+
+
+def test_the_layers_with_the_least_output_sqnr_are_red(quantize):
+    page, report = quantize(SPECS["full"])
+    worst = sorted(report["layers"], key=lambda layer: layer["output"]["sqnr_db"])[: len(report["worst_layers"])]
+    assert (report["worst_layers"], report["worst_layers_by"]) == ([layer["name"] for layer in worst], "output_sqnr_db")
+    assert page.page.count("background: var(--bad)") == len(worst)
+    page, report = quantize(SPECS["weights"])
+    worst = sorted(report["layers"], key=lambda layer: layer["weight"]["sqnr_db"])[: len(report["worst_layers"])]
+    assert (report["worst_layers"], report["worst_layers_by"]) == ([layer["name"] for layer in worst], "weight_sqnr_db")
+    assert page.page.count("background: var(--bad)") == len(worst)
 
 
 @pytest.mark.parametrize(("spec", "calibrated"), [(SPECS["weights"], True), ({"preset": "int4-weights"}, False)])

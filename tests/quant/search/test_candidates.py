@@ -47,7 +47,7 @@ def test_bounds_that_the_spec_sets_have_no_rival(context):
     (candidate,) = form_candidates(calibrated, weights.work, weights.layers, ignore)
     assert candidate.name == "specified bounds"
     assert not isinstance(candidate, MeasuredCandidate)
-    assert candidate.corrections == {}
+    assert candidate.shifts == {}
 
 
 def test_a_candidate_is_measured_once(context):

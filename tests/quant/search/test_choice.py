@@ -7,9 +7,9 @@ import pytest
 from quant.search.choice import Choice, best
 
 
-def choice(name, compared):
+def choice(name, compared, rank=0.0):
     model = ir.from_proto(onnx.ModelProto(ir_version=10))
-    return Choice(None, name, model, [], {}, {}, compared)  # type: ignore[arg-type]
+    return Choice(None, name, model, [], {}, {}, compared, rank=rank)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("compared", [None, {}, {"plain": 20.0}])
@@ -19,8 +19,8 @@ def test_a_single_choice_is_returned_unchanged(compared):
 
 
 def test_the_best_choice_has_the_table_of_all():
-    plain = choice("plain", {"plain": 20.0, "corrected": 19.0})
-    equalized = choice("plain, equalized", {"plain, equalized": 21.0, "corrected, equalized": 18.0})
+    plain = choice("plain", {"plain": 20.0, "corrected": 19.0}, 20.0)
+    equalized = choice("plain, equalized", {"plain, equalized": 21.0, "corrected, equalized": 18.0}, 21.0)
     chosen = best([plain, equalized])
     assert chosen.name == "plain, equalized"
     assert list(chosen.compared) == ["plain", "corrected", "plain, equalized", "corrected, equalized"]

@@ -63,4 +63,4 @@ def test_without_calibration_data_nothing_is_compared(context):
     data_free = context({"preset": "int8-weights"}, calibrated=False)
     choice = choose(data_free, quantize_weights(data_free, ignore), ignore)
     assert choice.compared is None
-    assert choice.ranges == choice.corrections == {}
+    assert choice.ranges == choice.shifts == {}
