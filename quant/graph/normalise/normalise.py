@@ -6,7 +6,8 @@ Ensures, in the main graph and in the bodies of If, Loop and Scan:
 - there are no local functions, and no FP16 or BF16 tensors between the model's inputs and outputs;
 - a constant is an initializer, is read, and is no graph input; constant expressions are folded;
 - an Einsum with a constant matrix is a MatMul where the rules allow it;
-- constant Gemm factors are 1, and the bias of a MatMul has one axis where the rules allow it;
+- constant Gemm factors are 1, the bias of a Gemm is (N,), and the bias of a MatMul has one axis where the rules allow;
+- constant bounds of a Clip are scalars;
 - zero borders and per-channel scales and shifts are part of the adjacent layer where the rules allow it;
 - nodes are in topological order, and each has a unique name;
 - inputs and outputs have the names, types and shapes of the float model.
@@ -17,6 +18,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 
 from quant.graph.normalise.batchnorm import fold_batchnorm
+from quant.graph.normalise.clip import simplify_clip
 from quant.graph.normalise.convert import at_opset, raise_ir_version
 from quant.graph.normalise.einsum import rewrite_einsum
 from quant.graph.normalise.float32 import to_float32
@@ -38,6 +40,7 @@ PASSES: tuple[Callable[[ir.Model], None], ...] = (
     fold_constants,
     rewrite_einsum,
     simplify_linear,
+    simplify_clip,
     fold_pads,
     fold_batchnorm,
     remove_unused,

@@ -65,9 +65,9 @@ def test_a_product_of_two_inputs_stays():
     assert [node.op_type for node in model.graph] == ["Einsum"]
 
 
-@pytest.mark.parametrize(("preset", "kernel"), [("int8", "MatMulIntegerToFloat"), ("int8-weights", "MatMulNBits")])
+@pytest.mark.parametrize(("preset", "kernel"), [("int8", "MatMulIntegerToFloat"), ("int8-weights", "MatMul")])
 @pytest.mark.parametrize("equation", ["bsd,dh->bsh", "bsd,hd->bsh"])
-def test_it_is_quantized_and_runs_in_an_integer_kernel(tmp_path, equation, preset, kernel):
+def test_it_is_quantized_and_runs_as_a_matmul(tmp_path, equation, preset, kernel):
     (tmp_path / "m.onnx").write_bytes(network(equation, ("N", 16, 32), (32, 32), weight_first=False, layers=2))
     samples = RNG.normal(size=(32, 16, 32)).astype(np.float32)
     np.save(tmp_path / "c.npy", samples)

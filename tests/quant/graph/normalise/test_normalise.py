@@ -12,6 +12,7 @@ from quant.graph.constants import constant
 from quant.graph.load.onnx_file import load
 from quant.graph.names import MAX_NAME
 from quant.graph.normalise.batchnorm import fold_batchnorm
+from quant.graph.normalise.clip import simplify_clip
 from quant.graph.normalise.compare import difference
 from quant.graph.normalise.convert import IR_VERSIONS, at_opset, raise_ir_version
 from quant.graph.normalise.einsum import rewrite_einsum
@@ -90,6 +91,11 @@ def has_no_factors(model):
     return all(gemm.attributes.get_float(name, 1.0) == 1.0 for gemm, name in constants)
 
 
+def has_scalar_bounds(model):
+    bounds = [constant(value) for node in nodes_of(model, "Clip") for value in node.inputs[1:]]
+    return all(bound is None or bound.ndim == 0 for bound in bounds)
+
+
 def has_no_matrix_einsum(model):
     equations = [node.attributes.get_string("equation") for node in nodes_of(model, "Einsum")
                  if any(constant(value) is not None for value in node.inputs)]  # fmt: skip
@@ -145,6 +151,7 @@ ENSURES = {
     fold_constants: has_folded_constants,
     rewrite_einsum: has_no_matrix_einsum,
     simplify_linear: has_no_factors,
+    simplify_clip: has_scalar_bounds,
     fold_pads: has_no_zero_pads_before_conv,
     fold_batchnorm: has_no_batchnorm_next_to_a_conv,
     remove_unused: has_no_unused_initializers,
