@@ -14,10 +14,10 @@ from quant.graph.inventory import Layer
 from quant.graph.names import Names, shortened
 from quant.graph.operators import is_add
 from quant.graph.uses import only_use
-from quant.methods.grids.codebook import UniformCodebook
 from quant.weights.layers import QuantizedLayer
-from quant.weights.quantize import QuantizedWeight, encode_weight
+from quant.weights.quantize import QuantizedWeight
 from quant.weights.storage_form import StorageForm
+from quant.weights.widen import widen_scales
 
 MAX_BIAS_CODE = 2**30
 """The largest magnitude of a bias code: the other half of int32 is left for the sum that the bias is added to."""
@@ -28,8 +28,8 @@ INTEGER_KERNEL_FORMS = (StorageForm.INTEGER, StorageForm.DIRECT)
 def widen_scales_for_bias(layer: QuantizedLayer, ranges: Mapping[str, ActivationRange]) -> QuantizedLayer:
     """Return the layer with wider scales for the channels whose bias would not fit int32 otherwise.
 
-    The weights of such a channel are almost zero compared with its bias, so the coarser scale costs no accuracy that
-    could be seen. A codebook is not widened: a note for the report says that the bias is clipped.
+    The weights of such a channel are almost zero compared with its bias: the wider scale is at most 2^-30 of the bias
+    in units of the input's step, so that rounding to it changes the output by far less than a step of the output.
 
     Args:
         layer: the quantized layer; one whose bias stays in float is returned as it is.
@@ -37,18 +37,17 @@ def widen_scales_for_bias(layer: QuantizedLayer, ranges: Mapping[str, Activation
     """
     bias = constant(layer.layer.bias) if layer.form in INTEGER_KERNEL_FORMS else None
     activation = _input_range(layer.layer, ranges)
-    scale = layer.quantized.scale
-    if bias is None or activation is None or scale.size not in (1, bias.size):
+    scale, channels = layer.quantized.scale, layer.layer.shape[layer.layer.axis]
+    if bias is None or activation is None or bias.size not in (1, channels) or scale.size not in (1, channels):
         return layer
     least = np.abs(bias.astype(np.float64).reshape(-1)) / (float(activation.scale) * MAX_BIAS_CODE)
-    least = least if scale.size > 1 else least.max(keepdims=True)
+    least = np.broadcast_to(least, (channels,)) if scale.size > 1 else least.max(keepdims=True)
     narrow = least > scale.reshape(-1)
     if not narrow.any():
         return layer
-    if not layer.spec.grid.uniform:
-        return _with_note(layer, f"the bias of {int(narrow.sum())} rows is clipped to fit int32")
     note = f"the scale of {int(narrow.sum())} rows was widened so that their bias fits int32"
-    return _with_note(replace(layer, quantized=_widen(layer, least, narrow)), note)
+    widened = widen_scales(layer.fitted, layer.spec, layer.quantized, least)
+    return replace(layer, quantized=widened, notes=(*layer.notes, note))
 
 
 def quantize_bias(
@@ -57,7 +56,9 @@ def quantize_bias(
     """Replace the layer's bias by int32 codes and a DequantizeLinear, in place, where an integer kernel adds it.
 
     The scale is that of the input times that of the weight, as ONNX Runtime's kernels require. The bias of a MatMul
-    stays in float if a code would be larger than `MAX_BIAS_CODE`; that of other layers is clipped.
+    stays in float if a code would be larger than `MAX_BIAS_CODE`.
+
+    Requires: for other layers, scales from `widen_scales_for_bias`, so that no code is larger but by rounding.
     """
     activation, operand = _input_range(layer, ranges), _bias_operand(layer, ranges)
     if form not in INTEGER_KERNEL_FORMS or activation is None or operand is None:
@@ -78,25 +79,6 @@ def quantize_bias(
     node.replace_input_with(index, dequantize_linear(node, name, source, scale, axis, names))
 
 
-def _widen(layer: QuantizedLayer, least: NDArray[np.float64], narrow: NDArray[np.bool_]) -> QuantizedWeight:
-    """Return the weight with the scales `least` in the narrow rows, encoded again from the float weight; all are (R,).
-
-    The other rows keep their codes.
-    """
-    fitted, weight = layer.fitted, layer.quantized
-    qmax = 2 ** (layer.spec.bits - 1) - 1
-    codebook = UniformCodebook(weight.scale.reshape(-1), qmax)
-    values = codebook.decode(fitted.granularity.rows(weight.codes))
-    values = np.where(narrow[:, None], fitted.statistics.rows, values)
-    widened = UniformCodebook(np.where(narrow, least, codebook.scale).astype(np.float32), qmax)
-    clip = np.where(narrow, least * qmax, weight.clip)
-    return encode_weight(fitted, layer.spec, clip, widened, values)
-
-
-def _with_note(layer: QuantizedLayer, note: str) -> QuantizedLayer:
-    return replace(layer, notes=(*layer.notes, note))
-
-
 def _input_range(layer: Layer, ranges: Mapping[str, ActivationRange]) -> ActivationRange | None:
     """Return the range of the layer's input; None if it is in float or has 16 bits, where kernels add float biases."""
     activation = ranges.get(str(layer.operand(layer.input_index).name))
@@ -107,14 +89,14 @@ def _bias_operand(layer: Layer, ranges: Mapping[str, ActivationRange]) -> tuple[
     """Return the node that adds the layer's bias and the number of that operand, or None if there is none.
 
     That is the layer's node, or the Add behind a MatMul. ONNX Runtime makes one Gemm of a MatMul and its Add if the
-    input is a matrix or its sizes are all known, so that it can be reshaped to one.
+    input is a matrix, or has more axes of known sizes, so that it can be reshaped to one.
     """
     if not layer.operator.bias_follows:
         index = layer.operator.bias_index
         return None if index is None or layer.bias is None else (layer.node, index)
     output = layer.node.outputs[0]
     shape, (add, used) = layer.operand(layer.input_index).shape, only_use(output)
-    if shape is None or not (len(shape) == 2 or all(isinstance(size, int) for size in shape)):
+    if shape is None or len(shape) < 2 or not (len(shape) == 2 or all(isinstance(size, int) for size in shape)):
         return None
     if add is None or not is_add(add) or str(output.name) in ranges or layer.reduced_axis is None:
         return None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from quant.graph.constants import add_initializer
 from quant.graph.names import Names, shortened
-from quant.weights.granularity import PerBlock, PerChannel, PerTensor
+from quant.weights.granularity import PerBlock, PerChannel, PerMatrixChannel, PerTensor
 from quant.weights.quantize import QuantizedWeight
 from quant.weights.storage_form import StorageForm
 
@@ -62,17 +62,18 @@ def dequantized_weight(
     write = _Writer(before, name, names)
     if weight.levels is not None:
         return _from_codebook(write, weight, weight.levels, form, opset)
-    codes, scale, axis = weight.codes, weight.scale, weight.axis
-    if transposed:
-        codes, scale = np.ascontiguousarray(codes.T), np.ascontiguousarray(scale.T)
-        axis = None if axis is None else 1 - axis
+    codes = np.ascontiguousarray(weight.codes.T) if transposed else weight.codes
     bits = stored_bits(weight.bits, opset, form)
     source = _from_planes(write, codes) if bits == 6 else write.constant("codes", codes.astype(_SIGNED[bits]))
     if form is StorageForm.FOLDED:
         return write.node("Mul", [_cast(write, source, ir.DataType.FLOAT), _broadcast(write, weight)], "dequantized")
     if form is StorageForm.INTEGER:
         source = _cast(write, source, ir.DataType.INT8)
-    return dequantize_linear(before, name, source, scale, axis, names, weight.block)
+    axis, block = _axis_and_block(weight)
+    scale = weight.scale
+    if transposed:
+        scale, axis = np.ascontiguousarray(scale.T), None if axis is None else 1 - axis
+    return dequantize_linear(before, name, source, scale, axis, names, block)
 
 
 def dequantize_linear(
@@ -107,6 +108,22 @@ def dequantize_linear(
     return output
 
 
+def _axis_and_block(weight: QuantizedWeight) -> tuple[int | None, int]:
+    """Return the axis and the block size of the DequantizeLinear that holds a weight's scales; 0 for no blocks.
+
+    For stacked matrices the blocks are as long as the axis of inputs, so that each channel of each matrix is a block.
+
+    Requires: no groups, whose scales no DequantizeLinear can hold.
+    """
+    granularity = weight.granularity
+    if isinstance(granularity, PerTensor):
+        return None, 0
+    if isinstance(granularity, PerMatrixChannel):
+        (axis,) = (axis for axis in range(weight.codes.ndim) if axis not in granularity.axes)
+        return axis, weight.codes.shape[axis]
+    return granularity.axis, weight.block
+
+
 def _from_codebook(
     write: "_Writer", weight: QuantizedWeight, levels: NDArray[np.float32], form: StorageForm, opset: int
 ) -> ir.Value:
@@ -130,7 +147,8 @@ def _from_codebook(
     if form is not StorageForm.INTEGER:
         return value
     value.dtype = ir.DataType.INT8
-    return dequantize_linear(write.before, write.name, value, weight.scale, weight.axis, write.names)
+    axis, block = _axis_and_block(weight)
+    return dequantize_linear(write.before, write.name, value, weight.scale, axis, write.names, block)
 
 
 def _from_planes(write: "_Writer", codes: NDArray[np.int8]) -> ir.Value:
@@ -142,15 +160,21 @@ def _from_planes(write: "_Writer", codes: NDArray[np.int8]) -> ir.Value:
     return write.node("Add", [upper, _cast(write, low, ir.DataType.INT32, "low")], "codes")
 
 
-def _restored(write: "_Writer", rows: ir.Value, granularity: PerChannel, shape: tuple[int, ...]) -> ir.Value:
-    """Return rows (C, n) in the weight's shape: the nodes do the same as `PerChannel.restore`."""
-    axis = granularity.axis
-    moved = (shape[axis], *shape[:axis], *shape[axis + 1 :])
-    value = write.node("Reshape", [rows, write.constant("shape", np.array(moved, np.int64))], "shaped")
-    if axis == 0:
+def _restored(
+    write: "_Writer", rows: ir.Value, granularity: PerChannel | PerMatrixChannel, shape: tuple[int, ...]
+) -> ir.Value:
+    """Return rows (R, n) in the weight's shape: the nodes do the same as the granularity's `restore`."""
+    if isinstance(granularity, PerChannel):
+        granularity = PerMatrixChannel((granularity.axis,))
+    split = granularity.split(shape)
+    order = granularity.order(len(split))
+    moved = np.array([split[axis] for axis in order], np.int64)
+    value = write.node("Reshape", [rows, write.constant("shape", moved)], "shaped")
+    if order != tuple(range(len(split))):
+        value = write.node("Transpose", [value], "restored", [ir.AttrInt64s("perm", np.argsort(order).tolist())])
+    if split == shape:
         return value
-    order = [*range(1, axis + 1), 0, *range(axis + 1, len(shape))]
-    return write.node("Transpose", [value], "restored", [ir.AttrInt64s("perm", order)])
+    return write.node("Reshape", [value, write.constant("own_shape", np.array(shape, np.int64))], "joined")
 
 
 def _cast(write: "_Writer", source: ir.Value, to: ir.DataType, prefix: str = "") -> ir.Value:
@@ -164,15 +188,18 @@ def _cast(write: "_Writer", source: ir.Value, to: ir.DataType, prefix: str = "")
 
 
 def _broadcast(write: "_Writer", weight: QuantizedWeight) -> ir.Value:
-    """Return the scale in a shape that broadcasts to the codes; scales of blocks are repeated at load time."""
-    scale, ndim = weight.scale, weight.codes.ndim
-    if isinstance(weight.granularity, PerChannel):
-        scale = scale.reshape([-1 if axis == weight.granularity.axis else 1 for axis in range(ndim)])
-    value = write.constant("scale", scale)
-    if not isinstance(weight.granularity, PerBlock):
-        return value
-    axis, size = weight.granularity.axis, weight.granularity.size
-    block_of = np.arange(weight.codes.shape[axis], dtype=np.int64) // size
+    """Return the scale in a shape that broadcasts to the codes; scales of blocks and groups repeat at load time."""
+    scale, granularity, shape = weight.scale, weight.granularity, weight.codes.shape
+    if isinstance(granularity, PerChannel):
+        scale = scale.reshape([-1 if axis == granularity.axis else 1 for axis in range(len(shape))])
+    if isinstance(granularity, PerBlock):
+        axis, size = granularity.axis, granularity.size
+    elif isinstance(granularity, PerMatrixChannel) and granularity.groups is not None:
+        axis, size = 0, shape[0] // granularity.groups
+        scale = scale.reshape(granularity.groups, *scale.shape[2:])
+    else:
+        return write.constant("scale", scale)
+    value, block_of = write.constant("scale", scale), np.arange(shape[axis], dtype=np.int64) // size
     return write.node("Gather", [value, write.constant("block", block_of)], "scales", [ir.AttrInt64("axis", axis)])
 
 

@@ -80,8 +80,8 @@ class Layer:
 
     @property
     def bias(self) -> ir.Value | None:
-        """The bias operand of the node; None where there is none."""
-        return self.operator.bias(self.node)
+        """The bias operand of the node, one value a channel; None where there is none."""
+        return None if self.weight_operand.output_axis is None else self.operator.bias(self.node)
 
     @property
     def reduced_axis(self) -> int | None:
@@ -101,7 +101,7 @@ class Layer:
     @property
     def is_batch(self) -> bool:
         """True if the weight is a batch of matrices, each for one matrix of the input."""
-        return self.operator.one_scale_a_batch and len(self.shape) > 2
+        return self.operator.batched and len(self.shape) > 2
 
     @property
     def graph(self) -> ir.Graph:

@@ -60,9 +60,8 @@ class Product(MatrixForm):
         self, node: ir.Node, kernel: Sequence[int], value: NDArray[np.float32], limit: int, seed: int
     ) -> NDArray[np.float32]:
         """Return rows of the input, which is transposed where the product sums over another axis than its last."""
-        if node.attributes.get_int("transA", 0):  # an attribute of Gemm
-            value = value.T
-        elif self.weight_on_left and value.ndim > 1:  # in W x the columns of x are multiplied
+        transposed = node.attributes.get_int("transB" if self.weight_on_left else "transA", 0)  # attributes of Gemm
+        if bool(transposed) != self.weight_on_left and value.ndim > 1:  # in W x the columns of x are multiplied
             value = np.moveaxis(value, -2, -1)
         rows = value.reshape(-1, value.shape[-1])
         return rows[_draw(len(rows), limit, seed)][None]

@@ -39,6 +39,8 @@ class WeightOperand:
         suffix: added to the node's name where a node has several weights.
         output_axis: the output's axis of channels, where a bias lies; None if the output has no such axis.
         matrix_form: how the layer is written as a matrix product; None if it is not one.
+        stacked: True if the last two axes are a matrix and the axes before them count matrices, whose channels have
+            scales of their own.
         reduces_matrix: True if the output is a sum over the other axis of a matrix (K, N) or (N, K), so that the
             weight can have one scale a block along that axis.
         integer_kernel: the kernel of ONNX Runtime's CPU provider that computes with 8-bit weights.
@@ -51,6 +53,7 @@ class WeightOperand:
     suffix: str = ""
     output_axis: int | None = None
     matrix_form: MatrixForm | None = None
+    stacked: bool = False
     reduces_matrix: bool = False
     integer_kernel: str | None = None
     float_reason: str | None = None
@@ -72,7 +75,7 @@ class Operator:
         lookup: True if rows of the weight are looked up, so that only a matrix of floats is a weight.
         writes_float: True if the integer kernel can write float: then its output is rounded only where an integer
             kernel reads it.
-        one_scale_a_batch: True if the integer kernel takes one scale only for a weight that is a batch of matrices.
+        batched: True if a weight with more than two axes is a batch of matrices, each for one matrix of the input.
         is_matmul: returns True if the node computes input times weight (K, N), perhaps plus a bias, and so can become a
             MatMulNBits.
     """
@@ -87,8 +90,13 @@ class Operator:
     grouped_outputs: bool = False
     lookup: bool = False
     writes_float: bool = False
-    one_scale_a_batch: bool = False
+    batched: bool = False
     is_matmul: Callable[[ir.Node], bool] = lambda node: False
+
+    @property
+    def is_product(self) -> bool:
+        """True if the output is the product of the input and a matrix, or of a batch of them."""
+        return any(operand.reduces_matrix for operand in self.weights)
 
     @property
     def convolution(self) -> bool:
@@ -119,6 +127,10 @@ def _gemm_channels(node: ir.Node, rank: int) -> int:
     return 0 if node.attributes.get_int("transB", 0) else 1
 
 
+def _gemm_left_channels(node: ir.Node, rank: int) -> int:
+    return 1 if node.attributes.get_int("transA", 0) else 0
+
+
 def _is_plain_gemm(node: ir.Node) -> bool:
     """Return True if a Gemm has no factors and its input is not transposed."""
     attributes = node.attributes
@@ -132,7 +144,7 @@ def _recurrent(name: str) -> Operator:
     return Operator(
         name,
         weights=tuple(
-            WeightOperand(index, 0, channel_axis=_axis(1), suffix=suffix, float_reason=reason)
+            WeightOperand(index, 0, channel_axis=_axis(1), suffix=suffix, stacked=True, float_reason=reason)
             for index, suffix in ((1, "/W"), (2, "/R"))
         ),
     )
@@ -162,12 +174,16 @@ CONV_TRANSPOSE = Operator(
     grouped_outputs=True,
 )  # fmt: skip
 GEMM = Operator(
-    "Gemm",  # weight (inputs, outputs), or (outputs, inputs) with transB
+    "Gemm",  # weight (inputs, outputs), or (outputs, inputs) with transB; on the left the other way round, with transA
     weights=(
         WeightOperand(
             1, 0, channel_axis=_gemm_channels, output_axis=-1, matrix_form=Product(), reduces_matrix=True,
             integer_kernel="QGemm",
         ),
+    ),
+    alternative=WeightOperand(
+        0, 1, channel_axis=_gemm_left_channels, matrix_form=Product(weight_on_left=True),
+        float_reason="ONNX Runtime has no integer Gemm with its weight on the left",
     ),
     bias_index=2,
     writes_float=True,
@@ -177,17 +193,17 @@ MATMUL = Operator(
     "MatMul",  # weight (..., inputs, outputs), or on the left (..., outputs, inputs)
     weights=(
         WeightOperand(
-            1, 0, channel_axis=_axis(-1), output_axis=-1, matrix_form=Product(), reduces_matrix=True,
+            1, 0, channel_axis=_axis(-1), output_axis=-1, matrix_form=Product(), stacked=True, reduces_matrix=True,
             integer_kernel="MatMulIntegerToFloat",
         ),
     ),
     alternative=WeightOperand(
-        0, 1, channel_axis=_axis(-2), matrix_form=Product(weight_on_left=True),
+        0, 1, channel_axis=_axis(-2), matrix_form=Product(weight_on_left=True), stacked=True,
         float_reason="ONNX Runtime has no integer MatMul with its weight on the left",
     ),
     bias_follows=True,
     writes_float=True,
-    one_scale_a_batch=True,
+    batched=True,
     is_matmul=lambda node: True,
 )  # fmt: skip
 GATHER = Operator(

@@ -90,6 +90,10 @@ class Export(Section):
     """The nodes after a stored weight: those that ONNX Runtime runs fastest, or the standard DequantizeLinear alone."""
     profile: Literal["ort-cpu", "generic"] = "ort-cpu"
     """The target: ONNX Runtime on the CPU, or any runtime; a preset is symmetric in its activations with `generic`."""
+    matmul_accuracy: Literal["auto", "float", "int8"] = "auto"
+    """The inputs of MatMul and Gemm in a weight-only model, as ONNX Runtime on the CPU computes with them: `float`
+    inputs in every session, `int8` for inputs rounded to 8 bits in blocks, which is faster and takes less memory for
+    large weights; `auto` measures on held-out calibration samples, and takes int8 without data."""
 
 
 class ModuleInput(Section):

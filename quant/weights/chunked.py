@@ -13,17 +13,17 @@ from quant.kernel import dispatch
 from quant.methods.grids.uniform import step
 from quant.spec import Spec, Weights
 from quant.weights.errors import RowErrors
-from quant.weights.granularity import Granularity, PerBlock, PerChannel, PerTensor
+from quant.weights.granularity import Granularity, PerBlock, PerChannel, PerMatrixChannel, PerTensor
+from quant.weights.layer_granularity import granularity_of
 from quant.weights.layers import QuantizedLayer, adapt_to_kernel, round_to_nearest
 from quant.weights.quantize import (
     FittedWeight,
     QuantizedWeight,
     clip_bound,
     fit_weight,
-    granularity_of,
     quantize_weight,
 )
-from quant.weights.storage_form import StorageForm, storage_form
+from quant.weights.storage_form import INT8_INPUTS_NOTE, StorageForm, storage_form
 
 WEIGHTS_AT_ONCE = 1 << 20
 """Weights of a part."""
@@ -46,15 +46,17 @@ def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool
         compiled: Use compiled loops.
     """
     start = time.perf_counter()
-    section, notes = adapt_to_kernel(layer, section, spec)
+    section, notes = adapt_to_kernel(layer, section)
     if section.rounding.needs_moments:
         section = round_to_nearest(section)
         notes.append("rounded to nearest: the model is too large for its inputs to be known")
     form = storage_form(layer, section, spec)
     weight = np.require(layer.weight, requirements=["C", "A", "W"])  # the array type of the compiled loops
-    granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
+    granularity = granularity_of(layer, section, form)
     whole = fit_weight(weight, PerTensor(), section, compiled)
     quantized = _quantize(weight, layer.axis, granularity, section, whole, integer=form is StorageForm.INTEGER)
+    if form is StorageForm.MATMUL_NBITS:
+        notes.append(INT8_INPUTS_NOTE)
     return QuantizedLayer(layer, section, form, whole, quantized, time.perf_counter() - start, tuple(notes))
 
 
@@ -76,6 +78,8 @@ def quantize_contiguous(weight: NDArray[np.float32], granularity: Granularity, b
         blocks = [-1 if axis == granularity.axis else length for axis, length in enumerate(shape)]
         scale = scale.reshape(blocks)
         clip = np.moveaxis(clip.reshape(blocks), granularity.axis, -1)
+    elif isinstance(granularity, PerMatrixChannel):
+        scale = granularity.restore_scale(scale.reshape(-1), shape)
     else:
         scale = scale.reshape(-1)
     return QuantizedWeight(codes.reshape(shape), scale, bits, granularity, clip.reshape(-1), errors)
@@ -107,7 +111,7 @@ def _quantize(
 def _quantize_rows(
     weight: NDArray[np.float32],
     channels: int,
-    granularity: PerChannel | PerBlock,
+    granularity: PerChannel | PerMatrixChannel | PerBlock,
     section: Weights,
     whole: FittedWeight,
     *,
@@ -117,12 +121,12 @@ def _quantize_rows(
     largest = float(whole.statistics.max_abs[0])
     codes = np.empty(weight.shape, np.int8)
     parts: list[QuantizedWeight] = []
-    for part in _parts(weight.shape, channels, granularity):
-        fitted = fit_weight(weight[part], granularity, section, whole.statistics.compiled, largest)
+    for part, part_granularity in _parts(weight.shape, channels, granularity):
+        fitted = fit_weight(weight[part], part_granularity, section, whole.statistics.compiled, largest)
         quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
         codes[part] = quantized.codes
         parts.append(replace(quantized, codes=quantized.codes[:0]))
-    axis = 0 if isinstance(granularity, PerChannel) else channels
+    axis = channels if isinstance(granularity, PerBlock) else 0
     levels = [part.levels for part in parts if part.levels is not None]
     return QuantizedWeight(
         codes=codes,
@@ -135,13 +139,31 @@ def _quantize_rows(
     )
 
 
-def _parts(shape: tuple[int, ...], axis: int, granularity: Granularity) -> Iterator[tuple[slice, ...]]:
-    """Yield slices of output channels along `axis` that are small enough in weights and in rows."""
-    weights = math.prod(shape) // shape[axis]
-    rows = -(-weights // granularity.size) if isinstance(granularity, PerBlock) else 1
-    length = max(min(WEIGHTS_AT_ONCE // max(weights, 1), ROWS_AT_ONCE // rows), 1)
+def _parts(
+    shape: tuple[int, ...], channels: int, granularity: PerChannel | PerMatrixChannel | PerBlock
+) -> Iterator[tuple[tuple[slice, ...], Granularity]]:
+    """Yield slices that are small enough in weights and in rows, each with its granularity.
+
+    The slices lie along the axis of output channels `channels`, or along the first axis of stacked matrices and groups.
+    """
+    groups = granularity.groups if isinstance(granularity, PerMatrixChannel) else None
+    axis = 0 if isinstance(granularity, PerMatrixChannel) else channels
+    unit = 1 if groups is None else shape[0] // groups
+    weights = math.prod(shape) // shape[axis] * unit
+    rows = _rows_of(shape, weights, unit, granularity)
+    length = max(min(WEIGHTS_AT_ONCE // max(weights, 1), ROWS_AT_ONCE // rows), 1) * unit
     for start in range(0, shape[axis], length):
-        yield (slice(None),) * axis + (slice(start, start + length),)
+        part: Granularity = granularity
+        if isinstance(granularity, PerMatrixChannel) and groups is not None:
+            part = replace(granularity, groups=min(length, shape[0] - start) // unit)
+        yield (slice(None),) * axis + (slice(start, start + length),), part
+
+
+def _rows_of(shape: tuple[int, ...], weights: int, unit: int, granularity: Granularity) -> int:
+    """Return the number of rows of the smallest slice, which has `weights` weights and `unit` indices on its axis."""
+    if isinstance(granularity, PerBlock):
+        return -(-weights // granularity.size)
+    return granularity.row_count(shape) * unit // shape[0] if isinstance(granularity, PerMatrixChannel) else 1
 
 
 Encoded = tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.float32], NDArray[np.float64]]
@@ -174,15 +196,29 @@ def _encode_columns(view: NDArray[np.float32], bits: int) -> Encoded:
     return codes, clip, scale, sums
 
 
-def _view_groups(weight: NDArray[np.float32], granularity: PerChannel | PerBlock) -> NDArray[np.float32] | None:
+def _view_groups(
+    weight: NDArray[np.float32], granularity: PerChannel | PerMatrixChannel | PerBlock
+) -> NDArray[np.float32] | None:
     """Return the weight viewed as (G, S, C), where the S weights of each group and column share a scale.
 
     None if that takes a copy, because channels lie along a middle axis or the last block is incomplete.
     """
     shape = weight.shape
+    if isinstance(granularity, PerMatrixChannel):
+        return _view_matrices(weight, granularity)
     before, after = math.prod(shape[: granularity.axis]), math.prod(shape[granularity.axis + 1 :])
     if isinstance(granularity, PerBlock):
         return None if shape[granularity.axis] % granularity.size else weight.reshape(-1, granularity.size, after)
     if before == 1:
         return weight.reshape(-1, after, 1)
     return weight.reshape(1, before, -1) if after == 1 else None
+
+
+def _view_matrices(weight: NDArray[np.float32], granularity: PerMatrixChannel) -> NDArray[np.float32] | None:
+    """Return stacked matrices viewed as `_view_groups` does; None for groups, whose channels lie on a middle axis."""
+    last = len(weight.shape) - 1
+    if granularity.groups is not None:
+        return None
+    if last in granularity.axes:
+        return weight.reshape(-1, *weight.shape[-2:])
+    return weight.reshape(-1, weight.shape[-1], 1)

@@ -17,6 +17,8 @@ from quant.methods.grids.codebook import Codebook
 from quant.methods.rounding.nearest import Nearest
 from quant.spec import Spec, Weights
 from quant.weights.clip_choice import ClipChoice, choose_clipping
+from quant.weights.granularity import PerMatrixChannel
+from quant.weights.layer_granularity import granularity_of
 from quant.weights.layer_problem import LayerProblem
 from quant.weights.output_error import minimise_output_error
 from quant.weights.quantize import (
@@ -25,10 +27,9 @@ from quant.weights.quantize import (
     clip_bound,
     encode_weight,
     fit_weight,
-    granularity_of,
     quantize_weight,
 )
-from quant.weights.storage_form import StorageForm, becomes_matmul_nbits, storage_form
+from quant.weights.storage_form import StorageForm, is_plain_matmul, storage_form
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weight
 
     Raises:
         AlreadyQuantized: there are quantized layers that no rule of the spec skips.
-        NothingToQuantize: no layer is left.
+        NothingToQuantize: no layer is left, and the spec does not leave slow layers in float, which may be all.
     """
     layers, skipped = inventory(model)
     _refuse_quantized(skipped, spec)
@@ -127,14 +128,10 @@ def loops_pay(work: Sequence[tuple[Layer, Weights]]) -> bool:
     return dispatch.loaded() or dispatch.pay(rows, size)
 
 
-def adapt_to_kernel(layer: Layer, section: Weights, spec: Spec) -> tuple[Weights, list[str]]:
+def adapt_to_kernel(layer: Layer, section: Weights) -> tuple[Weights, list[str]]:
     """Return the section with a granularity that the layer's kernel supports, and notes about the change."""
-    if section.granularity == "block" and not becomes_matmul_nbits(layer):
+    if section.granularity == "block" and not is_plain_matmul(layer):
         return section.model_copy(update={"granularity": "channel"}), ["per channel: blocks are for MatMul and Gemm"]
-    batched = layer.is_batch and spec.activations is not None
-    if section.granularity == "channel" and batched and layer.float_only is None:
-        note = "per tensor: ONNX Runtime's integer MatMul takes one scale for a batch of matrices"
-        return section.model_copy(update={"granularity": "tensor"}), [note]
     return section, []
 
 
@@ -159,6 +156,9 @@ def _row_count(layer: Layer, section: Weights) -> int:
     """Return the number of rows that share a scale each, without the padding of blocks."""
     if section.granularity == "block":
         return layer.size // section.block_size
+    granularity = granularity_of(layer, section, StorageForm.FOLDED)
+    if isinstance(granularity, PerMatrixChannel):
+        return granularity.row_count(layer.shape)
     return layer.shape[layer.axis] if section.granularity == "channel" else 1
 
 
@@ -175,13 +175,13 @@ def _quantize_layer(
     bias_corrected = spec.bias_correction != "none"
     if bias_corrected and isinstance(moments, InferredMoments):
         moments = moments.after_bias_correction()
-    section, notes = adapt_to_kernel(layer, section, spec)
+    section, notes = adapt_to_kernel(layer, section)
     choice = choose_clipping(section, moments, bias_corrected=bias_corrected)
     section = choice.section
     if choice.note is not None:
         notes.append(choice.note)
     form = storage_form(layer, section, spec)
-    granularity = granularity_of(layer.axis, layer.reduced_axis or 0, section)
+    granularity = granularity_of(layer, section, form)
     fitted = fitted or fit_weight(layer.weight, granularity, section, compiled)
     if section.rounding.needs_moments and not isinstance(moments, SecondMoments):
         name = section.rounding.name

@@ -12,7 +12,7 @@ from quant.methods.grids.codebook import AnyCodebook, Codebook
 from quant.methods.grids.expected_error import expected_weight_error
 from quant.spec import Weights
 from quant.weights.errors import RowErrors, WeightError, measure_row_errors
-from quant.weights.granularity import Granularity, PerBlock, PerChannel, PerTensor
+from quant.weights.granularity import Granularity, PerBlock, PerMatrixChannel, PerTensor
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class QuantizedWeight:
 
     Attributes:
         codes: Codes in the weight's own shape.
-        scale: Scales: () for the tensor, (C,) along `axis`, or the weight's shape with `axis` counted in blocks.
+        scale: Scales: () for the tensor, (C,) for channels, the weight's shape with one axis counted in blocks, or an
+            array that broadcasts to the weight, split as `granularity` says, for channels of stacked matrices.
         bits: Width of a code.
         granularity: The weights that share a scale.
         clip: Bound of each row (R,), in the weight's unit.
@@ -63,27 +64,9 @@ class QuantizedWeight:
         return self.errors.over_weight(self.codes.size)
 
     @property
-    def axis(self) -> int | None:
-        """The axis along which scales differ; None if there is one scale."""
-        return None if isinstance(self.granularity, PerTensor) else self.granularity.axis
-
-    @property
     def block(self) -> int:
-        """The number of weights along `axis` that share a scale; 0 if all do."""
+        """The number of weights in a block; 0 if the granularity is not that of blocks."""
         return self.granularity.size if isinstance(self.granularity, PerBlock) else 0
-
-
-def granularity_of(axis: int, reduced: int, spec: Weights) -> Granularity:
-    """Return the granularity of a weight by its section of the spec.
-
-    Args:
-        axis: The weight's axis of output channels, along which channels have scales.
-        reduced: The weight's axis of inputs, along which blocks lie.
-        spec: The section of the spec.
-    """
-    if spec.granularity == "tensor":
-        return PerTensor()
-    return PerChannel(axis) if spec.granularity == "channel" else PerBlock(reduced, spec.block_size)
 
 
 def fit_weight(
@@ -161,7 +144,7 @@ def encode_weight(
     shape, granularity = fitted.shape, fitted.granularity
     if isinstance(granularity, PerTensor):
         scale = scale.reshape(())
-    elif isinstance(granularity, PerBlock):
+    elif isinstance(granularity, PerBlock | PerMatrixChannel):
         scale = granularity.restore_scale(scale, shape)
     return QuantizedWeight(granularity.restore(codes, shape), scale, spec.bits, granularity, clip, errors, levels)
 

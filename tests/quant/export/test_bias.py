@@ -54,11 +54,12 @@ def test_only_the_channel_with_a_large_bias_gets_a_wider_scale():
     assert widened.notes == ("the scale of 1 rows was widened so that their bias fits int32",)
 
 
-def test_a_codebook_keeps_its_scale_and_the_note_says_that_the_bias_is_clipped():
-    _, quantized = convolution([0.1, 1e4, -0.2], {"preset": "codebook4"})
+@pytest.mark.parametrize("preset", ["codebook4", "ternary"])
+def test_a_grid_of_any_levels_is_widened_too(preset):
+    _, quantized = convolution([0.1, 1e9, -0.2], {"preset": preset})
     widened = widen_scales_for_bias(quantized, RANGES)
-    assert widened.quantized is quantized.quantized
-    assert widened.notes[-1] == "the bias of 1 rows is clipped to fit int32"
+    assert widened.quantized.scale[1] == pytest.approx(1e9 / (RANGES["x"].scale * MAX_BIAS_CODE))
+    assert widened.notes[-1] == "the scale of 1 rows was widened so that their bias fits int32"
 
 
 @pytest.mark.parametrize("ranges", [{}, {"x": ActivationRange(-1.0, 1.0, 16)}])

@@ -36,9 +36,9 @@ def test_moments_are_needed_by_auto_bounds_and_by_error_feedback(weights, needed
 
 def test_blocks_become_channels_where_no_kernel_takes_them():
     spec = resolve({"preset": "int4-weights", "weights": {"granularity": "block", "block_size": 16}})
-    section, notes = adapt_to_kernel(layer_of("conv"), spec.weights, spec)
+    section, notes = adapt_to_kernel(layer_of("conv"), spec.weights)
     assert (section.granularity, len(notes)) == ("channel", 1)
-    assert adapt_to_kernel(layer_of("matmul"), spec.weights, spec) == (spec.weights, [])
+    assert adapt_to_kernel(layer_of("matmul"), spec.weights) == (spec.weights, [])
 
 
 @pytest.mark.parametrize("rounding", ["nearest", "error_feedback"])

@@ -9,9 +9,9 @@ from quant.graph.normalise.normalise import normalise
 from quant.methods.registry import describe_clip_rules, describe_grids
 from quant.report.report import layer_report
 from quant.spec import resolve
-from quant.weights.granularity import PerBlock, PerChannel, PerTensor
+from quant.weights.granularity import PerBlock, PerChannel, PerMatrixChannel, PerTensor
 from quant.weights.layers import QuantizedLayer
-from quant.weights.quantize import clip_bound, decoded, fit_weight, granularity_of, quantize_weight
+from quant.weights.quantize import clip_bound, decoded, fit_weight, quantize_weight
 from quant.weights.storage_form import StorageForm
 
 MODELS = (
@@ -45,7 +45,11 @@ def test_measured_and_expected_errors_of_every_method_are_reported(data, name):
             assert coarse.mae_expected == pytest.approx(coarse.mae, rel=0.35)
 
 
-@pytest.mark.parametrize("granularity", [PerTensor(), PerChannel(0), PerChannel(1), PerBlock(0, 16), PerBlock(1, 7)])
+@pytest.mark.parametrize(
+    "granularity",
+    [PerTensor(), PerChannel(0), PerChannel(1), PerMatrixChannel((0, 1)), PerMatrixChannel((0, 2), 8), PerBlock(0, 16),
+     PerBlock(1, 7)],
+)  # fmt: skip
 def test_codes_times_scale_are_within_half_a_step_of_the_weight(granularity):
     weight = RNG.normal(size=(40, 30)).astype(np.float32)
     fitted = fit_weight(weight, granularity, section("minmax", 8))
@@ -54,10 +58,7 @@ def test_codes_times_scale_are_within_half_a_step_of_the_weight(granularity):
     step = granularity.restore(np.broadcast_to(result.clip[:, None] / 127, fitted.statistics.rows.shape), weight.shape)
     assert (np.abs(values - weight) <= 0.501 * step).all()
     assert result.error.mse == pytest.approx(np.mean((values - weight) ** 2), rel=1e-4)
-    assert (result.axis, result.block) == (
-        None if granularity == PerTensor() else granularity.axis,
-        granularity.size if isinstance(granularity, PerBlock) else 0,
-    )
+    assert result.block == (granularity.size if isinstance(granularity, PerBlock) else 0)
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -75,13 +76,6 @@ def test_a_codebook_has_8_bit_levels_only_for_integer_kernels(grid, integer):
         np.testing.assert_allclose(multiples, np.rint(multiples), atol=1e-4)
     assert np.abs(multiples).max() <= 127.01
     assert np.isin(decoded(result)[0], result.levels[0]).all()
-
-
-def test_the_section_names_the_granularity():
-    expected = {"tensor": PerTensor(), "channel": PerChannel(1), "block": PerBlock(0, 32)}
-    for name, granularity in expected.items():
-        weights = {"granularity": name, "block_size": 32}
-        assert granularity_of(1, 0, resolve({"preset": "int4-weights", "weights": weights}).weights) == granularity
 
 
 def section(rule, bits, grid="uniform"):
