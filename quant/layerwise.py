@@ -17,6 +17,7 @@ from quant.errors import ExportError
 from quant.evaluation.compare import evaluate
 from quant.evaluation.metrics import OutputComparison
 from quant.export.data_file import DataFile
+from quant.export.followers import rewrite_followers
 from quant.export.qdq import ExportedWeight, replace_weight, tidy
 from quant.export.serialize import stamp
 from quant.graph.load.source import FloatModel
@@ -33,6 +34,7 @@ from quant.search.context import Work
 from quant.spec import Spec
 from quant.weights.chunked import quantize_in_parts
 from quant.weights.layers import choose_layers, loops_pay
+from quant.weights.storage_form import storage_form
 
 MAX_WHOLE_BYTES = 1_500_000_000
 """Bytes of the largest float model that is quantized as a whole, unless the job needs all of a larger one at once."""
@@ -88,7 +90,8 @@ def quantize_layerwise(
 
     Raises:
         ModelError: the model cannot be normalised, or a weight is not finite.
-        ExportError: onnx's checker refuses the quantized model, or it does not run on the evaluation data.
+        ExportError: onnx's checker refuses the quantized model, its inputs or outputs differ from the float model's, or
+            it does not run on the evaluation data.
     """
     reference = Session(source.reference, mapped=True) if evaluation else None
     checked = check_data(reference, None, evaluation) if reference else CheckedData(None, None)
@@ -99,6 +102,7 @@ def quantize_layerwise(
         equalize(model)
     work, skipped = choose_layers(model, spec)
     names = Names.of(model.graph)
+    rewrite_followers(model, [(layer, storage_form(layer, section, spec)) for layer, section in work], (), names)
     with DataFile(out / DATA) as data:
         entries, seconds, energies = _quantize_layers(work, spec, data, names, progress)
         progress(Stage.EXPORTING, 0, 1, MODEL)

@@ -10,6 +10,7 @@ from onnx_ir.passes import common as passes
 
 from quant.calibration.activation_ranges import ActivationRange
 from quant.export.bias import quantize_bias
+from quant.export.followers import rewrite_followers
 from quant.export.matmul import replace_with_matmul
 from quant.export.shared import share_constants
 from quant.export.storage import dequantized_weight
@@ -47,6 +48,7 @@ def export_qdq(
     """
     stored: StoredWeights = {}
     names = Names.of(model.graph)
+    rewrite_followers(model, [(exported.layer, exported.form) for exported in weights], ranges, names)
     for exported in weights:
         quantize_bias(exported.layer, exported.weight, exported.form, ranges, names)
         replace_weight(exported, stored, opset, names)

@@ -8,10 +8,16 @@ from onnx.reference import ReferenceEvaluator
 from quant.export.qdq import ExportedWeight, export_qdq
 from quant.runtime import Session, optimised_operators
 from quant.spec import resolve
+from quant.weights import storage_form
 from quant.weights.layers import choose_layers, quantize_layers
 from quant.weights.storage_form import StorageForm
 from tests.quant.export.models import agreement, matrices, normal, save
 from tests.quant.onnx_text import model_of
+
+
+@pytest.fixture(autouse=True)
+def small_matrices_pay(monkeypatch):
+    monkeypatch.setattr(storage_form, "MIN_MATMUL_NBITS_SIZE", 0)
 
 
 @pytest.mark.parametrize("granularity", ["channel", "block"])
@@ -37,9 +43,9 @@ def run(model, feeds):
 @pytest.mark.parametrize(
     ("text", "operators"),
     [
-        ("r = Relu (x) y = Gemm (r, w, b)", ["Max", "MatMul", "Add"]),
-        ("r = Clip (x, low, high) y = Gemm (r, w, b)", ["Max", "Min", "MatMul", "Add"]),
-        ("r = Clip (x, , high) y = MatMul (r, w)", ["Min", "MatMul"]),
+        ("h = Gemm (x, w, b) r = Relu (h) y = Neg (r)", ["MatMul", "Add", "Max", "Neg"]),
+        ("h = Gemm (x, w, b) r = Clip (h, low, high) y = Neg (r)", ["MatMul", "Add", "Max", "Min", "Neg"]),
+        ("h = MatMul (x, w) r = Clip (h, , high) y = Neg (r)", ["MatMul", "Min", "Neg"]),
     ],
 )
 def test_the_rewritten_layer_gives_the_same_numbers_under_the_same_names(text, operators):
