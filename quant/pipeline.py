@@ -32,17 +32,19 @@ from quant.outcome.latency import Latency
 from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
 from quant.progress import Progress, sample_progress
+from quant.report.dequantized import dequantized_warnings
 from quant.report.junit import junit_xml
 from quant.report.latency import IN_LAYERS, NO_INPUTS, latency_of
 from quant.report.manifest import manifest_json
 from quant.report.measurements import measure_clipping, measure_layers, measure_shifts
 from quant.report.report import layer_report, model_report, report_html, report_json
 from quant.report.result import Result, SignalAndNoise, samples_used
-from quant.runtime import Session, loaded_and_counted
+from quant.runtime import Session, load_executed
 from quant.search.choice import Choice, best
 from quant.search.context import Source, calibrate
 from quant.search.decide import choose, quantize_weights
 from quant.search.keep_float import keep_slow_layers_float
+from quant.search.matmul_accuracy import settle_matmul_accuracy
 from quant.search.variants import form_variants
 from quant.spec import Spec, require_data, resolve
 
@@ -131,12 +133,13 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     form = _FloatForm(model, normals, calibration, Source(opened.source.size, opened.model_sha256), progress)
     choice = form.quantize(spec) if spec.keep_float == "none" else _quantize_faster_layers(form, spec, data_for_timing)
 
+    choice = settle_matmul_accuracy(choice, progress)
     differences, bounds = measure_layers(choice, progress)
     shifts = measure_shifts(choice, progress)
     progress(Stage.EXPORTING, 0, 1, artifacts.MODEL.name)
     exported = _export(choice)
     require_signature(choice.model, opened.source.signature)
-    quantized, operators = loaded_and_counted(exported, "the quantized model", ExportError)
+    quantized, dequantized = load_executed(exported, "the quantized model", ExportError)
     outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, progress)
     del quantized
     latency = latency_of(opened.source.reference, choice.context.model, exported, data_for_timing, spec)
@@ -150,7 +153,7 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
         seconds={layer.layer.name: layer.seconds for layer in choice.layers},
         skipped=choice.context.skipped,
         weights=reduce(SignalAndNoise.plus, (layer.quantized.errors for layer in choice.layers), SignalAndNoise()),
-        warnings=[*_kernel_warnings(operators["DequantizeLinear(weight)"]), *choice.warnings, *texts(findings)],
+        warnings=[*dequantized_warnings(choice.layers, dequantized), *choice.warnings, *texts(findings)],
         findings=findings,
         samples=samples_used(calibration, evaluation),
         outputs=outputs,
@@ -250,10 +253,3 @@ def _report(
     files = result.files | {name: write(out / name, data) for name, data in documents.items()}
     write(out / artifacts.MANIFEST.name, manifest_json(opened.digests, spec, files, inputs.isolation))
     return summary, gates
-
-
-def _kernel_warnings(dequantized: int) -> list[str]:
-    """Return the warning about weights that ONNX Runtime still dequantizes in the optimised graph, if there are any."""
-    if not dequantized:
-        return []
-    return [f"{dequantized} weights are dequantized at every inference: ONNX Runtime has no integer kernel for them"]

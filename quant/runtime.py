@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,19 @@ class NodeTime:
 
     name: str
     durations: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class DequantizedWeight:
+    """A constant that the executed graph dequantizes at every inference.
+
+    Attributes:
+        names: The names of the DequantizeLinear, of its input and output, and of the node that reads it.
+        reader: The operator that reads it.
+    """
+
+    names: tuple[str, ...]
+    reader: str
 
 
 class Session:
@@ -125,13 +138,19 @@ def optimised_operators(model: bytes) -> Counter[str]:
     Raises:
         ModelError: ONNX Runtime cannot load the model.
     """
-    return loaded_and_counted(model)[1]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "optimised.onnx")
+        Session(model, optimised=path)
+        graph = onnx.load(path).graph
+    counts = Counter(node.op_type for node in graph.node)
+    counts["DequantizeLinear(weight)"] = len(list(_dequantized(graph, frozenset())))
+    return counts
 
 
-def loaded_and_counted(
+def load_executed(
     model: bytes, what: str = "the model", failure: type[QuantdError] = ModelError
-) -> tuple[Session, Counter[str]]:
-    """Load a model as `Session` does; return the session and the result of `optimised_operators`.
+) -> tuple[Session, list[DequantizedWeight]]:
+    """Load a model as `Session` does; return the session and the weights that it dequantizes at every inference.
 
     Raises:
         QuantdError: an error of class `failure`, because ONNX Runtime cannot load the model.
@@ -139,16 +158,21 @@ def loaded_and_counted(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "optimised.onnx")
         session = Session(model, what, failure, optimised=path)
-        return session, _operators(onnx.load(path).graph)
+        return session, list(_dequantized(onnx.load(path).graph, frozenset()))
 
 
-def _operators(graph: onnx.GraphProto) -> Counter[str]:
-    counts = Counter(node.op_type for node in graph.node)
-    constants = {tensor.name for tensor in graph.initializer}
-    counts["DequantizeLinear(weight)"] = sum(
-        node.op_type == "DequantizeLinear" and node.input[0] in constants for node in graph.node
-    )
-    return counts
+def _dequantized(graph: onnx.GraphProto, outer: frozenset[str]) -> Iterator[DequantizedWeight]:
+    """Yield the dequantized constants of an executed graph and of its bodies; `outer` are constants of outer graphs."""
+    constants = outer | {tensor.name for tensor in graph.initializer}
+    readers = {name: node for node in graph.node for name in node.input}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in constants:
+            reader = readers.get(node.output[0])
+            names = (node.name, node.input[0], node.output[0], "" if reader is None else reader.name)
+            yield DequantizedWeight(names, "no operator" if reader is None else reader.op_type)
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs):
+                yield from _dequantized(body, constants)
 
 
 def _node_times(events: Iterable[Mapping[str, Any]]) -> list[NodeTime]:

@@ -21,7 +21,7 @@ from quant.outcome.summary import Summary
 from quant.report.result import NOT_MEASURED, Result
 from quant.search.choice import Choice
 from quant.spec import Spec
-from quant.weights.granularity import PerChannel
+from quant.weights.granularity import PerChannel, PerMatrixChannel
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import FittedWeight, QuantizedWeight
 
@@ -105,6 +105,7 @@ def model_report(summary: Summary, result: Result, spec: Spec) -> dict[str, Any]
         "evaluation": None if outputs is None else outputs.details(spec.metric),
         "allocation": None if choice is None else choice.allocation,
         "search": None if choice is None else choice.search,
+        "matmul_accuracy": None if choice is None else choice.matmul_accuracy,
         "error_bound": result.bounds.described(),
     }
 
@@ -211,6 +212,6 @@ def _finite(value: float) -> float | None:
 
 def _fits(fitted: FittedWeight) -> list[dict[str, Any]]:
     """Return the fit of each row of the weight; `channel` is None where a row is a block or the whole tensor."""
-    per_channel = isinstance(fitted.granularity, PerChannel)
+    per_channel = isinstance(fitted.granularity, PerChannel | PerMatrixChannel)
     rows = range(len(fitted.statistics.count))
     return [{"channel": row if per_channel else None, **fitted.fit.describe(row)} for row in rows]

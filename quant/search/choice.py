@@ -28,6 +28,7 @@ class Choice:
         search: the report's `search`, where gates decided.
         max_bytes: the most that the exported file may take, where there is a budget.
         warnings: what the owner of the model has to know about the choice.
+        matmul_accuracy: the report's `matmul_accuracy`; None if no MatMul could have rounded inputs.
         rank: the figure by which the candidate was chosen, the larger the better; 0 if there was one candidate only.
     """
 
@@ -43,6 +44,7 @@ class Choice:
     max_bytes: int | None = None
     warnings: tuple[str, ...] = ()
     rank: float = 0.0
+    matmul_accuracy: Mapping[str, Any] | None = None
 
 
 def best(choices: Sequence[Choice]) -> Choice:

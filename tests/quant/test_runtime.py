@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from quant.errors import ExportError, ModelError
-from quant.runtime import Session, loaded_and_counted, optimised_operators
+from quant.runtime import Session, load_executed, optimised_operators
 
 WEIGHT = np.arange(6, dtype=np.float32).reshape(3, 2)
 X = np.ones((4, 3), np.float32)
@@ -83,7 +83,8 @@ def test_the_optimised_graph_is_counted(tmp_path):
     assert [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node] == ["MatMul"]
 
 
-def test_a_weight_that_is_dequantized_at_every_run_is_counted():
-    session, counts = loaded_and_counted(quantized_model())
-    assert counts["DequantizeLinear(weight)"] == counts["DequantizeLinear"]
+def test_a_weight_that_is_dequantized_at_every_run_is_counted_and_named():
+    session, weights = load_executed(quantized_model())
+    counts = optimised_operators(quantized_model())
+    assert counts["DequantizeLinear(weight)"] == counts["DequantizeLinear"] == len(weights)
     np.testing.assert_array_equal(session.run({"x": X})[0], X @ WEIGHT)
