@@ -42,7 +42,7 @@ class WeightOperand:
         stacked: True if the last two axes are a matrix and the axes before them count matrices, whose channels have
             scales of their own.
         reduces_matrix: True if the output is a sum over the other axis of a matrix (K, N) or (N, K), so that the
-            weight can have one scale a block along that axis.
+            weight can have one scale per block along that axis.
         integer_kernel: the kernel of ONNX Runtime's CPU provider that computes with 8-bit weights.
         float_reason: why ONNX Runtime computes in float although the weight is stored in few bits.
     """
@@ -67,8 +67,8 @@ class Operator:
         name: the ONNX name, in the default domain.
         weights: the operands that hold weights.
         alternative: the operand that holds the weight instead wherever it is a constant.
-        bias_index: the number of the operand with one bias a channel; None if there is none.
-        bias_follows: True if a bias is added by an Add behind the node.
+        bias_index: the number of the operand with one bias per channel; None if there is none.
+        bias_follows: True if a bias is added by an Add after the node.
         spatial: True if a kernel slides over the input: the output is a map (N, C, ...) with channels on axis 1.
         transposed: True if the kernel slides over the output (a fractionally strided convolution).
         grouped_outputs: True if the weight's axis of channels counts the outputs of one group only.
@@ -259,6 +259,8 @@ is_random = _named(
     "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"
 )
 """Return True if the node draws random numbers."""
+is_cast = _named("Cast")
+"""Return True if the node is a Cast."""
 is_quantize = _named("QuantizeLinear")
 """Return True if the node is a QuantizeLinear."""
 is_dequantize = _named("DequantizeLinear")

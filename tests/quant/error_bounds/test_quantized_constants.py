@@ -34,5 +34,6 @@ def test_codes_are_dequantized():
 
 
 def test_a_bias_that_is_computed_is_none():
-    model = model_of("net (float[N, 4] x, float[3] b) => (float[N, 3] y) { y = Gemm (x, w, b) }", w=W)
+    text = "net (float[N, 4, 5] x, float[3] b) => (float[N, 3, 5] y) { y = Conv (x, w, b) }"
+    model = model_of(text, w=W.T[:, :, None])
     assert QuantizedConstants(model).biases(inventory(model)[0][0], 3) is None

@@ -40,10 +40,10 @@ def test_the_shift_is_added_to_each_channel(body, arrays, nodes):
 
 
 def test_a_bias_that_is_computed_stays():
-    text = "net (float[N, 4] x, float[3] b) => (float[N, 3] y) { y = Gemm (x, w, b) }"
-    model = model_of(text, w=W)
+    text = "net (float[N, 4, 5] x, float[3] b) => (float[N, 3, 5] y) { y = Conv (x, w, b) }"
+    model = model_of(text, w=W.T[:, :, None])
     before = ir.to_proto(model).SerializeToString()
-    add_to_biases(inventory(model)[0], {"gemm0": SHIFT})
+    add_to_biases(inventory(model)[0], {"conv0": SHIFT})
     assert ir.to_proto(model).SerializeToString() == before
 
 
