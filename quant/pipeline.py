@@ -75,7 +75,7 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _ig
     A job goes through these stages:
 
     1. Load: open the model; read the data sets in the background (`quant.inputs`).
-    2. Normalise the graph, and form the variants to quantize: as it is, with equalized channels (`search.variants`).
+    2. Normalise the graph, and derive the variants to quantize: as it is, with equalized channels (`search.variants`).
     3. Calibrate every variant: run the float model over the calibration set, and derive the moments of the layers'
        inputs and the activation ranges (`search.context`).
     4. Fit, clip and round the weights, with the bits that the spec, its budget or its gates give them
@@ -130,8 +130,14 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     model, normals = _normalise(opened.source.model, spec, calibration or evaluation, reference)
     del reference  # it is loaded again for the evaluation; its weights would take memory until then
     data_for_timing = calibration or evaluation
-    form = _FloatForm(model, normals, calibration, Source(opened.source.size, opened.model_sha256), progress)
-    choice = form.quantize(spec) if spec.keep_float == "none" else _quantize_faster_layers(form, spec, data_for_timing)
+    float_model = _NormalisedModel(
+        model, normals, calibration, Source(opened.source.size, opened.model_sha256), progress
+    )
+    choice = (
+        float_model.quantize(spec)
+        if spec.keep_float == "none"
+        else _quantize_faster_layers(float_model, spec, data_for_timing)
+    )
 
     choice = settle_matmul_accuracy(choice, progress)
     differences, bounds = measure_layers(choice, progress)
@@ -166,7 +172,7 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
 
 
 @dataclass(frozen=True)
-class _FloatForm:
+class _NormalisedModel:
     """The normalised float model with the data that it is quantized with."""
 
     model: ir.Model
@@ -190,14 +196,14 @@ class _FloatForm:
         return replace(self, model=self.model.clone()).quantize(spec)
 
 
-def _quantize_faster_layers(form: _FloatForm, spec: Spec, dataset: Dataset | None) -> Choice:
+def _quantize_faster_layers(float_model: _NormalisedModel, spec: Spec, dataset: Dataset | None) -> Choice:
     """Return the model with the layers in float that run slower quantized; all quantized if it cannot be timed."""
-    choice = form.quantize_copy(spec)
-    inputs = timed_inputs(form.model, dataset)
+    choice = float_model.quantize_copy(spec)
+    inputs = timed_inputs(float_model.model, dataset)
     if inputs is None:
         return replace(choice, warnings=(*choice.warnings, f"keep_float: slower had no effect: {NO_INPUTS}"))
     try:
-        return keep_slow_layers_float(choice, form.quantize_copy, inputs.batch)
+        return keep_slow_layers_float(choice, float_model.quantize_copy, inputs.batch)
     except ModelError as error:
         if dataset is not None:
             raise

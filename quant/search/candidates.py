@@ -22,18 +22,18 @@ from quant.weights.clip_choice import rival_section
 from quant.weights.layers import QuantizedLayer, quantize_layers
 
 CORRECTION_SAMPLES = 64
-"""Samples on which biases are corrected. With n of them 1 / n of the difference's variance remains; the twin graph
-makes each one expensive."""
+"""Samples on which biases are corrected. The variance of a mean over n samples is 1 / n of the variance of one sample,
+so that more samples bring little; each of them runs through both models."""
 RELIABLE_DB = 10.0
 """SQNR below which the order of uncorrected candidates says little about the order of corrected ones."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to quantize the model.
+    """A quantized model that competes with others to be exported.
 
     Attributes:
-        name: what tells it from the others in the report.
+        name: its name in the report: the clip bounds, the bias correction and the rule of the activation ranges.
         ranges: the activation ranges by the tensor's name.
         layers: the quantized layers as they were exported.
         model: the quantized model.
@@ -93,12 +93,12 @@ def data_free_candidate(context: DataFreeContext, layers: list[QuantizedLayer]) 
     return Candidate("data-free", {}, exported, model, shifts)
 
 
-def form_candidates(
+def build_candidates(
     context: CalibratedContext, work: Work, layers: list[QuantizedLayer], progress: StepProgress
 ) -> list[Candidate]:
     """Return the candidates for every rule of activation ranges, with and without bias correction.
 
-    Where the spec leaves the clip bounds to us, MinMax bounds compete with the fitted ones.
+    Where the spec's clipping method is `auto`, candidates with MinMax bounds are compared with those of fitted bounds.
 
     Raises:
         ExportError: a quantized model does not run.
@@ -124,7 +124,12 @@ def measure(context: CalibratedContext, candidate: Candidate, progress: StepProg
     expected = context.float_outputs(samples)
     outputs = evaluate(expected, session, samples, subject_progress(progress, candidate.name))
     return MeasuredCandidate(
-        candidate.name, candidate.ranges, candidate.layers, candidate.model, candidate.shifts, outputs
+        name=candidate.name,
+        ranges=candidate.ranges,
+        layers=candidate.layers,
+        model=candidate.model,
+        shifts=candidate.shifts,
+        outputs=outputs,
     )
 
 
@@ -159,9 +164,10 @@ def _candidates(
     by_bounds: Mapping[str, list[QuantizedLayer]],
     progress: StepProgress,
 ) -> list[Candidate]:
-    """Return the candidates that the spec's bias correction leaves for one rule of activation ranges.
+    """Return the candidates for one rule of activation ranges, as the spec's bias correction asks for them.
 
-    Correction is expensive: only the best of several bounds is corrected, or all where none is good without it.
+    Correction is expensive: only the candidate with the best of several bounds is corrected, or all of them where
+    the best is below `RELIABLE_DB` without correction.
     """
     mode = context.spec.bias_correction
     if mode == "data_free":
@@ -182,7 +188,7 @@ def _candidates(
 
 
 def _promising(candidates: Sequence[MeasuredCandidate]) -> list[Candidate]:
-    """Return the best of the uncorrected candidates, or all where none is good enough to tell."""
+    """Return the best of the uncorrected candidates, or all where the best is below `RELIABLE_DB`."""
     best = max(candidates, key=lambda candidate: candidate.rank)
     return [*candidates] if best.sqnr_db is None or best.sqnr_db < RELIABLE_DB else [best]
 

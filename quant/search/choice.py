@@ -16,7 +16,7 @@ class Choice:
     """The chosen candidate, as export, report and error bounds read it.
 
     Attributes:
-        context: the form of the float model that was quantized, and its calibration data.
+        context: the variant of the float model that was quantized, and its calibration data.
         name: the candidate's name in `compared`.
         model: the quantized model.
         layers: its quantized layers.

@@ -149,9 +149,20 @@ def calibrate(
     if spec.activations is not None or any(_needs_moments(section, spec) for _, section in work):
         observe(graph, calibration, [moments, *ranges.observers, outputs], sample_progress(progress, Stage.CALIBRATING))
     return CalibratedContext(
-        variant, spec, source, work, skipped, calibration, fitting, held_out, graph,
-        moments.moments(), inferred, ranges.options(), outputs.recorded,
-    )  # fmt: skip
+        variant=variant,
+        spec=spec,
+        source=source,
+        work=work,
+        skipped=skipped,
+        calibration=calibration,
+        fitting=fitting,
+        held_out=held_out,
+        graph=graph,
+        moments=moments.moments(),
+        inferred=inferred,
+        range_options=ranges.options(),
+        recorded=outputs.recorded,
+    )
 
 
 def _observed_layers(work: Work, spec: Spec) -> list[tuple[Layer, bool]]:

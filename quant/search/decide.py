@@ -1,4 +1,4 @@
-"""The decisions on one form of the model: the bits of its weights, then the candidate with the best outputs."""
+"""The decisions on one variant of the model: the bits of its weights, then the candidate with the best outputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any
 from quant.outcome.stages import Stage
 from quant.progress import Progress, StepProgress, correction_progress, stage_progress
 from quant.search.allocation import Allocation
-from quant.search.candidates import best_corrected, data_free_candidate, form_candidates, measure
+from quant.search.candidates import best_corrected, build_candidates, data_free_candidate, measure
 from quant.search.choice import Choice
 from quant.search.context import CalibratedContext, SearchContext, Work
 from quant.search.mixed_precision import WidthAllocator, describe_allocation, promising, width_allocator
@@ -51,7 +51,7 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
     """Correct the biases and return the candidate with the greatest output SQNR on held-out samples.
 
     Args:
-        context: the form of the model.
+        context: the variant of the float model, with its statistics.
         weights: its quantized weights.
         progress: receives the samples completed.
         compare: True if the outputs are measured even where there is one candidate only.
@@ -63,7 +63,7 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
     rank = 0.0
     if isinstance(context, CalibratedContext):
         reported = correction_progress(progress)
-        candidates = form_candidates(context, weights.work, weights.layers, reported)
+        candidates = build_candidates(context, weights.work, weights.layers, reported)
         chosen, compared = candidates[0], {}
         if compare or len(candidates) > 1:
             measured = [measure(context, candidate, reported) for candidate in candidates]
@@ -73,9 +73,19 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
     else:
         chosen = data_free_candidate(context, weights.layers)
     return Choice(
-        context, chosen.name + context.variant.suffix, chosen.model, chosen.layers, chosen.ranges, chosen.shifts,
-        compared, weights.allocation, weights.search, weights.max_bytes, weights.warnings, rank,
-    )  # fmt: skip
+        context=context,
+        name=chosen.name + context.variant.suffix,
+        model=chosen.model,
+        layers=chosen.layers,
+        ranges=chosen.ranges,
+        shifts=chosen.shifts,
+        compared=compared,
+        allocation=weights.allocation,
+        search=weights.search,
+        max_bytes=weights.max_bytes,
+        warnings=weights.warnings,
+        rank=rank,
+    )
 
 
 def _weights_within_budget(context: SearchContext, limit: int, progress: Progress) -> QuantizedWeights:

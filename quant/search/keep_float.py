@@ -87,7 +87,7 @@ def _float_if_faster(choice: Choice, quantize: Callable[[Spec], Choice], feeds: 
 
 
 def _float_model(choice: Choice) -> bytes:
-    """Return the float model in the form that was quantized."""
+    """Return the float model in the variant that was quantized."""
     serialized: bytes = ir.to_proto(choice.context.model).SerializeToString()
     return serialized
 

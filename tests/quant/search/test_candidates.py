@@ -14,8 +14,8 @@ from quant.search.candidates import (
     Candidate,
     MeasuredCandidate,
     best_corrected,
+    build_candidates,
     data_free_candidate,
-    form_candidates,
     measure,
 )
 from quant.search.decide import quantize_weights
@@ -37,14 +37,14 @@ def ignore(*_):
 def test_each_mode_of_bias_correction_has_its_candidates(context, mode, names):
     calibrated = context({"preset": "int8", "weights": {"clipping": "auto"}, "bias_correction": mode})
     weights = quantize_weights(calibrated, ignore)
-    candidates = form_candidates(calibrated, weights.work, weights.layers, ignore)
+    candidates = build_candidates(calibrated, weights.work, weights.layers, ignore)
     assert [candidate.name for candidate in candidates] == names
 
 
 def test_bounds_that_the_spec_sets_have_no_rival(context):
     calibrated = context({"preset": "int8", "weights": {"clipping": "mse"}, "bias_correction": "none"})
     weights = quantize_weights(calibrated, ignore)
-    (candidate,) = form_candidates(calibrated, weights.work, weights.layers, ignore)
+    (candidate,) = build_candidates(calibrated, weights.work, weights.layers, ignore)
     assert candidate.name == "specified bounds"
     assert not isinstance(candidate, MeasuredCandidate)
     assert candidate.shifts == {}
@@ -53,7 +53,7 @@ def test_bounds_that_the_spec_sets_have_no_rival(context):
 def test_a_candidate_is_measured_once(context):
     calibrated = context({"preset": "int8", "weights": {"clipping": "mse"}, "bias_correction": "none"})
     weights = quantize_weights(calibrated, ignore)
-    (candidate,) = form_candidates(calibrated, weights.work, weights.layers, ignore)
+    (candidate,) = build_candidates(calibrated, weights.work, weights.layers, ignore)
     measured = measure(calibrated, candidate, ignore)
     assert measured.sqnr_db > 20
     assert measured.outputs.samples == calibrated.held_out.used

@@ -1,4 +1,4 @@
-"""The decisions on one form of a model: the bits of its weights, and the candidate with the best outputs."""
+"""The decisions on one variant of a model: the bits of its weights, and the candidate with the best outputs."""
 
 import pytest
 
