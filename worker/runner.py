@@ -89,7 +89,9 @@ class Runner:
         """
         try:
             if job.attempt > ATTEMPTS:
-                raise WorkerCrashed(f"the job ended its worker {ATTEMPTS} times; it is not tried again")
+                raise WorkerCrashed(
+                    f"the job's process or its worker was killed {ATTEMPTS} times; the job is not tried again"
+                )
             with Lease(self._records, job.id, owner) as lease:
                 return self._run(job, owner, lease)
         except Cancelled:
