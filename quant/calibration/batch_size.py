@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from quant.data.dataset import BATCH, Dataset
 from quant.data.findings import DataFinding
 from quant.errors import ModelError
-from quant.evaluation.metrics import sqnr_db
+from quant.evaluation.sqnr import sqnr_db
 from quant.runtime import Session
 
 Outputs = Sequence[NDArray[np.generic]]
@@ -128,7 +128,7 @@ def _swallows(alone: NDArray[np.generic], pair: NDArray[np.generic]) -> bool:
 def _batch_axis(alone: NDArray[np.generic], pair: NDArray[np.generic]) -> int | None:
     """Return the only axis along which the outputs for 1 and 2 samples differ in size, 1 and 2; None if there is none.
 
-    An output of one value a sample may have either axis; the first one counts.
+    An output of one value per sample may have either axis; the first one counts.
     """
     axes = [axis for axis in range(alone.ndim) if alone.shape[axis] != pair.shape[axis]]
     if len(axes) != 1 or (alone.shape[axes[0]], pair.shape[axes[0]]) != (1, 2):

@@ -2,7 +2,7 @@
 
 To find corrections, the difference of the channel means at a layer is added to the quantized side before its next layer
 runs. Differences further down are then measured without the shifts that bias correction will remove. The means are
-taken behind the activation that reads the layer: a Relu hides differences below zero, and a correction of those would
+taken after the activation that reads the layer: a Relu hides differences below zero, and a correction of those would
 distort the values that it lets through. The graph's outputs are means and energies only, so it needs little memory.
 See docs/methods.md, 'Bias correction'.
 """
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from quant.correction.twin_graph import build_twin
 from quant.data.dataset import Dataset
 from quant.errors import ExportError, ModelError
-from quant.evaluation.metrics import sqnr_db
+from quant.evaluation.sqnr import sqnr_db
 from quant.graph.inventory import Layer
 from quant.graph.weightless import Weightless
 from quant.runtime import Session
@@ -30,8 +30,8 @@ class Correction:
     Both are measured with the layers before this one corrected.
 
     Attributes:
-        shift: the mean of quantized - float in each channel, behind the activation that reads the layer.
-        correction: the values to add to the layer's bias. To first order they minimise the squared difference behind
+        shift: the mean of quantized - float in each channel, after the activation that reads the layer.
+        correction: the values to add to the layer's bias. To first order they minimise the squared difference after
             the activation: the mean of float - quantized over the positions where either side is active.
     """
 
@@ -44,7 +44,7 @@ class LayerDifference:
     """The difference between the quantized and the float output of a layer over a dataset, in the output's unit.
 
     Attributes:
-        shift: the mean of quantized - float in each channel (C,), behind the activation that reads the layer.
+        shift: the mean of quantized - float in each channel (C,), after the activation that reads the layer.
         signal: the energy of the float output, a sum over all samples and positions.
         quantized: the energy of the quantized output.
         noise: the energy of their difference.
@@ -139,7 +139,6 @@ def compare_layers(
 
 
 def with_channels(layers: Sequence[Layer]) -> list[Layer]:
-    """Return the layers whose output has a channel axis."""
     """Return the layers whose output has a channel axis."""
     return [layer for layer in layers if layer.output_axis is not None]
 

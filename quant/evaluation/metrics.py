@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 from quant.evaluation.class_overlap import ClassOverlap
 from quant.evaluation.matched_pairs import MatchedPairs
 from quant.evaluation.output_errors import OutputErrors, cosine_of, ratio_db
-from quant.evaluation.sqnr import EXACT_DB, sqnr_db
 from quant.outcome.summary import OutputFigures, WorstOutput
 from quant.spec import Metric
-
-__all__ = ["EXACT_DB", "OutputComparison", "sqnr_db"]
 
 
 @dataclass

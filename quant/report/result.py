@@ -10,7 +10,8 @@ from quant.data.dataset import Dataset
 from quant.data.findings import DataFinding
 from quant.digests import FileDigest
 from quant.error_bounds.propagate import NO_BOX, Bounds
-from quant.evaluation.metrics import OutputComparison, sqnr_db
+from quant.evaluation.metrics import OutputComparison
+from quant.evaluation.sqnr import sqnr_db
 from quant.graph.inventory import Skipped
 from quant.outcome.gates import GateFigures
 from quant.outcome.latency import Latency

@@ -9,7 +9,7 @@ import numpy as np
 
 from quant.correction.data_free import expected_shifts
 from quant.errors import BudgetTooSmall, FieldError
-from quant.evaluation.metrics import sqnr_db
+from quant.evaluation.sqnr import sqnr_db
 from quant.export.storage import INT2_OPSET, stored_bytes
 from quant.outcome.stages import Stage
 from quant.progress import Progress, SampleProgress, correction_progress, stage_progress, subject_progress

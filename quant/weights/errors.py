@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.evaluation.metrics import sqnr_db
+from quant.evaluation.sqnr import sqnr_db
 from quant.methods.distributions.statistics import RowStatistics, tiles
 
 CLIPPED_TOLERANCE = 1e-6

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from quant.data.dataset import Dataset
-from quant.evaluation.metrics import EXACT_DB, OutputComparison, sqnr_db
+from quant.evaluation.metrics import OutputComparison
+from quant.evaluation.sqnr import EXACT_DB, sqnr_db
 
 
 def test_batches_add_up_to_the_figures_of_the_whole_set():

@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from quant.evaluation.metrics import sqnr_db
+from quant.evaluation.sqnr import sqnr_db
 from quant.runtime import Session
 
 RNG = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from quant.calibration.activation_ranges import ActivationRange
-from quant.evaluation.metrics import sqnr_db
+from quant.evaluation.sqnr import sqnr_db
 from quant.export.bias import MAX_BIAS_CODE, widen_scales_for_bias
 from quant.export.qdq import ExportedWeight, export_qdq
 from quant.runtime import Session, optimised_operators

@@ -7,7 +7,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from quant.calibration.activation_ranges import ActivationRange
-from quant.evaluation.metrics import sqnr_db
+from quant.evaluation.sqnr import sqnr_db
 from quant.export.qdq import ExportedWeight, export_qdq
 from quant.runtime import Session
 from quant.spec import resolve

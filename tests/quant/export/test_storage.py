@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from quant.evaluation.metrics import sqnr_db
+from quant.evaluation.sqnr import sqnr_db
 from quant.runtime import Session, optimised_operators
 from tests.quant.export.models import float_only, normal, save
 
