@@ -80,13 +80,16 @@ class Layer:
 
     @property
     def bias(self) -> ir.Value | None:
-        """The bias operand of the node, one value a channel; None where there is none."""
+        """The bias operand of the node, one value per channel; None where there is none."""
         return None if self.weight_operand.output_axis is None else self.operator.bias(self.node)
 
     @property
     def reduced_axis(self) -> int | None:
         """The weight's axis that a Gemm, or a MatMul with its weight on the right, sums over; None for other layers."""
-        return 2 * len(self.shape) - 3 - self.axis if self.weight_operand.reduces_matrix else None
+        if not self.weight_operand.reduces_matrix:
+            return None
+        rows, columns = len(self.shape) - 2, len(self.shape) - 1  # axes before them count the matrices of a batch
+        return columns if self.axis == rows else rows
 
     @property
     def output_axis(self) -> int | None:
