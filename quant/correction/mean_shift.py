@@ -1,6 +1,6 @@
 """Mean shift: the difference of the means that quantization causes at each layer's output, before and after correction.
 
-The mean shift of a layer is |E[quantized - float]|, averaged over its channels, behind the activation that reads the
+The mean shift of a layer is |E[quantized - float]|, averaged over its channels, after the activation that reads the
 layer. The model with and the model without bias correction are measured on the same samples. See docs/methods.md, 'Bias
 correction'.
 """

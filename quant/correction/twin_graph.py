@@ -42,7 +42,7 @@ def build_twin(
     """Return a model that runs both models on the same inputs and compares them at each layer.
 
     With `feed_back`, each layer has one output (2, C) and one input (2, C). The output holds for each
-    channel the mean of float - quantized behind the activation, and the share of positions where either side is active.
+    channel the mean of float - quantized after the activation, and the share of positions where either side is active.
     The input takes the sums of these outputs over earlier batches. Without `feed_back`, each layer has two outputs: the
     same mean (1, C), and the energies (3,) of the float output, the quantized output and their difference.
 

@@ -80,7 +80,7 @@ def _links(model: ir.Model) -> Iterator[_Link]:
 def _lower(minimum: ir.Node, floor: NDArray[np.float64], axes: int) -> bool:
     """Lower the constant bounds of a Min over maps with `axes` spatial axes by `floor` (C,).
 
-    Return False, and leave the node, if the bounds are not constants with one value, or one a channel.
+    Return False, and leave the node, if the bounds are not constants with one value, or one per channel.
     """
     upper, graph = constant(minimum.inputs[1]), minimum.graph
     if upper is None or upper.size not in (1, floor.size) or not isinstance(graph, ir.Graph):

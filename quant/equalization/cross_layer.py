@@ -47,7 +47,7 @@ def equalize(model: ir.Model) -> dict[str, Array]:
     Channel i of the first layer is divided by s_i = sqrt(r1_i / r2_i), and the second layer's weights for it are
     multiplied by s_i, where r1 and r2 are the largest |w| of the channel in the first and the second layer. This is
     repeated until no factor changes (Nagel et al., 2019, section 4.1). Between the layers there may be nothing, a Relu,
-    or a Clip from zero to an upper bound. Such a Clip becomes Min(Relu(x), bound / s), with one bound a channel.
+    or a Clip from zero to an upper bound. Such a Clip becomes Min(Relu(x), bound / s), with one bound per channel.
 
     Returns:
         The factor 1 / s (C,) of each first layer's output, by the name of that tensor.

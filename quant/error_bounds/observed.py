@@ -80,7 +80,7 @@ def observe_tensors(model: ir.Model, graph: Weightless, calibration: Dataset) ->
 def input_boxes(calibration: Dataset) -> dict[str, Box]:
     """Return by name the box of each float input over the whole calibration set.
 
-    A box has one range a channel: it is shaped (C, 1, ...), or (F,) for an input (N, F).
+    A box has one range per channel: it is shaped (C, 1, ...), or (F,) for an input (N, F).
     """
     boxes: dict[str, Box] = {}
     for feeds in calibration.batches():

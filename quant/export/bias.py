@@ -88,7 +88,7 @@ def _input_range(layer: Layer, ranges: Mapping[str, ActivationRange]) -> Activat
 def _bias_operand(layer: Layer, ranges: Mapping[str, ActivationRange]) -> tuple[ir.Node, int] | None:
     """Return the node that adds the layer's bias and the number of that operand, or None if there is none.
 
-    That is the layer's node, or the Add behind a MatMul. ONNX Runtime makes one Gemm of a MatMul and its Add if the
+    That is the layer's node, or the Add after a MatMul. ONNX Runtime makes one Gemm of a MatMul and its Add if the
     input is a matrix, or has more axes of known sizes, so that it can be reshaped to one.
     """
     if not layer.operator.bias_follows:

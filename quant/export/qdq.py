@@ -93,7 +93,7 @@ def tidy(model: ir.Model) -> None:
 
 
 def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: ActivationRange, names: Names) -> None:
-    """Insert QuantizeLinear and DequantizeLinear behind a tensor; an output of the model keeps its name."""
+    """Insert QuantizeLinear and DequantizeLinear after a tensor; an output of the model keeps its name."""
     quantize, dequantize = _quantize_dequantize(graph, value, activation, names)
     output = dequantize.outputs[0]
     was_output = value.is_graph_output()
@@ -132,7 +132,7 @@ def _node(operator: str, inputs: Sequence[ir.Value], name: str, names: Names) ->
 
 
 def _is_saturation(producer: ir.Node, activation: ActivationRange) -> bool:
-    """Return True for a Relu or Clip that changes no value which the QuantizeLinear behind it would not saturate."""
+    """Return True for a Relu or Clip that changes no value which the QuantizeLinear after it would not saturate."""
     if not is_rectifier(producer):
         return False
     lower, upper = activation.representable

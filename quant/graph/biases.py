@@ -47,7 +47,7 @@ def _add_to_operand(layer: Layer, shift: NDArray[np.float64], names: Names) -> N
 
 
 def _add_behind(layer: Layer, shift: NDArray[np.float32], names: Names) -> None:
-    """Add the shift to the constant of the Add behind the layer, or insert an Add."""
+    """Add the shift to the constant of the Add after the layer, or insert an Add."""
     follower, used = only_use(layer.node.outputs[0])
     if follower is not None and is_add(follower):
         index = 1 - used
@@ -61,7 +61,7 @@ def _add_behind(layer: Layer, shift: NDArray[np.float32], names: Names) -> None:
 
 
 def _insert_add(layer: Layer, shift: NDArray[np.float32], names: Names) -> None:
-    """Insert an Add of the shift behind the layer; the sum takes over the name of the layer's output."""
+    """Insert an Add of the shift after the layer; the sum takes over the name of the layer's output."""
     product = layer.node.outputs[0]
     value = add_initializer(layer.graph, f"{layer.name}_bias", shift, names)
     add = ir.Node("", "Add", [product, value], num_outputs=1, name=names.node(f"{layer.name}_add_bias"))

@@ -1,6 +1,6 @@
 """Layers as matrix products: a weight as a matrix, an input as the rows that the matrix multiplies.
 
-A weight of G groups becomes an array (G, O, K): O outputs a group, each a sum over K products. An input becomes an
+A weight of G groups becomes an array (G, O, K): O outputs per group, each a sum over K products. An input becomes an
 array (G, n, K) of n rows, so that `rows @ matrix.swapaxes(1, 2)` is the layer's output at n positions.
 """
 
@@ -107,7 +107,7 @@ class Convolution(MatrixForm):
     def rows(
         self, node: ir.Node, kernel: Sequence[int], value: NDArray[np.float32], limit: int, seed: int
     ) -> NDArray[np.float32]:
-        """Return the windows of output positions, one a row."""
+        """Return the windows of output positions, each as a row."""
         patches = _patches(value, self.windows(node, kernel, value.shape[2:]), limit, seed)
         return _grouped(patches, group_count(node))
 

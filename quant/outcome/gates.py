@@ -47,7 +47,7 @@ class Gate:
 
     Attributes:
         name: the key in the spec's `gates` section.
-        unit: the unit of the limit and of the figure, as it stands behind a number; empty for a plain fraction.
+        unit: the unit of the limit and of the figure, as it is written after a number; empty for a plain fraction.
         description: one line for documentation and for the spec's JSON Schema.
         better: HIGHER if the limit is the least accepted value, LOWER if it is the greatest.
         figure: returns the figure that is compared with the limit; None where it was not measured.

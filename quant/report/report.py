@@ -153,7 +153,7 @@ def _output_errors(name: str, shifts: MeanShifts, differences: Differences) -> d
 
 
 def _named(shift: LayerShift | None, prefix: str) -> dict[str, float | None]:
-    """Return a mean shift with and without bias correction and their standard errors, each name behind `prefix`."""
+    """Return a mean shift before and after correction with their standard errors; their names start with `prefix`."""
     before, after = (None, None) if shift is None else (shift.before, shift.after)
     return {
         f"{prefix}before": _value(before),

@@ -20,7 +20,7 @@ from quant.spec import Weights
 UNCLIPPED_BITS = 4
 """The least width at which bounds by inferred moments clip nothing. Clipping cost 2 to 4 dB at the outputs of networks
 whose biases are corrected."""
-UNCLIPPED_NOTE = "bounds of MinMax: without data, the cost of clipping behind a corrected bias is unknown"
+UNCLIPPED_NOTE = "bounds of MinMax: without data, the cost of clipping before a bias correction is unknown"
 
 
 @dataclass(frozen=True)

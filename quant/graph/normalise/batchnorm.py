@@ -6,7 +6,7 @@ a and the shift s have one value for each channel. Rewrite rules:
 1. Layer, then BatchNormalization -> a layer with weight a W and bias a b + s.
 2. Layer, then Add or Mul of a constant with one value, or one for each output channel -> the same, with a = 1 or s = 0.
 3. BatchNormalization, then layer -> a layer with weight W a and bias W s + b. The layer is a Gemm, or a Conv without
-   borders: behind the normalization a border is zero, and no constant border before it gives the same.
+   borders: after the normalization a border is zero, and no constant border before it gives the same.
 
 Rules 1 and 2 need a layer whose output has no other reader; rule 3 needs a BatchNormalization whose output has no other
 reader. Rule 3 applies where rule 1 does not.

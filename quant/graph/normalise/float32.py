@@ -4,8 +4,8 @@ Rewrite rules:
 
 1. A Cast between FP32, FP16 and BF16 -> its input.
 2. An FP16 or BF16 tensor, attribute or type attribute -> the same in FP32.
-3. An FP16 input -> the input, and a Cast to FP32 behind it.
-4. An FP16 output -> a Cast to FP16, and the output behind it.
+3. An FP16 input -> the input, and a Cast to FP32 after it.
+4. An FP16 output -> a Cast to FP16, and the output after it.
 
 Requires: no local functions.
 Ensures: no tensor is FP16 or BF16 but FP16 inputs and outputs of the model. BF16 inputs and outputs become FP32, since

@@ -5,11 +5,11 @@ Rewrite rules:
 1. Gemm with a factor alpha and a constant B -> Gemm with alpha = 1 and alpha * B. The integer kernels have no alpha.
 2. Gemm with a factor beta and a constant C -> Gemm with beta = 1 and beta * C. The integer kernels have no beta.
    Where C is absent, beta is set to 1.
-3. Gemm with a constant B (K, N) and a constant C with one value or one a column -> the same with C (N,).
-4. Gemm with a constant B and any other C -> Gemm without C, then Add of beta * C. The integer kernels add one bias a
-   column only, which is a constant.
+3. Gemm with a constant B (K, N) and a constant C with one value or one per column -> the same with C (N,).
+4. Gemm with a constant B and any other C -> Gemm without C, then Add of beta * C. The integer kernels add
+   only a constant with one value per column.
 5. MatMul, then Add of a constant (1, N) -> the same with a constant (N,), if the product is known to have two axes or
-   more. ONNX Runtime fuses the longer shape into a Gemm, and then it leaves the weight's DequantizeLinear in the graph.
+   more. With a constant (1, N), ONNX Runtime makes a Gemm of both, and the weight is dequantized at every inference.
 
 Requires: constants are initializers.
 Ensures: the same outputs up to rounding, and of the same rank; a Gemm with constant operands has alpha = beta = 1.
@@ -61,20 +61,20 @@ def _fold_gemm_factor(graph: ir.Graph, gemm: ir.Node, name: str, names: Names) -
 
 
 def _simplify_gemm_bias(graph: ir.Graph, gemm: ir.Node, names: Names) -> None:
-    """Give the bias the shape (N,), or move it into an Add behind the Gemm."""
+    """Give the bias the shape (N,), or move it into an Add after the Gemm."""
     weight, bias = constant(gemm.inputs[1]), gemm.inputs[_BIAS] if len(gemm.inputs) > _BIAS else None
     if weight is None or weight.ndim != 2 or bias is None:
         return
     columns = weight.shape[0 if gemm.attributes.get_int("transB", 0) else 1]
     array = constant(bias)
     if array is None or array.shape not in ((columns,), (1, columns), (1, 1), (1,), ()):
-        _move_bias_behind(graph, gemm, bias, names)
+        _move_bias_after(graph, gemm, bias, names)
     elif array.shape != (columns,):
         flat = np.broadcast_to(array.reshape(-1), (columns,)).copy()
         gemm.replace_input_with(_BIAS, add_initializer(graph, f"{bias.name}_flat", flat, names))
 
 
-def _move_bias_behind(graph: ir.Graph, gemm: ir.Node, bias: ir.Value, names: Names) -> None:
+def _move_bias_after(graph: ir.Graph, gemm: ir.Node, bias: ir.Value, names: Names) -> None:
     """Remove the bias of a Gemm and insert an Add of beta times it, which takes over the name of the output."""
     output, name = gemm.outputs[0], gemm.name or gemm.outputs[0].name
     beta = gemm.attributes.get_float("beta", 1.0)
@@ -112,9 +112,12 @@ def _long_biases(add: ir.Node) -> Iterator[tuple[ir.Node, int]]:
 
 
 def _flatten_bias(add: ir.Node, operand: int, ranks: Mapping[str, int], names: Names) -> None:
-    """Drop the first axis of a constant bias (1, N), unless the sum could lose an axis by it."""
+    """Remove the first axis of a constant bias (1, N) if the product has two axes, which the sum then keeps."""
     value, product = add.inputs[operand], add.inputs[1 - operand]
     array, graph = constant(value), add.graph
-    assert value is not None and product is not None and array is not None and isinstance(graph, ir.Graph)
+    assert value is not None, "the bias was listed"
+    assert array is not None, "the bias is a constant"
+    assert product is not None, "the other operand is the output of a MatMul"
+    assert isinstance(graph, ir.Graph), "normalised models have no functions"
     if ranks.get(str(product.name), 0) >= 2:
         add.replace_input_with(operand, add_initializer(graph, f"{value.name}_flat", array.reshape(-1), names))

@@ -3,7 +3,7 @@
 Rewrite rules:
 
 1. A node without a name -> a node named after its operator and position.
-2. A node whose name is taken -> a node with a number behind its name.
+2. A node whose name is taken -> a node with a number appended to its name.
 3. A long name of a value that is no graph output -> its beginning and a digest.
 
 Ensures: every node has a unique name, nodes in bodies included.
