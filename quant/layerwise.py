@@ -23,6 +23,7 @@ from quant.export.serialize import stamp
 from quant.graph.load.source import FloatModel
 from quant.graph.names import Names
 from quant.graph.normalise.normalise import normalise
+from quant.graph.random_values import random_tensors
 from quant.graph.signature import require_signature
 from quant.outcome import artifacts
 from quant.outcome.stages import Stage
@@ -114,7 +115,8 @@ def quantize_layerwise(
     _check(out / MODEL)
     outputs, warnings = None, [NOT_RUN, FITTED_WHOLE]
     if evaluation is not None and reference is not None:
-        outputs, warnings = _evaluate(reference, out / MODEL, evaluation, progress), [FITTED_WHOLE]
+        random = random_tensors(model.graph)
+        outputs, warnings = _evaluate(reference, out / MODEL, evaluation, random, progress), [FITTED_WHOLE]
     warnings = [*warnings, *texts(findings)]
     samples = samples_used(None, evaluation)
     return Result(files, entries, seconds, skipped, energies, warnings, samples, outputs, findings=findings)
@@ -157,7 +159,9 @@ def _check(path: Path) -> None:
         raise ExportError(f"onnx's checker refuses the quantized model: {reason}") from None
 
 
-def _evaluate(reference: Session, path: Path, evaluation: Dataset, progress: Progress) -> OutputComparison:
+def _evaluate(
+    reference: Session, path: Path, evaluation: Dataset, random: frozenset[str], progress: Progress
+) -> OutputComparison:
     """Return the comparison of the exported model's outputs with the float model's."""
     quantized = Session(path, "the quantized model", ExportError)
     expected = (reference.run(feeds) for feeds in evaluation.batches())
@@ -166,4 +170,5 @@ def _evaluate(reference: Session, path: Path, evaluation: Dataset, progress: Pro
         quantized,
         evaluation,
         lambda completed, total: progress(Stage.EVALUATING, completed, total, MODEL),
+        random,
     )

@@ -23,6 +23,7 @@ from quant.evaluation.compare import evaluate
 from quant.evaluation.metrics import OutputComparison
 from quant.evaluation.timed_inputs import timed_inputs
 from quant.graph.normalise.normalise import normalise
+from quant.graph.random_values import random_tensors
 from quant.graph.signature import require_signature
 from quant.inputs import Inputs, OpenedInputs, open_inputs
 from quant.layerwise import quantize_layerwise
@@ -146,7 +147,8 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     exported = _export(choice)
     require_signature(choice.model, opened.source.signature)
     quantized, dequantized = load_executed(exported, "the quantized model", ExportError)
-    outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, progress)
+    random = random_tensors(choice.context.model.graph)
+    outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, random, progress)
     del quantized
     latency = latency_of(opened.source.reference, choice.context.model, exported, data_for_timing, spec)
     clipped = measure_clipping(choice, evaluation)
@@ -228,13 +230,18 @@ def _export(choice: Choice) -> bytes:
 
 
 def _evaluate(
-    reference: Path, quantized: Session, calibration: Dataset | None, evaluation: Dataset | None, progress: Progress
+    reference: Path,
+    quantized: Session,
+    calibration: Dataset | None,
+    evaluation: Dataset | None,
+    random: frozenset[str],
+    progress: Progress,
 ) -> OutputComparison | None:
     """Return the comparison on the evaluation set; without one, only run the quantized model on a calibration batch."""
     if evaluation is not None:
         session = Session(reference)
         expected = (session.run(feeds) for feeds in evaluation.batches())
-        return evaluate(expected, quantized, evaluation, sample_progress(progress, Stage.EVALUATING))
+        return evaluate(expected, quantized, evaluation, sample_progress(progress, Stage.EVALUATING), random)
     if calibration is not None:
         quantized.run(next(calibration.batches()))
     return None

@@ -1,6 +1,6 @@
 """Evaluation: the outputs of the quantized model compared with the float model's over a data set."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 from quant.data.dataset import Dataset
@@ -13,6 +13,7 @@ def evaluate(
     quantized: Session,
     samples: Dataset,
     progress: Callable[[int, int], None],
+    random: Container[str] = (),
 ) -> OutputComparison:
     """Run the quantized model on all samples and compare its outputs with the float model's.
 
@@ -21,11 +22,12 @@ def evaluate(
         quantized: the quantized model.
         samples: the inputs, with labels if there are any.
         progress: called with the samples completed and the samples in total.
+        random: the names of the outputs that depend on random numbers; they have no figures.
 
     Raises:
         ExportError: the quantized model does not run on the data.
     """
-    comparison = OutputComparison(quantized.outputs, samples.used)
+    comparison = OutputComparison(quantized.outputs, samples.used, random=random)
     for feeds, outputs, labels in zip(samples.watched(progress), expected, samples.label_batches(), strict=True):
         comparison.add(list(outputs), quantized.run(feeds), labels)
     return comparison

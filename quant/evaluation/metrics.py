@@ -1,7 +1,7 @@
 """Metrics that compare the quantized model's outputs with the float model's, accumulated batch by batch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from quant.evaluation.class_overlap import ClassOverlap
 from quant.evaluation.matched_pairs import MatchedPairs
-from quant.evaluation.output_errors import OutputErrors, cosine_of, ratio_db
+from quant.evaluation.output_errors import RANDOM, OutputErrors, cosine_of, ratio_db
 from quant.outcome.summary import OutputFigures, WorstOutput
 from quant.spec import Metric
 
@@ -25,7 +25,7 @@ class OutputComparison:
         names: the names of the outputs, in the graph's order.
         evaluated: number of samples.
         errors: the errors of each output.
-        samples: number of classified samples.
+        samples: number of samples to which the float model gives a class.
         labelled: number of classified samples with a label.
         agreed: samples for which both models choose the same class.
         correct_float, correct_quantized: samples that each model classifies correctly.
@@ -34,6 +34,7 @@ class OutputComparison:
         classes: number of classes.
         overlap: the overlap of both models' class maps.
         classifies: False as soon as the first output turned out not to have the shape (samples, classes).
+        random: the names of the outputs that depend on random numbers.
     """
 
     names: Sequence[str] = ()
@@ -51,6 +52,7 @@ class OutputComparison:
     classes: int = 0
     overlap: ClassOverlap = field(default_factory=ClassOverlap)
     classifies: bool = True
+    random: Container[str] = ()
 
     def add(self, expected: Sequence[Any], actual: Sequence[Any], labels: NDArray[np.int64] | None) -> None:
         """Add one batch.
@@ -61,10 +63,12 @@ class OutputComparison:
             labels: the correct classes, shape (samples,).
         """
         names = self.names or [f"output {number}" for number in range(len(expected))]
-        self.errors = self.errors or [OutputErrors(name) for name in names]
+        self.errors = self.errors or [
+            OutputErrors(name, incomparable=RANDOM if name in self.random else None) for name in names
+        ]
         for errors, float_output, quantized_output in zip(self.errors, expected, actual, strict=True):
             errors.add(float_output, quantized_output)
-        self.classifies &= _are_scores(expected[0]) and np.shape(actual[0]) == np.shape(expected[0])
+        self.classifies &= _are_scores(expected[0]) and self.errors[0].incomparable is None
         if self.classifies:
             self._add_classes(expected[0], actual[0], labels)
         if self.errors[0].incomparable is None and isinstance(expected[0], np.ndarray):
@@ -73,10 +77,10 @@ class OutputComparison:
     def _add_classes(
         self, expected: NDArray[np.generic], actual: NDArray[np.generic], labels: NDArray[np.int64] | None
     ) -> None:
-        by_float, by_quantized = expected.argmax(axis=1), actual.argmax(axis=1)
-        self.samples += len(by_float)
+        by_float, by_quantized = _chosen_classes(expected), _chosen_classes(actual)
+        self.samples += int((by_float >= 0).sum())
         self.classes = expected.shape[1]
-        self.agreed += int((by_float == by_quantized).sum())
+        self.agreed += int(((by_float == by_quantized) & (by_float >= 0)).sum())
         if labels is None:
             return
         float_right, quantized_right = by_float == labels, by_quantized == labels
@@ -157,7 +161,7 @@ class OutputComparison:
         return {
             "top5_float": self._percent(self.top5_float) if top5 else None,
             "top5_quantized": self._percent(self.top5_quantized) if top5 else None,
-            "top1_difference": self._top1_difference() if self.classifies and self.labelled else None,
+            "top1_difference": self._top1_difference() if self.classifies and self.samples and self.labelled else None,
             "metric": None if metric is None else {"name": metric, "value": self.value_of(metric)},
         }
 
@@ -183,7 +187,12 @@ class OutputComparison:
         return self.overlap.mean_iou
 
     def _percent(self, count: int) -> float | None:
-        return 100 * count / self.labelled if self.classifies and self.labelled else None
+        return 100 * count / self.labelled if self.classifies and self.samples and self.labelled else None
+
+
+def _chosen_classes(scores: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Return the class with the highest score of each sample, or -1 where a score is NaN."""
+    return np.where(np.isnan(scores).any(axis=1), -1, scores.argmax(axis=1))
 
 
 def _are_scores(output: Any) -> bool:

@@ -32,6 +32,9 @@ from quant.evaluation.output_pairs import (
 )
 from quant.evaluation.sqnr import sqnr_db
 
+RANDOM = "the output depends on random numbers, which differ in every run"
+"""The reason why an output of a model that draws random numbers has no figures."""
+
 
 @dataclass
 class OutputErrors:
@@ -79,6 +82,8 @@ class OutputErrors:
     def add(self, expected: Any, actual: Any) -> None:
         """Add one batch; values as in `quant.evaluation.output_pairs`."""
         self.dtype = self.dtype or type_name(expected)
+        if self.incomparable is not None:
+            return
         try:
             pairs = list(paired(expected, actual))
         except IncomparableError as difference:

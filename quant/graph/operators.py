@@ -14,6 +14,8 @@ import onnx_ir as ir
 from quant.graph.constants import constant_tensor
 from quant.graph.matrix_form import Convolution, MatrixForm, Product, TransposedConvolution, group_count
 
+_TRAINING_MODE = 2
+"""The number of the operand of a Dropout that says whether it drops values."""
 Axis = Callable[[ir.Node, int], int]
 """An axis of the weight as a function of the node and of the weight's rank."""
 
@@ -258,7 +260,18 @@ is_constant = _named("Constant")
 is_random = _named(
     "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli", "Dropout"
 )
-"""Return True if the node draws random numbers."""
+"""Return True if the node draws random numbers, at least in training."""
+
+
+def draws_random_numbers(node: ir.Node) -> bool:
+    """Return True if the node draws random numbers in inference; a Dropout does so only in its training mode."""
+    if node.op_type != "Dropout":
+        return is_random(node)
+    mode = node.inputs[_TRAINING_MODE] if len(node.inputs) > _TRAINING_MODE else None
+    constant = None if mode is None else constant_tensor(mode)
+    return mode is not None and (constant is None or bool(constant.numpy()))
+
+
 is_cast = _named("Cast")
 """Return True if the node is a Cast."""
 is_quantize = _named("QuantizeLinear")

@@ -15,6 +15,7 @@ from quant.export.bias import widen_scales_for_bias
 from quant.export.qdq import ExportedWeight, export_qdq
 from quant.graph.biases import Shifts, add_to_biases
 from quant.graph.inventory import inventory
+from quant.graph.random_values import random_tensors
 from quant.progress import StepProgress, subject_progress
 from quant.runtime import Session
 from quant.search.context import CalibratedContext, DataFreeContext, Ranges, Work
@@ -122,7 +123,8 @@ def measure(context: CalibratedContext, candidate: Candidate, progress: StepProg
     session = Session(ir.to_proto(candidate.model).SerializeToString(), "the quantized model", ExportError)
     samples = context.held_out
     expected = context.float_outputs(samples)
-    outputs = evaluate(expected, session, samples, subject_progress(progress, candidate.name))
+    reported = subject_progress(progress, candidate.name)
+    outputs = evaluate(expected, session, samples, reported, random_tensors(context.model.graph))
     return MeasuredCandidate(
         name=candidate.name,
         ranges=candidate.ranges,

@@ -18,6 +18,7 @@ from quant.export.serialize import stamp
 from quant.graph.activation_sites import compared_tensors
 from quant.graph.inventory import Layer, Skipped, inventory
 from quant.graph.placement import place
+from quant.graph.random_values import random_tensors
 from quant.graph.value_shapes import value_shaped
 from quant.graph.weightless import Weightless, weightless
 from quant.outcome.stages import Stage
@@ -109,11 +110,15 @@ class CalibratedContext(_Context):
 
     @property
     def comparable_layers(self) -> list[Layer]:
-        """The layers whose outputs can be compared channel by channel: their shapes do not depend on values."""
+        """The layers whose outputs can be compared channel by channel.
+
+        Those whose shape depends on values, and those that depend on random numbers, are left out.
+        """
         layers, _ = inventory(self.model)
-        graph, shaped = self.model.graph, value_shaped(self.model.graph)
+        graph = self.model.graph
+        left_out = value_shaped(graph) | random_tensors(graph)
         candidates = [layer for layer in layers if layer.node.graph is graph and layer.output_axis is not None]
-        return [layer for layer in candidates if shaped.isdisjoint(compared_tensors(layer))]
+        return [layer for layer in candidates if left_out.isdisjoint(compared_tensors(layer))]
 
     def float_outputs(self, part: Dataset) -> Iterator[Sequence[NDArray[np.generic]]]:
         """Yield the float model's outputs for each batch of a part of the calibration set, recorded or computed."""

@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from quant.errors import ExportError
 from quant.evaluation.compare import evaluate
+from quant.graph.random_values import random_tensors
 from quant.progress import Progress, correction_progress, subject_progress
 from quant.runtime import Session
 from quant.search.candidates import assemble
@@ -61,7 +62,8 @@ def _sqnr_db(choice: Choice, context: CalibratedContext, accuracy: str, progress
     data = ir.to_proto(choice.model).SerializeToString()
     session = Session(data, "the quantized model", ExportError, fold_weights=accuracy == "float")
     reported = subject_progress(correction_progress(progress), f"MatMul with {accuracy} inputs")
-    return evaluate(context.float_outputs(context.held_out), session, context.held_out, reported).sqnr_db
+    random = random_tensors(context.model.graph)
+    return evaluate(context.float_outputs(context.held_out), session, context.held_out, reported, random).sqnr_db
 
 
 def _with_int8(choice: Choice, entry: dict[str, Any]) -> Choice:

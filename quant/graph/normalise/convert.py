@@ -23,6 +23,7 @@ from onnx import version_converter
 from quant.errors import ModelError, UnsupportedOpset
 from quant.graph.normalise.compare import difference
 from quant.graph.normalise.generated import generated_feeds
+from quant.graph.random_values import random_tensors
 from quant.graph.signature import set_map_types_aside
 from quant.graph.weightless import Weightless, give_weights_back, weightless
 from quant.runtime import Feeds, Session
@@ -40,16 +41,17 @@ _BEFORE_RESIZE_11 = (
 
 @dataclass(frozen=True)
 class _Expectation:
-    """Inputs that the model accepts, and its outputs for them."""
+    """Inputs that the model accepts, and its outputs for them; those at the numbers `random` differ in every run."""
 
     feeds: Feeds
     outputs: Sequence[NDArray[np.generic]]
+    random: frozenset[int]
 
     def fault(self, converted: Weightless) -> str | None:
         """Return a description of how the converted model fails or differs; None if it gives the same outputs."""
         try:
             session = Session(converted.proto.SerializeToString(), "the converted model", weights=converted.arrays)
-            return difference(self.outputs, session.run(self.feeds))
+            return difference(self.outputs, session.run(self.feeds), self.random)
         except ModelError as error:
             return error.detail
 
@@ -146,12 +148,14 @@ def _set_resize_attributes(model: ir.Model, attributes: dict[str, str]) -> None:
 
 def _expectation(model: ir.Model, session: Session, sample: Feeds | None) -> _Expectation | None:
     """Return inputs and outputs of the model before; None if there is no sample and no generated input fits."""
+    tensors = random_tensors(model.graph)
+    random = frozenset(number for number, value in enumerate(model.graph.outputs) if value.name in tensors)
     if sample is not None:
         with suppress(ModelError):  # the batch of the model may be fixed
             first = {name: array[:1] if array.ndim else array for name, array in sample.items()}
-            return _Expectation(first, session.run(first))
-        return _Expectation(sample, session.run(sample))
+            return _Expectation(first, session.run(first), random)
+        return _Expectation(sample, session.run(sample), random)
     for feeds in generated_feeds(model):
         with suppress(ModelError):  # the sizes may not fit each other
-            return _Expectation(feeds, session.run(feeds))
+            return _Expectation(feeds, session.run(feeds), random)
     return None

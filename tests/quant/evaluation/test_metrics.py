@@ -73,6 +73,21 @@ def test_a_metric_is_reported_by_its_name(metric):
     assert comparison.details(None) == dict.fromkeys(("top5_float", "top5_quantized", "top1_difference", "metric"))
 
 
+def test_a_sample_with_nan_scores_has_no_class():
+    scores = np.eye(4, dtype=np.float32)
+    broken = scores.copy()
+    broken[0] = np.nan
+    labels = np.arange(4)
+    for expected, actual, agreement, quantized in ((broken, broken, 1.0, 75.0), (scores, broken, 0.75, 75.0)):
+        comparison = OutputComparison()
+        comparison.add([expected], [actual], labels)
+        assert (comparison.figures().top1_agreement, comparison.figures().top1_quantized) == (agreement, quantized)
+    nothing = OutputComparison()
+    nothing.add([np.full((4, 4), np.nan, np.float32)], [scores], labels)
+    figures = nothing.figures()
+    assert figures.top1_agreement is figures.top1_float is figures.top1_quantized is None
+
+
 def test_labels_go_with_their_samples_in_every_part():
     labels = np.arange(30)
     data = Dataset({"x": labels.astype(np.float32)[:, None]}, labels, 30, 4)
