@@ -35,16 +35,20 @@ FINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED})
 class FrozenModel(BaseModel):
     """A pydantic model whose fields cannot be assigned."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
 class Progress(FrozenModel):
     """The progress of the current stage: `done` of `total` steps."""
 
     fraction: float
+    """The completed share of the current stage, 0 to 1."""
     done: int
+    """The completed steps of the current stage."""
     total: int
+    """The number of steps of the current stage."""
     message: str
+    """The object of the current step, such as the name of a layer; it may be empty."""
 
 
 class Gate(GateResult):  # a class of its own, so that the OpenAPI document calls it Gate
@@ -55,18 +59,26 @@ class FieldProblem(FrozenModel):
     """A fault in the caller's document, located by a JSON pointer."""
 
     pointer: str
+    """The JSON pointer to the fault; empty for the whole document."""
     detail: str
+    """The fault, and what would be accepted."""
 
 
 class Problem(FrozenModel):
     """RFC 9457 problem details."""
 
     type: str
+    """A URI that identifies the kind of problem."""
     title: str
+    """A short name of the kind of problem."""
     status: int
+    """The HTTP status."""
     detail: str
+    """The fault, and what would be accepted."""
     code: str
+    """A stable name of the kind of problem, for programs."""
     errors: tuple[FieldProblem, ...] = ()
+    """The faults of the caller's document, if it has any."""
 
 
 class Artifact(FrozenModel):
@@ -89,37 +101,63 @@ class Webhook(FrozenModel):
 class Job(FrozenModel):
     """The record of a job.
 
-    The fields from `artifacts` on are internal: callers see them in another form or not at all. `api_key` is the id of
-    the key whose quota the job counts against; `work` is the digest of everything that the artifacts depend on.
+    The fields from `artifacts` on are internal: callers see them in another form or not at all.
     """
 
     id: str
+    """The id of the job."""
     tenant: str
+    """The tenant that the job belongs to."""
     status: Status
+    """The state of the job."""
     stage: Stage | None = None
+    """The stage that runs, or the last one that ran; null before the first."""
     progress: Progress | None = None
+    """The progress of that stage; null before the first."""
     model: str
+    """The id of the model."""
     calibration: str | None = None
+    """The id of the calibration dataset; null without one."""
     evaluation: str | None = None
+    """The id of the evaluation dataset; null without one."""
     spec: dict[str, Any]
+    """The spec as it was submitted."""
     tags: dict[str, str] = {}
+    """The caller's tags by key."""
     created_at: str
+    """The time of the submission (RFC 3339, UTC)."""
     started_at: str | None = None
+    """The start of the latest attempt (RFC 3339, UTC); null while the job waits."""
     finished_at: str | None = None
+    """The time at which the job ended (RFC 3339, UTC); null before."""
     attempt: int = 0
+    """The number of attempts that were started."""
     cached: bool = False
+    """True if the result is that of an earlier job."""
     verdict: Verdict = None
+    """The result of all gates together; null without gates and before the job has ended."""
     gates: tuple[Gate, ...] = ()
+    """The checked gates."""
     error: Problem | None = None
+    """The reason of a failed job; else null."""
     summary: Summary | None = None
+    """The most important figures of a job that succeeded; else null."""
     latency: Latency | None = None
+    """The measured latency of both models; null if the spec asks for no measurement."""
     artifacts: tuple[Artifact, ...] = ()
+    """The files that the job produced."""
     timings: dict[str, float] = {}
+    """The seconds that each layer took, by the layer's name."""
     api_key: str = ""
+    """The id of the key whose quota the job counts against; empty without API keys."""
     request_id: str = ""
+    """The id of the request that submitted the job."""
     traceparent: str = ""
+    """The trace context of that request (W3C)."""
     work: str = ""
+    """The digest of everything that the artifacts depend on."""
     webhook: Webhook | None = None
+    """The URL that is notified when the job ends."""
 
     @property
     def final(self) -> bool:

@@ -14,10 +14,12 @@ _WORKERS = "qd:workers"
 
 
 class Worker(FrozenModel):
-    """A worker: a random name, and the parts of the sandbox that work on its machine."""
+    """A running worker."""
 
     name: str
+    """A random name."""
     isolation: tuple[str, ...]
+    """The parts of the sandbox that work on the worker's machine."""
 
 
 class Workers:

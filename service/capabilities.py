@@ -16,7 +16,7 @@ VERSIONS = ("quantd", "numpy", "scipy", "onnx", "onnx-ir", "onnxruntime")
 router = APIRouter(prefix="/v1", tags=["Service"], responses=RESPONSES)
 
 
-@router.get("/capabilities", summary="Describe this service")
+@router.get("/capabilities", summary="Describe this service", response_description="The capabilities of this service.")
 def get_capabilities(context: Ctx) -> dict[str, Any]:
     """List bits, grids, clipping methods, distributions, presets, limits and versions, with the spec's JSON Schema."""
     limits = context.settings.model_dump(include=LIMITS)

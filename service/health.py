@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from jobs.errors import Unavailable
 from jobs.workers import Worker
@@ -16,25 +16,30 @@ router = APIRouter(tags=["Service"], responses=RESPONSES)
 class Health(BaseModel):
     """The state of the gateway."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     status: str = "ok"
+    """Always `ok`."""
 
 
 class Readiness(Health):
-    """The state of the service.
-
-    `workers` are the running workers, each with the isolation of its job processes. Without workers, jobs wait.
-    """
+    """The state of the service."""
 
     workers: list[Worker]
+    """The running workers. Without workers, jobs wait."""
 
 
-@router.get("/livez", summary="Check that the gateway answers")
+@router.get("/livez", summary="Check that the gateway answers", response_description="The gateway answers.")
 def livez() -> Health:
     """Answer without a check of any other part of the service."""
     return Health()
 
 
-@router.get("/readyz", summary="Check that the service is ready")
+@router.get(
+    "/readyz",
+    summary="Check that the service is ready",
+    response_description="The record store and the object store answer.",
+)
 def readyz(request: Request) -> Readiness:
     """Check the record store and the object store; a 503 names the one that does not answer."""
     context: Context = request.app.state.context
@@ -46,7 +51,7 @@ def readyz(request: Request) -> Readiness:
     return Readiness(workers=context.workers.all())
 
 
-@router.get("/metrics", response_class=Response, summary="Get Prometheus metrics")
+@router.get("/metrics", response_class=Response, summary="Get Prometheus metrics", response_description="The metrics.")
 def metrics(context: Ctx) -> Response:
     """Return this gateway's counters and the current length of the queue in Prometheus' text format."""
     text = generate_latest() + generate_latest(queue_registry(context.records))

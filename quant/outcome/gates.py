@@ -163,12 +163,16 @@ def gates_section() -> type[GateLimits]:
 class GateResult(BaseModel):
     """A checked gate: its limit, the measured value (null where it was not measured), and the result."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     name: str
+    """The gate's key in the spec's `gates` section."""
     limit: float
+    """The limit that the spec sets."""
     value: float | None
+    """The measured value; null if it was not measured."""
     passed: bool
+    """True if the value keeps the limit."""
 
     @property
     def gate(self) -> Gate:

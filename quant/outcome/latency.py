@@ -30,8 +30,8 @@ class LayerTime(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
-    op: str
+    name: Annotated[str, Field(description="Name of the layer; empty for all other nodes together.")]
+    op: Annotated[str, Field(description="ONNX name of its operator; empty for all other nodes together.")]
     float_ms: Annotated[Milliseconds, Field(description="Time of the layer in the float model.")]
     quantized_ms: Annotated[Milliseconds, Field(description="Time of the layer in the quantized model.")]
 
@@ -41,8 +41,8 @@ class ModelTimings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    float: tuple[Timing, ...]
-    quantized: tuple[Timing, ...]
+    float: Annotated[tuple[Timing, ...], Field(description="Timings of the float model.")]
+    quantized: Annotated[tuple[Timing, ...], Field(description="Timings of the quantized model.")]
 
     @model_validator(mode="after")
     def _paired(self) -> Self:

@@ -18,7 +18,7 @@ ArtifactName = Annotated[str, Path(description="The name of an artifact, such as
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["Artifacts and reports"], responses=RESPONSES)
 
 
-@router.get("/artifacts", summary="List artifacts")
+@router.get("/artifacts", summary="List artifacts", response_description="The artifacts.")
 def list_artifacts(job: JobOfPath) -> ArtifactPage:
     """List the files that a job produced."""
     return artifact_page(job)
@@ -43,7 +43,7 @@ def get_report_page(job: JobOfPath, context: Ctx, conditions: Conditions) -> Res
     return send(report_page(context, job), conditions)
 
 
-@router.get("/report", summary="Get the report as JSON")
+@router.get("/report", summary="Get the report as JSON", response_description="The report.")
 def get_report(job: JobOfPath, context: Ctx) -> dict[str, Any]:
     """Return the report with the measured times: of the job, of the quantization of each layer, and the latency."""
     return timed_report(context, job)

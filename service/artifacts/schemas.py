@@ -1,6 +1,6 @@
 """Artifacts as the API lists them."""
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from jobs.job import Job
 
@@ -8,18 +8,29 @@ from jobs.job import Job
 class ArtifactOut(BaseModel):
     """A file that a job produced."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     name: str
+    """The name of the file."""
     size: int
+    """Its size in bytes."""
     sha256: str
+    """Its SHA-256 in hexadecimal."""
     media_type: str
+    """Its media type."""
     url: str
+    """The URL to download it from."""
 
 
 class ArtifactPage(BaseModel):
     """The list of a job's artifacts; it always fits on one page."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     items: list[ArtifactOut]
+    """The artifacts."""
     next_cursor: str | None = None
+    """Always null."""
 
 
 def artifact_page(job: Job) -> ArtifactPage:

@@ -18,7 +18,13 @@ from service.problems import RESPONSES
 router = APIRouter(prefix="/v1", tags=["Jobs"], responses=RESPONSES)
 
 
-@router.post("/jobs", status_code=202, responses=SUBMITTED, summary="Submit a job")
+@router.post(
+    "/jobs",
+    status_code=202,
+    responses=SUBMITTED,
+    summary="Submit a job",
+    response_description="The job as it was accepted, or as it ended if that was awaited.",
+)
 async def post_job(
     body: JobIn,
     response: Response,
@@ -35,7 +41,7 @@ async def post_job(
     return await submit(context, body, response, idempotency_key, prefer, cache_control)
 
 
-@router.get("/jobs", summary="List jobs")
+@router.get("/jobs", summary="List jobs", response_description="One page of jobs.")
 def list_jobs(
     context: Ctx,
     limit: Limit = 20,
@@ -48,27 +54,38 @@ def list_jobs(
     return JobPage(items=[job_out(job) for job in jobs], next_cursor=next_cursor)
 
 
-@router.get("/jobs/{job_id}", summary="Show a job")
+@router.get("/jobs/{job_id}", summary="Show a job", response_description="The job.")
 async def get_job(job: JobOfPath, response: Response, context: Ctx, prefer: Prefer = None) -> JobOut:
     """Show a job. With `Prefer: wait=N` the answer waits for the end of the job."""
     return await answer_after_wait(context, job, prefer, response)
 
 
-@router.post("/jobs/{job_id}/cancel", status_code=202, responses=SUBMITTED, summary="Cancel a job")
+@router.post(
+    "/jobs/{job_id}/cancel",
+    status_code=202,
+    responses=SUBMITTED,
+    summary="Cancel a job",
+    response_description="The job after the request.",
+)
 def cancel_job(job: JobOfPath, response: Response, context: Ctx) -> JobOut:
     """Cancel a job: a queued job never starts, a running job stops within 5 s, an ended job does not change."""
     context.records.cancel(job)
     return answer(context.records.job(job.id, context.tenant), response)
 
 
-@router.delete("/jobs/{job_id}", status_code=204, summary="Delete a job")
+@router.delete("/jobs/{job_id}", status_code=204, summary="Delete a job", response_description="The job was deleted.")
 def delete_job(job: JobOfPath, context: Ctx) -> None:
     """Delete an ended job and its artifacts."""
     context.records.delete_job(job)
     context.archive.drop_job(job)
 
 
-@router.get("/jobs/{job_id}/events", response_class=EventSourceResponse, summary="Follow a job's events")
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=EventSourceResponse,
+    summary="Follow a job's events",
+    response_description="The events as they occur.",
+)
 async def job_events(
     job: JobOfPath,
     context: Ctx,

@@ -36,23 +36,31 @@ TagValue = Annotated[str, StringConstraints(max_length=256)]
 class WebhookIn(BaseModel):
     """A URL that receives a POST when the job ends (Standard Webhooks); the POST is signed if there is a secret."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     url: Annotated[str, StringConstraints(max_length=2048)]
+    """The URL, with `https` unless the service allows others."""
     secret: WebhookSecret | None = None
+    """The secret that signs the request: `whsec_` and 24 to 64 bytes in base64."""
 
 
 class JobIn(BaseModel):
     """A job to submit: the ids of an uploaded model and of its datasets, and the spec."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     model: str
+    """The id of an uploaded model."""
     calibration: str | None = None
+    """The id of an uploaded dataset for calibration."""
     evaluation: str | None = None
+    """The id of an uploaded dataset for evaluation."""
     spec: dict[str, Any] = {}
+    """The quantization spec; `/v1/capabilities` has its JSON Schema."""
     tags: dict[TagKey, TagValue] = Field(default={}, max_length=32)
+    """Up to 32 tags by key, by which jobs can be listed."""
     webhook: WebhookIn | None = None
+    """The URL to notify when the job ends."""
 
     @field_validator("spec", "tags", mode="before")
     @classmethod
@@ -61,35 +69,61 @@ class JobIn(BaseModel):
 
 
 class JobOut(BaseModel):
-    """A job; `links` holds the URLs of its events, report and artifacts."""
+    """A job."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     id: str
+    """The id of the job."""
     status: Status
+    """The state of the job."""
     stage: Stage | None
+    """The stage that runs, or the last one that ran; null before the first."""
     progress: Progress | None
+    """The progress of that stage; null before the first."""
     model: str
+    """The id of the model."""
     calibration: str | None
+    """The id of the calibration dataset; null without one."""
     evaluation: str | None
+    """The id of the evaluation dataset; null without one."""
     spec: dict[str, Any]
+    """The spec as it was submitted."""
     tags: dict[str, str]
+    """The tags by key."""
     created_at: str
+    """The time of the submission (RFC 3339, UTC)."""
     started_at: str | None
+    """The start of the latest attempt (RFC 3339, UTC); null while the job waits."""
     finished_at: str | None
+    """The time at which the job ended (RFC 3339, UTC); null before."""
     attempt: int
+    """The number of attempts that were started."""
     cached: bool
+    """True if the result is that of an earlier job."""
     verdict: str | None
+    """`pass` or `fail`, the result of all gates together; null without gates and before the job has ended."""
     gates: list[Gate]
+    """The checked gates."""
     error: Problem | None
+    """The reason of a failed job; else null."""
     summary: Summary | None
+    """The most important figures of a job that succeeded; else null."""
     latency: Latency | None
+    """The measured latency of both models; null if the spec asks for no measurement."""
     links: dict[str, str]
+    """The URLs of the job, its events, report and artifacts, by their kind."""
 
 
 class JobPage(BaseModel):
     """One page of the list of jobs."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     items: list[JobOut]
+    """The entries of this page."""
     next_cursor: str | None
+    """The `cursor` of the next page; null on the last one."""
 
 
 def job_out(job: Job) -> JobOut:

@@ -14,7 +14,7 @@ from service.resumable.tus import state_headers
 router = APIRouter(prefix="/v1/uploads", tags=["Resumable uploads"], responses=RESPONSES)
 
 
-@router.get("/{upload_id}/parts", summary="List the parts of an upload")
+@router.get("/{upload_id}/parts", summary="List the parts of an upload", response_description="The parts.")
 def upload_parts(session: SessionOfPath, response: Response, context: Ctx) -> PartsOut:
     """List the parts of an upload; each part that has not arrived has a presigned URL for a PUT.
 
@@ -24,7 +24,12 @@ def upload_parts(session: SessionOfPath, response: Response, context: Ctx) -> Pa
     return PartsOut(items=presigned_parts(context, session))
 
 
-@router.post("/{upload_id}/complete", status_code=204, summary="Complete an upload")
+@router.post(
+    "/{upload_id}/complete",
+    status_code=204,
+    summary="Complete an upload",
+    response_description="The model or dataset was created.",
+)
 async def complete_upload(session: SessionOfPath, response: Response, context: Ctx) -> None:
     """Create the model or dataset of an upload whose parts have all arrived; `Content-Location` is its URL."""
     if session.result is None:

@@ -18,7 +18,12 @@ router = APIRouter(prefix="/v1", tags=["Jobs"], responses=RESPONSES)
 
 
 @router.post(
-    "/quantize", status_code=202, responses=SUBMITTED, openapi_extra=BODY, summary="Upload and submit in one call"
+    "/quantize",
+    status_code=202,
+    responses=SUBMITTED,
+    openapi_extra=BODY,
+    summary="Upload and submit in one call",
+    response_description="The job as it was accepted, or as it ended if that was awaited.",
 )
 async def quantize(
     request: Request,

@@ -51,14 +51,18 @@ Metadata = Annotated[
 TUS = [Depends(check_version)]
 
 
-@router.options("", status_code=204, summary="Describe tus support")
+@router.options(
+    "", status_code=204, summary="Describe tus support", response_description="The support is described in headers."
+)
 def tus_options(response: Response, context: Ctx) -> None:
     """Return the version, the extensions and the largest upload that are supported."""
     largest = max(size_limit(context.settings, kind) for kind in KINDS.values())
     response.headers.update({"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Max-Size": str(largest)})
 
 
-@router.post("", status_code=201, dependencies=TUS, summary="Begin an upload")
+@router.post(
+    "", status_code=201, dependencies=TUS, summary="Begin an upload", response_description="The upload was begun."
+)
 def begin_upload(
     response: Response, context: Ctx, length: Length, metadata: Metadata, idempotency_key: IdempotencyKey = None
 ) -> None:
@@ -67,13 +71,25 @@ def begin_upload(
     response.headers.update({**state_headers(session), "Location": f"/v1/uploads/{session.id}"})
 
 
-@router.head("/{upload_id}", dependencies=TUS, summary="Show an upload's offset")
+@router.head(
+    "/{upload_id}",
+    dependencies=TUS,
+    summary="Show an upload's offset",
+    response_description="The state of the upload is described in headers.",
+)
 def upload_state(session: SessionOfPath, response: Response) -> None:
     """Return the upload's offset, length and expiry as headers."""
     response.headers.update(state_headers(session))
 
 
-@router.patch("/{upload_id}", status_code=204, dependencies=TUS, openapi_extra=BODY, summary="Append bytes")
+@router.patch(
+    "/{upload_id}",
+    status_code=204,
+    dependencies=TUS,
+    openapi_extra=BODY,
+    summary="Append bytes",
+    response_description="The bytes were appended.",
+)
 async def append(session: SessionOfPath, offset: Offset, request: Request, response: Response, context: Ctx) -> None:
     """Append bytes at `Upload-Offset`. The last byte turns the upload into a model or dataset."""
     _check_append(request, session, offset)
@@ -84,7 +100,13 @@ async def append(session: SessionOfPath, offset: Offset, request: Request, respo
     response.headers.update(state_headers(session))
 
 
-@router.delete("/{upload_id}", status_code=204, dependencies=TUS, summary="Discard an upload")
+@router.delete(
+    "/{upload_id}",
+    status_code=204,
+    dependencies=TUS,
+    summary="Discard an upload",
+    response_description="The upload was discarded.",
+)
 def end_upload(session: SessionOfPath, response: Response, context: Ctx) -> None:
     """Discard an upload in progress and delete its bytes."""
     sessions.discard(context, session)

@@ -27,6 +27,7 @@ def _created(schema: type[ModelOut | DatasetOut]) -> dict[int | str, dict[str, A
 @router.post(
     "/models",
     summary="Upload a model",
+    response_description="The new model.",
     status_code=201,
     response_model=ModelOut,
     responses=_created(ModelOut),
@@ -42,20 +43,22 @@ async def upload_model(
     return await store_body(request, response, context, "model", idempotency_key)
 
 
-@router.get("/models", summary="List models")
+@router.get("/models", summary="List models", response_description="One page of models.")
 def list_models(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> ModelPage:
     """List the stored models, newest first."""
     models, next_cursor = context.records.uploads(context.tenant, "model", limit, cursor)
     return ModelPage.model_validate({"items": [model.model_dump() for model in models], "next_cursor": next_cursor})
 
 
-@router.get("/models/{model_id}", summary="Show a model", response_model=ModelOut)
+@router.get("/models/{model_id}", summary="Show a model", response_description="The model.", response_model=ModelOut)
 def get_model(model_id: ModelId, context: Ctx) -> Upload:
     """Show a stored model with its size, digest and format."""
     return context.records.upload("model", model_id, context.tenant)
 
 
-@router.delete("/models/{model_id}", summary="Delete a model", status_code=204)
+@router.delete(
+    "/models/{model_id}", summary="Delete a model", response_description="The model was deleted.", status_code=204
+)
 def delete_model(model_id: ModelId, context: Ctx) -> None:
     """Delete a model. The answer is 409 while a job that has not ended uses it."""
     delete_upload(context, "model", model_id)
@@ -64,6 +67,7 @@ def delete_model(model_id: ModelId, context: Ctx) -> None:
 @router.post(
     "/datasets",
     summary="Upload a dataset",
+    response_description="The new dataset.",
     status_code=201,
     response_model=DatasetOut,
     responses=_created(DatasetOut),
@@ -79,7 +83,7 @@ async def upload_dataset(
     return await store_body(request, response, context, "dataset", idempotency_key)
 
 
-@router.get("/datasets", summary="List datasets")
+@router.get("/datasets", summary="List datasets", response_description="One page of datasets.")
 def list_datasets(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> DatasetPage:
     """List the stored datasets, newest first."""
     datasets, next_cursor = context.records.uploads(context.tenant, "dataset", limit, cursor)
@@ -87,13 +91,20 @@ def list_datasets(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> Dat
     return DatasetPage.model_validate({"items": items, "next_cursor": next_cursor})
 
 
-@router.get("/datasets/{dataset_id}", summary="Show a dataset", response_model=DatasetOut)
+@router.get(
+    "/datasets/{dataset_id}", summary="Show a dataset", response_description="The dataset.", response_model=DatasetOut
+)
 def get_dataset(dataset_id: DatasetId, context: Ctx) -> Upload:
     """Show a stored dataset with the names, types and shapes of its arrays."""
     return context.records.upload("dataset", dataset_id, context.tenant)
 
 
-@router.delete("/datasets/{dataset_id}", summary="Delete a dataset", status_code=204)
+@router.delete(
+    "/datasets/{dataset_id}",
+    summary="Delete a dataset",
+    response_description="The dataset was deleted.",
+    status_code=204,
+)
 def delete_dataset(dataset_id: DatasetId, context: Ctx) -> None:
     """Delete a dataset. The answer is 409 while a job that has not ended uses it."""
     delete_upload(context, "dataset", dataset_id)
