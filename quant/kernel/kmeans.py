@@ -19,21 +19,25 @@ def optimal_levels(
     edges: Array,
     unit: Array,
     degenerate: Array,
+    zero_shares: Array,
     width: int,
     merged: int,
     levels: Array,
 ) -> None:
     """Fill levels (R, K), ascending, in the weight's unit, with the levels of least squared error on each row's sample.
 
-    A row with fewer than K different weights repeats its largest.
+    A row with fewer than K different weights repeats its largest. `zero_shares` (R,) are the shares of each row's
+    weights that are zero.
     """
-    size = max(2 * width, rows.shape[1] if exact else 0, 2)
+    size = max(2 * width, rows.shape[1] if exact else 0, 2) + 1
     points, shares = np.empty(size), np.empty(size)
     sums, best = np.empty((3, size + 1)), np.empty((2, size + 1))
     begins = np.empty((levels.shape[1], size + 1), np.int64)
     for r in range(first, last):
         number = read_sample(rows[r], exact, counts[r], edges, unit[r], degenerate[r], width, merged, points, shares)
         number = drop_empty(points, shares, number)
+        if zero_shares[r] > 0:
+            number = _insert_zeros(points, shares, number, zero_shares[r])
         _add_up(points, shares, number, sums)
         _partition(sums, number, best, begins)
         end = number
@@ -44,6 +48,18 @@ def optimal_levels(
             levels[r, k] = mean * unit[r]
             end = begin
         levels[r].sort()  # the mean of one repeated point may differ from it in the last digit
+
+
+@inner
+def _insert_zeros(points: Array, shares: Array, number: int, share: float) -> int:
+    """Insert the point 0 with this share among the points, in place; return the number of points."""
+    at = number
+    while at > 0 and points[at - 1] > 0:
+        points[at], shares[at] = points[at - 1], shares[at - 1] * (1 - share)
+        at -= 1
+    points[at], shares[at] = 0.0, share
+    shares[:at] *= 1 - share
+    return number + 1
 
 
 @inner

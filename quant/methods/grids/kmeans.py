@@ -21,7 +21,7 @@ _MIN_MASS = 1e-15
 class KMeans(GridBase):
     """2^bits levels of least squared error on the row's own histogram, by exact dynamic programming.
 
-    The levels are the means of the partition of the weights into 2^bits intervals that minimises
+    The levels are the means of the partition of the weights, zeros included, into 2^bits intervals that minimises
 
         sum_i sum_(w in interval i) (w - mean_i)^2
 
@@ -67,19 +67,35 @@ def _compiled_levels(statistics: RowStatistics, count: int) -> Rows:
     levels = np.empty((len(statistics.count), count))
     dispatch.run(
         "kmeans:optimal_levels", len(levels), statistics.rows, statistics.exact_points, statistics.counts,
-        statistics.edges, statistics.unit, statistics.degenerate, OCTAVES << MANTISSA_BITS, 1, levels,
+        statistics.edges, statistics.unit, statistics.degenerate, _zero_shares(statistics), OCTAVES << MANTISSA_BITS,
+        1, levels,
     )  # fmt: skip
     return levels
 
 
 def _levels(statistics: RowStatistics, count: int) -> Rows:
     """Return the levels (R, count), some rows at a time."""
-    points = sample(statistics, OCTAVES, 1 << MANTISSA_BITS)
+    points = _with_zeros(sample(statistics, OCTAVES, 1 << MANTISSA_BITS), _zero_shares(statistics))
     parts = [
         optimal_levels(points.select_rows(np.arange(start, min(start + ROWS_AT_ONCE, len(points.unit)))), count)
         for start in range(0, len(points.unit), ROWS_AT_ONCE)
     ]
     return np.concatenate(parts) * points.unit[:, None]
+
+
+def _zero_shares(statistics: RowStatistics) -> Rows:
+    """Return the share (R,) of each row's weights that are zero; 0 for a row whose weights are all equal."""
+    return np.where(statistics.degenerate, 0.0, statistics.zeros / statistics.count)
+
+
+def _with_zeros(points: Sample, shares: Rows) -> Sample:
+    """Return the sample with these shares (R,) of zeros; a row without zeros repeats its largest point."""
+    zeros = np.where(shares > 0, 0.0, points.points[:, -1])[:, None]
+    extended = np.concatenate([points.points, zeros], axis=1)
+    masses = np.concatenate([points.shares * (1 - shares)[:, None], shares[:, None]], axis=1)
+    order = extended.argsort(axis=1, kind="stable")
+    ascending, masses = (np.take_along_axis(array, order, axis=1) for array in (extended, masses))
+    return Sample(ascending, masses, points.unit)
 
 
 def _interval_costs(mass: Rows, first: Rows, second: Rows) -> Rows:

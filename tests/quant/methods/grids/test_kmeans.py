@@ -23,3 +23,16 @@ def test_a_row_of_few_different_weights_is_exact():
     rows = np.array([[-0.5, -0.25, 0.25, 0.5] * 8, [1.0, 2.0] * 16], np.float32)
     book = KMeans().build(*fitted(rows), np.ones(2), 2)
     np.testing.assert_allclose(book.decode(book.encode(rows)), rows)
+
+
+@pytest.mark.parametrize("n", [64, 2000])
+def test_zeros_are_weights_too(n):
+    rows = np.zeros((3, n), np.float32)
+    rows[0, 5] = 1  # a row of the identity
+    rows[1, ::10] = stats.norm.rvs(size=len(rows[1, ::10]), random_state=0)
+    rows[2, ::2] = -np.linspace(0.1, 1, n // 2)
+    statistics, fit = fitted(rows)
+    book = KMeans().build(statistics, fit, statistics.max_abs, 4)
+    decoded = book.decode(book.encode(rows))
+    assert abs(decoded[rows == 0]).max() < 1e-2 * np.abs(rows).max()
+    assert ((decoded - rows) ** 2).sum() < 0.005 * (rows**2).sum()
