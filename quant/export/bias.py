@@ -51,7 +51,12 @@ def widen_scales_for_bias(layer: QuantizedLayer, ranges: Mapping[str, Activation
 
 
 def quantize_bias(
-    layer: Layer, weight: QuantizedWeight, form: StorageForm, ranges: Mapping[str, ActivationRange], names: Names
+    layer: Layer,
+    weight: QuantizedWeight,
+    form: StorageForm,
+    ranges: Mapping[str, ActivationRange],
+    ranks: Mapping[str, int],
+    names: Names,
 ) -> None:
     """Replace the layer's bias by int32 codes and a DequantizeLinear, in place, where an integer kernel adds it.
 
@@ -60,7 +65,7 @@ def quantize_bias(
 
     Requires: for other layers, scales from `widen_scales_for_bias`, so that no code is larger but by rounding.
     """
-    activation, operand = _input_range(layer, ranges), _bias_operand(layer, ranges)
+    activation, operand = _input_range(layer, ranges), _bias_operand(layer, ranges, ranks)
     if form not in INTEGER_KERNEL_FORMS or activation is None or operand is None:
         return
     node, index = operand
@@ -85,7 +90,9 @@ def _input_range(layer: Layer, ranges: Mapping[str, ActivationRange]) -> Activat
     return None if activation is None or activation.bits > 8 else activation
 
 
-def _bias_operand(layer: Layer, ranges: Mapping[str, ActivationRange]) -> tuple[ir.Node, int] | None:
+def _bias_operand(
+    layer: Layer, ranges: Mapping[str, ActivationRange], ranks: Mapping[str, int]
+) -> tuple[ir.Node, int] | None:
     """Return the node that adds the layer's bias and the number of that operand, or None if there is none.
 
     That is the layer's node, or the Add after a MatMul. ONNX Runtime makes one Gemm of a MatMul and its Add if the
@@ -94,11 +101,18 @@ def _bias_operand(layer: Layer, ranges: Mapping[str, ActivationRange]) -> tuple[
     if not layer.operator.bias_follows:
         index = layer.operator.bias_index
         return None if index is None or layer.bias is None else (layer.node, index)
-    output = layer.node.outputs[0]
-    shape, (add, used) = layer.operand(layer.input_index).shape, only_use(output)
-    if shape is None or len(shape) < 2 or not (len(shape) == 2 or all(isinstance(size, int) for size in shape)):
+    output, source = layer.node.outputs[0], layer.operand(layer.input_index)
+    is_matrix = ranks.get(str(source.name)) == 2 if source.shape is None else len(source.shape) == 2
+    if not is_matrix and not _has_known_sizes(source):
         return None
+    add, used = only_use(output)
     if add is None or not is_add(add) or str(output.name) in ranges or layer.reduced_axis is None:
         return None
     bias = constant(add.inputs[1 - used])
     return (add, 1 - used) if bias is not None and bias.ndim == 1 else None
+
+
+def _has_known_sizes(value: ir.Value) -> bool:
+    """Return True if the value has at least two axes, all of known sizes."""
+    shape = value.shape
+    return shape is not None and len(shape) > 1 and all(isinstance(size, int) for size in shape)

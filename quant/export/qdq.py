@@ -18,6 +18,7 @@ from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer
 from quant.graph.names import Names, shortened
 from quant.graph.operators import is_rectifier, is_relu
+from quant.graph.ranks import ranks_of
 from quant.weights.quantize import QuantizedWeight
 from quant.weights.storage_form import StorageForm
 
@@ -49,14 +50,21 @@ def export_qdq(
     stored: StoredWeights = {}
     names = Names.of(model.graph)
     rewrite_followers(model, [(exported.layer, exported.form) for exported in weights], ranges, names)
+    ranks = _inferred_ranks(model, [exported.layer for exported in weights])
     for exported in weights:
-        quantize_bias(exported.layer, exported.weight, exported.form, ranges, names)
+        quantize_bias(exported.layer, exported.weight, exported.form, ranges, ranks, names)
         replace_weight(exported, stored, opset, names)
     values = {str(v.name): v for v in (*model.graph.inputs, *(out for node in model.graph for out in node.outputs))}
     for name, activation in ranges.items():
         _quantize_activation(model.graph, values[name], activation, names)
     tidy(model)
     share_constants(model)
+
+
+def _inferred_ranks(model: ir.Model, layers: Sequence[Layer]) -> Mapping[str, int]:
+    """Return the ranks of the model's tensors, by name; none if the model declares the shape of every layer's input."""
+    inputs = (layer.operand(layer.input_index) for layer in layers)
+    return ranks_of(model) if any(value.shape is None for value in inputs) else {}
 
 
 def replace_weight(exported: ExportedWeight, stored: StoredWeights, opset: int, names: Names) -> None:
@@ -93,15 +101,22 @@ def tidy(model: ir.Model) -> None:
 
 
 def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: ActivationRange, names: Names) -> None:
-    """Insert QuantizeLinear and DequantizeLinear after a tensor; an output of the model keeps its name."""
+    """Insert QuantizeLinear and DequantizeLinear after a tensor; an output of the model keeps its name.
+
+    An input that is an output too is passed on as it is, and only the nodes read it quantized.
+    """
     quantize, dequantize = _quantize_dequantize(graph, value, activation, names)
     output = dequantize.outputs[0]
-    was_output = value.is_graph_output()
-    value.replace_all_uses_with(output, replace_graph_outputs=True)
+    producer = value.producer()
+    was_output = producer is not None and value.is_graph_output()
+    if producer is None:
+        for reader, index in value.uses():
+            reader.replace_input_with(index, output)
+    else:
+        value.replace_all_uses_with(output, replace_graph_outputs=True)
     quantize.replace_input_with(0, value)
     if was_output:
         output.name, value.name = value.name, names.value(f"{value.name}_float")
-    producer = value.producer()
     if producer is None:
         graph.insert_before(graph[0], [quantize, dequantize])
     else:
