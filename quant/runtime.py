@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +23,10 @@ Feeds = Mapping[str, NDArray[np.generic]]
 
 _KERNEL_TIME = "_kernel_time"
 """The end of the name of a profiler's event that holds the duration of a node."""
+
+_FAILED_NODE = re.compile(r".*returned while running (\S+) node\. Name:'(.*?)' Status Message: (.*)")
+_SOURCE = re.compile(r"^(/\S+:\d+ )(.*?\) )?")
+"""The place in ONNX Runtime's own source with which some of its messages begin."""
 
 ort.set_default_logger_severity(4)  # a failure is raised as an exception; the log would repeat it
 
@@ -196,5 +201,9 @@ def _options() -> ort.SessionOptions:
 
 def _reason(error: Exception) -> str:
     """Return the first line of ONNX Runtime's message; later lines name its own source files."""
-    text = str(error).strip().split("\n")[0]
-    return text.removeprefix("[ONNXRuntimeError] : ")[:400]
+    text = str(error).strip().split("\n")[0].removeprefix("[ONNXRuntimeError] : ")
+    failed = _FAILED_NODE.match(text)
+    if failed is None:
+        return text[:400]
+    operator, node, message = failed.groups()
+    return f"{operator}{f' {node!r}' if node else ''} failed: {_SOURCE.sub('', message)}"[:400]

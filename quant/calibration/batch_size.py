@@ -113,8 +113,8 @@ def _judged(session: Session, data: Dataset, alone: Outputs, pair: Outputs) -> B
         return BatchSize(pair, None, DataFinding(
             "dataset.samples_interact",
             "the outputs for a sample depend on the other samples of its batch, so the figures hold for batches of "
-            f"{data.batch}; if the first axis of an input does not count samples, give arrays with one axis more: "
-            "a complete value of each input for each sample",
+            f"{min(data.batch, data.samples)}; if the first axis of an input does not count samples, give arrays with "
+            "one axis more: a complete value of each input for each sample",
         ))  # fmt: skip
     return BatchSize(pair)
 

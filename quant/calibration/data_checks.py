@@ -10,6 +10,7 @@ from quant.calibration.suspicion import suspicions
 from quant.data.dataset import Dataset
 from quant.data.findings import DataFinding, incomplete_batches
 from quant.data.labels import check_labels
+from quant.evaluation.output_pairs import type_name
 from quant.runtime import Session
 
 
@@ -64,7 +65,7 @@ def _check_labels(session: Session, outputs: Outputs, sets: Mapping[str, Dataset
         return []
     if "evaluation" not in labels:
         return []
-    kind = f"{scores.dtype} of shape {list(scores.shape)}" if isinstance(scores, np.ndarray) else "no tensor"
+    kind = f"{type_name(scores)} of shape {list(scores.shape)}" if isinstance(scores, np.ndarray) else "no tensor"
     return [
         DataFinding(
             "dataset.labels_unused",

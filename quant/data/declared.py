@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 _BATCH_NAME = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
@@ -61,7 +62,21 @@ def describe_feeds(value: ir.Value) -> str:
 
 def describe_inputs(inputs: Sequence[ir.Value]) -> str:
     """Return name, type and accepted shape of each input as text."""
-    return ", ".join(f"{v.name!r} ({v.dtype.numpy() if v.dtype else 'any'} {describe_shape(v)})" for v in inputs)
+    return ", ".join(f"{value.name!r} ({describe_type(value)} {describe_shape(value)})" for value in inputs)
+
+
+def describe_type(value: ir.Value) -> str:
+    """Return the type of the values of an input as text."""
+    if value.dtype is None:
+        return "any"
+    return "string" if value.dtype == ir.DataType.STRING else str(value.dtype.numpy())
+
+
+def takes_type(value: ir.Value, dtype: np.dtype[Any]) -> bool:
+    """Return True if an array of this type holds values of the input; strings have any length."""
+    if value.dtype == ir.DataType.STRING:
+        return dtype.kind == "U"
+    return value.dtype is None or dtype == value.dtype.numpy()
 
 
 def _names_batch(size: int | str) -> bool:

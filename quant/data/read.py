@@ -14,10 +14,12 @@ from quant.data.declared import (
     describe_feeds,
     describe_inputs,
     describe_shape,
+    describe_type,
     fixed_batch,
     has_fixed_sizes,
     is_fixed,
     sizes_of,
+    takes_type,
 )
 from quant.data.labels import read_labels
 from quant.data.npz import read_arrays, release_pages
@@ -101,10 +103,15 @@ def _source(
     if name not in arrays:
         names = ", ".join(sorted(arrays)) or "nothing"
         raise InputMismatch(f"array {name!r} is missing (found: {names}); accepted: {describe_inputs([value])}")
+    if isinstance(value.type, ir.SequenceType | ir.OptionalType):
+        raise InputMismatch(
+            f"input {name!r} of the model is a sequence or optional, which no array holds; "
+            "accepted: a job without calibration and evaluation data"
+        )
     array = arrays[name]
-    if value.dtype is not None and array.dtype != value.dtype.numpy():
+    if not takes_type(value, array.dtype):
         escape = f"; uint8 images for it go into '__{name}__'" if name == "images" else ""
-        raise InputMismatch(f"array {name!r} is {array.dtype}; accepted: {value.dtype.numpy()}{escape}")
+        raise InputMismatch(f"array {name!r} is {array.dtype}; accepted: {describe_type(value)}{escape}")
     source = _placed(name, array, value)
     _check_finite(name, array)
     return source

@@ -161,7 +161,7 @@ class OutputErrors:
 
     @property
     def reason(self) -> str | None:
-        """Why the output has no SQNR; None if it has one."""
+        """Why the output lacks the SQNR or the cosine; None if it has both."""
         if self.incomparable is not None:
             return self.incomparable
         if not self.elements:
@@ -172,7 +172,9 @@ class OutputErrors:
             return f"only the quantized model is NaN or infinite at {self.unbounded} of {self.elements} positions"
         if not self.compared:
             return "no value of the float model is finite"
-        return "the float model's output is constant on these samples" if self.sqnr_db == -math.inf else None
+        if self.sqnr_db == -math.inf:
+            return "the float model's output is constant on these samples"
+        return "there is no cosine: all values of one model are zero" if cosine_of([self]) is None else None
 
     def as_dict(self, samples: int) -> dict[str, Any]:
         """Return the report's entry; errors are in the output's own unit, and a figure that cannot be formed is None.

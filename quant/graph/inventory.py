@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.graph.constants import constant_tensor
+from quant.graph.constants import constant, constant_tensor
 from quant.graph.expressions import is_constant_expression
 from quant.graph.operators import Operator, WeightOperand, computes_with_integers, float_weights, operator_of
 from quant.graph.quantized import is_dequantized
@@ -166,7 +166,7 @@ def _entries(node: ir.Node, *, nested: bool) -> Iterator[Layer | Skipped]:
         value = node.inputs[operand.index]
         if operator.lookup and not _is_embedding(value):
             continue
-        reason = _skip_reason(value) or _input_reason(node, operator, operand)
+        reason = _skip_reason(value) or _input_reason(node, operator, operand) or _bias_reason(node, operator)
         if reason is not None:
             yield Skipped(name, operator.name, reason, quantized=is_dequantized(value))
             continue
@@ -204,6 +204,15 @@ def _input_reason(node: ir.Node, operator: Operator, operand: WeightOperand) -> 
     if value is None or operator.lookup or not is_constant_expression(value):
         return None
     return "its output does not depend on the model's inputs"
+
+
+def _bias_reason(node: ir.Node, operator: Operator) -> str | None:
+    """Return why a weight is left in float because of the layer's bias, or None."""
+    index = operator.bias_index
+    bias = constant(node.inputs[index]) if index is not None and index < len(node.inputs) else None
+    if bias is None or bias.dtype.kind != "f" or np.isfinite(bias).all():
+        return None
+    return "its bias holds NaN or infinity, which no integer stands for"
 
 
 def _computed_reason(value: ir.Value | None) -> str:

@@ -53,7 +53,7 @@ def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool
     form = storage_form(layer, section, spec)
     weight = np.require(layer.weight, requirements=["C", "A", "W"])  # the array type of the compiled loops
     granularity = granularity_of(layer, section, form)
-    whole = fit_weight(weight, PerTensor(), section, compiled)
+    whole = fit_weight(weight, PerTensor(), section, compiled, name=layer.name)
     quantized = _quantize(weight, layer.axis, granularity, section, whole, integer=form is StorageForm.INTEGER)
     if form is StorageForm.MATMUL_NBITS:
         notes.append(INT8_INPUTS_NOTE)

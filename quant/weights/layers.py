@@ -182,7 +182,7 @@ def _quantize_layer(
         notes.append(choice.note)
     form = storage_form(layer, section, spec)
     granularity = granularity_of(layer, section, form)
-    fitted = fitted or fit_weight(layer.weight, granularity, section, compiled)
+    fitted = fitted or fit_weight(layer.weight, granularity, section, compiled, name=layer.name)
     if section.rounding.needs_moments and not isinstance(moments, SecondMoments):
         name = section.rounding.name
         notes.append(f"rounded to nearest: {name} is for matrices of at most {MAX_INPUTS} known inputs")

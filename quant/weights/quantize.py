@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from quant.errors import NonFiniteWeight
 from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.selection import select
 from quant.methods.distributions.statistics import RowStatistics, summarise
@@ -75,6 +76,7 @@ def fit_weight(
     spec: Weights,
     compiled: bool = False,
     largest: float = 0.0,
+    name: str = "",
 ) -> FittedWeight:
     """Return the weight with the spec's families fitted to each of its rows.
 
@@ -84,11 +86,15 @@ def fit_weight(
         spec: The section of the spec.
         compiled: Use compiled loops, here and in everything that reads the fit.
         largest: Largest |w| of the whole weight where `weight` is only a part of it.
+        name: The name of the layer, for the error text.
 
     Raises:
         NonFiniteWeight: the weight holds NaN or infinity.
     """
-    statistics = summarise(granularity.rows(weight), compiled, largest)
+    try:
+        statistics = summarise(granularity.rows(weight), compiled, largest)
+    except NonFiniteWeight as error:
+        raise NonFiniteWeight(f"layer {name!r}: {error.detail}") from None
     return FittedWeight(weight.shape, granularity, statistics, select(statistics, spec.distributions, spec.selection))
 
 
