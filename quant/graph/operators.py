@@ -278,6 +278,8 @@ is_quantize = _named("QuantizeLinear")
 """Return True if the node is a QuantizeLinear."""
 is_dequantize = _named("DequantizeLinear")
 """Return True if the node is a DequantizeLinear."""
+reads_shape_only = _named("Shape", "Size")
+"""Return True if the output depends on the shape of the input, not on its values."""
 keeps_channel_moments = _named(
     "MaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Reshape", "Squeeze", "Identity", "Dropout"
 )

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
-from quant.graph.operators import draws_random_numbers
-from quant.graph.value_shapes import READS_SHAPE
+from quant.graph.operators import draws_random_numbers, reads_shape_only
 
 
 def random_tensors(graph: ir.Graph) -> frozenset[str]:
@@ -17,7 +16,7 @@ def random_tensors(graph: ir.Graph) -> frozenset[str]:
     for node in graph:
         nodes = [node, *_nodes_of_bodies(node)]
         reads = {value.name for part in nodes for value in part.inputs if value is not None}
-        if any(map(draws_random_numbers, nodes)) or (node.op_type not in READS_SHAPE and not names.isdisjoint(reads)):
+        if any(map(draws_random_numbers, nodes)) or (not reads_shape_only(node) and not names.isdisjoint(reads)):
             names.update(str(value.name) for value in node.outputs)
     return frozenset(names)
 

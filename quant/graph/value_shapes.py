@@ -5,7 +5,10 @@ The float and the quantized model may give such a tensor different shapes, so it
 
 import onnx_ir as ir
 
+from quant.graph.operators import reads_shape_only
+
 ALL = (0, 1, 2, 3, 4)
+"""All operands: the listed operators that read every operand have at most five."""
 SHAPE_OPERANDS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("NonZero", "Unique", "NonMaxSuppression", "Compress", "StringSplit", "StringNormalizer"), ALL),
     "Reshape": (1,), "Expand": (1,), "Tile": (1,), "ConstantOfShape": (0,), "Range": (0, 1, 2), "Slice": (1, 2, 3, 4),
@@ -14,8 +17,6 @@ SHAPE_OPERANDS: dict[str, tuple[int, ...]] = {
     "Col2Im": (1, 2), "Loop": (0, 1),
 }  # fmt: skip
 """The operands whose values decide the shape of an operator's output."""
-READS_SHAPE = {"Shape": True, "Size": True}
-"""Operators whose output depends on the shape of their input, not on its values."""
 
 
 def value_shaped(graph: ir.Graph) -> frozenset[str]:
@@ -26,10 +27,12 @@ def value_shaped(graph: ir.Graph) -> frozenset[str]:
         inputs = [None if value is None else str(value.name) for value in node.inputs]
         outputs = [str(value.name) for value in node.outputs]
         operands = [inputs[index] for index in SHAPE_OPERANDS.get(node.op_type, ()) if index < len(inputs)]
-        reads_shape = READS_SHAPE.get(node.op_type, False)
-        from_shaped = not shaped.isdisjoint(inputs)
-        if not reads_shape and (from_shaped or not computed.isdisjoint(operands)):
-            shaped.update(outputs)
-        if from_shaped if reads_shape else not computed.isdisjoint(inputs):
+        if reads_shape_only(node):
+            values_vary = not shaped.isdisjoint(inputs)
+        else:
+            values_vary = not computed.isdisjoint(inputs)
+            if not shaped.isdisjoint(inputs) or not computed.isdisjoint(operands):
+                shaped.update(outputs)
+        if values_vary:
             computed.update(outputs)
     return frozenset(shaped)
