@@ -1,14 +1,17 @@
-"""Operators behind MatMul layers, written so that ONNX Runtime leaves the MatMul to its kernels for quantized weights.
+"""Rewriting of the operators that follow a MatMul layer, so that ONNX Runtime uses its kernels for quantized weights.
 
-ONNX Runtime fuses a MatMul with its followers before it looks for quantized weights, and then the weight is dequantized
-at every inference, which takes 5 to 18 times as long as the float model:
+ONNX Runtime fuses a MatMul with the operators after it before it looks for quantized weights. The weight is then
+dequantized at every inference, which takes 5 to 18 times as long as the float model.
 
-1. A MatMul with two axes, or of a vector by a matrix, and the Add behind it become a Gemm. A Gemm fuses with a
-   DequantizeLinear only if its bias is a constant vector. An operator Sum of two operands computes the same as Add and
-   is left alone.
-2. A Relu or Clip behind a MatMul, perhaps with the Add of a bias between them, keeps the DequantizeLinear of the weight
-   apart. So does a QuantizeLinear, into which ONNX Runtime merges a Relu, beside other readers of the same value. Max
-   and Min compute the same as Relu and Clip, and are left alone.
+Rewrite rules:
+
+1. Add after a MatMul of at most two axes -> Sum of the same two operands. ONNX Runtime makes a Gemm of MatMul and Add,
+   and fuses a Gemm with a DequantizeLinear only if its bias is a constant vector.
+2. Relu or Clip after a MatMul, or after the Add of its bias -> Max and Min. ONNX Runtime fuses a Relu or Clip with the
+   MatMul, or a Relu with the QuantizeLinear after it if several operators read the value, and then no longer fuses the
+   MatMul with the DequantizeLinear of its weight.
+
+Ensures: the same outputs.
 """
 
 from collections.abc import Container, Iterable
@@ -27,13 +30,13 @@ from quant.graph.uses import only_use
 from quant.weights.storage_form import StorageForm
 
 MATRIX_RANK = 2
-"""The most axes of a product that ONNX Runtime makes a Gemm of with an operand that is no constant vector."""
+"""The most axes of a product that ONNX Runtime turns into a Gemm together with an Add."""
 
 
 def rewrite_followers(
     model: ir.Model, layers: Iterable[tuple[Layer, StorageForm]], quantized: Container[str], names: Names
 ) -> None:
-    """Rewrite the operators behind the MatMul and Gemm layers whose weights are not folded, in place.
+    """Rewrite the operators after the MatMul and Gemm layers whose weights are not folded, in place.
 
     Args:
         model: the float model, before its weights are replaced.
@@ -41,12 +44,16 @@ def rewrite_followers(
         quantized: the names of the activations that will be quantized; the operators that make them are left alone.
         names: the names in use in the model.
     """
-    chains = [_Chain.behind(layer, form) for layer, form in layers if _is_product(layer, form)]
+    chains = [_Chain.after(layer, form) for layer, form in layers if _is_product(layer, form)]
     chains = [chain for chain in chains if str(chain.product.name) not in quantized]
     ranks = ranks_of(model) if any(chain.add is not None for chain in chains) else {}
+    replaced: set[ir.Node] = set()
     for chain in chains:
+        if chain.add in replaced:  # it adds two products, and the first was handled already
+            continue
         if chain.add is not None and _is_fused(chain.operand, ranks.get(str(chain.product.name))):
             _replace_by_sum(chain.add, names)
+            replaced.add(chain.add)
             continue
         total = chain.product if chain.add is None else chain.add.outputs[0]
         for rectifier in _separate_rectifiers(total, quantized):
@@ -54,9 +61,10 @@ def rewrite_followers(
 
 
 def _separate_rectifiers(value: ir.Value, quantized: Container[str]) -> list[ir.Node]:
-    """Return the Relu and Clip nodes behind a product or sum that keep ONNX Runtime from its kernels.
+    """Return the Relu and Clip nodes after a product or sum that keep ONNX Runtime from its kernels.
 
-    That is the only reader if its own output stays in float, or each of several readers whose output is quantized.
+    A node that is the only reader of the value does so if its output stays in float. Of several readers, those do whose
+    output is quantized.
     """
     if str(value.name) in quantized or value.is_graph_output():
         return []
@@ -79,8 +87,8 @@ class _Chain:
     operand: ir.Value | None = None
 
     @classmethod
-    def behind(cls, layer: Layer, form: StorageForm) -> "_Chain":
-        """Return the chain behind a layer."""
+    def after(cls, layer: Layer, form: StorageForm) -> "_Chain":
+        """Return the chain that begins with a layer's output."""
         product = layer.node.outputs[0]
         add, index = only_use(product)
         stays_gemm = form is not StorageForm.MATMUL_NBITS and not layer.operator.bias_follows

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from quant.graph.names import Names
 
 MIN_BYTES = 256
-"""Bytes of the smallest constant that is shared."""
+"""The size of the smallest shared constant in bytes."""
 
 
 def share_constants(model: ir.Model) -> None:
@@ -38,7 +38,7 @@ def share_constants(model: ir.Model) -> None:
 
 
 def _key(value: ir.Value) -> bytes | None:
-    """Return a digest of the constant's type, shape and values; None for one that is small or of another kind."""
+    """Return a digest of the constant's type, shape and values; None for a constant that is not shared."""
     tensor = value.const_value
     if tensor is None or value.is_graph_input() or value.is_graph_output() or tensor.dtype == ir.DataType.STRING:
         return None
@@ -48,7 +48,7 @@ def _key(value: ir.Value) -> bytes | None:
 
 
 def _move_to(graph: ir.Graph, value: ir.Value, names: Names) -> None:
-    """Move an initializer to another graph, under a free name if the names of bodies were alike."""
+    """Move an initializer to another graph, under a free name if that graph has an initializer of the same name."""
     _remove(value)
     if value.name in {other.name for other in graph.initializers.values()}:
         value.name = names.value(str(value.name))

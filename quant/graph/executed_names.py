@@ -12,11 +12,11 @@ MAX_FUSED = 3
 
 
 def executed_names(model: ir.Model) -> dict[str, tuple[str, str]]:
-    """Return the name and the operator of a layer, by each name that begins those of its executed nodes.
+    """Return the name and the operator of the layer to which an executed node belongs, by the beginning of its name.
 
-    These are the names of the layer's node and weight, of its output, and of the outputs after it that a fused
-    kernel would write. The names of all other nodes have an empty name and operator. A node with several weights
-    counts as the layer of its first weight.
+    ONNX Runtime derives the name of an executed node from a name in the model. These are the names of the layer's node
+    and weight, of its output, and of the outputs after it that a fused kernel may write. The names of all other nodes
+    lead to an empty name and operator. A node with several weights counts as the layer of its first weight.
     """
     layers, _ = inventory(model)
     names = {str(node.name): ("", "") for node in ir.traversal.RecursiveGraphIterator(model.graph)}

@@ -12,7 +12,7 @@ import onnx
 import onnx_ir as ir
 
 MAX_NAME = 48
-"""Characters of a name; some exporters join names to hundreds of characters."""
+"""The greatest length of a shortened name; some exporters join names to hundreds of characters."""
 
 
 def shortened(name: str) -> str:
@@ -66,16 +66,16 @@ class Names:
         return any(name.startswith(prefix) for name in (*self._values, *self._nodes))
 
     def value(self, base: str) -> str:
-        """Return a free name for a value or an initializer: `base`, with a number if it is taken."""
+        """Return a free name for a value or an initializer: `base`, with a number appended if it is taken."""
         return _free(base, self._values)
 
     def node(self, base: str) -> str:
-        """Return a free name for a node: `base`, with a number if it is taken."""
+        """Return a free name for a node: `base`, with a number appended if it is taken."""
         return _free(base, self._nodes)
 
 
 def _free(base: str, taken: set[str]) -> str:
-    """Return `base` with the first number that makes it free, and mark it as taken."""
+    """Return `base`, with a number appended if it is taken, and mark the name as taken."""
     name, number = base, 1
     while name in taken:
         name, number = f"{base}_{number}", number + 1

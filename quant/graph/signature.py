@@ -121,7 +121,7 @@ def _remove_map_types(graph: onnx.GraphProto) -> dict[str, bytes]:
 
 
 def _has_map(kind: onnx.TypeProto) -> bool:
-    """Return True if the type is a map or opaque, or a sequence or option of such values."""
+    """Return True if the type is a map or opaque, or a sequence or optional of such values."""
     which = kind.WhichOneof("value")
     if which in ("sequence_type", "optional_type"):
         return _has_map(getattr(kind, which).elem_type)

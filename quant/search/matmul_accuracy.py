@@ -23,8 +23,8 @@ from quant.weights.layers import QuantizedLayer
 from quant.weights.storage_form import INT8_INPUTS_NOTE, StorageForm
 
 MAX_LOSS_DB = 3.0
-"""`auto` takes float inputs if rounding the inputs lowers the output SQNR by more: then it adds more noise than the
-quantization of the weights."""
+"""The loss of output SQNR above which `auto` uses float inputs. At a loss of 3 dB, the rounding of the inputs adds as
+much noise as the quantization of the weights."""
 
 
 def settle_matmul_accuracy(choice: Choice, progress: Progress) -> Choice:

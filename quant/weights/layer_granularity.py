@@ -8,9 +8,9 @@ from quant.spec import Weights
 from quant.weights.granularity import Granularity, PerBlock, PerChannel, PerMatrixChannel, PerTensor
 from quant.weights.storage_form import StorageForm
 
-MIN_WEIGHTS_A_LEVEL = 4
-"""The least weights a level of a codebook in float that a channel of one matrix has for a codebook of its own; with
-fewer, the codebooks would be as large as the weights."""
+MIN_WEIGHTS_PER_LEVEL = 4
+"""The weights per level of a float codebook that a channel of one matrix needs to get its own codebook. With fewer, the
+codebooks would be as large as the weights."""
 
 
 def granularity_of(layer: Layer, section: Weights, form: StorageForm) -> Granularity:
@@ -29,16 +29,16 @@ def granularity_of(layer: Layer, section: Weights, form: StorageForm) -> Granula
     floats = form is StorageForm.FOLDED and not section.grid.integer_levels
     if isinstance(granularity, PerMatrixChannel) and floats:
         length = layer.size // granularity.row_count(layer.shape)
-        if length < MIN_WEIGHTS_A_LEVEL * 2**section.bits:
+        if length < MIN_WEIGHTS_PER_LEVEL * 2**section.bits:
             return PerChannel(layer.axis)
     return granularity
 
 
 def _channels(layer: Layer, form: StorageForm) -> PerChannel | PerMatrixChannel:
-    """Return one scale for each output channel; a channel of one matrix of a stack, or of one group, is one of its own.
+    """Return a granularity with one scale for each output channel of each matrix in a stack, or of each group.
 
-    A single DequantizeLinear cannot hold one scale for each group and channel of a ConvTranspose, so that in the
-    direct form the groups share the scales of their channels, unless each group is one channel.
+    A single DequantizeLinear cannot hold one scale for each group and channel of a ConvTranspose. In the direct form
+    the groups therefore share the scales of their channels, unless each group has one input and one output channel.
     """
     shape = layer.shape
     if layer.weight_operand.stacked and math.prod(shape[:-2]) > 1:

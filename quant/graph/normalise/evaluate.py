@@ -4,8 +4,8 @@ ONNX Runtime computes the values, one node at a time. A node is not evaluated if
 
 - it draws random numbers, has a body, or quantizes or dequantizes;
 - an input or output has a type that NumPy does not have, or is no tensor;
-- it divides integers by zero, which would end the process;
-- its result could be larger than `MAX_BYTES` and four times all constants of the model: a file of a few bytes can
+- it divides integers by zero or by -1, which could end the process;
+- its result could be larger than `MAX_BYTES` and than four times all constants of the model: a file of a few bytes can
   double a constant thirty times. All results together may have `MAX_RESULTS` times as many bytes.
 """
 
@@ -25,13 +25,15 @@ from quant.runtime import Session
 
 IR_VERSION = 10
 MAX_BYTES = 16 << 20
+"""The size in bytes that a result may have in any model."""
 MAX_RESULTS = 16
+"""The ratio of the bytes of all results to the largest size of one."""
 MAX_SHAPE_ELEMENTS = 1024
-"""Inputs with at most so many elements can be shapes, sizes or repeats, which shape inference needs the values of."""
+"""The most elements of an input whose values shape inference gets: shapes, sizes and repeats are small."""
 _STAYS = frozenset({"Constant", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
 _DIVISIONS = frozenset({"Div", "Mod"})
 _SELECTIONS = frozenset({"Compress", "NonZero", "Unique"})
-"""Operators that return at most one index an axis, or one value, for each element; their shape is known afterwards."""
+"""Operators that return at most one value, or one index per axis, for each element; their shape is known afterwards."""
 
 Results = dict[ir.Value, ir.TensorProtocol]
 """The values of constant expressions, in the order in which they are computed."""
@@ -40,8 +42,7 @@ Results = dict[ir.Value, ir.TensorProtocol]
 def evaluate_constants(model: ir.Model) -> Results:
     """Return the value of each output of each constant expression, in bodies too.
 
-    A result that is computed from a weight that is read from a file whenever it is used is computed whenever it is
-    used.
+    Some weights stay in their file and are read at each use. A result that depends on one is computed at each use, too.
 
     Requires: constants are initializers; nodes are in topological order.
     """
@@ -81,7 +82,7 @@ def _constant_inputs(node: ir.Node, results: Results) -> dict[str, ir.TensorProt
 
 
 def _ends_process(divisor: ir.TensorProtocol) -> bool:
-    """Return True for integers that the smallest integer, or any, cannot be divided by."""
+    """Return True if integers are divided by 0, or by -1: the smallest integer divided by -1 overflows."""
     return divisor.dtype.numpy().kind != "f" and bool(np.isin(divisor.numpy(), (0, -1)).any())
 
 
@@ -93,7 +94,7 @@ class _Evaluator:
         self._sessions: dict[bytes, Session] = {}
 
     def evaluate(self, node: ir.Node, inputs: Mapping[str, ir.TensorProtocol]) -> list[ir.TensorProtocol] | None:
-        """Return the outputs of the node; None if they are too large or no numbers, or if the node fails."""
+        """Return the outputs of the node; None if they are too large or are not numbers, or if the node fails."""
         arrays = {name: tensor.numpy() for name, tensor in inputs.items()}
         size = _largest_result(node, arrays, self._opset)
         if size is None or size > min(self._max_bytes, self._bytes_left):

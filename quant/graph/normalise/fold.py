@@ -6,9 +6,9 @@ Rewrite rules:
 2. Nodes whose inputs are all constant -> initializers with the values that ONNX Runtime computes
    (`quant.graph.normalise.evaluate`).
 
-Expressions that share an intermediate value or a constant are folded together, if the file does not grow by it: what
-they are computed from becomes unused, and a result that is the weight of a layer counts with the 8 bits that it is
-stored in. If the file would grow, only results of at most `SMALL` bytes are folded: shapes, borders and sizes.
+Expressions that share an intermediate value or a constant are folded together, unless the file would grow by it. Their
+own inputs become unused, and a result that is the weight of a layer counts with the 8 bits in which it is stored. If
+the file would grow, only results of at most `SMALL` bytes are folded: shapes, borders and sizes.
 
 A lookup in a table of floats is folded only on the way to a weight. Otherwise the table stays the weight of an
 embedding, which is quantized.
@@ -27,9 +27,9 @@ from quant.graph.normalise.evaluate import Results, evaluate_constants
 from quant.graph.operators import operator_of
 
 SMALL = 128
-"""Bytes of a result that is folded in any case, and by which the folding of a group may enlarge the file."""
+"""The size in bytes up to which a result is always folded, and by which a group of results may enlarge the file."""
 WEIGHT_RATIO = 4
-"""A float weight has so many times the bytes of its 8-bit codes."""
+"""The ratio of the bytes of a float weight to those of its 8-bit codes."""
 
 
 def fold_constants(model: ir.Model) -> None:
@@ -51,7 +51,7 @@ def fold_constants(model: ir.Model) -> None:
 
 
 def _remove_identities(model: ir.Model, results: Results) -> None:
-    """Let the readers of an Identity of a constant, or of a result, read that instead."""
+    """Let the readers of an Identity read its input, if that is a constant or a result."""
     for graph in (model.graph, *model.graph.subgraphs()):
         for node in list(graph):
             if node.op_type != "Identity" or node.domain != "" or node.outputs[0].is_graph_output():
@@ -92,7 +92,7 @@ def _is_weight(node: ir.Node, index: int) -> bool:
 
 
 def _forget(value: ir.Value, results: Results) -> None:
-    """Remove a value, and all that is computed from it, from the results."""
+    """Remove a value, and all values that are computed from it, from the results."""
     if results.pop(value, None) is not None:
         for node, _ in value.uses():
             for output in node.outputs:
