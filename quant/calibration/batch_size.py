@@ -1,11 +1,11 @@
-"""The batch size that a model really takes: one that declares a free batch may be written for one size inside.
+"""The batch size that a model accepts. A model may declare a free batch size and yet run with one size only.
 
 Rules, for a model whose inputs declare a free batch:
 
 1. A model that runs with 2 samples and with 1, with the samples side by side in every output, takes any size.
 2. A model that runs with 1 sample only, or that puts the values of several samples into one row of an output, gets its
    samples one by one.
-3. A model that runs with another size only gets batches of exactly this size.
+3. A model that runs with neither 1 nor 2 samples gets batches of the first size with which it runs.
 """
 
 from collections.abc import Sequence
@@ -104,7 +104,7 @@ def _runs(session: Session, data: Dataset, size: int) -> bool:
 def _judged(session: Session, data: Dataset, alone: Outputs, pair: Outputs) -> BatchSize:
     """Return the batch size of a model that runs with one sample and with two."""
     arrays = [(a, b) for a, b in zip(alone, pair, strict=True) if isinstance(a, np.ndarray)]
-    if any(_swallows(a, b) for a, b in arrays):
+    if any(_joins_samples(a, b) for a, b in arrays):
         return BatchSize(alone, 1, _one_by_one("it puts the values of all samples into one row of an output"))
     if any(a.ndim != b.ndim for a, b in arrays):
         size = min(BATCH, data.samples)
@@ -119,7 +119,7 @@ def _judged(session: Session, data: Dataset, alone: Outputs, pair: Outputs) -> B
     return BatchSize(pair)
 
 
-def _swallows(alone: NDArray[np.generic], pair: NDArray[np.generic]) -> bool:
+def _joins_samples(alone: NDArray[np.generic], pair: NDArray[np.generic]) -> bool:
     """Return True if the samples are joined along an axis other than the output's batch axis of size 1."""
     joined = alone.ndim == pair.ndim > 0 and len(alone) == len(pair) == 1 and pair.size == 2 * alone.size
     return joined and _batch_axis(alone, pair) is None

@@ -24,7 +24,15 @@ ratio of 4.4 to those that were, pixels in 0..255 one of 255 to those in 0..1.""
 
 @dataclass(frozen=True)
 class InputRange:
-    """The finite values of one input: smallest and largest, number, standard deviation; `masked` if -inf is beside."""
+    """The range of the finite values of one input.
+
+    Attributes:
+        low: the smallest value.
+        high: the largest value.
+        count: the number of values.
+        deviation: their standard deviation.
+        masked: True if the input has other values, too, such as -inf in a mask.
+    """
 
     low: float
     high: float
@@ -39,14 +47,15 @@ class InputRange:
 
 
 def suspicions(calibration: Dataset, evaluation: Dataset | None) -> list[DataFinding]:
-    """Return what is suspicious about a calibration set, alone and beside the evaluation set.
+    """Return the findings on a calibration set, alone and compared with the evaluation set.
 
     - `calibration.one_sample`: only one sample is used.
     - `calibration.same_sample`: all samples are equal.
-    - `calibration.all_zeros`, `calibration.constant`: a float input has one value only.
-    - `calibration.range_differs`: the evaluation set has values far outside, or another spread.
+    - `calibration.all_zeros`, `calibration.constant`: all values of an input are equal.
+    - `calibration.range_differs`: the evaluation set has values far outside of the range, or another spread.
 
-    An integer or boolean input may be constant, such as the mask of complete sequences, if another input is not.
+    An integer or boolean input that is constant, such as the mask of complete sequences, is no finding if another input
+    varies.
     """
     ranges = _ranges(calibration)
     floats = {name for name, source in calibration.sources.items() if _is_float(calibration, name) and source.samples}

@@ -22,7 +22,7 @@ def read_labels(name: str, array: NDArray[np.generic]) -> NDArray[np.int64]:
     labels = column.astype(np.int64) if column.dtype.kind in "iub" or _is_whole(column) else None
     if column.ndim != 1 or labels is None:
         raise InputMismatch(f"array {name!r} is {array.dtype} of shape {list(array.shape)}; accepted: "
-                            "one class number a sample, (N,)")  # fmt: skip
+                            "one class number per sample, (N,)")  # fmt: skip
     return labels
 
 

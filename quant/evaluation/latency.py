@@ -20,7 +20,7 @@ SLICE_S = 0.06
 MIN_RUNS, MAX_RUNS = 3, 100
 """The runs of each model in one setting."""
 FINE_S = 0.001
-"""The seconds below which the steps of a clock have to be."""
+"""The largest step of a clock that can time single runs, in seconds."""
 CLEARLY_SLOWER = 1.1
 """The ratio from which the quantized model counts as slower than the float model."""
 LEAST_MS = 0.005
@@ -47,7 +47,7 @@ class TimedModels:
 
 
 class _Clock:
-    """The time since the start of a measurement; with `always` there is no limit to it."""
+    """The time since the start of a measurement. If `always` is True, the time is not limited."""
 
     def __init__(self, *, always: bool) -> None:
         self._started, self._always = time.perf_counter(), always
@@ -147,10 +147,10 @@ def _run(session: Session, feeds: Feeds, clock: Callable[[], float]) -> float:
 
 
 def _clock(threads: int) -> Callable[[], float]:
-    """Return the clock that times a run: with one thread its processor time, else the time that passes.
+    """Return the clock that times a run: the thread's processor time with one thread, else elapsed time.
 
     Other processes on the machine do not lengthen the processor time of a thread. Some kernels count it in steps of
-    milliseconds, and then the time that passes has to do.
+    milliseconds; there, elapsed time is used.
     """
     return time.thread_time if threads == 1 and _is_fine(time.thread_time) else time.perf_counter
 

@@ -28,8 +28,8 @@ def time_layers(
         float_model: the float model whose nodes have the layers' names.
         quantized: the quantized model.
         feeds: the inputs of one run.
-        layers: the name and the operator of a layer, by each name that begins the names of its executed nodes; empty
-            ones for the names of other nodes.
+        layers: the name and the operator of the layer to which an executed node belongs, by the beginning of its name,
+            as `executed_names` returns them.
 
     Raises:
         ModelError: the float model does not run.

@@ -14,9 +14,13 @@ Pair = tuple[NDArray[np.generic], NDArray[np.generic]]
 """Two arrays of the same shape: the float model's and the quantized model's."""
 HUGE = 1e30
 """The magnitude from which a finite float stands for infinity, such as a mask at the smallest float, -3.4e38."""
-MASK_MINIMUM, MASK_GAP, MASK_SPREAD = 1e4, 100.0, 0.002
-"""A smaller mask, such as -65504 or -1e9: the least magnitude, the least ratio to every other value of the output, and
-the largest relative difference between its values and from the quantized model's, since scores are added to it."""
+MASK_MINIMUM = 1e4
+"""The least magnitude of a smaller mask, such as -65504 or -1e9."""
+MASK_GAP = 100.0
+"""The least ratio of a mask's magnitude to every other value of the output."""
+MASK_SPREAD = 0.002
+"""The largest relative difference of a mask's values among each other and between the models: scores are added to a
+mask."""
 
 
 class IncomparableError(Exception):

@@ -13,8 +13,8 @@ from quant.search.choice import Choice
 from quant.search.context import CalibratedContext
 
 SAMPLES = 16
-"""Held-out samples for each layer's SQNR. It is 0.3 to 0.5 dB off that on many samples; on 8 samples it is up to twice
-as much (ResNet20, MobileNetV1)."""
+"""Held-out samples for each layer's SQNR. It differs by 0.3 to 0.5 dB from the SQNR on many samples; on 8 samples it
+differs by up to twice as much (ResNet20, MobileNetV1)."""
 
 
 def measure_layers(choice: Choice, progress: Progress) -> tuple[Mapping[str, LayerDifference], Bounds]:

@@ -15,7 +15,7 @@ class ModelOut(BaseModel):
     size: int
     """Its size in bytes."""
     format: str
-    """The format of the file, told by its first bytes."""
+    """The format of the file, recognised by its first bytes."""
     filename: str | None
     """The name of the uploaded file; null if it had none."""
     created_at: str

@@ -137,7 +137,7 @@ def test_pickled_objects_are_refused(tmp_path):
     [np.int64(3), np.ones((20, 2)), np.array(["cat"] * 20), np.full(20, 0.5), np.full(20, np.nan), np.full(20, 1e300)],
 )
 def test_labels_that_are_no_class_numbers_are_refused(tmp_path, labels):
-    with pytest.raises(InputMismatch, match=r"'labels' is .*; accepted: one class number a sample"):
+    with pytest.raises(InputMismatch, match=r"'labels' is .*; accepted: one class number per sample"):
         read_dataset(stored(tmp_path, input=images(20), labels=labels), model())
 
 
