@@ -38,6 +38,7 @@ def rewritten(text, shape="3, 4", form=StorageForm.INTEGER, quantized=()):
         ("h = MatMul (x, w) y = Add (h, m)", "3, 4", ["MatMul", "Sum"]),
         ("h = MatMul (x, w) y = Add (m, h)", "N, 4", ["MatMul", "Sum"]),
         ("h = MatMul (x, w) y = Add (h, x)", "3, 4", ["MatMul", "Sum"]),
+        ("h = MatMul (x, w) g = MatMul (h, w) i = MatMul (x, w) y = Add (i, g)", "3, 4", ["MatMul"] * 3 + ["Sum"]),
         ("h = MatMul (x, w) y = Add (h, n)", "3, 4", ["MatMul", "Add"]),
         ("h = MatMul (x, w) y = Add (h, n)", "4", ["MatMul", "Sum"]),
         ("h = MatMul (x, w) y = Add (h, x)", "2, 3, 4", ["MatMul", "Add"]),
