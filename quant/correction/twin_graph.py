@@ -58,6 +58,7 @@ def build_twin(
     graph = merged.graph
     side = onnx.GraphProto()
     side.CopyFrom(quantized_model.graph)
+    del side.output[:]  # an input that is an output too keeps its name
     prefix = _free_prefix(graph)
     taken = {tensor.name: prefix + tensor.name for tensor in side.initializer}
     side = add_prefix_graph(side, prefix, rename_inputs=False, inplace=True, name_map=taken)
