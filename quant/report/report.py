@@ -28,7 +28,10 @@ from quant.weights.quantize import FittedWeight, QuantizedWeight
 Differences = Mapping[str, LayerDifference]
 NO_DIFFERENCES: Differences = {}
 NOT_CLIPPED: Mapping[str, ClippedShare] = {}
-NOT_COMPARED = "the output has no channel axis, lies in the body of a node, or has a shape that depends on values"
+NOT_COMPARED = (
+    "the output has no channel axis, lies in the body of a node, depends on random numbers, or has a shape that "
+    "depends on values"
+)
 """Why a layer's output is not compared where others are."""
 NOT_EXPECTED = "the rows were not fitted, or none of the fitted distributions has a mean or a variance"
 """Why an expected error of a weight is missing."""
@@ -75,7 +78,7 @@ def layer_report(
         "clipped_fraction": weight.error.clipped_fraction,
         "weight": _weight_errors(weight),
         "output": _output_errors(layer.name, shifts, differences),
-        "output_reason": None if layer.name in differences else shifts.reason or NOT_COMPARED,
+        "output_reason": None if layer.name in differences else _not_compared(shifts),
         "activation": clipped[layer.name].as_dict() if layer.name in clipped else None,
         "bound": None if bound is None else bound.described(),
         "bytes_before": 4 * layer.size,
@@ -83,6 +86,11 @@ def layer_report(
         "seconds": None,
         "notes": [*fitted.fit.notes, *quantized_layer.notes],
     }
+
+
+def _not_compared(shifts: MeanShifts) -> str:
+    """Return why a layer's output was not compared: as in no layer, or because of the layer itself."""
+    return NOT_COMPARED if shifts.layers or shifts.reason is None else shifts.reason
 
 
 def model_report(summary: Summary, result: Result, spec: Spec) -> dict[str, Any]:

@@ -27,6 +27,10 @@ def test_random_outputs_have_no_figures_but_a_reason(kind, opset, preset, tmp_pa
     assert "random numbers" in outputs["y"]["reason"]
     assert report["summary"]["worst_output"]["name"] == "z"
     assert report["summary"]["top1_agreement"] is None
+    if kind == "noise before a layer":
+        behind = report["layers"][-1]
+        assert behind["output"] is None
+        assert "random numbers" in behind["output_reason"]
 
 
 def quantized(tail, opset, preset, folder):
