@@ -78,8 +78,9 @@ class Gate:
 MIN_OUTPUT_SQNR = Gate(
     "min_output_sqnr_db",
     "dB",
-    "The least SQNR of every output on the evaluation data. Outputs of integers, booleans or strings, and those whose "
-    "shape depends on values, have no SQNR and do not count; where no output has one, the gate fails.",
+    "The least SQNR that each output must have on the evaluation data. Outputs of integers over 16 bits, of booleans "
+    "or of strings have no SQNR and do not count, nor do those that cannot be compared position by position. Where no "
+    "output has an SQNR, the gate fails.",
     Better.HIGHER,
     lambda figures: figures.outputs.least_sqnr_db,
     needs_evaluation=True,
