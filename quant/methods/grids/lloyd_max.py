@@ -24,8 +24,8 @@ class LloydMax(GridBase):
 
         y_i = E[X | x_(i-1) < X < x_i].
 
-    A row whose distribution has no finite variance takes the levels of kmeans. See docs/methods.md, 'Grids and
-    expected error'.
+    A row takes the levels of kmeans if its distribution has no finite variance, or if so many of its weights are zero
+    that they fill a level: the distribution is fitted to the others. See docs/methods.md, 'Grids and expected error'.
     """
 
     name: Literal["lloyd_max"] = "lloyd_max"
@@ -35,6 +35,7 @@ class LloydMax(GridBase):
         """Return levels (R, 2^bits). The bound is ignored: the outermost levels take its place."""
         levels = np.empty((len(fit.chosen), 2**bits))
         bounded = np.isfinite(fit.partial_moments(np.zeros(len(levels)))[2])
+        bounded &= statistics.zeros * 2**bits < statistics.count
         if not bounded.all():
             levels[~bounded] = kmeans_levels(statistics.select_rows(~bounded), 2**bits)
         numbers = np.flatnonzero(bounded)

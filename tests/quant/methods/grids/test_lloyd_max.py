@@ -30,3 +30,14 @@ def test_levels_are_finite_where_the_fitted_distribution_has_no_variance():
     book = LloydMax().build(statistics, fit, statistics.max_abs, 4)
     assert np.isfinite(book.levels).all()
     assert (np.abs(book.levels[:2]) <= statistics.max_abs[:2, None]).all()
+
+
+@pytest.mark.parametrize("bits", [3, 4])
+def test_a_row_with_many_zeros_has_a_level_for_them(bits):
+    rows = stats.norm.rvs(size=(3, 600), random_state=0).astype(np.float32)
+    rows[0, 30:] = 0
+    rows[1, ::4] = 0
+    statistics, fit = fitted(rows)
+    book = LloydMax().build(statistics, fit, statistics.max_abs, bits)
+    errors = ((book.decode(book.encode(rows)) - rows) ** 2).sum(axis=1) / (rows**2).sum(axis=1)
+    assert errors.max() == errors[2] < 2.5 * 4.0**-bits
