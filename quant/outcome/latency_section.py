@@ -1,7 +1,7 @@
 """The section of the report page that shows latency.
 
-The stored page holds only a mark in its place, so that equal jobs store equal bytes. Whoever shows the page puts the
-figures of the job's record there.
+The stored page holds only a mark in its place, so that equal jobs store equal bytes. The service and the
+command line replace the mark by the figures of the job's record when they show the page.
 """
 
 from collections.abc import Sequence
