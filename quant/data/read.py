@@ -18,6 +18,7 @@ from quant.data.declared import (
     fixed_batch,
     has_fixed_sizes,
     is_fixed,
+    names_batch,
     sizes_of,
     takes_type,
 )
@@ -151,20 +152,27 @@ def _agree(sizes: list[int | str], shape: tuple[int, ...]) -> bool:
 def _with_constants(
     sources: Mapping[str, Source], inputs: list[ir.Value], labels: NDArray[np.int64] | None
 ) -> dict[str, Source]:
-    """Return the sources, with one value for all samples where an array has exactly its input's fixed shape.
+    """Return the sources, with one value for all samples where an array is one value of an input without a batch axis.
 
-    That is so if the other arrays, or the labels, have another number of samples.
+    That is so if the array has exactly its input's fixed shape, or if only other inputs name an axis `batch` or the
+    like; and if the other arrays, or the labels, have another number of samples.
     """
+    named = any(map(names_batch, inputs))
     whole = {
         str(value.name): source
         for value in inputs
-        if has_fixed_sizes(value) and isinstance(source := sources[str(value.name)], AlongAxis)
-        and list(source.array.shape) == sizes_of(value)
-    }  # fmt: skip
+        if isinstance(source := sources[str(value.name)], AlongAxis)
+        and (list(source.array.shape) == sizes_of(value) if has_fixed_sizes(value) else _lacks_batch(value, named))
+    }
     others = [source.samples for name, source in sources.items() if name not in whole and source.samples is not None]
     counts = [*others, *([] if labels is None else [len(labels)]), *(source.samples for source in whole.values())]
     constants = {name: Constant(source.array) for name, source in whole.items() if source.samples != counts[0]}
     return {**sources, **constants}
+
+
+def _lacks_batch(value: ir.Value, named: bool) -> bool:
+    """Return True if an input of known rank names no axis as the batch; `named` if an input of the model does."""
+    return named and sizes_of(value) is not None and fixed_batch(value) is None and not names_batch(value)
 
 
 def _required_batch(sources: Mapping[str, Source], inputs: list[ir.Value]) -> int | None:
@@ -181,7 +189,7 @@ def _required_batch(sources: Mapping[str, Source], inputs: list[ir.Value]) -> in
     required = {name: size for name, size in sizes.items() if size is not None}
     if len(set(required.values())) > 1:
         raise InputMismatch(
-            f"the inputs need different numbers of samples a batch: {required}; accepted: arrays with one axis more "
+            f"the inputs need different numbers of samples per batch: {required}; accepted: arrays with one axis more "
             f"for all inputs, {', '.join(f'{value.name!r} {describe_feeds(value)}' for value in inputs)}"
         )
     return next(iter(required.values()), None)

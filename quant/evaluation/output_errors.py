@@ -126,7 +126,7 @@ class OutputErrors:
 
     @property
     def signal(self) -> float:
-        """The energy of the float model's values; of integers about their mean."""
+        """The energy of the float model's values; for integers, that of their differences from the mean."""
         if self.floats or not self.compared:
             return self.energy
         return max(self.energy - self.total**2 / self.compared, 0.0)

@@ -1,4 +1,4 @@
-"""Events arrive in order, and a stream resumes behind any event."""
+"""Events arrive in order, and a stream resumes after any event."""
 
 import json
 

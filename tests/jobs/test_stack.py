@@ -1,4 +1,4 @@
-"""The embedded service starts completely or not at all, keeps its data, and leaves no process behind."""
+"""The embedded service starts completely or not at all, keeps its data, and leaves no process running."""
 
 import os
 import signal

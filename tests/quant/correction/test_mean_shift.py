@@ -62,7 +62,7 @@ def test_before_and_after_are_those_of_direct_inference_on_the_same_samples(chos
     means = [channel_means(model, logits, context.held_out, 1) for model in (context.model, uncorrected, choice.model)]
     assert shifts.layers[last].before.value == pytest.approx(np.abs(means[1] - means[0]).mean(), rel=1e-3)
     assert shifts.layers[last].after.value == pytest.approx(np.abs(means[2] - means[0]).mean(), rel=1e-3)
-    layer = next(layer for layer in context.comparable_layers if site_of(layer) is None)  # no activation behind it
+    layer = next(layer for layer in context.comparable_layers if site_of(layer) is None)  # no activation after it
     tensors = [
         next(node.outputs[0].name for node in model.graph if node.name == layer.name)
         for model in (context.model, uncorrected, choice.model)

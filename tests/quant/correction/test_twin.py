@@ -76,7 +76,7 @@ def outputs(model, layers):
 
 
 def read(model, layer, values):
-    """Return the values (values, channels) behind the Relu that reads a layer."""
+    """Return the values (values, channels) after the Relu that reads a layer."""
     bias = model.graph.initializers["b4"].const_value.numpy() if layer.name == "matmul4" else 0
     return np.maximum(values + bias, 0) if layer.name in ("conv1", "matmul4") else values
 

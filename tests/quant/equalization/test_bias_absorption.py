@@ -40,7 +40,7 @@ def test_a_layer_of_groups_of_channels_absorbs_nothing():
 
 
 def test_a_layer_with_borders_absorbs_nothing():
-    """Its zeros lie behind the activation."""
+    """Its zeros come after the activation."""
     model = network("Relu")
     inventory(model)[0][1].node.attributes.add(ir.AttrInt64s("pads", [1, 1, 1, 1]))
     before = ir.to_proto(model).SerializeToString()

@@ -69,7 +69,7 @@ def reported(folder, model, spec):
 
 
 def network(unknown=None):
-    """Two branches that are added and joined, pools, a Pad, ReLU6, a grouped Conv, and a Gemm behind a Flatten."""
+    """Two branches that are added and joined, pools, a Pad, ReLU6, a grouped Conv, and a Gemm after a Flatten."""
     random = np.random.default_rng(3)
     arrays = {
         "w1": random.normal(size=(8, 3, 3, 3)) / 4, "b1": random.normal(size=8) / 4,

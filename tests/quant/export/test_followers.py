@@ -1,4 +1,4 @@
-"""Operators behind MatMul layers, which ONNX Runtime must not fuse with the MatMul."""
+"""Operators after MatMul layers, which ONNX Runtime must not fuse with the MatMul."""
 
 import numpy as np
 import onnx_ir as ir

@@ -1,4 +1,4 @@
-"""The activation that clips a layer's output at zero is found, also behind a sum with a shortcut."""
+"""The activation that clips a layer's output at zero is found, also after a sum with a shortcut."""
 
 import numpy as np
 import pytest

@@ -148,7 +148,7 @@ def test_the_integer_kernel_is_the_one_that_runs(tmp_path, name):
     model, (layer,), x = case(name)
     (tmp_path / "m.onnx").write_bytes(ir.to_proto(model).SerializeToString())
     samples = np.concatenate([x] * 4)
-    spec = {"preset": "int8", "bias_correction": "none"}  # with a bias behind it, a MatMul can become a QGemm
+    spec = {"preset": "int8", "bias_correction": "none"}  # with a bias after it, a MatMul can become a QGemm
     np.savez(tmp_path / "c.npz", x=samples)
     quantize_model(Inputs(tmp_path / "m.onnx", "m", spec, tmp_path / "c.npz"), tmp_path, lambda *_: None)
     kernels = optimised_operators((tmp_path / "model.onnx").read_bytes())

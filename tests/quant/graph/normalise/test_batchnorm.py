@@ -53,7 +53,7 @@ def test_batchnorm_without_a_layer_before_is_folded_into_the_one_after(op, optio
 
 
 def test_batchnorm_before_a_layer_with_borders_stays():
-    """Borders are zeros behind the norm: no constant before it makes them."""
+    """Borders are zeros after the normalization: no constant before it gives the same."""
     node, initializers, shape, _ = layer_nodes("Conv")
     norm, statistics = batchnorm("x", "n", 6)
     node.input[0], node.output[0] = "n", "y"

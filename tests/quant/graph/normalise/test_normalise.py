@@ -48,7 +48,7 @@ def test_every_opset_is_brought_to_21(opset):
     assert_same_outputs(data, model, {"x": ["N", 6]})
 
 
-# What each pass ensures: a predicate is true behind the pass and behind all that follow it.
+# What each pass ensures: a predicate is true after the pass and after all that follow it.
 
 
 def graphs(model):
@@ -195,9 +195,9 @@ def test_each_pass_keeps_the_outputs_of_real_models_and_ensures_its_form(data, n
     for rewrite in PASSES:
         rewrite(model)
         ensured.append(ENSURES[rewrite])
-        assert [check.__name__ for check in ensured if not check(model)] == [], f"behind {rewrite.__name__}"
+        assert [check.__name__ for check in ensured if not check(model)] == [], f"after {rewrite.__name__}"
         fault = difference(expected, run(runnable(model), feeds))
-        assert fault is None, f"behind {rewrite.__name__}: {fault}"
+        assert fault is None, f"after {rewrite.__name__}: {fault}"
     declare_types(model, signature)
     assert serialized(model) == serialized(normalise(load(path)))
 
