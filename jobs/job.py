@@ -111,9 +111,9 @@ class Job(FrozenModel):
     status: Status
     """The state of the job."""
     stage: Stage | None = None
-    """The stage that runs, or the last one that ran; null before the first."""
+    """The stage that runs; null while the job does not run."""
     progress: Progress | None = None
-    """The progress of that stage; null before the first."""
+    """The latest progress; null before the first."""
     model: str
     """The id of the model."""
     calibration: str | None = None

@@ -78,9 +78,9 @@ class JobOut(BaseModel):
     status: Status
     """The state of the job."""
     stage: Stage | None
-    """The stage that runs, or the last one that ran; null before the first."""
+    """The stage that runs; null while the job does not run."""
     progress: Progress | None
-    """The progress of that stage; null before the first."""
+    """The latest progress; null before the first."""
     model: str
     """The id of the model."""
     calibration: str | None
