@@ -26,7 +26,7 @@ test: install
 
 # Lines are counted in the test processes themselves, not in the servers and jobs that these start.
 test-library:
-	$(PYTEST) tests/quant tests/test_docker.py tests/test_docs.py tests/test_layers.py
+	$(PYTEST) tests/quant tests/field tests/test_docker.py tests/test_docs.py tests/test_layers.py
 
 test-service:
 	$(PYTEST) tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e
