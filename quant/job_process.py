@@ -23,7 +23,7 @@ from quant.report.report import page
 
 
 def load() -> None:
-    """Load what a job needs beside this module: scipy's special functions, the compiled loops, the report's page."""
+    """Load what a job needs besides this module: scipy's special functions, the compiled loops, the report's page."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # for scipy's copy, which is idle here; NumPy's copy is loaded already
     import_module("scipy.special")
     dispatch.load()

@@ -38,7 +38,7 @@ def row_codes(first: int, last: int, weights: Array, scale: Array, qmax: int, co
 def column_codes(
     first: int, last: int, weights: Array, depth: int, scale: Array, qmax: int, codes: Array, sums: Array
 ) -> None:
-    """Fill codes (P, C) for scale (T, C), a row a slab, or (1, C), and sums (T, 3) as `row_codes` does."""
+    """Fill codes (P, C) and sums (T, 3) as `row_codes` does, for scale (T, C) with one row per slab, or (1, C)."""
     for slab in range(first, last):
         sums[slab] = 0
         for row in range(slab * depth, min((slab + 1) * depth, len(weights))):

@@ -230,7 +230,7 @@ def _stored_bytes(weight: SharedWeight, spec: Spec) -> int:
 
 
 def _overheads(context: SearchContext, weights: Sequence[tuple[SharedWeight, ...]]) -> list[float]:
-    """Return, for each width, the file's bytes beside codes and scales when all weights have it, for one weight."""
+    """Return the file's bytes per weight other than codes and scales, for each width that all weights may have."""
     overheads = []
     for index in range(max(len(widths) for widths in weights)):
         at_width = [widths[min(index, len(widths) - 1)] for widths in weights]

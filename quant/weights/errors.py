@@ -25,7 +25,8 @@ class RowErrors:
         clip_ratio: Bound / largest |w|; NaN for a row of zeros.
         expected_absolute: Expected absolute error of a weight under the row's fit, given the row's largest |w|;
             infinite where the fit has no mean or was not made.
-        expected_square: Expected squared error likewise; infinite where the fit has no variance or was not made.
+        expected_square: Expected squared error of a weight, in the same way; infinite where the fit has no variance
+            or was not made.
     """
 
     absolute: NDArray[np.float64]

@@ -24,7 +24,7 @@ from quant.weights.quantize import FittedWeight
 
 RULES: Sequence[ClipRuleBase] = (MinMax(), Mae(), Mse(), Percentile(q=99.9))
 RATIOS = np.arange(0.95, 0.45, -0.05)
-"""Fractions of the largest |w| that are tried beside the rules."""
+"""Fractions of the largest |w| that are tried besides the rules."""
 LEVEL_FACTORS = np.arange(0.7, 1.25, 0.05)
 """Factors of all levels that are tried for grids that ignore the bound."""
 EXACT_CANDIDATES = 3

@@ -17,7 +17,7 @@ def widen_scales(
 ) -> QuantizedWeight:
     """Return the weight with the scales `least` in the rows whose scale is smaller, and its errors measured again.
 
-    These rows are encoded anew: to the nearest level of a uniform or ternary grid, and for a codebook of any levels to
+    These rows are encoded again: to the nearest level of a uniform or ternary grid, and for a codebook of any levels to
     the same levels, rounded to multiples of the wider scale. The other rows keep their codes.
 
     Args:

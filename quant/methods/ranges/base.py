@@ -53,7 +53,7 @@ class RangeRuleBase(PlugIn):
     """A rule that derives the range of an activation. See docs/methods.md, 'Activation ranges'."""
 
     evidence: ClassVar[Evidence] = "extremes"
-    """The evidence that the rule needs beside the extremes."""
+    """The evidence that the rule needs besides the extremes."""
     name: str
 
     @property
