@@ -143,7 +143,10 @@ class TensorObserver:
             return
         low, high = float(flat.min()), float(flat.max())
         if not np.isfinite((low, high)).all():
-            raise ModelError(f"tensor {name!r} is NaN or infinite on the calibration data")
+            raise ModelError(
+                f"tensor {name!r} is NaN or infinite on the calibration data; "
+                "accepted: calibration data for which it is finite"
+            )
         self.extremes = min(self.extremes[0], low), max(self.extremes[1], high)
         self._batches.append((low, high))
         if self._histogram is not None:

@@ -105,7 +105,10 @@ def find_corrections(
         sums = {name: total + output for (name, total), output in zip(sums.items(), outputs, strict=True)}
     overflowing = [name for name, total in sums.items() if not np.isfinite(total).all()]
     if overflowing:
-        raise ModelError(f"layer {overflowing[0]!r} becomes NaN or infinite on the calibration data")
+        raise ModelError(
+            f"layer {overflowing[0]!r} becomes NaN or infinite on the calibration data; "
+            "accepted: calibration data for which it is finite"
+        )
     batches = len(dataset.numbers)
     return {name: Correction(-total / batches, total / active) for name, (total, active) in sums.items()}
 

@@ -32,6 +32,11 @@ def batch_axis(value: ir.Value) -> int:
     return next(named, 0)
 
 
+def names_batch(value: ir.Value) -> bool:
+    """Return True if the model gives an axis of the input a name such as `batch`, `N` or `batch_size`."""
+    return any(_names_batch(size) for size in sizes_of(value) or ())
+
+
 def has_fixed_sizes(value: ir.Value) -> bool:
     """Return True if the model fixes every size of the input."""
     sizes = sizes_of(value)

@@ -35,6 +35,15 @@ def test_strings_can_be_given(words, tmp_path):
     assert report["outputs"][1]["agreement"] == 1
 
 
+def test_an_input_that_names_no_batch_beside_one_that_does_may_have_one_value(tmp_path):
+    text = """(float[T, B, 12] x, float[T] t) => (float[T, B, 5] y)
+        { h = MatMul(x, w) s = Constant<value_ints = [-1, 1, 1]>() u = Reshape(t, s) y = Mul(h, u) }"""
+    data = {"x": np.stack([X] * 7), "t": np.arange(7, dtype=np.float32)}
+    report = quantized(text, {"w": W}, data, "int8", tmp_path)
+    assert report["outputs"][0]["samples"] == 9
+    assert report["outputs"][0]["sqnr_db"] > 20
+
+
 def test_numbers_for_an_input_of_strings_are_refused(tmp_path):
     text = "(float[N, 12] x, string[N] s) => (float[N, 5] y, string[N] t) { y = MatMul(x, w) t = Identity(s) }"
     with pytest.raises(InputMismatch, match="array 's' is int64; accepted: string"):
