@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from quant.errors import UnreadableModel, UnsupportedFormat, UnsupportedOperator, UnsupportedOpset
 from quant.graph.load.archive import archive_kind
 from quant.graph.load.external import check_external, read_external
+from quant.graph.load.sparse import make_dense
 from quant.graph.signature import keep_map_types, set_map_types_aside
 
 MIN_OPSET, MAX_OPSET = 7, 26
@@ -32,7 +33,7 @@ def load(source: bytes | Path, max_read: float = math.inf) -> ir.Model:
         UnsupportedFormat: the file is an archive (see `quant.graph.load.source`).
         UnreadableModel: the file is no ONNX model or is truncated, or its external data is.
         MissingExternalData: a weight lies in a file that does not exist.
-        UnsafeModel: a weight lies in a file outside the model's folder.
+        UnsafeModel: a weight lies in a file outside the model's folder, or a sparse one takes too much memory.
         UnsupportedOpset: the opset is missing or outside 7 to 26, or the IR version is above 13.
         UnsupportedOperator: an operator has a domain that ONNX Runtime's wheel does not have.
     """
@@ -40,6 +41,7 @@ def load(source: bytes | Path, max_read: float = math.inf) -> ir.Model:
     folder = None if isinstance(source, bytes) else source.parent
     proto = _parse(data)
     _check(proto, folder)
+    make_dense(proto)
     model = _deserialize(proto)
     if folder is not None:
         read_external(model, folder, max_read)
