@@ -146,6 +146,8 @@ def _sample_bins(statistics: RowStatistics, octaves: int, bins_per_octave: int) 
 
 def _replace_degenerate(statistics: RowStatistics, points: NDArray[np.float64], shares: NDArray[np.float64]) -> Sample:
     """Return the sample with the points -1 and 1 for rows that have no two different non-zero weights."""
+    if points.shape[1] == 1:
+        points, shares = (np.pad(array, ((0, 0), (0, 1))) for array in (points, shares))
     degenerate, half = statistics.degenerate, points.shape[1] // 2
     points[degenerate] = np.where(np.arange(points.shape[1]) < half, -1, 1)
     shares[degenerate] = 0

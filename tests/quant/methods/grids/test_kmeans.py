@@ -36,3 +36,9 @@ def test_zeros_are_weights_too(n):
     decoded = book.decode(book.encode(rows))
     assert abs(decoded[rows == 0]).max() < 1e-2 * np.abs(rows).max()
     assert ((decoded - rows) ** 2).sum() < 0.005 * (rows**2).sum()
+
+
+def test_a_row_of_one_weight_is_exact():
+    rows = np.array([[-0.5], [0.25], [0.0]], np.float32)
+    book = KMeans().build(*fitted(rows), np.ones(3), 4)
+    np.testing.assert_array_equal(book.decode(book.encode(rows)), rows)
