@@ -13,8 +13,8 @@ from quant.outcome.latency import Latency
 from quant.spec import Spec
 
 NO_INPUTS = (
-    "there is no data, and an input has an unknown type, or an unknown size on an axis other than the first; accepted: a "
-    "calibration or an evaluation dataset"
+    "there is no data, and an input has an unknown type, or an unknown size on an axis other than the first; accepted: "
+    "a calibration or an evaluation dataset"
 )
 KEEP_FLOAT = "; keep_float: slower leaves such layers in float"
 IN_LAYERS = "the model was quantized layer by layer, because it is too large to be held in memory"
