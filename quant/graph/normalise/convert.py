@@ -51,7 +51,8 @@ class _Expectation:
         """Return a description of how the converted model fails or differs; None if it gives the same outputs."""
         try:
             session = Session(converted.proto.SerializeToString(), "the converted model", weights=converted.arrays)
-            return difference(self.outputs, session.run(self.feeds), self.random)
+            changed = difference(self.outputs, session.run(self.feeds), self.random)
+            return None if changed is None else f"onnx's converter changes what it computes ({changed})"
         except ModelError as error:
             return error.detail
 
@@ -106,9 +107,15 @@ def _convert_verified(model: ir.Model, before: Weightless, opset: int, expected:
             give_weights_back(converted, model)
             return converted
     raise UnsupportedOpset(
-        f"the model of opset {model.opset_imports.get('')} cannot be brought to {opset}: onnx's converter changes what "
-        f"it computes ({fault}); accepted: a model exported at opset {opset}"
+        f"the model of opset {model.opset_imports.get('')} cannot be brought to {opset}: {fault}; accepted: a model "
+        f"that ONNX Runtime runs at opset {opset}{_lower_opsets(opset)}"
     )
+
+
+def _lower_opsets(opset: int) -> str:
+    """Return the opsets that a spec may ask for instead, for the end of a message; none below the first."""
+    lower = [str(first) for first in IR_VERSIONS if first < opset]
+    return f", or export.opset {' or '.join(lower)} in the spec" if lower else ""
 
 
 def _convert_unverified(model: ir.Model, before: Weightless, opset: int) -> ir.Model:

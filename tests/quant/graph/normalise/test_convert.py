@@ -151,3 +151,13 @@ def test_the_ir_version_is_the_one_that_the_opset_needs(opset, version):
     model = load(model_of([helper.make_node("Relu", ["x"], ["y"])], opset))
     raise_ir_version(model)
     assert model.ir_version == version
+
+
+def test_an_operator_without_a_kernel_at_the_later_opset_is_refused_with_the_opset_that_works():
+    nodes = [helper.make_node("RandomNormalLike", ["x"], ["r"], "noise"), helper.make_node("Add", ["x", "r"], ["y"])]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4]) for name in "xy"]
+    graph = helper.make_graph(nodes, "net", ends[:1], ends[1:])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    with pytest.raises(UnsupportedOpset, match=r"RandomNormalLike.* or export.opset 21 in the spec"):
+        at_opset(load(proto.SerializeToString()), 25)
+    assert at_opset(load(proto.SerializeToString()), 21).opset_imports[""] == 21
