@@ -18,10 +18,9 @@ from quant.calibration.saturation import saturated
 from quant.data.dataset import Dataset
 from quant.data.findings import texts
 from quant.digests import write
-from quant.errors import ExportError, ModelError
+from quant.errors import ExportError
 from quant.evaluation.compare import evaluate
 from quant.evaluation.metrics import OutputComparison
-from quant.evaluation.timed_inputs import timed_inputs
 from quant.graph.normalise.normalise import normalise
 from quant.graph.random_values import random_tensors
 from quant.graph.signature import require_signature
@@ -35,18 +34,15 @@ from quant.outcome.summary import Summary
 from quant.progress import Progress, sample_progress
 from quant.report.dequantized import dequantized_warnings
 from quant.report.junit import junit_xml
-from quant.report.latency import IN_LAYERS, NO_INPUTS, latency_of
+from quant.report.latency import IN_LAYERS, latency_of
 from quant.report.manifest import manifest_json
 from quant.report.measurements import measure_clipping, measure_layers, measure_shifts
 from quant.report.report import layer_report, model_report, report_html, report_json
 from quant.report.result import Result, SignalAndNoise, samples_used
 from quant.runtime import Session, load_executed
-from quant.search.choice import Choice, best
-from quant.search.context import Source, calibrate
-from quant.search.decide import choose, quantize_weights
-from quant.search.keep_float import keep_slow_layers_float
-from quant.search.matmul_accuracy import settle_matmul_accuracy
-from quant.search.variants import form_variants
+from quant.search.choice import Choice
+from quant.search.context import Source
+from quant.search.model_choice import NormalisedModel, choose_model
 from quant.spec import Spec, require_data, resolve
 
 __all__ = ["Inputs", "Log", "Outcome", "quantize_model"]
@@ -86,6 +82,8 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _ig
     7. Export the chosen model, check that its inputs and outputs are the float model's, and load it in ONNX Runtime.
     8. Evaluate its outputs against the float model's.
     9. Report: write the reports, check the gates, write the manifest.
+
+    `search.model_choice` goes through 3 to 5 with every variant, and chooses the best.
 
     A model that is too large to be held in memory at once goes through the stages of `quant.layerwise` instead of 2
     to 8, and its weights are written to model.onnx.data.
@@ -130,17 +128,10 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     progress(Stage.NORMALISING, 0, 1, opened.name)
     model, normals = _normalise(opened.source.model, spec, calibration or evaluation, reference)
     del reference  # it is loaded again for the evaluation; its weights would take memory until then
-    data_for_timing = calibration or evaluation
-    float_model = _NormalisedModel(
-        model, normals, calibration, Source(opened.source.size, opened.model_sha256), progress
-    )
-    choice = (
-        float_model.quantize(spec)
-        if spec.keep_float == "none"
-        else _quantize_faster_layers(float_model, spec, data_for_timing)
-    )
+    source = Source(opened.source.size, opened.model_sha256)
+    float_model = NormalisedModel(model, normals, calibration, evaluation, source, progress)
+    choice = choose_model(float_model, spec)
 
-    choice = settle_matmul_accuracy(choice, progress)
     differences, bounds = measure_layers(choice, progress)
     shifts = measure_shifts(choice, progress)
     progress(Stage.EXPORTING, 0, 1, artifacts.MODEL.name)
@@ -150,7 +141,7 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     random = random_tensors(choice.context.model.graph)
     outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, random, progress)
     del quantized
-    latency = latency_of(opened.source.reference, choice.context.model, exported, data_for_timing, spec)
+    latency = latency_of(opened.source.reference, choice.context.model, exported, float_model.timing_data, spec)
     clipped = measure_clipping(choice, evaluation)
     findings = [*data.findings, *saturated(clipped)]
 
@@ -171,46 +162,6 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
         bounds=bounds,
         latency=latency,
     )
-
-
-@dataclass(frozen=True)
-class _NormalisedModel:
-    """The normalised float model with the data that it is quantized with."""
-
-    model: ir.Model
-    normals: dict[str, ChannelMoments]
-    calibration: Dataset | None
-    source: Source
-    progress: Progress
-
-    def quantize(self, spec: Spec) -> Choice:
-        """Quantize the model by a spec, in every variant, and return the best; the model may change in place."""
-        choices = []
-        variants = form_variants(self.model, self.normals, spec, calibrated=self.calibration is not None)
-        for variant in variants:
-            context = calibrate(variant, self.calibration, spec, self.source, self.progress)
-            weights = quantize_weights(context, self.progress)
-            choices.append(choose(context, weights, self.progress, compare=len(variants) > 1))
-        return best(choices)
-
-    def quantize_copy(self, spec: Spec) -> Choice:
-        """Quantize a copy of the model as `quantize` does."""
-        return replace(self, model=self.model.clone()).quantize(spec)
-
-
-def _quantize_faster_layers(float_model: _NormalisedModel, spec: Spec, dataset: Dataset | None) -> Choice:
-    """Return the model with the layers in float that run slower quantized; all quantized if it cannot be timed."""
-    choice = float_model.quantize_copy(spec)
-    inputs = timed_inputs(float_model.model, dataset)
-    if inputs is None:
-        return replace(choice, warnings=(*choice.warnings, f"keep_float: slower had no effect: {NO_INPUTS}"))
-    try:
-        return keep_slow_layers_float(choice, float_model.quantize_copy, inputs.batch)
-    except ModelError as error:
-        if dataset is not None:
-            raise
-        reason = f"the float model does not run on random inputs: {error.detail}; accepted: a calibration dataset"
-        return replace(choice, warnings=(*choice.warnings, f"keep_float: slower had no effect: {reason}"))
 
 
 def _normalise(

@@ -12,6 +12,11 @@ from quant.runtime import Feeds
 
 SEED = 0
 """The seed of random inputs."""
+NO_INPUTS = (
+    "there is no data, and an input has an unknown type, or an unknown size on an axis other than the first; accepted: "
+    "a calibration or an evaluation dataset"
+)
+"""The reason why a model cannot be timed if it has no inputs to be timed on."""
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,11 @@ import onnx_ir as ir
 from quant.data.dataset import Dataset
 from quant.errors import QuantdError
 from quant.evaluation.latency import TimedModels, is_slower, measure_latency
-from quant.evaluation.timed_inputs import timed_inputs
+from quant.evaluation.timed_inputs import NO_INPUTS, timed_inputs
 from quant.graph.executed_names import executed_names
 from quant.outcome.latency import Latency
 from quant.spec import Spec
 
-NO_INPUTS = (
-    "there is no data, and an input has an unknown type, or an unknown size on an axis other than the first; accepted: "
-    "a calibration or an evaluation dataset"
-)
 KEEP_FLOAT = "; keep_float: slower leaves such layers in float"
 IN_LAYERS = "the model was quantized layer by layer, because it is too large to be held in memory"
 

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from quant.errors import SpecError
+from quant.evaluation.timed_inputs import NO_INPUTS
 from quant.outcome.latency import LayerTime
 from quant.outcome.latency_section import MARK
 from quant.pipeline import Inputs, quantize_model
 from quant.report import latency as module
-from quant.report.latency import NO_INPUTS
 from quant.spec import resolve
 
 WEIGHTS = {"clipping": "minmax", "distributions": ["gaussian"]}

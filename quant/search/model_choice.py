@@ -1,0 +1,92 @@
+"""The choice for a whole model: the best of its variants, with the layers that the spec keeps in float for speed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import onnx_ir as ir
+
+from quant.calibration.channel_moments import ChannelMoments
+from quant.data.dataset import Dataset
+from quant.errors import ModelError
+from quant.evaluation.timed_inputs import NO_INPUTS, timed_inputs
+from quant.progress import Progress
+from quant.search.choice import Choice, best
+from quant.search.context import Source, calibrate
+from quant.search.decide import choose, quantize_weights
+from quant.search.keep_float import keep_slow_layers_float
+from quant.search.matmul_accuracy import settle_matmul_accuracy
+from quant.search.variants import form_variants
+from quant.spec import Spec
+
+
+@dataclass(frozen=True)
+class NormalisedModel:
+    """The normalised float model with the data that it is quantized and measured with.
+
+    Attributes:
+        model: the float model.
+        normals: the moments that its BatchNormalization layers imply, by the tensor's name.
+        calibration: the calibration set, if there is one.
+        evaluation: the evaluation set, if there is one; no choice is made with it.
+        source: the size and the digest of the upload.
+        progress: receives the stages and their steps.
+    """
+
+    model: ir.Model
+    normals: Mapping[str, ChannelMoments]
+    calibration: Dataset | None
+    evaluation: Dataset | None
+    source: Source
+    progress: Progress
+
+    @property
+    def timing_data(self) -> Dataset | None:
+        """The data that latency is measured with."""
+        return self.calibration or self.evaluation
+
+    def quantize(self, spec: Spec) -> Choice:
+        """Quantize the model by a spec, in every variant, and return the best; the model may change in place.
+
+        Raises:
+            QuantdError: as `calibrate`, `quantize_weights` and `choose` do.
+        """
+        choices = []
+        variants = form_variants(self.model, self.normals, spec, calibrated=self.calibration is not None)
+        for variant in variants:
+            context = calibrate(variant, self.calibration, spec, self.source, self.progress)
+            weights = quantize_weights(context, self.progress)
+            choices.append(choose(context, weights, self.progress, compare=len(variants) > 1))
+        return best(choices)
+
+    def quantize_copy(self, spec: Spec) -> Choice:
+        """Quantize a copy of the model as `quantize` does."""
+        return replace(self, model=self.model.clone()).quantize(spec)
+
+
+def choose_model(float_model: NormalisedModel, spec: Spec) -> Choice:
+    """Return the quantized model with the best outputs on held-out samples, among all that the spec lets vary.
+
+    1. Quantize every variant of the model, and choose the best (`NormalisedModel.quantize`).
+    2. With `keep_float: slower`, keep the layers in float that run slower quantized (`search.keep_float`).
+    3. Choose the accuracy of MatMul in a weight-only model (`search.matmul_accuracy`).
+
+    Raises:
+        QuantdError: the model cannot be quantized by the spec, or does not run.
+    """
+    choice = float_model.quantize(spec) if spec.keep_float == "none" else _keep_slow_layers(float_model, spec)
+    return settle_matmul_accuracy(choice, float_model.progress)
+
+
+def _keep_slow_layers(float_model: NormalisedModel, spec: Spec) -> Choice:
+    """Return the model with the layers in float that run slower quantized; all quantized if it cannot be timed."""
+    choice, dataset = float_model.quantize_copy(spec), float_model.timing_data
+    inputs = timed_inputs(float_model.model, dataset)
+    if inputs is None:
+        return replace(choice, warnings=(*choice.warnings, f"keep_float: slower had no effect: {NO_INPUTS}"))
+    try:
+        return keep_slow_layers_float(choice, float_model.quantize_copy, inputs.batch)
+    except ModelError as error:
+        if dataset is not None:
+            raise
+        reason = f"the float model does not run on random inputs: {error.detail}; accepted: a calibration dataset"
+        return replace(choice, warnings=(*choice.warnings, f"keep_float: slower had no effect: {reason}"))
