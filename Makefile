@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m coverage run -m pytest
 
-# The tests run in two halves side by side: the numerics, and everything that starts servers.
+# The tests run in two halves that take about as long, side by side: the numerics; models of the field and all servers.
 .PHONY: install demo test test-library test-service lint openapi up clean
 
 install: .venv/installed
@@ -26,10 +26,10 @@ test: install
 
 # Lines are counted in the test processes themselves, not in the servers and jobs that these start.
 test-library:
-	$(PYTEST) tests/quant tests/field tests/test_docker.py tests/test_docs.py tests/test_layers.py
+	$(PYTEST) tests/quant tests/test_docker.py tests/test_docs.py tests/test_layers.py
 
 test-service:
-	$(PYTEST) tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e
+	$(PYTEST) tests/field tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e
 
 up: install
 	$(BIN)/quantd up
