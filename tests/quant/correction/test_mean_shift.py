@@ -23,7 +23,6 @@ from quant.search.decide import choose, quantize_weights
 from quant.search.variants import form_variants
 from quant.spec import resolve
 
-
 ROUNDING = 1e-2
 """The relative difference of two runs: their float sums differ in the last bit, and a value between two codes flips."""
 
