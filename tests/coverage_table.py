@@ -28,6 +28,8 @@ def count_lines(coverage: Coverage) -> tuple[Counter[str], Counter[str]]:
     statements: Counter[str] = Counter()
     missed: Counter[str] = Counter()
     for file in coverage.get_data().measured_files():
+        if not file.endswith(".py"):  # a compiled template
+            continue
         _, lines, _, missing, _ = coverage.analysis2(file)
         package = ".".join(Path(file).relative_to(Path.cwd()).parts[:-1][:2])
         statements[package] += len(lines)
