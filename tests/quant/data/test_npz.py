@@ -68,7 +68,7 @@ def test_objects_are_refused(tmp_path):
 
 
 def resident_kilobytes(path):
-    """How much of the file's mapping is in this process's memory."""
+    """Return the kilobytes of the file's mapping that are in this process's memory."""
     sizes, counts = 0, False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if "-" in line.split(" ", 1)[0]:

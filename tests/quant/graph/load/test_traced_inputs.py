@@ -1,4 +1,4 @@
-"""What a trace was made with is read from its pickle, and nothing in the pickle is ever run."""
+"""Inputs of a trace: they are read from its pickle, and nothing in the pickle is ever run."""
 
 import io
 import pickle
