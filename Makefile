@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m coverage run -m pytest
 
 # The tests run in two halves that take about as long, side by side: the numerics; models of the field and all servers.
-.PHONY: install demo test test-library test-service lint openapi up clean
+.PHONY: install chromium demo test test-library test-service lint openapi up clean
 
 install: .venv/installed
 
@@ -16,10 +16,15 @@ install: .venv/installed
 	$(BIN)/python -m quant.warm_up
 	touch $@
 
+# The tests of the pages use Debian's Chromium. Where it is absent and cannot be installed, they say so and are skipped.
+chromium:
+	@command -v chromium > /dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get update -qq \
+		&& apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core; } > /dev/null 2>&1 || true
+
 demo: install
 	$(BIN)/python examples/demo.py
 
-test: install
+test: install chromium
 	rm -rf .coverage
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-library test-service
 	$(BIN)/python -m tests.coverage_table
@@ -29,7 +34,7 @@ test-library:
 	$(PYTEST) tests/quant tests/test_docker.py tests/test_docs.py tests/test_layers.py
 
 test-service:
-	$(PYTEST) tests/field tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e
+	$(PYTEST) tests/field tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e tests/browser
 
 up: install
 	$(BIN)/quantd up

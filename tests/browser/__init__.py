@@ -1,0 +1,1 @@
+"""The pages in Debian's Chromium, with keys on and the network off."""
