@@ -116,6 +116,8 @@ class Job(FrozenModel):
     """The latest progress; null before the first."""
     model: str
     """The id of the model."""
+    model_name: str | None = None
+    """The name of the model's file; null if it had none. It stays when the model is deleted."""
     calibration: str | None = None
     """The id of the calibration dataset; null without one."""
     evaluation: str | None = None

@@ -38,7 +38,10 @@ def upload_key(kind: Kind, upload_id: str) -> str:
 
 
 def index_key(tenant: str, kind: str, part: str = "") -> str:
-    """Return the key of the sorted set of a tenant's ids; `part` selects jobs by `status:...` or `tag:key:value`."""
+    """Return the key of the sorted set of a tenant's ids.
+
+    `part` selects jobs: `status:...`, `tag:key:value`, `verdict:...` or `model:id`.
+    """
     return f"qd:tenant:{tenant}:{kind}s" + (f":{part}" if part else "")
 
 

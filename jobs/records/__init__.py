@@ -4,6 +4,7 @@ A job is a hash of JSON values. Every change of it is one Lua script that checks
 the event of the change, so that a change and its event happen together or not at all.
 """
 
+from jobs.records.job_queries import JobFilter
 from jobs.records.job_states import JobStates
 from jobs.records.store import LEASE_S
 from jobs.records.uploads import UploadRecords
@@ -12,7 +13,7 @@ from jobs.records.webhooks import WebhookSchedule
 ATTEMPTS = 3
 """The number of times that a job is attempted before it fails."""
 
-__all__ = ["ATTEMPTS", "LEASE_S", "Records"]
+__all__ = ["ATTEMPTS", "LEASE_S", "JobFilter", "Records"]
 
 
 class Records(JobStates, UploadRecords, WebhookSchedule):

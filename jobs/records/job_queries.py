@@ -2,12 +2,46 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import cast
+from dataclasses import dataclass
+from typing import Literal, cast
 
 from jobs.errors import NotFound
 from jobs.job import Job, Status
 from jobs.records.store import RecordStore
 from jobs.redis_keys import ENDED, OPEN, QUEUED, UNARCHIVED, index_key, job_key, results_key
+
+CHUNK = 200
+"""The number of ids that a page reads from an index at a time."""
+EXAMINED = 20_000
+"""The number of jobs that are examined for one page, about 20 ms of Redis' time."""
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """Conditions on jobs, all of which a listed job meets; None accepts every job.
+
+    Attributes:
+        status: the state of the job.
+        tag: one of its tags, `key:value`.
+        verdict: the result of its gates.
+        model: the id of its model.
+        name: a part of the model's file name, in upper or lower case.
+    """
+
+    status: Status | None = None
+    tag: str | None = None
+    verdict: Literal["pass", "fail"] | None = None
+    model: str | None = None
+    name: str | None = None
+
+    @property
+    def index_parts(self) -> list[str]:
+        """The parts of the index keys that hold the jobs; the name has no index."""
+        values = {"status": self.status, "tag": self.tag, "verdict": self.verdict, "model": self.model}
+        return [f"{kind}:{value}" for kind, value in values.items() if value is not None]
+
+
+EVERY_JOB = JobFilter()
 
 
 class JobQueries(RecordStore):
@@ -25,19 +59,35 @@ class JobQueries(RecordStore):
         return _job(fields)
 
     def jobs(
-        self, tenant: str, limit: int, cursor: str | None, status: Status | None = None, tag: str | None = None
+        self, tenant: str, limit: int, cursor: str | None, conditions: JobFilter = EVERY_JOB
     ) -> tuple[list[Job], str | None]:
-        """Return a page of jobs, newest first, and the next cursor; filter by `status` and `tag` (`key:value`)."""
-        parts = [f"status:{status}"] if status else []
-        parts += [f"tag:{tag}"] if tag is not None else []
-        indexes = [index_key(tenant, "job", part) for part in parts or [""]]
-        if len(indexes) == 1:
-            ids, following = self._page(indexes[0], limit, cursor)
-        else:
-            matching = sorted(cast(list[str], self._redis.zinter(indexes)), reverse=True)
-            ids = [job_id for job_id in matching if cursor is None or job_id < cursor]
-            ids, following = ids[:limit], ids[limit - 1] if len(ids) > limit else None
-        return self._read_jobs(ids), following
+        """Return a page of the jobs that meet the conditions, newest first, and the next cursor.
+
+        One script reads the whole page. It examines a limited number of jobs, so that a rare name does not keep Redis
+        busy: a page may hold fewer than `limit` jobs and have a next cursor all the same.
+        """
+        indexes = [index_key(tenant, "job", part) for part in conditions.index_parts or [""]]
+        document = {
+            "limit": limit, "cursor": cursor, "name": conditions.name or None, "chunk": CHUNK, "examine": EXAMINED,
+        }  # fmt: skip
+        following, page = self._run("list_jobs", indexes, document)
+        return [_job(dict(zip(flat[::2], flat[1::2], strict=True))) for flat in page if flat], following
+
+    def counts(self, tenant: str) -> dict[Status, int]:
+        """Return the number of the tenant's jobs by status."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for status in Status:
+            pipeline.zcard(index_key(tenant, "job", f"status:{status}"))
+        return dict(zip(Status, pipeline.execute(), strict=True))
+
+    def jobs_named(self, tenant: str, ids: Iterable[str]) -> list[Job]:
+        """Return those of the jobs that exist and belong to the tenant."""
+        return [job for job in self._read_jobs(ids) if job.tenant == tenant]
+
+    def queue_position(self, job_id: str) -> int | None:
+        """Return the place of a queued job among the queued jobs of all tenants, from 1; None if it is not queued."""
+        rank = cast(int | None, self._redis.zrank(QUEUED, job_id))
+        return None if rank is None else rank + 1
 
     def result(self, tenant: str, work: str) -> Job | None:
         """Return a succeeded job with the work digest `work` (`jobs.cache_key`), or None."""

@@ -11,7 +11,14 @@ from typing import Literal
 from jobs import redis_keys
 
 ScriptName = Literal[
-    "create_job", "change_job", "delete_job", "add_upload", "delete_upload", "claim_stale", "claim_webhooks"
+    "create_job",
+    "change_job",
+    "delete_job",
+    "list_jobs",
+    "add_upload",
+    "delete_upload",
+    "claim_stale",
+    "claim_webhooks",
 ]
 
 

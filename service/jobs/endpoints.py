@@ -1,12 +1,13 @@
 """Endpoints that submit, list, show, follow, cancel and delete jobs."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from jobs.job import Status
+from jobs.records import JobFilter
 from service.context import Ctx
 from service.jobs.answer import SUBMITTED, answer, answer_after_wait, submit
 from service.jobs.following import events_of
@@ -48,9 +49,17 @@ def list_jobs(
     cursor: Cursor = None,
     status: Annotated[Status | None, Query(description="Only jobs with this status.")] = None,
     tag: Annotated[str | None, Query(pattern="^[^:]+:.*$", description="Only jobs with this tag, `key:value`.")] = None,
+    verdict: Annotated[
+        Literal["pass", "fail"] | None, Query(description="Only jobs whose gates have this result.")
+    ] = None,
+    model: Annotated[str | None, Query(description="Only jobs for the model with this id.")] = None,
+    name: Annotated[
+        str | None, Query(max_length=255, description="Only jobs whose model's file name contains this text.")
+    ] = None,
 ) -> JobPage:
-    """List jobs, newest first."""
-    jobs, next_cursor = context.records.jobs(context.tenant, limit, cursor, status, tag)
+    """List jobs, newest first. A page may hold fewer than `limit` jobs and have a `next_cursor` all the same."""
+    conditions = JobFilter(status, tag, verdict, model, name)
+    jobs, next_cursor = context.records.jobs(context.tenant, limit, cursor, conditions)
     return JobPage(items=[job_out(job) for job in jobs], next_cursor=next_cursor)
 
 

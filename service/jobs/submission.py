@@ -73,7 +73,8 @@ def _new_job(context: Context, request: Mapping[str, Any]) -> Job:
     work = work_digest(inputs["model"], inputs.get("calibration"), inputs.get("evaluation"), spec)
     return Job(
         id=new_id("job"), tenant=context.tenant, status=Status.QUEUED, created_at=now(), api_key=context.caller.key_id,
-        request_id=context.request_id, traceparent=current_traceparent(), work=work, **request,
+        request_id=context.request_id, traceparent=current_traceparent(), work=work,
+        model_name=inputs["model"].filename, **request,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import redis
 from jobs.job import Status
 from jobs.keys import Keys, Scope
 from jobs.queue import make_queue
+from jobs.records import JobFilter
 from jobs.reindex import Restored, reindex
 
 
@@ -31,8 +32,8 @@ def test_all_records_are_restored(valkey, records, blobs, archive, store, submit
     assert records.job(ended.id, "team") == ended
     assert records.job(failed.id, "team") == failed
     assert records.result("team", "w") == ended
-    assert [job.id for job in records.jobs("team", 10, None, Status.SUCCEEDED, "a:b")[0]] == [ended.id]
-    assert {job.id for job in records.jobs("team", 10, None, Status.QUEUED)[0]} == {queued.id, running.id}
+    assert [job.id for job in records.jobs("team", 10, None, JobFilter(Status.SUCCEEDED, "a:b"))[0]] == [ended.id]
+    assert {job.id for job in records.jobs("team", 10, None, JobFilter(Status.QUEUED))[0]} == {queued.id, running.id}
     assert records.depth()[:2] == (2, 0)
     assert records.stored_bytes(key.id) == stored
     assert records.unarchived() == []

@@ -12,6 +12,7 @@ if document.open_jobs and open >= document.open_jobs then return 'quota ' .. ope
 write(job, document.id)
 for i = 4, #KEYS do redis.call('ZADD', '$used', 'XX', 'GT', document.now, KEYS[i]) end
 redis.call('ZADD', document.index, 0, document.id)
+redis.call('ZADD', index(job, 'model:' .. field(job, 'model')), 0, document.id)
 for _, tag in ipairs(document.tags) do redis.call('ZADD', index(job, 'tag:' .. tag), 0, document.id) end
 redis.call('ZADD', '$open', document.due, document.id)
 redis.call('HINCRBY', '$usage_jobs', document.api_key, 1)

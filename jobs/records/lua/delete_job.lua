@@ -9,6 +9,8 @@ if redis.call('HGET', results, work) == document.id then redis.call('HDEL', resu
 redis.call('HINCRBY', '$usage_bytes', field(job, 'api_key') or '', 0 - document.bytes)  -- Redis 7 takes no -0
 redis.call('ZREM', document.index, document.id)
 redis.call('ZREM', index(job, 'status:' .. status), document.id)
+redis.call('ZREM', index(job, 'model:' .. field(job, 'model')), document.id)
+redis.call('ZREM', index(job, 'verdict:' .. (field(job, 'verdict') or '')), document.id)
 for _, tag in ipairs(document.tags) do redis.call('ZREM', index(job, 'tag:' .. tag), document.id) end
 redis.call('ZREM', '$ended', document.id)
 redis.call('ZREM', '$webhooks', document.id)

@@ -21,6 +21,8 @@ local function close(job, id, events)
   redis.call('HINCRBY', '$usage_jobs', key, -1)
   redis.call('HINCRBY', '$usage_bytes', key, document.bytes)
   redis.call('ZADD', '$ended', document.now, id)
+  local verdict = field(job, 'verdict')
+  if verdict then redis.call('ZADD', index(job, 'verdict:' .. verdict), 0, id) end
   if field(job, 'status') == 'succeeded' and (field(job, 'work') or '') ~= '' then
     redis.call('HSET', 'qd:tenant:' .. field(job, 'tenant') .. ':results', field(job, 'work'), id)
   end

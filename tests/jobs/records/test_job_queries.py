@@ -5,13 +5,14 @@ import time
 import pytest
 
 from jobs.job import Status
-from tests.jobs.records.samples import in_state, queued
+from jobs.records import JobFilter, job_queries
+from tests.jobs.records.samples import add, in_state, queued
 
 
 def pages(records, limit, **filters):
     seen, cursor = [], None
     while True:
-        jobs, cursor = records.jobs("default", limit, cursor, **filters)
+        jobs, cursor = records.jobs("default", limit, cursor, JobFilter(**filters))
         seen += [job.id for job in jobs]
         if cursor is None:
             return seen
@@ -50,6 +51,67 @@ def test_pages_by_status_and_tag_hold_every_job_once(records, limit):
     ids = [queued(records, tags={"n": str(number % 2)}).id for number in range(7)]
     records.cancel(records.job(ids[0]))
     assert pages(records, limit, status=Status.QUEUED, tag="n:0") == sorted(ids[2::2], reverse=True)
+
+
+@pytest.mark.parametrize("verdict", ["pass", "fail"])
+def test_jobs_are_listed_by_their_verdict(records, verdict):
+    jobs = {result: queued(records) for result in ("pass", "fail", None)}
+    for result, job in jobs.items():
+        records.claim(job.id, "owner")
+        records.finish(job.id, "owner", Status.SUCCEEDED, {"verdict": result})
+    assert pages(records, 2, verdict=verdict) == [jobs[verdict].id]
+    assert pages(records, 2, verdict=verdict, status=Status.FAILED) == []
+    records.delete_job(records.job(jobs[verdict].id))
+    assert pages(records, 2, verdict=verdict) == []
+
+
+def test_jobs_are_listed_by_their_model(records):
+    first, other = queued(records), queued(records, model=add(records, sha256="b" * 64)[0].id)
+    again = queued(records, model=first.model)
+    assert pages(records, 1, model=first.model) == [again.id, first.id]
+    records.cancel(other)
+    records.delete_job(records.job(other.id))
+    assert pages(records, 1, model=other.model) == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7])
+def test_jobs_are_listed_by_a_part_of_the_models_name(records, limit):
+    names = ["ResNet.onnx", "müller.pt", None, "resnet (2).onnx", "[a-z].onnx"]
+    ids = [queued(records, model_name=name).id for name in names]
+    assert pages(records, limit, name="RESNET") == [ids[3], ids[0]]
+    assert pages(records, limit, name="üll") == [ids[1]]
+    assert pages(records, limit, name="[a-z]") == [ids[4]]
+    assert pages(records, limit, name="") == sorted(ids, reverse=True)
+    assert pages(records, limit, name="onnx", status=Status.RUNNING) == []
+
+
+def test_a_search_examines_a_limited_number_of_jobs_for_a_page(records, monkeypatch):
+    monkeypatch.setattr(job_queries, "CHUNK", 2)
+    monkeypatch.setattr(job_queries, "EXAMINED", 4)
+    rare = queued(records, model_name="rare")
+    common = [queued(records, model_name="common").id for _ in range(9)]
+    assert records.jobs("default", 5, None, JobFilter(name="rare")) == ([], common[5])
+    assert pages(records, 5, name="rare") == [rare.id]
+
+
+def test_named_jobs_are_read_unless_they_are_gone_or_belong_to_another_tenant(records):
+    mine, theirs = queued(records), queued(records, tenant="other")
+    assert records.jobs_named("default", [mine.id, theirs.id, "job_none"]) == [mine]
+
+
+def test_jobs_are_counted_by_status(records):
+    for status in (Status.QUEUED, Status.FAILED, Status.FAILED):
+        in_state(records, status)
+    counts = {Status.QUEUED: 1, Status.RUNNING: 0, Status.SUCCEEDED: 0, Status.FAILED: 2, Status.CANCELLED: 0}
+    assert records.counts("default") == counts
+    assert sum(records.counts("other").values()) == 0
+
+
+def test_a_queued_job_has_a_place_in_the_queue(records):
+    first, second = queued(records), queued(records, tenant="other")
+    assert [records.queue_position(job.id) for job in (first, second)] == [1, 2]
+    records.claim(first.id, "owner")
+    assert [records.queue_position(job.id) for job in (first, second)] == [None, 1]
 
 
 def test_depth_counts_jobs_and_returns_the_oldest_time(records):
