@@ -7,11 +7,12 @@ from quant.spec.capabilities import capabilities, json_schema
 from quant.spec.document import Metric, Spec
 from quant.spec.layer_rules import LayerRule, OperatorMatch, WeightsOverride
 from quant.spec.requirements import require_data
-from quant.spec.resolve import PRESETS, resolve
+from quant.spec.resolve import PRESET_DESCRIPTIONS, PRESETS, resolve
 from quant.spec.sections import Activations, Budget, Export, Gates, Measure, ModuleInput, TorchScript, Weights
 
 __all__ = [
     "PRESETS",
+    "PRESET_DESCRIPTIONS",
     "Activations",
     "Budget",
     "Export",

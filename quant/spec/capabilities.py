@@ -4,7 +4,7 @@ from typing import Any
 
 from quant.methods import registry
 from quant.spec.document import Spec
-from quant.spec.resolve import PRESETS
+from quant.spec.resolve import PRESET_DESCRIPTIONS, PRESETS
 
 
 def json_schema() -> dict[str, Any]:
@@ -24,5 +24,6 @@ def capabilities() -> dict[str, Any]:
         "activation_clipping": registry.describe_range_rules(),
         "distributions": registry.describe_distributions(),
         "presets": PRESETS,
+        "preset_descriptions": PRESET_DESCRIPTIONS,
         "spec_schema": json_schema(),
     }

@@ -17,6 +17,18 @@ PRESETS: dict[str, dict[str, Any]] = {
     "ternary": {"weights": {"bits": 2, "grid": "ternary_optimal"}, "activations": {"bits": 8}, "export": {"opset": 25}},
 }
 """The options that each preset sets if the caller does not; presets without activations are weight-only."""
+PRESET_DESCRIPTIONS: dict[str, str] = {
+    "int8": "8-bit weights and activations: the fastest on CPUs, and the usual choice. Needs calibration data.",
+    "int8-weights": "8-bit weights, activations stay in float: the least error, and no data needed. Saves size, not time.",
+    "int4": "4-bit weights, 8-bit activations: weights half the size of int8, with more error. Needs calibration data.",
+    "int4-weights": "4-bit weights, activations stay in float: for models whose size is dominated by their weights, "
+    "such as language models. Needs no data.",
+    "codebook4": "4-bit weights with 16 levels placed by k-means, 8-bit activations: for weights that evenly spaced "
+    "levels fit badly. Needs calibration data.",
+    "ternary": "Three levels for each weight, 8-bit activations: the smallest, with a large error unless the model was "
+    "trained for it. Needs calibration data.",
+}
+"""The use of each preset, for people who choose one."""
 
 
 def resolve(raw: Mapping[str, Any]) -> Spec:

@@ -3,7 +3,7 @@
 import pytest
 
 from quant.errors import SpecError
-from quant.spec import PRESETS, Spec, resolve
+from quant.spec import PRESET_DESCRIPTIONS, PRESETS, Spec, resolve
 
 
 @pytest.mark.parametrize(("preset", "bits", "activations"), [
@@ -50,3 +50,8 @@ def test_every_fault_is_listed_at_once():
     with pytest.raises(SpecError) as caught:
         resolve({"weights": {"bits": 5, "granularity": "pixel"}, "seed": -1})
     assert {fault.pointer for fault in caught.value.errors} == {"/weights/bits", "/weights/granularity", "/seed"}
+
+
+def test_every_preset_is_described():
+    assert PRESET_DESCRIPTIONS.keys() == PRESETS.keys()
+    assert all(text.endswith(".") for text in PRESET_DESCRIPTIONS.values())
