@@ -19,7 +19,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 """The options that each preset sets if the caller does not; presets without activations are weight-only."""
 PRESET_DESCRIPTIONS: dict[str, str] = {
     "int8": "8-bit weights and activations: the fastest on CPUs, and the usual choice. Needs calibration data.",
-    "int8-weights": "8-bit weights, activations stay in float: the least error, and no data needed. Saves size, not time.",
+    "int8-weights": "8-bit weights, activations stay in float: the least error, and no data needed. Saves size, "
+    "not time.",
     "int4": "4-bit weights, 8-bit activations: weights half the size of int8, with more error. Needs calibration data.",
     "int4-weights": "4-bit weights, activations stay in float: for models whose size is dominated by their weights, "
     "such as language models. Needs no data.",
