@@ -21,6 +21,7 @@ class Metric:
         description: one line for documentation.
         better: the direction in which the figure improves.
         figure: returns the figure of a summary; None where it was not measured.
+        needs_evaluation: True if the figure exists only with evaluation data, and depends on these data.
         difference_unit: the unit of a difference of two figures, where that is another one.
     """
 
@@ -29,6 +30,7 @@ class Metric:
     description: str
     better: Better
     figure: Callable[[Summary], float | None]
+    needs_evaluation: bool = False
     difference_unit: str = ""
 
     @property
@@ -64,6 +66,7 @@ OUTPUT_SQNR = Metric(
     "SQNR over all outputs together on the evaluation data.",
     Better.HIGHER,
     lambda summary: summary.output_sqnr_db,
+    needs_evaluation=True,
 )
 WORST_OUTPUT_SQNR = Metric(
     "worst_output_sqnr_db",
@@ -71,6 +74,7 @@ WORST_OUTPUT_SQNR = Metric(
     "SQNR of the worst output on the evaluation data.",
     Better.HIGHER,
     lambda summary: summary.least_sqnr_db,
+    needs_evaluation=True,
 )
 OUTPUT_COSINE = Metric(
     "output_cosine",
@@ -78,6 +82,7 @@ OUTPUT_COSINE = Metric(
     "Cosine similarity of both models' outputs on the evaluation data.",
     Better.HIGHER,
     lambda summary: summary.output_cosine,
+    needs_evaluation=True,
 )
 TOP1_AGREEMENT = Metric(
     "top1_agreement",
@@ -85,6 +90,7 @@ TOP1_AGREEMENT = Metric(
     "Share of evaluation samples for which both models choose the same class.",
     Better.HIGHER,
     lambda summary: summary.top1_agreement,
+    needs_evaluation=True,
 )
 TOP1_QUANTIZED = Metric(
     "top1_quantized",
@@ -92,6 +98,7 @@ TOP1_QUANTIZED = Metric(
     "Top-1 accuracy of the quantized model on the evaluation data.",
     Better.HIGHER,
     lambda summary: summary.top1_quantized,
+    needs_evaluation=True,
     difference_unit="points",
 )
 TOP1_DROP = Metric(
@@ -100,6 +107,7 @@ TOP1_DROP = Metric(
     "Loss of top-1 accuracy on the evaluation data, in percentage points.",
     Better.LOWER,
     lambda summary: summary.top1_drop_points,
+    needs_evaluation=True,
 )
 
 METRICS = (

@@ -11,6 +11,7 @@ from quant.outcome.metrics import Metric, metric_named
 from quant.outcome.summary import Summary
 
 NO_BASELINE = "the baseline has no such figure, so there is nothing to compare with"
+OTHER_DATA = "the baseline was evaluated on other data, so the figures cannot be compared"
 NOT_MEASURED = "it was not measured"
 
 
@@ -30,11 +31,11 @@ class RegressionCheck(BaseModel):
     baseline: float | None
     """The figure of the baseline; null if it was not measured."""
     change: float | None
-    """`value` minus `baseline`; null if one of them is."""
+    """`value` minus `baseline`; null if one of them is, or if they cannot be compared."""
     limit: float
     """The largest change for the worse that is accepted."""
     passed: bool
-    """True if the metric is worse by at most the limit, or if the baseline has no figure to compare with."""
+    """True if the metric is worse by at most the limit, or if the baseline has no figure that it can be compared with."""
     reason: str | None = None
     """Why there is no change; null if there is one."""
 
@@ -53,43 +54,59 @@ class RegressionCheck(BaseModel):
         return f"{self.name} is {value}, {change} {word} than the baseline's {baseline}{accepted}"
 
 
-def check_regressions(limits: Mapping[str, float], baseline: Summary, summary: Summary) -> list[RegressionCheck]:
+def check_regressions(
+    limits: Mapping[str, float], baseline: Summary, summary: Summary, *, same_evaluation: bool
+) -> list[RegressionCheck]:
     """Return the result for every metric with a limit, in the order of `limits`.
 
-    A figure that was not measured fails. A figure that only the baseline lacks passes: the next job has a baseline.
+    A figure that was not measured fails. A figure passes with the reason if the baseline lacks it, or if it was
+    measured on other data there: the next job has a baseline.
 
     Args:
         limits: the largest accepted change for the worse by the metric's name, in the unit of the metric's difference.
         baseline: the summary of the baseline job.
         summary: the summary of the job that is checked.
+        same_evaluation: True if both jobs have the same evaluation data.
 
     Raises:
         SpecError: there is no metric with such a name, or a limit is negative or not finite.
     """
-    return [_check(metric_named(name), limit, baseline, summary) for name, limit in limits.items()]
+    checks = []
+    for name, limit in limits.items():
+        metric = metric_named(name)
+        if not (math.isfinite(limit) and limit >= 0):
+            raise SpecError(f"the limit {name}={limit} is not accepted; accepted: a number of at least 0")
+        comparable = same_evaluation or not metric.needs_evaluation
+        checks.append(_check(metric, limit, metric.figure(baseline), metric.figure(summary), comparable=comparable))
+    return checks
 
 
-def _check(metric: Metric, limit: float, baseline: Summary, summary: Summary) -> RegressionCheck:
-    if not (math.isfinite(limit) and limit >= 0):
-        raise SpecError(f"the limit {metric.name}={limit} is not accepted; accepted: a number of at least 0")
-    before, value = metric.figure(baseline), metric.figure(summary)
-    change = None if value is None or before is None else value - before
-    if change is None:
-        passed, reason = value is not None, NOT_MEASURED if value is None else NO_BASELINE
-    else:
-        worsening = -change if metric.better is Better.HIGHER else change
-        passed, reason = worsening <= limit, None
+def _check(
+    metric: Metric, limit: float, baseline: float | None, value: float | None, *, comparable: bool
+) -> RegressionCheck:
+    change = value - baseline if value is not None and baseline is not None and comparable else None
+    worsening = 0.0 if change is None else -change if metric.better is Better.HIGHER else change
+    reason = _missing(baseline, value, comparable=comparable)
     return RegressionCheck(
         name=metric.name,
         unit=metric.unit_of_difference,
         better=metric.better,
         value=value,
-        baseline=before,
+        baseline=baseline,
         change=change,
         limit=limit,
-        passed=passed,
+        passed=value is not None and worsening <= limit,
         reason=reason,
     )
+
+
+def _missing(baseline: float | None, value: float | None, *, comparable: bool) -> str | None:
+    """Return why there is no change; None if there is one."""
+    if value is None:
+        return NOT_MEASURED
+    if baseline is None:
+        return NO_BASELINE
+    return None if comparable else OTHER_DATA
 
 
 def _with_unit(value: float, unit: str) -> str:

@@ -7,9 +7,10 @@ from quant.outcome.regression import check_regressions
 from tests.quant.outcome.summaries import summary
 
 
-def check(name, limit, baseline, value):
+def check(name, limit, baseline, value, *, same_evaluation=True):
     """Return the check of one metric of the summary."""
-    (checked,) = check_regressions({name: limit}, summary(**{name: baseline}), summary(**{name: value}))
+    summaries = summary(**{name: baseline}), summary(**{name: value})
+    (checked,) = check_regressions({name: limit}, *summaries, same_evaluation=same_evaluation)
     return checked
 
 
@@ -45,6 +46,13 @@ def test_a_figure_that_only_the_baseline_lacks_passes_with_the_reason():
     assert checked.sentence.startswith("output_sqnr_db: the baseline has no such figure")
 
 
+def test_figures_on_other_data_are_not_compared():
+    checked = check("output_sqnr_db", 0.5, 30.0, 20.0, same_evaluation=False)
+    assert (checked.passed, checked.change) == (True, None)
+    assert "evaluated on other data" in checked.sentence
+    assert not check("weight_sqnr_db", 0.5, 30.0, 20.0, same_evaluation=False).passed
+
+
 @pytest.mark.parametrize(
     ("name", "limit", "baseline", "value", "sentence"),
     [
@@ -72,4 +80,4 @@ def test_a_limit_is_a_number_of_at_least_zero(limit):
 
 def test_an_unknown_metric_is_refused():
     with pytest.raises(SpecError, match="accepted: bytes_after"):
-        check_regressions({"speed": 1.0}, summary(), summary())
+        check_regressions({"speed": 1.0}, summary(), summary(), same_evaluation=True)
