@@ -9,6 +9,7 @@ QuantdError
     ├── Unauthenticated       auth.required
     ├── Forbidden             auth.scope
     ├── Misdirected           auth.misdirected
+    ├── InvalidCsrfToken      auth.csrf
     ├── RateLimited           rate.limited
     ├── TooManyJobs           quota.open_jobs
     ├── TooManyUploads        quota.open_uploads
@@ -70,6 +71,13 @@ class Misdirected(ServiceError):
 
     code = "auth.misdirected"
     title = "The request is for another host or comes from another origin"
+
+
+class InvalidCsrfToken(ServiceError):
+    """A request with a session's cookie and without the session's CSRF token."""
+
+    code = "auth.csrf"
+    title = "The request lacks the session's CSRF token"
 
 
 class RateLimited(ServiceError):

@@ -11,6 +11,7 @@ STATUS: Mapping[str, int] = {
     "auth.required": 401,
     "auth.scope": 403,
     "auth.misdirected": 421,
+    "auth.csrf": 403,
     "rate.limited": 429,
     "quota.open_jobs": 429,
     "quota.open_uploads": 429,

@@ -86,6 +86,17 @@ class Keys:
             raise Unauthenticated("the API key is unknown or was revoked; accepted: a key of `quantd keys create`")
         return key
 
+    def active(self, key_id: str) -> Key:
+        """Return the key with this id, for a session that began with its text.
+
+        Raises:
+            Unauthenticated: the key is unknown or revoked.
+        """
+        key = self._get(key_id)
+        if key is None or key.revoked_at is not None:
+            raise Unauthenticated("the API key of this session was revoked; sign in with another key")
+        return key
+
     def list(self) -> list[Key]:
         """Return every key, oldest first, including revoked keys."""
         ids = cast(set[str], self._redis.smembers(_all()))

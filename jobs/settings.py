@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     key_rate: int = Field(default=600, gt=0, description="requests per minute that an API key may send")
     key_stored_bytes: int = Field(default=100 * 2**30, gt=0, description="bytes that an API key may keep stored")
     key_open_jobs: int = Field(default=1000, gt=0, description="jobs that an API key may have open at a time")
+    session_idle_s: float = Field(default=12 * 3600, gt=0, description="a browser's session ends unused for this long")
     retention_days: float = Field(default=30, gt=0, description="`inf` keeps everything")
     webhook_allow_hosts: str = Field(
         default="*",

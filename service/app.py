@@ -10,7 +10,9 @@ import service.artifacts.endpoints
 import service.capabilities
 import service.health
 import service.jobs.endpoints
-import service.pages
+import service.pages.assets
+import service.pages.jobs_page
+import service.pages.sign_in
 import service.presigned.endpoints
 import service.quantize.endpoints
 import service.resumable.endpoints
@@ -32,7 +34,9 @@ ROUTERS = (
     service.artifacts.endpoints.router,
     service.health.router,
     service.capabilities.router,
-    service.pages.router,
+    service.pages.assets.router,
+    service.pages.jobs_page.router,
+    service.pages.sign_in.router,
 )
 DESCRIPTION = """Post-training quantization of neural networks.
 

@@ -12,8 +12,9 @@ from limits.strategies import FixedWindowRateLimiter, RateLimiter
 
 from jobs.archive import Archive
 from jobs.blobs import Blobs
+from jobs.browser_sessions import BrowserSessions
 from jobs.events import Events
-from jobs.keys import Allowance, Keys
+from jobs.keys import Allowance, Keys, Scope
 from jobs.queue import make_queue
 from jobs.records import Records
 from jobs.sessions import Sessions
@@ -26,11 +27,21 @@ UNLIMITED = Allowance()
 
 @dataclass(frozen=True)
 class Caller:
-    """The tenant of a request, the API key that it came with ("" while authentication is off) and its limits."""
+    """The tenant of a request, the API key that it came with ("" while authentication is off) and its limits.
+
+    `csrf_token` is that of the browser's session; "" for a request with the key itself, and without authentication.
+    """
 
     tenant: str = "default"
     key_id: str = ""
     allowance: Allowance = UNLIMITED
+    scopes: tuple[Scope, ...] = tuple(Scope)
+    csrf_token: str = ""
+
+    @property
+    def may_write(self) -> bool:
+        """True if the caller may create, change and delete."""
+        return Scope.WRITE in self.scopes
 
 
 ANONYMOUS = Caller()
@@ -51,6 +62,7 @@ class Context:
     keys: Keys
     rates: RateLimiter
     sessions: Sessions
+    browser_sessions: BrowserSessions
     caller: Caller = ANONYMOUS
     request_id: str = ""
 
@@ -74,6 +86,7 @@ def make_context(settings: Settings) -> Context:
         Keys(settings.redis_url, blobs),
         FixedWindowRateLimiter(_rate_counters(settings.redis_url)),
         Sessions(settings.redis_url),
+        BrowserSessions(settings.redis_url, settings.session_idle_s),
     )
 
 

@@ -1,34 +1,43 @@
-"""Authentication and rate limits: the API key is checked before any of a request's body is read."""
+"""Authentication and rate limits: the caller is identified before any of a request's body is read.
 
-import ipaddress
-import math
-import time
-from collections.abc import Mapping
-from urllib.parse import urlsplit
+A request comes with an API key (`Authorization: Bearer qd_...`) or, from the pages, with the cookie of a session. The
+cookie counts only in requests of our own pages. A request that changes something also needs the session's CSRF token:
+below `/v1/` in a header, on pages in a header or a form's field (`service.pages.frame`).
+"""
+
+from urllib.parse import quote
 
 import redis
-from limits import RateLimitItemPerMinute
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobs.errors import Forbidden, Misdirected, RateLimited, Unauthenticated
+from jobs.browser_sessions import csrf_token
+from jobs.errors import Forbidden, Unauthenticated
 from jobs.http_status import problem_of
 from jobs.keys import Allowance, Key
 from jobs.keys import Scope as KeyScope
 from jobs.settings import Settings
 from quant.errors import QuantdError
+from service.browser import CSRF_HEADER, READING, check_csrf_token, check_local, check_same_origin, session_cookie
 from service.context import ANONYMOUS, Caller, Context
-from service.problems import respond, unavailable
+from service.pages.frame import is_page_request
+from service.problems import answer_problem, unavailable
+from service.rates import check_rate, count_request
 
-PUBLIC = frozenset({"/", "/livez", "/readyz", "/openapi.json", "/docs", "/docs/oauth2-redirect"})
+SIGN_OUT = "/sign-out"
+PUBLIC = frozenset({"/livez", "/readyz", "/openapi.json", "/docs", "/sign-in"})
 """Paths without any tenant's data. Every other path needs a key, even one that does not exist."""
-POLICY = "requests"
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
+PUBLIC_PAGES = frozenset({"/docs"})
+"""The public paths that still show who is signed in."""
+PUBLIC_FOLDERS = ("/static/", "/share/")
+"""Folders without authentication: packaged assets, and reports whose path is the permission to read them."""
 
 
 class Guard:
-    """ASGI middleware that identifies the caller, or answers with 401, 403, 421 or 429."""
+    """ASGI middleware that identifies the caller, or answers with 401, 403, 421, 429 or the way to the sign-in."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -39,6 +48,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         context: Context = scope["app"].state.context
+        request = Request(scope)
         headers: dict[str, str] = {}
 
         async def send_with_headers(message: Message) -> None:
@@ -47,76 +57,73 @@ class Guard:
             await send(message)
 
         try:
-            caller = await run_in_threadpool(_authenticate, context, scope)
-            if caller is not None and caller.allowance.rate is not None:
-                headers |= await run_in_threadpool(_count_request, context, caller.key_id, caller.allowance.rate)
-                _check_rate(headers, caller.allowance.rate)
-        except QuantdError as error:
-            await respond(problem_of(error))(scope, receive, send_with_headers)
-        except redis.RedisError as error:
-            await unavailable(scope["path"], error)(scope, receive, send_with_headers)
-        else:
+            caller = await run_in_threadpool(_authenticate, context, request)
             scope.setdefault("state", {})["caller"] = caller
+            if caller is not None and caller.csrf_token:
+                headers["Cache-Control"] = "no-store"  # nobody finds it in the browser after the sign-out
+            if caller is not None and caller.allowance.rate is not None:
+                headers |= await run_in_threadpool(count_request, context, caller.key_id, caller.allowance.rate)
+                check_rate(headers, caller.allowance.rate)
+        except Unauthenticated as error:
+            sign_in = _sign_in_path(request)
+            response = RedirectResponse(sign_in, 303) if sign_in else answer_problem(request, problem_of(error))
+            await response(scope, receive, send_with_headers)
+        except QuantdError as error:
+            await answer_problem(request, problem_of(error))(scope, receive, send_with_headers)
+        except redis.RedisError as error:
+            await unavailable(request, error)(scope, receive, send_with_headers)
+        else:
             await self._app(scope, receive, send_with_headers)
 
 
-def _authenticate(context: Context, scope: Scope) -> Caller | None:
+def _authenticate(context: Context, request: Request) -> Caller | None:
     """Return the caller; None for a public path.
 
     Raises:
-        Unauthenticated: the request has no valid key.
+        Unauthenticated: the request has neither a valid key nor a session's cookie.
         Forbidden: the key lacks the scope that the method needs.
-        Misdirected: authentication is off and the request may come from a foreign web page.
+        Misdirected: the request comes from a foreign web page and has no key of its own.
+        InvalidCsrfToken: a request of a session changes something without the session's CSRF token.
     """
+    path = request.url.path
     if context.settings.auth == "off":
-        _check_local(Headers(scope=scope))
+        check_local(request.headers)
+        check_same_origin(request.headers, request.method)
         return ANONYMOUS
-    if scope["path"] in PUBLIC:
-        return None
-    scheme, _, text = Headers(scope=scope).get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
+    if path in PUBLIC or path.startswith(PUBLIC_FOLDERS):
+        return _caller_if_signed_in(context, request) if path in PUBLIC_PAGES else None
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return _caller(context.keys.check(text.strip()), context.settings, request)
+    return _caller_of_session(context, request)
+
+
+def _caller_of_session(context: Context, request: Request) -> Caller:
+    """Return the caller of a request with a session's cookie."""
+    cookie = session_cookie(request.cookies)
+    if cookie is None:
         raise Unauthenticated("the request has no API key; accepted: the header `Authorization: Bearer qd_...`")
-    key = context.keys.check(text.strip())
-    needed = KeyScope.READ if scope["method"] in READING else KeyScope.WRITE
-    if needed not in key.scopes:
-        raise Forbidden(f"{scope['method']} needs the scope {needed!r}; the key {key.id} has {', '.join(key.scopes)}")
-    return Caller(key.tenant, key.id, _allowance(key, context.settings))
+    check_same_origin(request.headers, request.method)
+    key = context.keys.active(context.browser_sessions.key_id(*cookie))
+    token = csrf_token(cookie[1])
+    if request.url.path.startswith("/v1/") and request.method not in READING:
+        check_csrf_token(token, request.headers.get(CSRF_HEADER))
+    return _caller(key, context.settings, request, token)
 
 
-def _check_local(headers: Headers) -> None:
-    """Refuse requests that a foreign web page makes through a local browser (DNS rebinding, cross-origin requests).
-
-    Raises:
-        Misdirected: the Host header is not a loopback name, or the Origin header names another page.
-    """
-    host, origin = headers.get("host", ""), headers.get("origin")
-    if not is_loopback(_hostname(host)):
-        raise Misdirected(
-            f"the request's host is {host!r}; accepted without API keys: localhost and other loopback names"
-        )
-    if origin is not None and origin.partition("://")[2] != host:
-        raise Misdirected(
-            f"the request comes from a page of {origin!r}; accepted without API keys: no other origin; "
-            "to accept others, set QUANTD_AUTH=required"
-        )
-
-
-def _hostname(host: str) -> str:
-    """Return the name in a Host header, without the port; "" if it is malformed."""
+def _caller_if_signed_in(context: Context, request: Request) -> Caller | None:
     try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+        return _caller_of_session(context, request)
+    except QuantdError:
+        return None
 
 
-def is_loopback(host: str) -> bool:
-    """Return True if the host is localhost or a loopback address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _caller(key: Key, settings: Settings, request: Request, token: str = "") -> Caller:
+    """Return the caller with this key, whose scopes must permit the method; to sign out, no scope is needed."""
+    needed = KeyScope.READ if request.method in READING else KeyScope.WRITE
+    if needed not in key.scopes and request.url.path != SIGN_OUT:
+        raise Forbidden(f"{request.method} needs the scope {needed!r}; the key {key.id} has {', '.join(key.scopes)}")
+    return Caller(key.tenant, key.id, _allowance(key, settings), key.scopes, token)
 
 
 def _allowance(key: Key, settings: Settings) -> Allowance:
@@ -125,28 +132,13 @@ def _allowance(key: Key, settings: Settings) -> Allowance:
     return defaults.model_copy(update=key.allowance.model_dump(exclude_none=True))
 
 
-def _count_request(context: Context, key_id: str, rate: int) -> dict[str, str]:
-    """Count a request and return the headers of draft-ietf-httpapi-ratelimit-headers-11.
-
-    `r` is the number of requests that remain in this window of `w` seconds, which ends in `t` seconds. `Retry-After`
-    is among the headers if the request is over the limit.
-    """
-    item = RateLimitItemPerMinute(rate)
-    allowed = context.rates.hit(item, key_id)
-    window = context.rates.get_window_stats(item, key_id)
-    seconds_left = max(math.ceil(window.reset_time - time.time()), 1)
-    headers = {
-        "RateLimit-Policy": f'"{POLICY}";q={rate};w={item.get_expiry()}',
-        "RateLimit": f'"{POLICY}";r={window.remaining};t={seconds_left}',
-    }
-    return headers if allowed else headers | {"Retry-After": str(seconds_left)}
-
-
-def _check_rate(headers: Mapping[str, str], rate: int) -> None:
-    """Refuse a counted request that is over the limit.
-
-    Raises:
-        RateLimited: it is.
-    """
-    if "Retry-After" in headers:
-        raise RateLimited(f"the limit is {rate} requests a minute; try again in {headers['Retry-After']} s")
+def _sign_in_path(request: Request) -> str | None:
+    """Return the address of the sign-in for a browser that opens a page; None for any other request."""
+    if not is_page_request(request):
+        return None
+    if request.url.path == SIGN_OUT:
+        return "/sign-in"
+    if request.method != "GET":
+        return None
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return "/sign-in?next=" + quote(target, safe="/")

@@ -17,6 +17,7 @@ from jobs.errors import BadRequest, MethodNotAllowed, NotFound, TooLarge, Unavai
 from jobs.http_status import make_problem, problem_of
 from jobs.job import FieldProblem, Problem
 from quant.errors import QuantdError
+from service.pages.frame import is_page_request, render_problem
 
 log = structlog.get_logger()
 
@@ -61,11 +62,20 @@ def respond(problem: Problem) -> Response:
     return Response(problem.model_dump_json(), problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
-def unavailable(path: str, error: Exception) -> Response:
+def answer_problem(request: Request, problem: Problem) -> Response:
+    """Return the response for a problem: a page for a person's browser, else JSON."""
+    if not is_page_request(request):
+        return respond(problem)
+    page = render_problem(request, problem)
+    page.headers.update(_HEADERS.get(problem.status, {}))
+    return page
+
+
+def unavailable(request: Request, error: Exception) -> Response:
     """Return the response for a request that could not reach Redis or the object store."""
-    log.warning("a store is unavailable", path=path, error=str(error))
+    log.warning("a store is unavailable", path=request.url.path, error=str(error))
     detail = "the record store or the object store cannot be reached; try again"
-    return respond(problem_of(Unavailable(detail)))
+    return answer_problem(request, problem_of(Unavailable(detail)))
 
 
 def install(app: FastAPI) -> None:
@@ -85,7 +95,7 @@ def install(app: FastAPI) -> None:
 
 
 async def _on_quantd_error(request: Request, error: QuantdError) -> Response:
-    return respond(problem_of(error))
+    return answer_problem(request, problem_of(error))
 
 
 async def _on_invalid_request(request: Request, error: RequestValidationError) -> Response:
@@ -96,13 +106,13 @@ async def _on_invalid_request(request: Request, error: RequestValidationError) -
         for fault in error.errors()
     ]
     detail = "; ".join(f"{fault.pointer or '/'} {fault.detail}" for fault in faults)
-    return respond(make_problem(BadRequest.code, BadRequest.title, detail, faults))
+    return answer_problem(request, make_problem(BadRequest.code, BadRequest.title, detail, faults))
 
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     kind = _HTTP_ERRORS.get(error.status_code, BadRequest)
     problem = make_problem(kind.code, kind.title, f"{request.method} {request.url.path}: {error.detail}")
-    response = respond(problem.model_copy(update={"status": error.status_code}))
+    response = answer_problem(request, problem.model_copy(update={"status": error.status_code}))
     response.headers.update(error.headers or {})
     if error.status_code == 405:
         response.headers["Allow"] = ", ".join(_allowed_methods(request))
@@ -119,7 +129,7 @@ def _allowed_methods(request: Request) -> list[str]:
 
 
 async def _on_unavailable(request: Request, error: Exception) -> Response:
-    return unavailable(request.url.path, error)
+    return unavailable(request, error)
 
 
 async def _on_disconnect(request: Request, error: ClientDisconnect) -> Response:

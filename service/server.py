@@ -10,7 +10,7 @@ from jobs.logs import configure_logs
 from jobs.settings import Settings
 from jobs.tracing import configure_traces
 from service.app import create_app
-from service.guard import is_loopback
+from service.browser import is_loopback
 
 
 def main() -> int:
