@@ -35,7 +35,7 @@ class RegressionCheck(BaseModel):
     limit: float
     """The largest change for the worse that is accepted."""
     passed: bool
-    """True if the metric is worse by at most the limit, or if the baseline has no figure that it can be compared with."""
+    """True if the metric is worse by at most the limit, or if the baseline has no figure to compare with."""
     reason: str | None = None
     """Why there is no change; null if there is one."""
 
