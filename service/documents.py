@@ -40,10 +40,43 @@ def read_spec(text: str) -> dict[str, Any]:
         _check_cost(text)
         spec = plain(yaml.safe_load(text))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise _unreadable(_first_line(error)) from None
+        raise _unreadable(_reason(error)) from None
     if spec is not None and not isinstance(spec, dict):
         raise _unreadable("is not a mapping; accepted: a JSON or YAML mapping")
     return spec or {}
+
+
+def line_of(text: str, pointer: str) -> int | None:
+    """Return the line, from 1, at which the value of a JSON pointer stands in the text of a spec.
+
+    If the text lacks the value, the line of its nearest parent is returned; if the text cannot be parsed, the line of
+    the fault. None if there is no such line.
+    """
+    try:
+        _check_cost(text)
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        return error.problem_mark.line + 1 if error.problem_mark else None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+    line = None
+    for part in pointer.split("/")[1:]:
+        found = _child(node, part.replace("~1", "/").replace("~0", "~"))
+        if found is None:
+            break
+        line, node = found
+    return line
+
+
+def _child(node: yaml.Node | None, name: str) -> tuple[int, yaml.Node] | None:
+    """Return the line, from 1, and the node of an entry of a mapping or sequence; None if it has no such entry."""
+    if isinstance(node, yaml.MappingNode):
+        entries = ((key.value, key.start_mark.line, value) for key, value in node.value)
+    elif isinstance(node, yaml.SequenceNode):
+        entries = ((str(index), value.start_mark.line, value) for index, value in enumerate(node.value))
+    else:
+        return None
+    return next(((line + 1, value) for key, line, value in entries if key == name), None)
 
 
 def _check_cost(text: str) -> None:
@@ -62,6 +95,14 @@ def _check_cost(text: str) -> None:
 
 def _unreadable(reason: str) -> SpecError:
     return SpecError(f"the spec cannot be read: {reason}", [FieldError("", reason)])
+
+
+def _reason(error: Exception) -> str:
+    """Return the fault that a parser found, with its place if it is known."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return _first_line(error)
 
 
 def _first_line(error: Exception) -> str:

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from quant.errors import SpecError
-from service.documents import SPEC_BYTES, plain, read_spec
+from service.documents import SPEC_BYTES, line_of, plain, read_spec
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,35 @@ def test_a_value_that_json_lacks_is_refused(value):
 def test_plain_values_are_unchanged():
     document = {"a": [1, 2.5, None, True, "ü"], "b": {"c": {}}}
     assert plain(document) == document
+
+
+LINES = "weights:\n  bits: 3\nlayers:\n  - {match: a}\n  - match: 'b/c'\n    skp: true\n"
+
+
+@pytest.mark.parametrize(
+    ("pointer", "line"),
+    [
+        ("/weights", 1), ("/weights/bits", 2), ("/layers/1", 5), ("/layers/1/skp", 6), ("/layers/0/weights/bits", 4),
+        ("/weights/grid/name", 1), ("/gates", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_pointer_has_the_line_of_its_value_or_of_its_nearest_parent(pointer, line):
+    assert line_of(LINES, pointer) == line
+
+
+def test_a_pointer_may_hold_escaped_characters():
+    assert line_of('a: 1\n"b/c~d": 2\n', "/b~1c~0d") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "place"), [("a: 1\nb: c: d\n", "line 2, column 5"), ("a:\n\tb: 1", "line 2, column 1")]
+)
+def test_text_that_cannot_be_parsed_has_the_place_of_the_fault(text, place):
+    with pytest.raises(SpecError, match=place):
+        read_spec(text)
+    assert line_of(text, "") == 2
+
+
+@pytest.mark.parametrize("text", [LAUGHS, "[" * SPEC_BYTES, "\x00"])
+def test_text_that_is_not_parsed_has_no_lines(text):
+    assert line_of(text, "/l0") is None
