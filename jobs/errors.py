@@ -13,6 +13,7 @@ QuantdError
     ├── RateLimited           rate.limited
     ├── TooManyJobs           quota.open_jobs
     ├── TooManyUploads        quota.open_uploads
+    ├── TooManyShares         quota.shares
     ├── StorageFull           quota.stored_bytes
     ├── NotFound              not_found
     ├── MethodNotAllowed      method_not_allowed
@@ -99,6 +100,13 @@ class TooManyUploads(ServiceError):
 
     code = "quota.open_uploads"
     title = "Too many uploads are in progress"
+
+
+class TooManyShares(ServiceError):
+    """Too many valid share links to one report."""
+
+    code = "quota.shares"
+    title = "The report has too many share links"
 
 
 class StorageFull(ServiceError):

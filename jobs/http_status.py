@@ -15,6 +15,7 @@ STATUS: Mapping[str, int] = {
     "rate.limited": 429,
     "quota.open_jobs": 429,
     "quota.open_uploads": 429,
+    "quota.shares": 409,
     "quota.stored_bytes": 413,
     "not_found": 404,
     "method_not_allowed": 405,

@@ -5,17 +5,21 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Scope
 
 import service.artifacts.endpoints
 import service.capabilities
 import service.health
 import service.jobs.endpoints
+import service.pages.api_docs
 import service.pages.assets
 import service.pages.jobs_page
+import service.pages.share
 import service.pages.sign_in
 import service.presigned.endpoints
 import service.quantize.endpoints
 import service.resumable.endpoints
+import service.shares.endpoints
 import service.uploads.endpoints
 from jobs.settings import Settings
 from jobs.tracing import flush_traces
@@ -32,10 +36,13 @@ ROUTERS = (
     service.jobs.endpoints.router,
     service.quantize.endpoints.router,
     service.artifacts.endpoints.router,
+    service.shares.endpoints.router,
     service.health.router,
     service.capabilities.router,
     service.pages.assets.router,
+    service.pages.api_docs.router,
     service.pages.jobs_page.router,
+    service.pages.share.router,
     service.pages.sign_in.router,
 )
 DESCRIPTION = """Post-training quantization of neural networks.
@@ -44,6 +51,11 @@ Upload an ONNX or TorchScript model and, optionally, calibration and evaluation 
 spec. Follow its events, then download the quantized ONNX model and the report.
 
 Every error is an RFC 9457 problem with a stable `code`."""
+
+
+def _is_secret(scope: Scope) -> bool:
+    """Return True for a request whose path must not be in a trace."""
+    return str(scope.get("path", "")).startswith(problems.SHARES)
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -63,7 +75,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         description=DESCRIPTION,
         lifespan=lifespan,
         separate_input_output_schemas=False,
-        telemetry={"operation_spans": False, "metrics": False, "logs": False},
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"operation_spans": False, "metrics": False, "logs": False, "exclude": _is_secret},
     )
     for router in ROUTERS:
         app.include_router(router)

@@ -19,6 +19,7 @@ from jobs.queue import make_queue
 from jobs.records import Records
 from jobs.sessions import Sessions
 from jobs.settings import Settings
+from jobs.shares import Shares
 from jobs.workers import Workers
 
 UNLIMITED = Allowance()
@@ -63,6 +64,7 @@ class Context:
     rates: RateLimiter
     sessions: Sessions
     browser_sessions: BrowserSessions
+    shares: Shares
     caller: Caller = ANONYMOUS
     request_id: str = ""
 
@@ -87,6 +89,7 @@ def make_context(settings: Settings) -> Context:
         FixedWindowRateLimiter(_rate_counters(settings.redis_url)),
         Sessions(settings.redis_url),
         BrowserSessions(settings.redis_url, settings.session_idle_s),
+        Shares(settings.redis_url),
     )
 
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jobs.http_status import make_problem
 from jobs.settings import Settings
 from service.metrics import RECEIVED, REQUESTS, SECONDS, SENT
-from service.problems import respond
+from service.problems import logged_path, respond
 
 DOCUMENT_BYTES = 1 << 20
 """The size limit of a JSON body, and of what a form may hold besides its files."""
@@ -50,7 +50,7 @@ class Edge:
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            log.error("unexpected", path=scope["path"], exc_info=error)
+            log.error("unexpected", path=logged_path(scope["path"]), exc_info=error)
             if exchange.status:
                 raise  # the answer has begun: all that is left is to cut the connection
             await _unexpected()(scope, receive, send)

@@ -24,7 +24,7 @@ from quant.errors import QuantdError
 from service.browser import CSRF_HEADER, READING, check_csrf_token, check_local, check_same_origin, session_cookie
 from service.context import ANONYMOUS, Caller, Context
 from service.pages.frame import is_page_request
-from service.problems import answer_problem, unavailable
+from service.problems import SHARES, answer_problem, unavailable
 from service.rates import check_rate, count_request
 
 SIGN_OUT = "/sign-out"
@@ -32,7 +32,7 @@ PUBLIC = frozenset({"/livez", "/readyz", "/openapi.json", "/docs", "/sign-in"})
 """Paths without any tenant's data. Every other path needs a key, even one that does not exist."""
 PUBLIC_PAGES = frozenset({"/docs"})
 """The public paths that still show who is signed in."""
-PUBLIC_FOLDERS = ("/static/", "/share/")
+PUBLIC_FOLDERS = ("/static/", SHARES)
 """Folders without authentication: packaged assets, and reports whose path is the permission to read them."""
 
 

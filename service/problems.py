@@ -22,6 +22,8 @@ from service.pages.frame import is_page_request, render_problem
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+SHARES = "/share/"
+"""The folder of share links; the rest of such a path is a secret."""
 
 
 def header_docs(**headers: str) -> dict[str, Any]:
@@ -62,6 +64,11 @@ def respond(problem: Problem) -> Response:
     return Response(problem.model_dump_json(), problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
+def logged_path(path: str) -> str:
+    """Return the path as the log may show it: the token of a share link is the permission to read a report."""
+    return f"{SHARES}..." if path.startswith(SHARES) else path
+
+
 def answer_problem(request: Request, problem: Problem) -> Response:
     """Return the response for a problem: a page for a person's browser, else JSON."""
     if not is_page_request(request):
@@ -73,7 +80,7 @@ def answer_problem(request: Request, problem: Problem) -> Response:
 
 def unavailable(request: Request, error: Exception) -> Response:
     """Return the response for a request that could not reach Redis or the object store."""
-    log.warning("a store is unavailable", path=request.url.path, error=str(error))
+    log.warning("a store is unavailable", path=logged_path(request.url.path), error=str(error))
     detail = "the record store or the object store cannot be reached; try again"
     return answer_problem(request, problem_of(Unavailable(detail)))
 
