@@ -1,4 +1,4 @@
-"""Accessibility findings of axe-core."""
+"""Accessibility findings: those of axe-core, and parts that a phone does not show."""
 
 from pathlib import Path
 
@@ -6,11 +6,30 @@ from playwright.sync_api import Frame, Page
 
 SCRIPT = Path(__file__).parent / "axe" / "axe.min.js"
 RUN = "() => axe.run(document, {iframes: false, resultTypes: ['violations']})"
+WIDE = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+LOOKS = {"light": ("light", WIDE), "dark": ("dark", WIDE), "phone": ("light", PHONE)}
+
+
+def findings_in_every_look(page: Page) -> list[str]:
+    """Return the findings in light, in dark and on a phone, each with the look before it."""
+    result = []
+    for look, (scheme, size) in LOOKS.items():
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size(size)
+        result += [f"{look}: {finding}" for finding in [*findings(page), *too_wide(page)]]
+    return result
 
 
 def findings(page: Page) -> list[str]:
     """Return what axe-core finds in the page and its frames, a line for each element; all of its rules apply."""
     return [finding for frame in page.frames for finding in _findings_of(frame)]
+
+
+def too_wide(page: Page) -> list[str]:
+    """Return one finding if the page is wider than its window, so that a phone must scroll it sideways."""
+    width, window = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+    return [f"the page is {width} px wide in a window of {window} px"] if width > window else []
 
 
 def _findings_of(frame: Frame) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 import pytest
@@ -38,13 +39,19 @@ def chromium():
 @pytest.fixture(scope="package")
 def served(tmp_path_factory):
     with Stack(tmp_path_factory.mktemp("browser"), settings={"QUANTD_AUTH": "required"}) as stack:
-        yield Served(stack, stack.url, make_key(stack, "vision"))
+        yield Served(stack, stack.url, created_key(stack, "vision"))
 
 
-def make_key(stack: Stack, tenant: str) -> str:
-    """Create a key that may read and write, and return its text."""
+def created_key(stack: Stack, tenant: str) -> str:
+    """Create a key of a tenant that may read and write, and return its text."""
     result = quantd("keys", "create", "--json", "--state-dir", stack.folder, "--tenant", tenant)
     return json.loads(result.stdout)["key"]
+
+
+@pytest.fixture(scope="package")
+def make_key(served):
+    """Return a function that creates a key of a tenant and returns its text."""
+    return partial(created_key, served.stack)
 
 
 @pytest.fixture(scope="package")

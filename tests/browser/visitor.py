@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebError
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, WebError, expect
 
 TIMEOUT_MS = 30_000
 """The longest wait for an element or a page; the tests share two cores with the service and its jobs."""
+expect.set_options(timeout=TIMEOUT_MS)
 LOCAL_SCHEMES = frozenset({"file", "data", "blob", "about"})
 
 

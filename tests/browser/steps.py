@@ -1,0 +1,16 @@
+"""Steps that a person takes on the pages, by the names that a screen reader speaks."""
+
+from playwright.sync_api import Page
+
+
+def sign_in(page: Page, key: str) -> None:
+    """Sign in with an API key on the page that asks for it."""
+    page.get_by_label("API key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign out").wait_for()
+
+
+def sign_out(page: Page) -> None:
+    """Sign out and wait for the form that asks for a key."""
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("API key").wait_for()
