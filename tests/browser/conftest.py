@@ -4,6 +4,8 @@ import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +14,7 @@ from jobs.stack import Stack
 from tests.browser.chromium import ChromiumMissing, launched, required
 from tests.browser.visitor import visiting
 from tests.command import quantd
+from tests.specs import QUICK_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,35 @@ def api(served):
     """The API of the service, as the tenant's scripts call it."""
     with httpx.Client(base_url=served.url, headers={"Authorization": f"Bearer {served.key}"}, timeout=120) as client:
         yield client
+
+
+@pytest.fixture(scope="package")
+def jobs(api, examples):
+    """Two jobs of the example model with data, after their end: `int8`, and `int4` with a gate that fails."""
+    ids = {"model": upload(api, "models", examples / "digits.onnx")}
+    for role in ("calibration", "evaluation"):
+        ids[role] = upload(api, "datasets", examples / f"digits_{role}.npz")
+    gates = {"max_size_ratio": 0.25, "min_output_sqnr_db": 60}
+    specs = {"int8": {"preset": "int8", "weights": QUICK_WEIGHTS}, "int4": {"preset": "int4", "gates": gates}}
+    submitted = {
+        preset: api.post("/v1/jobs", json={**ids, "spec": spec, "tags": {"branch": "main"}}).json()
+        for preset, spec in specs.items()
+    }
+    return {preset: after_its_end(api, job) for preset, job in submitted.items()}
+
+
+def upload(api: httpx.Client, kind: str, path: Path) -> str:
+    """Upload a file under its name and return its id."""
+    response = api.post(f"/v1/{kind}", content=path.read_bytes(), headers={"X-Filename": path.name})
+    return response.json()["id"]
+
+
+def after_its_end(api: httpx.Client, job: dict[str, Any]) -> dict[str, Any]:
+    """Wait for the end of a job and return it."""
+    while job["status"] in ("queued", "running"):
+        job = api.get(job["links"]["self"], headers={"Prefer": "wait=60"}).json()
+    assert job["status"] == "succeeded", job["error"]
+    return job
 
 
 @pytest.fixture
