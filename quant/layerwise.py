@@ -3,7 +3,6 @@
 import resource
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -26,9 +25,10 @@ from quant.graph.normalise.normalise import normalise
 from quant.graph.random_values import random_tensors
 from quant.graph.signature import require_signature
 from quant.outcome import artifacts
+from quant.outcome.report.layer import LayerEntry
 from quant.outcome.stages import Stage
 from quant.progress import Progress
-from quant.report.report import layer_report
+from quant.report.layer_entry import layer_report
 from quant.report.result import Result, SignalAndNoise, samples_used
 from quant.runtime import Session
 from quant.search.context import Work
@@ -124,19 +124,21 @@ def quantize_layerwise(
 
 def _quantize_layers(
     work: Work, spec: Spec, data: DataFile, names: Names, progress: Progress
-) -> tuple[list[dict[str, Any]], dict[str, float], SignalAndNoise]:
+) -> tuple[list[LayerEntry], dict[str, float], SignalAndNoise]:
     """Quantize each layer and move its codes to the data file.
 
     Returns:
         The report's entries, the seconds by the layer's name, and the energies over all weights.
     """
     compiled, opset = loops_pay(work), spec.export.opset
-    entries, seconds, energies = [], {}, SignalAndNoise()
+    entries: list[LayerEntry] = []
+    seconds: dict[str, float] = {}
+    energies = SignalAndNoise()
     stored: dict[tuple[object, ...], ir.Value] = {}
     for number, (layer, section) in enumerate(work):
         progress(Stage.QUANTIZING, number, len(work), layer.name)
         quantized = quantize_in_parts(layer, section, spec, compiled)
-        entries.append(layer_report(quantized, opset))
+        entries.append(layer_report(quantized, spec))
         seconds[layer.name] = quantized.seconds
         energies = energies.plus(quantized.quantized.errors)
         graph = layer.graph

@@ -33,11 +33,14 @@ from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
 from quant.progress import Progress, sample_progress
 from quant.report.dequantized import dequantized_warnings
+from quant.report.exports import export_report
 from quant.report.junit import junit_xml
 from quant.report.latency import IN_LAYERS, latency_of
+from quant.report.layer_entry import layer_report
 from quant.report.manifest import manifest_json
-from quant.report.measurements import measure_clipping, measure_layers, measure_shifts
-from quant.report.report import layer_report, model_report, report_html, report_json
+from quant.report.measurements import measure
+from quant.report.page.render import report_html
+from quant.report.report import build_report, report_json
 from quant.report.result import Result, SignalAndNoise, samples_used
 from quant.runtime import Session, load_executed
 from quant.search.choice import Choice
@@ -132,8 +135,7 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     float_model = NormalisedModel(model, normals, calibration, evaluation, source, progress)
     choice = choose_model(float_model, spec)
 
-    differences, bounds = measure_layers(choice, progress)
-    shifts = measure_shifts(choice, progress)
+    measured = measure(choice, evaluation, progress)
     progress(Stage.EXPORTING, 0, 1, artifacts.MODEL.name)
     exported = _export(choice)
     require_signature(choice.model, opened.source.signature)
@@ -142,13 +144,11 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, random, progress)
     del quantized
     latency = latency_of(opened.source.reference, choice.context.model, exported, float_model.timing_data, spec)
-    clipped = measure_clipping(choice, evaluation)
-    findings = [*data.findings, *saturated(clipped)]
+    findings = [*data.findings, *saturated(measured.clipped)]
 
-    opset = spec.export.opset
     return Result(
         files={artifacts.MODEL.name: write(out / artifacts.MODEL.name, exported)},
-        entries=[layer_report(layer, opset, shifts, differences, bounds, clipped) for layer in choice.layers],
+        entries=[layer_report(layer, choice.context.spec, measured) for layer in choice.layers],
         seconds={layer.layer.name: layer.seconds for layer in choice.layers},
         skipped=choice.context.skipped,
         weights=reduce(SignalAndNoise.plus, (layer.quantized.errors for layer in choice.layers), SignalAndNoise()),
@@ -157,9 +157,7 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
         samples=samples_used(calibration, evaluation),
         outputs=outputs,
         choice=choice,
-        differences=differences,
-        shifts=shifts,
-        bounds=bounds,
+        measured=measured,
         latency=latency,
     )
 
@@ -208,11 +206,12 @@ def _report(
         log("warning", warning)
     summary = result.summary(opened.source.size)
     gates = check_gates(spec.gates, result.gate_figures(summary))
-    report = model_report(summary, result, spec)
+    report = build_report(opened.name, opened.digests, summary, gates, result, spec)
     documents = {
         artifacts.REPORT.name: report_json(report),
-        artifacts.REPORT_PAGE.name: report_html(report, opened.name, gates),
+        artifacts.REPORT_PAGE.name: report_html(report),
         artifacts.GATES_JUNIT.name: junit_xml(gates),
+        **export_report(report),
     }
     files = result.files | {name: write(out / name, data) for name, data in documents.items()}
     write(out / artifacts.MANIFEST.name, manifest_json(opened.digests, spec, files, inputs.isolation))

@@ -14,6 +14,11 @@ LIBRARIES = ("numpy", "scipy", "onnx", "onnx-ir", "onnxruntime")
 """The libraries whose version can change the bytes of an artifact."""
 
 
+def library_versions() -> dict[str, str]:
+    """Return the installed version of each library of `LIBRARIES`."""
+    return {library: metadata.version(library) for library in LIBRARIES}
+
+
 def manifest_json(
     inputs: Mapping[str, FileDigest], spec: Spec, artifacts: Mapping[str, FileDigest], isolation: Sequence[str]
 ) -> bytes:
@@ -27,7 +32,7 @@ def manifest_json(
     """
     document = {
         "quantd": VERSION,
-        "versions": {library: metadata.version(library) for library in LIBRARIES},
+        "versions": library_versions(),
         "spec": spec.model_dump(mode="json"),
         "isolation": list(isolation),
         "inputs": {role: asdict(digest) for role, digest in inputs.items()},

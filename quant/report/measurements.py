@@ -1,6 +1,7 @@
-"""Measurements of the chosen model for the report: differences at the layers' outputs, bounds, clipped activations."""
+"""Measurements of the chosen model for the report: differences at the layers' outputs, bounds, shares, clipping."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from quant.calibration.saturation import ClippedShare, clipped_shares
 from quant.correction.mean_shift import MeanShifts, measure_mean_shifts
@@ -11,10 +12,52 @@ from quant.progress import Progress, correction_progress, subject_progress
 from quant.search.candidates import assemble
 from quant.search.choice import Choice
 from quant.search.context import CalibratedContext
+from quant.search.error_shares import ErrorShares
 
 SAMPLES = 16
 """Held-out samples for each layer's SQNR. It differs by 0.3 to 0.5 dB from the SQNR on many samples; on 8 samples it
 differs by up to twice as much (ResNet20, MobileNetV1)."""
+NO_SHIFTS = MeanShifts({}, 0, "without calibration data nothing is measured")
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """Figures of the quantized model that need data, by the layer's name; empty where they were not measured.
+
+    Attributes:
+        differences: the differences at the layers' outputs.
+        bounds: the bounds on the errors of layers and outputs.
+        shifts: the mean shifts at the layers' outputs.
+        shares: the layers' shares of the error at the model's output.
+        clipped: the clipped share of the activation that a layer reads, on evaluation data.
+    """
+
+    differences: Mapping[str, LayerDifference] = field(default_factory=dict)
+    bounds: Bounds = NO_BOX
+    shifts: MeanShifts = NO_SHIFTS
+    shares: ErrorShares = field(default_factory=ErrorShares)
+    clipped: Mapping[str, ClippedShare] = field(default_factory=dict)
+
+
+NOTHING_MEASURED = Measurements()
+"""The measurements of a model that was quantized without data."""
+
+
+def measure(choice: Choice, evaluation: Dataset | None, progress: Progress) -> Measurements:
+    """Return the measurements of the chosen model that its data and its spec allow.
+
+    Raises:
+        ExportError: the float and the quantized model do not run as one graph.
+        ModelError: the float model does not run on a data set.
+    """
+    differences, bounds = measure_layers(choice, progress)
+    return Measurements(
+        differences=differences,
+        bounds=bounds,
+        shifts=measure_shifts(choice, progress),
+        shares=ErrorShares(),
+        clipped=measure_clipping(choice, evaluation),
+    )
 
 
 def measure_layers(choice: Choice, progress: Progress) -> tuple[Mapping[str, LayerDifference], Bounds]:
@@ -60,7 +103,7 @@ def measure_shifts(choice: Choice, progress: Progress) -> MeanShifts:
     """
     context = choice.context
     if not isinstance(context, CalibratedContext):
-        return MeanShifts({}, 0, "without calibration data nothing is measured")
+        return NO_SHIFTS
     if context.spec.report == "weights":
         return MeanShifts({}, 0, "the spec asks for a report on the weights alone")
     uncorrected = None

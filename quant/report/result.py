@@ -1,25 +1,22 @@
 """The result of a run, as the report and the manifest need it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from quant.correction.mean_shift import MeanShifts
-from quant.correction.twin import LayerDifference
 from quant.data.dataset import Dataset
 from quant.data.findings import DataFinding
 from quant.digests import FileDigest
-from quant.error_bounds.propagate import NO_BOX, Bounds
 from quant.evaluation.metrics import OutputComparison
 from quant.evaluation.sqnr import sqnr_db
 from quant.graph.inventory import Skipped
 from quant.outcome.gates import GateFigures
 from quant.outcome.latency import Latency
+from quant.outcome.report.layer import LayerEntry
 from quant.outcome.summary import UNMEASURED, SizeFigures, Summary
+from quant.report.measurements import NOTHING_MEASURED, Measurements
 from quant.search.choice import Choice
 from quant.weights.errors import RowErrors
-
-NOT_MEASURED = MeanShifts({}, 0, "without calibration data nothing is measured")
 
 
 @dataclass(frozen=True)
@@ -49,14 +46,12 @@ class Result:
         samples: the report's `samples`.
         outputs: the comparison with the float model's outputs; None without evaluation data.
         choice: the choice between candidates; None where the model was quantized layer by layer.
-        differences: the difference at each layer's output by the layer's name; empty without calibration data.
-        shifts: the mean shifts at the layers' outputs.
-        bounds: the bounds on the errors of layers and outputs.
+        measured: the measurements of the quantized model.
         latency: the latency of both models, which no artifact holds; None where the spec asks for no measurement.
     """
 
     files: dict[str, FileDigest]
-    entries: list[dict[str, Any]]
+    entries: list[LayerEntry]
     seconds: dict[str, float]
     skipped: Sequence[Skipped]
     weights: SignalAndNoise
@@ -64,9 +59,7 @@ class Result:
     samples: Mapping[str, Any]
     outputs: OutputComparison | None = None
     choice: Choice | None = None
-    differences: Mapping[str, LayerDifference] = field(default_factory=dict)
-    shifts: MeanShifts = NOT_MEASURED
-    bounds: Bounds = NO_BOX
+    measured: Measurements = NOTHING_MEASURED
     findings: Sequence[DataFinding] = ()
     latency: Latency | None = None
 
@@ -85,7 +78,7 @@ class Result:
 
     def gate_figures(self, summary: Summary) -> GateFigures:
         """Return the figures that the gates are checked against."""
-        layer_sqnr_db = [entry["weight"]["sqnr_db"] for entry in self.entries]
+        layer_sqnr_db = [entry.weight.sqnr_db for entry in self.entries]
         return GateFigures(summary, summary, layer_sqnr_db, None if self.latency is None else self.latency.ratio)
 
 

@@ -1,6 +1,6 @@
 """The whole report, as report.json holds it."""
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ConfigDict
 
@@ -28,7 +28,7 @@ from quant.outcome.report.sections import (
 )
 from quant.outcome.summary import Summary
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION: Final = "1.0"
 """Version of the report's schema: the second number rises with new keys, the first with changed or removed ones."""
 
 
@@ -48,7 +48,7 @@ class Report(ReportModel):
     gates: tuple[GateEntry, ...]
     """The checked gates, without those on durations."""
     diagnosis: Diagnosis
-    """What was lost and where, in one sentence."""
+    """The loss and its cause, in one sentence."""
     summary: Summary
     """The most important figures."""
     spec: dict[str, Any]
@@ -62,7 +62,7 @@ class Report(ReportModel):
     worst_layers_by: Literal["output_sqnr_db", "weight_sqnr_db"]
     """Figure by which they are the worst."""
     error_share_basis: ErrorShareBasis
-    """How the layers' shares of the output error were measured."""
+    """The measurement of the shares of the output error of the layers."""
     skipped: tuple[SkippedNode, ...]
     """The nodes that stay as they are."""
     warnings: tuple[str, ...]

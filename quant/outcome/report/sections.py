@@ -1,6 +1,8 @@
 """The sections of the report on the whole model: identity, gates, samples, outputs, choices and bounds."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
 
 from quant.outcome.report.base import Bytes, Decibels, Figure, ReportModel, Share
 from quant.outcome.report.layer import ErrorBound
@@ -111,8 +113,10 @@ class TotalMeanShift(ReportModel):
 class Compared(ReportModel):
     """The candidates that were compared on held-out samples of the calibration set."""
 
-    kept: str
-    """Name of the candidate that was chosen."""
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
+
+    chosen: Annotated[str, Field(alias="kept")]
+    """Name of the candidate that was chosen; the key is `kept`."""
     output_sqnr_db: dict[str, float | None]
     """Output SQNR of each candidate in dB, by its name; empty if there was one candidate."""
 

@@ -6,12 +6,17 @@ import pytest
 from quant.data.dataset import Dataset
 from quant.digests import FileDigest
 from quant.graph.inventory import Skipped
+from quant.outcome.report.layer import LayerEntry, WeightErrors
 from quant.report.result import Result, SignalAndNoise, samples_used
+
+
+def weight_errors(sqnr_db):
+    return WeightErrors(mae=0.1, mse=0.1, sqnr_db=sqnr_db, mae_expected=None, mse_expected=None, expected_reason=None)
 
 
 @pytest.fixture
 def result():
-    entries = [{"weight": {"sqnr_db": sqnr}} for sqnr in (30.0, 20.0)]
+    entries = [LayerEntry.model_construct(weight=weight_errors(sqnr_db)) for sqnr_db in (30.0, 20.0)]
     files = {"model.onnx": FileDigest(100, "a"), "model.onnx.data": FileDigest(150, "b")}
     skipped = [Skipped("fc", "Gemm", "a rule skips it")]
     return Result(files, entries, {}, skipped, SignalAndNoise(1000.0, 1.0), [], samples_used(None, None))

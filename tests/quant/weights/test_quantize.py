@@ -7,7 +7,7 @@ from quant.graph.inventory import inventory
 from quant.graph.load.onnx_file import load
 from quant.graph.normalise.normalise import normalise
 from quant.methods.registry import describe_clip_rules, describe_grids
-from quant.report.report import layer_report
+from quant.report.layer_entry import layer_report
 from quant.spec import resolve
 from quant.weights.granularity import PerBlock, PerChannel, PerMatrixChannel, PerTensor
 from quant.weights.layers import QuantizedLayer
@@ -37,9 +37,9 @@ def test_measured_and_expected_errors_of_every_method_are_reported(data, name):
                 assert not error.mae_expected < 0, rule
             best = min(errors[rule].mse for rule in ("minmax", "mse", "empirical_mse"))
             assert errors["auto"].mse <= 1.001 * best, layer.name
-        entry = layer_report(results["mae"], 21)["weight"]
-        assert (entry["mae"], entry["mse"]) == (errors["mae"].mae, errors["mae"].mse)
-        assert entry["mae_expected"] in (errors["mae"].mae_expected, None)
+        entry = layer_report(results["mae"], resolve({"preset": "int8-weights"})).weight
+        assert (entry.mae, entry.mse) == (errors["mae"].mae, errors["mae"].mse)
+        assert entry.mae_expected in (errors["mae"].mae_expected, None)
         if fitted.statistics.count[0] > 500:
             coarse = quantized(layer, fitted, section("mae", 4)).quantized.error
             assert coarse.mae_expected == pytest.approx(coarse.mae, rel=0.35)
