@@ -19,7 +19,7 @@ from quant.errors import QuantdError
 from quant.kernel import dispatch
 from quant.outcome.stages import Stage
 from quant.pipeline import Inputs, quantize_model
-from quant.report.report import page
+from quant.report.page.render import page
 
 
 def load() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from jobs.errors import Conflict, NotFound
 from jobs.job import Artifact, Job
 from quant.outcome.artifacts import REPORT, REPORT_PAGE
-from quant.outcome.latency_section import with_latency
+from quant.outcome.job_parts import JobFacts, fill_page
 from service.artifacts.download import Document
 from service.context import Context
 
@@ -41,7 +41,7 @@ def timed_report(context: Context, job: Job) -> dict[str, Any]:
 
 
 def report_page(context: Context, job: Job) -> Document:
-    """Return the stored page with the latency of the job's models, which the stored page only has a place for."""
+    """Return the stored page with the job's id, all its gates and the latency, for which the page has places."""
     artifact = find_artifact(job, REPORT_PAGE.name)
-    page = with_latency(context.blobs.read(artifact.key), job.latency, job.gates)
+    page = fill_page(context.blobs.read(artifact.key), JobFacts(job.gates, job.latency, job.id))
     return Document.of_bytes(page, artifact.name, artifact.media_type)

@@ -1,0 +1,94 @@
+"""The report page: a report rendered as one HTML file that loads nothing from a network."""
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from quant.outcome.gates import GATES, GateResult
+from quant.outcome.job_parts import JobFacts, job_parts
+from quant.outcome.page_assets import page_policy, script, styles
+from quant.outcome.report import Report
+from quant.report.page import model_view, texts
+from quant.report.page.model_charts import front_chart, network_chart
+
+
+def report_html(report: Report) -> bytes:
+    """Return the report as an HTML page; every text of the model in it is escaped.
+
+    Durations and the job's id differ between equal jobs and are left out; `quant.outcome.job_parts` fills them in.
+    """
+    gates = [
+        GateResult(name=gate.name, limit=gate.limit, value=gate.value, passed=gate.passed) for gate in report.gates
+    ]
+    parts = job_parts(JobFacts(gates, timed_gates=_timed_gates(report)))
+    return (
+        page()
+        .render(
+            report=report,
+            view=_view(report),
+            network=network_chart(report.layers),
+            front=None if report.allocation is None else front_chart(report.allocation),
+            parts={part.name.lower(): html for part, html in parts.items()},
+            policy=page_policy(),
+            script=Markup(script()),
+            styles=Markup(styles()),
+        )
+        .encode()
+    )
+
+
+@cache
+def page() -> Template:
+    """Return the template of the page, compiled once in a process."""
+    environment = Environment(
+        loader=PackageLoader("quant.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+    )
+    filters = (
+        texts.breakable,
+        texts.code_spans,
+        texts.decibels,
+        texts.figure,
+        texts.gain,
+        texts.more,
+        texts.percent,
+        texts.size,
+    )
+    environment.filters.update({text.__name__: text for text in filters})
+    return environment.get_template("report.html")
+
+
+def _view(report: Report) -> dict[str, Any]:
+    """Return the texts and tables of the page by their names in the template."""
+    columns = model_view.table_columns(report)
+    return {
+        "subtitle": model_view.subtitle(report),
+        "summary_before": list(model_view.size_cards(report)),
+        "summary_after": list(model_view.quality_cards(report)),
+        "provenance": list(model_view.provenance(report)),
+        "spec": model_view.spec_text(report),
+        "outputs": model_view.output_views(report),
+        "columns": columns,
+        "layers": model_view.layer_views(report, columns),
+        "operators": sorted({layer.op for layer in report.layers}),
+        "network_note": model_view.network_note(report),
+        "csv": model_view.csv_data(report),
+        "candidates": model_view.candidates(report),
+        "choice_note": model_view.choice_note(report),
+        "chosen_allocation": report.allocation and model_view.allocation_text("chosen", report.allocation.chosen),
+        "closed_form": report.allocation
+        and model_view.allocation_text(
+            "closed form (ACIQ) with as many bits, for comparison", report.allocation.closed_form
+        ),
+        "total_shift": model_view.total_shift(report),
+        "bounds": model_view.bounds(report),
+    }
+
+
+def _timed_gates(report: Report) -> int:
+    """Return the number of gates on durations that the spec sets."""
+    return sum(gate.is_timed and (report.spec.get("gates") or {}).get(gate.name) is not None for gate in GATES)
