@@ -29,6 +29,27 @@ MODEL = ArtifactKind("model.onnx", OCTETS, "The quantized model as ONNX.")
 REPORT = ArtifactKind("report.json", "application/json", "The report: figures of every layer and of the whole model.")
 REPORT_PAGE = ArtifactKind("report.html", "text/html; charset=utf-8", "The report as one self-contained page.")
 GATES_JUNIT = ArtifactKind("gates.junit.xml", "application/xml", "The gates as a JUnit test suite for CI systems.")
+LAYERS_CSV = ArtifactKind(
+    "layers.csv",
+    "text/csv; charset=utf-8; header=present",
+    "The figures of the quantized layers, one line each (RFC 4180); an apostrophe precedes a name that a spreadsheet "
+    "would take for a formula.",
+)
+REPORT_MARKDOWN = ArtifactKind(
+    "report.md",
+    "text/markdown; charset=utf-8",
+    "The report in at most 60 lines of Markdown, for the comment of a pull request.",
+)
+REPORT_SARIF = ArtifactKind(
+    "report.sarif",
+    "application/sarif+json",
+    "Failed gates and the worst layers as SARIF 2.1.0, for tools for code review.",
+)
+MODEL_EXPLORER = ArtifactKind(
+    "model_explorer.json",
+    "application/json",
+    "The figures of each layer as node data for Model Explorer, which shows them on the graph of model.onnx.",
+)
 MANIFEST = ArtifactKind(
     "manifest.json",
     "application/json",
@@ -41,7 +62,18 @@ MODEL_DATA = ArtifactKind(
     always=False,
 )
 
-ARTIFACTS = (MODEL, REPORT, REPORT_PAGE, GATES_JUNIT, MANIFEST, MODEL_DATA)
+ARTIFACTS = (
+    MODEL,
+    REPORT,
+    REPORT_PAGE,
+    REPORT_MARKDOWN,
+    LAYERS_CSV,
+    REPORT_SARIF,
+    MODEL_EXPLORER,
+    GATES_JUNIT,
+    MANIFEST,
+    MODEL_DATA,
+)
 """Every file that a job may publish, in the order in which the API lists them."""
 
 
