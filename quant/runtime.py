@@ -52,6 +52,19 @@ class DequantizedWeight:
     reader: str
 
 
+@dataclass(frozen=True)
+class ExecutedGraph:
+    """The graph that ONNX Runtime executes after its optimisations.
+
+    Attributes:
+        nodes: the name and the operator of each node, also in bodies of nodes.
+        dequantized: the constants that it dequantizes at every inference.
+    """
+
+    nodes: tuple[tuple[str, str], ...]
+    dequantized: tuple[DequantizedWeight, ...]
+
+
 class Session:
     """A model that ONNX Runtime has loaded on the CPU.
 
@@ -164,6 +177,30 @@ def load_executed(
         path = Path(folder, "optimised.onnx")
         session = Session(model, what, failure, optimised=path)
         return session, list(_dequantized(onnx.load(path).graph, frozenset()))
+
+
+def executed_graph(
+    model: bytes, what: str = "the model", failure: type[QuantdError] = ModelError
+) -> ExecutedGraph:
+    """Return the graph that ONNX Runtime executes for a model.
+
+    Raises:
+        QuantdError: an error of class `failure`, because ONNX Runtime cannot load the model.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "optimised.onnx")
+        Session(model, what, failure, optimised=path)
+        graph = onnx.load(path).graph
+    return ExecutedGraph(tuple(_named_nodes(graph)), tuple(_dequantized(graph, frozenset())))
+
+
+def _named_nodes(graph: onnx.GraphProto) -> Iterator[tuple[str, str]]:
+    """Yield the name and the operator of each node of a graph and of its bodies."""
+    for node in graph.node:
+        yield node.name, node.op_type
+        for attribute in node.attribute:
+            for body in (attribute.g, *attribute.graphs):
+                yield from _named_nodes(body)
 
 
 def _dequantized(graph: onnx.GraphProto, outer: frozenset[str]) -> Iterator[DequantizedWeight]:

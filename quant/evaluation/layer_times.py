@@ -67,7 +67,7 @@ def _by_layer(nodes: Sequence[NodeTime], runs: int, layers: Mapping[str, tuple[s
     """Return the milliseconds of a run by the layer's name; those of all other nodes under the empty name."""
     times: dict[str, float] = {}
     for node in nodes:
-        name = _layer_of(node.name, layers)
+        name = layer_of(node.name, layers)
         times[name] = times.get(name, 0.0) + _milliseconds(node.durations, runs)
     return times
 
@@ -83,7 +83,7 @@ def _milliseconds(durations: Sequence[float], runs: int) -> float:
     return float(np.median(np.reshape(durations, (runs, each))[1:].sum(axis=1))) / 1000
 
 
-def _layer_of(name: str, layers: Mapping[str, tuple[str, str]]) -> str:
+def layer_of(name: str, layers: Mapping[str, tuple[str, str]]) -> str:
     """Return the layer of an executed node, or an empty name.
 
     ONNX Runtime's optimisations append their own endings to the name of a node or of its output, such as `_nchwc`,

@@ -20,7 +20,7 @@ def dequantized_warnings(layers: Sequence[QuantizedLayer], weights: Iterable[Deq
     """
     readers: dict[str, str] = {}
     for weight in weights:
-        layer = _layer_of(weight, layers)
+        layer = dequantized_layer(weight, layers)
         if layer is not None:
             readers.setdefault(layer.layer.name, weight.reader)
     by_reason: dict[str, list[str]] = {}
@@ -30,7 +30,7 @@ def dequantized_warnings(layers: Sequence[QuantizedLayer], weights: Iterable[Deq
     return [_warning(names, reason) for reason, names in by_reason.items()]
 
 
-def _layer_of(weight: DequantizedWeight, layers: Iterable[QuantizedLayer]) -> QuantizedLayer | None:
+def dequantized_layer(weight: DequantizedWeight, layers: Iterable[QuantizedLayer]) -> QuantizedLayer | None:
     """Return the layer whose node reads the weight or whose weight gave the name; None for a bias of another name.
 
     ONNX Runtime appends to the names of nodes that it copies or fuses; of several matches the longest name counts.

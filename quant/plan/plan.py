@@ -1,0 +1,210 @@
+"""The plan of a job: its layers, their forms and kernels, and the expected size and weight error, without data."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from quant.errors import DataRequired, ExportError
+from quant.export.storage import stored_bytes
+from quant.graph.executed_names import executed_names
+from quant.graph.inventory import Layer
+from quant.inputs import Inputs
+from quant.outcome.plan import FileSize, Form, Plan, PlannedLayer, PresetSize, SizeBasis, WeightSqnr
+from quant.outcome.report.sections import SkippedNode
+from quant.outcome.stages import Stage
+from quant.plan.kernels import expected_kernel, kernels
+from quant.plan.large import size_by_sum
+from quant.plan.opening import FloatGraph, float_graph, onnx_file
+from quant.plan.planned_weights import PlannedWeights, WeightPlanner
+from quant.plan.sampled_weights import SampledWeight, total_sqnr
+from quant.plan.spec_text import editable_spec
+from quant.progress import Progress, stage_progress
+from quant.report.dequantized import dequantized_warnings
+from quant.runtime import executed_graph
+from quant.search.variants import Variant, form_variants
+from quant.spec import PRESETS, Spec, require_data, resolve
+from quant.weights.layers import QuantizedLayer
+from quant.weights.storage_form import StorageForm
+
+NOT_READ = "the model is too large to be held as a whole, and a plan reads none of its weights"
+LARGE = (
+    "the model is quantized layer by layer, because it is too large to be held as a whole; that takes a *-weights "
+    "preset without calibration data"
+)
+
+
+_FORMS: Mapping[StorageForm, Form] = {
+    StorageForm.INTEGER: "integer",
+    StorageForm.MATMUL_NBITS: "matmul_nbits",
+    StorageForm.FOLDED: "folded",
+    StorageForm.DIRECT: "direct",
+}
+
+
+@dataclass(frozen=True)
+class _Executed:
+    """The kernels of the layers by name, and warnings about them."""
+
+    kernels: Mapping[str, str]
+    warnings: Sequence[str] = ()
+
+
+def plan_model(inputs: Inputs, progress: Progress) -> Plan:
+    """Return the plan of a job; no data is needed, and the model is not quantized.
+
+    1. Load and normalise the model as a job does (`quant.plan.opening`).
+    2. Choose the layers, and fit and quantize a sample of their weights, by the spec and by every preset
+       (`quant.plan.planned_weights`).
+    3. Write the file with placeholders for the codes, for its size, and load it for its kernels
+       (`quant.plan.structure`, `quant.plan.kernels`).
+
+    No weight of a model is read that is too large to be held as a whole.
+
+    Args:
+        inputs: the model, its name and the spec; data sets are not read.
+        progress: receives the stages and their steps.
+
+    Raises:
+        QuantdError: a job would be refused for the same reason.
+    """
+    spec = resolve(inputs.spec)
+    with tempfile.TemporaryDirectory() as scratch:
+        progress(Stage.LOADING, 0, 1, inputs.name)
+        file = onnx_file(inputs.model, inputs.name, Path(scratch), spec.torchscript.inputs)
+        progress(Stage.NORMALISING, 0, 1, inputs.name)
+        graph = float_graph(file, Path(scratch), spec.export.opset)
+        planner = WeightPlanner(Variant("", graph.model, graph.normals), sampled=graph.whole)
+        weights = _planner_of(spec, graph, planner).plan(spec, stage_progress(progress, Stage.FITTING))
+        progress(Stage.EXPORTING, 0, 1, inputs.name)
+        size, executed = _size_and_kernels(graph, weights)
+        presets = tuple(_presets(graph, spec, planner))
+    layers = _layers(weights, executed.kernels)
+    return Plan(
+        model=file.description,
+        spec=spec.model_dump(mode="json"),
+        spec_yaml=editable_spec(spec, layers),
+        needs_calibration=_needs_calibration(spec),
+        needs_evaluation=any(gate.needs_evaluation for gate, _ in spec.gates.requested()),
+        size=size,
+        weight=_total(weights),
+        layers=layers,
+        skipped=tuple(SkippedNode(name=node.name, op=node.op, reason=node.reason) for node in weights.skipped),
+        presets=presets,
+        warnings=(*_warnings(graph, spec), *executed.warnings),
+    )
+
+
+def _planner_of(spec: Spec, graph: FloatGraph, planner: WeightPlanner) -> WeightPlanner:
+    """Return the planner of the model that the spec quantizes: as it is, or with equalized channels."""
+    if spec.equalization != "cross_layer" or not graph.whole:
+        return planner
+    (variant,) = form_variants(graph.model.clone(), graph.normals, spec, calibrated=False)
+    return WeightPlanner(variant, sampled=True)
+
+
+def _presets(graph: FloatGraph, spec: Spec, planner: WeightPlanner) -> Iterator[PresetSize]:
+    """Yield the size and the error of the model with each preset, without the layers that the spec skips."""
+    skips = [rule.model_dump(mode="json", include={"match", "skip"}) for rule in spec.layers]
+    for name in PRESETS:
+        preset = resolve({"preset": name, "layers": skips})
+        weights = planner.plan(preset, lambda *_: None)
+        yield PresetSize(
+            preset=name,
+            size=_file_size(graph, weights, weights.file() if graph.whole else None),
+            weight=_total(weights),
+            needs_calibration=_needs_calibration(preset),
+        )
+
+
+def _size_and_kernels(graph: FloatGraph, weights: PlannedWeights) -> tuple[FileSize, _Executed]:
+    """Return the size of the file, and the kernels that ONNX Runtime computes its layers with."""
+    expected = {layer.layer.name: expected_kernel(layer) for layer in weights.layers}
+    if not graph.whole:
+        return _file_size(graph, weights, None), _Executed(expected)
+    file = weights.file()
+    try:
+        executed = executed_graph(file, "the quantized model", ExportError)
+    except ExportError as error:
+        return _file_size(graph, weights, file), _Executed(expected, [error.detail])
+    found = kernels(weights.layers, executed, executed_names(weights.model))
+    return _file_size(graph, weights, file), _Executed(
+        found, dequantized_warnings(weights.layers, executed.dequantized)
+    )
+
+
+def _file_size(graph: FloatGraph, weights: PlannedWeights, file: bytes | None) -> FileSize:
+    """Return the size of a quantized model, of its file with placeholders where there is one."""
+    before, spec = graph.bytes_before, weights.spec
+    after = size_by_sum(graph.model, weights.layers, spec.export.opset) if file is None else len(file)
+    same = spec.activations is None and not spec.allocates and spec.keep_float == "none"
+    basis: SizeBasis = "sum" if file is None else "exact" if same else "structure"
+    return FileSize(bytes_before=before, bytes_after=after, size_ratio=after / before, basis=basis)
+
+
+def _layers(weights: PlannedWeights, kernel_of: Mapping[str, str]) -> tuple[PlannedLayer, ...]:
+    """Return the plan's entry for each layer."""
+    opset = weights.spec.export.opset
+    samples: Sequence[SampledWeight | None] = weights.samples or [None] * len(weights.layers)
+    return tuple(
+        _layer(layer, sample, kernel_of[layer.layer.name], opset)
+        for layer, sample in zip(weights.layers, samples, strict=True)
+    )
+
+
+def _layer(quantized: QuantizedLayer, sample: SampledWeight | None, kernel: str, opset: int) -> PlannedLayer:
+    """Return the plan's entry for one layer; `sample` is None for a weight that is not read."""
+    layer, section, weight = quantized.layer, quantized.spec, quantized.quantized
+    return PlannedLayer(
+        name=layer.name,
+        op=layer.op,
+        weight_shape=layer.shape,
+        parameters=layer.size,
+        bits=weight.bits,
+        granularity=section.granularity,
+        block_size=weight.block or None,
+        grid=section.grid.name,
+        clipping=section.clipping.name,
+        form=_FORMS[quantized.form],
+        kernel=kernel,
+        distribution={} if sample is None else dict(sorted(Counter(sample.fitted.fit.family).items())),
+        weight=_not_read([layer]) if sample is None else total_sqnr([sample]),
+        bytes_before=4 * layer.size,
+        bytes_after=stored_bytes(weight, quantized.form, opset),
+        notes=quantized.notes,
+    )
+
+
+def _total(weights: PlannedWeights) -> WeightSqnr:
+    """Return the error over all weights."""
+    return total_sqnr(weights.samples) if weights.samples else _not_read([layer.layer for layer in weights.layers])
+
+
+def _not_read(layers: Sequence[Layer]) -> WeightSqnr:
+    """Return the missing error of weights that are not read."""
+    channels = sum(layer.shape[layer.axis] for layer in layers)
+    return WeightSqnr(sqnr_db=None, expected_sqnr_db=None, channels=0, of_channels=channels, reason=NOT_READ)
+
+
+def _needs_calibration(spec: Spec) -> bool:
+    """Return True if no job can run by this spec without calibration data."""
+    try:
+        require_data(spec, calibration=False, evaluation=True)
+    except DataRequired:
+        return True
+    return False
+
+
+def _warnings(graph: FloatGraph, spec: Spec) -> Iterator[str]:
+    """Yield what a job decides otherwise than the plan."""
+    if not graph.whole:
+        yield LARGE
+    if spec.allocates:
+        limit = spec.budget and spec.budget.limit(graph.bytes_before)
+        aim = "as few bytes as the gates allow" if limit is None else f"at most {limit} bytes"
+        yield f"a job gives each layer 2 to 8 bits, so that the file has {aim}; the plan shows the bits of the spec"
+    if spec.equalization == "auto":
+        yield "a job with calibration data also quantizes an equalized model, and keeps the better one"
+    if spec.keep_float == "slower":
+        yield "a job leaves the layers in float that it measures to run slower quantized; the plan measures no time"
