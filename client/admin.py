@@ -3,21 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
 import redis
-import typer
 from obstore.exceptions import BaseError as StoreError
 from pydantic import ValidationError
 
 from client.errors import ClientError, Unreachable
 from jobs import admin
+from jobs.blobs import Blobs
+from jobs.keys import Keys
 from jobs.settings import Settings
 from jobs.stack import StackFailed
-
-StateDir = Annotated[
-    Path, typer.Option(help="State folder of the embedded service; ignored if QUANTD_REDIS_URL is set.")
-]
 
 
 @contextmanager
@@ -35,3 +31,10 @@ def administered(state_dir: Path) -> Iterator[Settings]:
         raise ClientError(f"the settings are not valid: {error}") from None
     except (StackFailed, OSError, redis.RedisError, StoreError) as error:
         raise Unreachable(str(error)) from None
+
+
+@contextmanager
+def administered_keys(state_dir: Path) -> Iterator[Keys]:
+    """Yield the API keys of the service, with the errors of `administered`."""
+    with administered(state_dir) as settings:
+        yield Keys(settings.redis_url, Blobs(settings.store_url))

@@ -1,5 +1,6 @@
 """A Python client of the HTTP API: upload, submit, wait, download."""
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any, Self
 
 from client.connection import WAIT_S, Connection, Document
 from client.download import download
-from client.errors import ClientError, JobFailed, Unreachable
+from client.errors import ClientError, JobFailed, Unreachable, job_failure
 from client.resumable import Progress
+from client.retry import retry_while_progressing
 from client.upload import upload
 
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -51,21 +53,58 @@ class Client:
         return upload(self._connection, "dataset", path, progress)
 
     def submit(
-        self, model: str, spec: Mapping[str, Any], calibration: str | None = None, evaluation: str | None = None
+        self,
+        model: str,
+        spec: Mapping[str, Any],
+        calibration: str | None = None,
+        evaluation: str | None = None,
+        *,
+        tags: Mapping[str, str] | None = None,
+        webhook: str | None = None,
+        idempotency_key: str | None = None,
     ) -> Document:
-        """Submit a job for uploaded files, named by their ids, and return the job."""
-        body = {"model": model, "spec": dict(spec), "calibration": calibration, "evaluation": evaluation}
-        return self._connection.json("POST", "/v1/jobs", json=body)
+        """Submit a job for uploaded files, named by their ids, and return the job.
+
+        Args:
+            model: the id of the model.
+            spec: the quantization spec.
+            calibration: the id of the calibration dataset.
+            evaluation: the id of the evaluation dataset.
+            tags: tags by key, by which jobs can be listed.
+            webhook: a URL that is notified when the job ends.
+            idempotency_key: a second call with the same key and arguments returns the job of the first.
+        """
+        body = {
+            "model": model, "spec": dict(spec), "calibration": calibration, "evaluation": evaluation,
+            "tags": dict(tags or {}), "webhook": {"url": webhook} if webhook else None,
+        }  # fmt: skip
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        return self._connection.json("POST", "/v1/jobs", json=body, headers=headers)
 
     def job(self, job_id: str) -> Document:
         """Return a job."""
         return self._connection.json("GET", f"/v1/jobs/{job_id}")
 
-    def jobs(self, limit: int = 20, status: str | None = None) -> list[Document]:
-        """Return the newest jobs, optionally only those with one status."""
-        query = {"limit": limit} | ({"status": status} if status else {})
-        items: list[Document] = self._connection.json("GET", "/v1/jobs", params=query)["items"]
-        return items
+    def jobs(self, limit: int = 20, **filters: str | None) -> list[Document]:
+        """Return the newest jobs, at most `limit`; `newest_jobs` describes the filters."""
+        return list(itertools.islice(self.newest_jobs(limit, **filters), limit))
+
+    def newest_jobs(self, page_size: int = 20, **filters: str | None) -> Iterator[Document]:
+        """Yield the jobs from the newest to the oldest.
+
+        Args:
+            page_size: the number of jobs that one request asks for.
+            filters: the query parameters of `GET /v1/jobs`: status, tag (`key:value`), verdict, model (an id), name (a
+                part of the model's file name); None for no filter.
+        """
+        query: dict[str, str | int] = {key: value for key, value in filters.items() if value is not None}
+        query["limit"] = page_size
+        while True:
+            page = self._connection.json("GET", "/v1/jobs", params=query)
+            yield from page["items"]
+            if page["next_cursor"] is None:
+                return
+            query["cursor"] = page["next_cursor"]
 
     def cancel(self, job_id: str) -> Document:
         """Cancel a job and return it."""
@@ -78,6 +117,10 @@ class Client:
     def report(self, job_id: str) -> Document:
         """Return the report of a job."""
         return self._connection.json("GET", f"/v1/jobs/{job_id}/report")
+
+    def compare(self, job_id: str, other_id: str) -> Document:
+        """Return the comparison of two jobs."""
+        return self._connection.json("GET", f"/v1/jobs/{job_id}/compare/{other_id}")
 
     def follow(self, job_id: str) -> Iterator[Document]:
         """Yield the job's events until its end, or until the connection breaks.
@@ -96,9 +139,12 @@ class Client:
             return  # `wait` finds out how the job ends
 
     def wait(self, job_id: str) -> Document:
-        """Return the job after its end."""
+        """Return the job after its end; an interrupted connection is tried again."""
+        wait = {"Prefer": f"wait={WAIT_S}"}
         while True:
-            job = self._connection.json("GET", f"/v1/jobs/{job_id}", headers={"Prefer": f"wait={WAIT_S}"})
+            job = retry_while_progressing(
+                lambda: self._connection.json("GET", f"/v1/jobs/{job_id}", headers=wait), lambda: 0
+            )
             if job["status"] in FINAL:
                 return job
 
@@ -107,11 +153,13 @@ class Client:
 
         Raises:
             JobFailed: it failed or was cancelled.
+            ClientError: it failed because of its spec.
         """
-        if job["status"] != "succeeded":
-            problem = job["error"] or {"code": job["status"], "detail": "the job was cancelled"}
-            raise JobFailed(f"{problem['code']}: {problem['detail']}")
-        return job
+        if job["status"] == "succeeded":
+            return job
+        if job["error"]:
+            raise job_failure(job["error"], job["id"])
+        raise JobFailed(f"job {job['id']} was cancelled", {"code": "job.cancelled", "job": job["id"]})
 
     def artifacts(self, job_id: str) -> list[Document]:
         """Return name, size, SHA-256, media type and URL of each artifact of a job."""
@@ -128,3 +176,7 @@ class Client:
         if name not in digests:
             raise ClientError(f"job {job_id} has no artifact {name}; it has {', '.join(digests)}")
         download(self._connection, f"/v1/jobs/{job_id}/artifacts/{name}", digests[name], path)
+
+    def read_artifact(self, job_id: str, name: str) -> bytes:
+        """Return the bytes of one small artifact."""
+        return self._connection.send("GET", f"/v1/jobs/{job_id}/artifacts/{name}").content

@@ -70,7 +70,9 @@ def _check(response: httpx.Response) -> None:
         return
     response.read()
     try:
-        detail = response.json()["detail"]
+        problem = response.json()
+        detail = str(problem["detail"])
     except (ValueError, KeyError, TypeError):
+        problem = {}
         detail = f"{response.request.method} {response.request.url.path} returned {response.status_code}"
-    raise Unreachable(detail) if response.status_code == 503 else ClientError(detail)
+    raise (Unreachable if response.status_code == 503 else ClientError)(detail, problem)

@@ -1,5 +1,6 @@
-"""Progress on a terminal: bars for a job and for uploads, plain lines where the output is not a terminal."""
+"""Progress on a terminal: bars for the stages of a job and for uploads; few plain lines elsewhere."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -12,22 +13,75 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
+from client.console import line
+from client.text import printable
 
-def show_progress(console: Console, events: Iterable[Mapping[str, Any]]) -> None:
-    """Show a job's events: a bar on a terminal, elsewhere one line for each stage; log messages in both."""
+FIRST_PAUSE_S = 5.0
+"""Least time between the start of a job and the first line on its progress where the output is not a terminal."""
+LONGEST_PAUSE_S = 300.0
+"""Longest pause between two such lines. CI systems end a job that prints nothing for ten minutes."""
+
+Event = Mapping[str, Any]
+
+
+def show_progress(console: Console, events: Iterable[Event]) -> None:
+    """Show a job's events until its end.
+
+    A terminal shows a bar with the time left for each stage, and warnings as they come. Elsewhere a line says from time
+    to time how far the job is. The pause between lines doubles, so that the log of a long job stays short.
+    """
     if console.is_terminal:
-        _show_bar(console, events)
-        return
-    stage = None
-    for event in events:
-        if event["event"] == "log":
-            _print_log(console, event)
-        elif event["event"] == "progress" and event["stage"] != stage:
+        _show_bars(console, events)
+    else:
+        _print_lines(console, events)
+
+
+def _show_bars(console: Console, events: Iterable[Event]) -> None:
+    columns = (
+        TextColumn("{task.fields[stage]:<11}", markup=False),
+        BarColumn(bar_width=24),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.description}", markup=False),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=console, transient=True) as progress:
+        waiting = progress.add_task("", total=None, stage="queued")
+        for event in events:
+            if event["event"] == "log" and event["level"] == "warning":
+                progress.console.print(line("warning: ", event["message"]), soft_wrap=True)
+            if event["event"] != "progress":
+                continue
+            progress.update(waiting, visible=False)
             stage = event["stage"]
-            console.print(f"{stage} ...", highlight=False)
+            if stage not in tasks:
+                _complete(progress, tasks.values())
+                tasks[stage] = progress.add_task("", stage=stage)
+            message = printable(event["message"])
+            progress.update(tasks[stage], completed=event["done"], total=event["total"] or None, description=message)
+
+
+def _complete(progress: Progress, tasks: Iterable[TaskID]) -> None:
+    """Show the bars of earlier stages as complete."""
+    for task in tasks:
+        progress.update(task, total=1, completed=1, description="")
+
+
+def _print_lines(console: Console, events: Iterable[Event]) -> None:
+    start = time.monotonic()
+    pause, due = FIRST_PAUSE_S, start + FIRST_PAUSE_S
+    for event in events:
+        now = time.monotonic()
+        if event["event"] != "progress" or now < due:
+            continue
+        steps = f" {event['done']} of {event['total']}" if event["total"] > 1 else ""
+        console.print(line(f"{'running':<12}{now - start:.0f} s: {event['stage']}{steps}"), soft_wrap=True)
+        pause = min(2 * pause, LONGEST_PAUSE_S)
+        due = now + pause
 
 
 class UploadProgress:
@@ -36,7 +90,7 @@ class UploadProgress:
     def __init__(self, console: Console, quiet: bool) -> None:
         self._console, self._quiet = console, quiet
         name = TextColumn("uploading {task.description}", markup=False)
-        columns = (name, BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        columns = (name, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(compact=True))
         self._progress = Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal)
 
     def __enter__(self) -> Self:
@@ -57,31 +111,9 @@ class UploadProgress:
         def show(sent: int, size: int) -> None:
             nonlocal task
             if task is None:
-                task = self._progress.add_task(name, total=size)
+                task = self._progress.add_task(printable(name), total=size)
                 if not self._quiet and not self._console.is_terminal:
-                    self._console.print(f"uploading {name} ...", highlight=False, markup=False)
+                    self._console.print(line(f"{'uploading':<12}{name}"), soft_wrap=True)
             self._progress.update(task, completed=sent)
 
         return show
-
-
-def _print_log(console: Console, event: Mapping[str, Any]) -> None:
-    console.print(f"{event['level']}: {event['message']}", highlight=False, markup=False, soft_wrap=True)
-
-
-def _show_bar(console: Console, events: Iterable[Mapping[str, Any]]) -> None:
-    columns = (
-        TextColumn("{task.fields[stage]:<12}"),
-        BarColumn(),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=1, stage="queued")
-        for event in events:
-            if event["event"] == "log":
-                _print_log(progress.console, event)
-            if event["event"] != "progress":
-                continue
-            completed, total = event["done"], event["total"] or None
-            progress.update(task, completed=completed, total=total, description=event["message"], stage=event["stage"])

@@ -1,9 +1,13 @@
-"""Tables on a terminal: summaries, layers, gates and jobs."""
+"""Tables on a terminal: summaries, layers, jobs and keys."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
+
+from client.console import line
 
 _SUMMARY_ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("size before", lambda s: f"{s['bytes_before'] / 1000:.1f} kB"),
@@ -50,39 +54,35 @@ def layer_table(report: Mapping[str, Any], title: str) -> Table:
     return table
 
 
-def jobs_table(jobs: Iterable[Mapping[str, Any]]) -> Table:
-    """Return a table with one row for each job."""
-    table = Table("id", "status", "verdict", "size", "created")
+def job_lines(jobs: Iterable[Mapping[str, Any]]) -> Iterator[Text]:
+    """Yield a header and a line for each job; the model's name is last, because it may be long."""
+    yield line(_job_columns("id", "status", "gates", "size", "age", "model"))
     for job in jobs:
         summary = job["summary"]
-        size = f"{100 * summary['size_ratio']:.1f} %" if summary else "-"
-        table.add_row(job["id"], job["status"], job["verdict"] or "-", size, job["created_at"])
-    return table
+        size = f"{100 * summary['size_ratio']:.0f} %" if summary else "-"
+        name = job["model_name"] or job["model"]
+        yield line(_job_columns(job["id"], job["status"], job["verdict"] or "-", size, _age(job["created_at"]), name))
 
 
-def latency_table(latency: Mapping[str, Any]) -> Table:
-    """Return a table with one row for each setting: the median latency of both models, and their ratio."""
-    if latency["reason"] is not None:
-        return Table(f"not measured: {latency['reason']}", title="Latency", title_justify="left")
-    table = Table("batch", "threads", "float", "quantized", "ratio", title="Latency (median)", title_justify="left")
-    for before, after in zip(latency["float"], latency["quantized"], strict=True):
-        ratio = after["median_ms"] / before["median_ms"]
-        table.add_row(
-            str(before["batch"]), str(before["threads"]), f"{before['median_ms']:.3g} ms",
-            f"{after['median_ms']:.3g} ms", f"{ratio:.2f}",
-        )  # fmt: skip
-    return table
+def _job_columns(job_id: str, status: str, verdict: str, size: str, age: str, name: str) -> str:
+    return f"{job_id:<36} {status:<9} {verdict:<5} {size:>5} {age:>4} {name}"
 
 
-def gates_table(gates: Iterable[Mapping[str, Any]]) -> Table:
-    """Return a table with one row for each gate; gates that fail are red."""
-    table = Table("gate", "limit", "value", "verdict", title="Gates", title_justify="left")
-    for gate in gates:
-        passed = gate["passed"]
-        value = "not measured" if gate["value"] is None else f"{gate['value']:.4g}"
-        table.add_row(
-            gate["name"], f"{gate['limit']:g}", value, "pass" if passed else "fail", style=None if passed else "red"
-        )
+def _age(time: str) -> str:
+    """Return the time since an RFC 3339 time, in its largest unit."""
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds, 0):.0f} s"
+
+
+def keys_table(keys: Iterable[Mapping[str, Any]]) -> Table:
+    """Return a table with one row for each API key."""
+    table = Table("id", "tenant", "name", "scopes", "created", "revoked")
+    for key in keys:
+        scopes = ", ".join(key["scopes"])
+        table.add_row(key["id"], key["tenant"], key["name"], scopes, key["created_at"], key["revoked_at"] or "-")
     return table
 
 

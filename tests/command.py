@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from client import cli
-from client.commands import options
+from client import cli, console
 
 
 def quantd(*arguments, **environment):
@@ -22,7 +21,7 @@ def quantd(*arguments, **environment):
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr(sys, "argv", ["quantd", *map(str, arguments)])
-        patch.setattr(options.out_console, "width", 160)
+        patch.setattr(console.out_console, "width", 160)
         with pytest.raises(SystemExit) as end:
             cli.main()
     return subprocess.CompletedProcess(arguments, end.value.code, out.getvalue(), err.getvalue())

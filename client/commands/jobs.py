@@ -1,57 +1,102 @@
-"""`quantd jobs` and `quantd report`: list, show, watch, cancel and remove jobs, print a report."""
+"""`quantd jobs`: list, show, watch, download, cancel and remove jobs."""
 
 import json
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
-from client.commands.options import AsJson, JobId, connect, err_console, out_console
-from client.progress import show_progress
-from client.tables import jobs_table, latency_table, layer_table, summary_table
+from client.commands.group import LightGroup
+from client.commands.options import AsJson, JobId, connect, page_address
+from client.errors import GATE_FAILED, Interrupted
 
-app = typer.Typer(help="List, show, watch, cancel and remove jobs.", no_args_is_help=True)
+app = typer.Typer(cls=LightGroup, help="List, show, watch, download, cancel and remove jobs.")
 
-
-def report(job_id: JobId, as_json: AsJson = False) -> None:
-    """Print the report of a job."""
-    with connect() as client:
-        document = client.report(job_id)
-    if as_json:
-        typer.echo(json.dumps(document))
-    else:
-        out_console.print(layer_table(document, job_id), summary_table({job_id: document["summary"]}))
-        if document["latency"]:
-            out_console.print(latency_table(document["latency"]))
+Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
 @app.command("list")
 def list_jobs(
     limit: Annotated[int, typer.Option(min=1, max=100, help="Largest number of jobs to list.")] = 20,
-    status: Annotated[str | None, typer.Option(help="Only jobs with this status.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only jobs with this status.")] = None,
+    verdict: Annotated[
+        Literal["pass", "fail"] | None, typer.Option(help="Only jobs whose gates have this result.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option(metavar="KEY=VALUE", help="Only jobs with this tag.")] = None,
+    name: Annotated[str | None, typer.Option(help="Only jobs whose model's file name contains this text.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the newest jobs."""
+    from client.tags import parse_tag
+
     with connect() as client:
-        jobs = client.jobs(limit, status)
+        tag = tag and ":".join(parse_tag("--tag", tag))
+        jobs = client.jobs(limit, status=status, verdict=verdict, tag=tag, name=name)
     if as_json:
         typer.echo(json.dumps(jobs))
+        return
+    from client.console import out_console
+    from client.tables import job_lines
+
+    for text in job_lines(jobs):
+        out_console.print(text, soft_wrap=True)
+
+
+@app.command()
+def show(job_id: JobId, as_json: AsJson = False) -> None:
+    """Show a job: its state, gates and figures."""
+    with connect() as client:
+        job = client.job(job_id)
+    if as_json:
+        typer.echo(json.dumps(job, indent=1))
+        return
+    from client.console import out_console
+    from client.results import job_rows, result_rows
+    from client.rows import print_rows
+
+    result = result_rows(job) if job["summary"] else ()
+    print_rows(out_console, [*job_rows(job, page_address(job_id)), *result])
+
+
+@app.command()
+def watch(job_id: JobId, as_json: AsJson = False) -> int:
+    """Show a job's progress until it ends, and then its result. Ctrl-C leaves the job running.
+
+    Exit status: 0 success, 1 the job failed, 2 a gate failed, 4 no service.
+    """
+    from client.console import out_console
+    from client.following import watch_to_end
+    from client.results import result_rows
+    from client.rows import Row, print_rows
+
+    with connect() as client:
+        try:
+            job = client.succeeded(watch_to_end(client, job_id, quiet=as_json))
+        except Interrupted as interruption:
+            raise Interrupted(interruption.signal_number, f"job {job_id} goes on", job_id) from None
+    if as_json:
+        typer.echo(json.dumps(job))
     else:
-        out_console.print(jobs_table(jobs))
+        head = [Row("job", job["id"]), Row("report", page_address(job["id"])), Row("status", job["status"])]
+        print_rows(out_console, [*head, *result_rows(job)])
+    return GATE_FAILED if job["verdict"] == "fail" else 0
 
 
 @app.command()
-def show(job_id: JobId) -> None:
-    """Print a job as JSON."""
-    with connect() as client:
-        typer.echo(json.dumps(client.job(job_id), indent=1))
+def download(
+    job_id: JobId,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The quantized model; a large model has its weights beside it.")
+    ],
+) -> None:
+    """Write the quantized model of a job to a file. `quantd report` writes its reports."""
+    from client.fetching import fetch_outputs
+    from client.outputs import Outputs
 
-
-@app.command()
-def watch(job_id: JobId) -> None:
-    """Show a job's progress until it ends."""
+    outputs = Outputs(model=output)
+    outputs.check()
     with connect() as client:
-        show_progress(err_console, client.follow(job_id))
-        typer.echo(client.succeeded(client.wait(job_id))["status"])
+        fetch_outputs(client, client.succeeded(client.job(job_id)), outputs)
 
 
 @app.command()

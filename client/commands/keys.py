@@ -1,29 +1,26 @@
 """`quantd keys`: create, list and revoke API keys, directly in the records."""
 
 import json
-import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from client.admin import StateDir, administered
-from client.commands.options import AsJson, out_console
+from client.commands.group import LightGroup
+from client.commands.options import AsJson, StateDir
 from client.errors import ClientError
-from jobs.blobs import Blobs
-from jobs.errors import NotFound
-from jobs.keys import TENANT_PATTERN, Allowance, Key, Keys, Scope
-from jobs.settings import Settings
 
-app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from jobs.keys import Key
+
+app = typer.Typer(cls=LightGroup, help="Create, list and revoke API keys.")
 
 
 @app.command()
 def create(
     tenant: Annotated[str, typer.Option(help="Tenant of the key; models, datasets and jobs belong to it.")] = "default",
     name: Annotated[str, typer.Option(help="Purpose of the key, shown in the list.")] = "",
-    scope: Annotated[list[Scope] | None, typer.Option(help="read or write; both if omitted.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="read or write; both if omitted.")] = None,
     rate: Annotated[
         int | None, typer.Option(min=1, help="Requests per minute; the service's default if omitted.")
     ] = None,
@@ -37,29 +34,35 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create a key and print it. It is not shown again."""
+    import re
+
+    from client.admin import administered_keys
+    from jobs.keys import TENANT_PATTERN, Allowance, Scope
+
     if not re.match(TENANT_PATTERN, tenant):
         raise ClientError(f"--tenant {tenant!r}: accepted: up to 63 of a-z, 0-9 and -")
-    with administered(state_dir) as settings:
+    if unknown := set(scope or ()) - set(Scope):
+        raise ClientError(f"--scope {', '.join(sorted(unknown))}: accepted: {', '.join(Scope)}")
+    with administered_keys(state_dir) as keys:
         allowance = Allowance(rate=rate, stored=max_bytes, open_jobs=max_jobs)
-        key, text = _keys(settings).create(tenant, name, tuple(scope or Scope), allowance)
-    if as_json:
-        typer.echo(json.dumps(_shown(key) | {"key": text}))
-    else:
-        typer.echo(text)
+        key, text = keys.create(tenant, name, tuple(map(Scope, scope or Scope)), allowance)
+    typer.echo(json.dumps(_shown(key) | {"key": text}) if as_json else text)
 
 
 @app.command("list")
 def list_keys(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) -> None:
     """List the keys without their secrets."""
-    with administered(state_dir) as settings:
-        keys = _keys(settings).list()
+    from client.admin import administered_keys
+
+    with administered_keys(state_dir) as stored:
+        keys = stored.list()
     if as_json:
         typer.echo(json.dumps([_shown(key) for key in keys]))
         return
-    table = Table("id", "tenant", "name", "scopes", "created", "revoked")
-    for key in keys:
-        table.add_row(key.id, key.tenant, key.name, ", ".join(key.scopes), key.created_at, key.revoked_at or "-")
-    out_console.print(table)
+    from client.console import out_console
+    from client.tables import keys_table
+
+    out_console.print(keys_table([_shown(key) for key in keys]))
 
 
 @app.command()
@@ -67,18 +70,17 @@ def revoke(
     key_id: Annotated[str, typer.Argument(help="Id of the key.")], state_dir: StateDir = Path(".quantd")
 ) -> None:
     """Revoke a key: all later requests with it are refused."""
-    with administered(state_dir) as settings:
+    from client.admin import administered_keys
+    from jobs.errors import NotFound
+
+    with administered_keys(state_dir) as keys:
         try:
-            key = _keys(settings).revoke(key_id)
+            key = keys.revoke(key_id)
         except NotFound as error:
             raise ClientError(error.detail) from None
     typer.echo(f"{key.id} revoked at {key.revoked_at}")
 
 
-def _keys(settings: Settings) -> Keys:
-    return Keys(settings.redis_url, Blobs(settings.store_url))
-
-
-def _shown(key: Key) -> dict[str, object]:
+def _shown(key: "Key") -> dict[str, object]:
     """Return the fields of a key that may be shown."""
     return key.model_dump(mode="json", exclude={"sha256"})

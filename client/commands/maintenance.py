@@ -1,21 +1,12 @@
 """`quantd gc` and `quantd reindex`: deletion of expired records, and their restoration from the object store."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from client.admin import StateDir, administered
-from client.commands.options import AsJson
-from jobs.archive import Archive
-from jobs.blobs import Blobs
-from jobs.keys import Keys
-from jobs.queue import make_queue
-from jobs.records import Records
-from jobs.reindex import reindex as restore_records
-from jobs.retention import collect
+from client.commands.options import AsJson, StateDir
 
 
 def gc(
@@ -26,6 +17,13 @@ def gc(
     as_json: AsJson = False,
 ) -> None:
     """Delete expired jobs, models and datasets, and orphaned blobs."""
+    from dataclasses import asdict
+
+    from client.admin import administered
+    from jobs.blobs import Blobs
+    from jobs.records import Records
+    from jobs.retention import collect
+
     with administered(state_dir) as settings:
         retention_days = settings.retention_days if days is None else days
         collected = collect(Records(settings.redis_url), Blobs(settings.store_url), retention_days)
@@ -37,6 +35,16 @@ def gc(
 
 def reindex(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) -> None:
     """Restore an empty Redis from the object store, and queue unfinished jobs again."""
+    from dataclasses import asdict
+
+    from client.admin import administered
+    from jobs.archive import Archive
+    from jobs.blobs import Blobs
+    from jobs.keys import Keys
+    from jobs.queue import make_queue
+    from jobs.records import Records
+    from jobs.reindex import reindex as restore_records
+
     with administered(state_dir) as settings:
         blobs = Blobs(settings.store_url)
         queue = make_queue(settings.redis_url, settings.job_timeout_s)

@@ -1,21 +1,35 @@
-"""Options, consoles and the connection that the commands share."""
+"""Options and the connection that the commands share."""
 
 import os
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from client.api import Client
+if TYPE_CHECKING:
+    from client.api import Client
 
 DEFAULT_URL = "http://127.0.0.1:8000"
-out_console = Console()
-err_console = Console(stderr=True)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, also for an error.")]
 JobId = Annotated[str, typer.Argument(help="Id of the job.")]
+StateDir = Annotated[
+    Path, typer.Option(help="State folder of the embedded service; ignored if QUANTD_REDIS_URL is set.")
+]
 
 
-def connect() -> Client:
+def service_url() -> str:
+    """Return the address of the service: QUANTD_URL, or that of the embedded service."""
+    return os.environ.get("QUANTD_URL", DEFAULT_URL).rstrip("/")
+
+
+def page_address(job_id: str) -> str:
+    """Return the address of a job's page."""
+    return f"{service_url()}/jobs/{job_id}"
+
+
+def connect() -> "Client":
     """Return a client of the service at QUANTD_URL with the key QUANTD_API_KEY."""
-    return Client(os.environ.get("QUANTD_URL", DEFAULT_URL), os.environ.get("QUANTD_API_KEY"))
+    from client.api import Client
+
+    return Client(service_url(), os.environ.get("QUANTD_API_KEY"))

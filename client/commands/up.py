@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from client.errors import Unreachable
-from jobs.stack import Stack, StackFailed
+from client.errors import Interrupted, Unreachable
 
 
 def up(
@@ -15,12 +14,14 @@ def up(
     state_dir: Annotated[Path, typer.Option(help="Folder for records and blobs.")] = Path(".quantd"),
     workers: Annotated[int, typer.Option(min=1, help="Number of jobs that run at a time.")] = 1,
 ) -> None:
-    """Run the service on this machine until Ctrl-C."""
+    """Run the service on this machine until Ctrl-C or SIGTERM."""
+    from jobs.stack import Stack, StackFailed
+
     try:
         with Stack(state_dir, host, port, workers) as stack:
             typer.echo(f"quantd is ready at {stack.url} (state in {state_dir}, Ctrl-C stops it)")
             stack.wait()
-    except KeyboardInterrupt:
+    except Interrupted:
         return
     except (StackFailed, OSError) as error:
         raise Unreachable(str(error)) from None

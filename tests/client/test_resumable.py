@@ -124,4 +124,4 @@ def test_the_command_shows_a_large_upload(stack, model, tmp_path):
     quantd = functools.partial(command.quantd, QUANTD_URL=stack.url)
     result = quantd("quantize", model, "--preset", "int8-weights", "-o", tmp_path / "out.onnx")
     assert result.returncode == 0, result.stderr
-    assert result.stderr.splitlines()[0] == "uploading m.onnx ..."
+    assert result.stderr.splitlines()[0] == "uploading   m.onnx"

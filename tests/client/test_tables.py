@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from client.tables import gates_table, jobs_table, latency_table, summary_table
+from client.tables import job_lines, summary_table
 
 SUMMARY = {
     "bytes_before": 1000, "bytes_after": 250, "size_ratio": 0.25, "quantized_layers": 3, "layers": 4,
@@ -25,29 +25,15 @@ def test_a_summary_leaves_out_rows_without_values():
     assert "output SQNR" not in printed
 
 
-def test_a_gate_shows_its_limit_value_and_verdict():
-    gates = [
-        {"name": "max_size_ratio", "limit": 0.3, "value": 0.25, "passed": True},
-        {"name": "max_top1_drop_points", "limit": 1.0, "value": None, "passed": False},
-    ]
-    lines = text(gates_table(gates)).splitlines()
-    assert any("max_size_ratio" in line and "0.25" in line and "pass" in line for line in lines)
-    assert any("not measured" in line and "fail" in line for line in lines)
-
-
-def test_a_job_without_a_summary_has_no_size():
-    job = {"id": "job_1", "status": "queued", "verdict": None, "summary": None, "created_at": "now"}
-    assert "job_1" in text(jobs_table([job]))
-    assert "%" not in text(jobs_table([job]))
-
-
-def test_latency_is_a_row_for_each_setting():
-    timing = {"threads": 2, "batch": 8, "median_ms": 4.0, "quartiles_ms": [3.9, 4.1], "runs": 20}
-    latency = {"float": [timing], "quantized": [timing | {"median_ms": 3.0}], "ratio": 0.75, "reason": None}
-    assert any(
-        "4 ms" in line and "3 ms" in line and "0.75" in line for line in text(latency_table(latency)).splitlines()
-    )
-
-
-def test_latency_that_was_not_measured_shows_the_reason():
-    assert "too large" in text(latency_table({"float": [], "quantized": [], "ratio": None, "reason": "too large"}))
+def test_a_job_is_one_line_with_its_whole_id_and_name():
+    job = {
+        "id": "job_" + 32 * "0", "status": "succeeded", "verdict": "pass", "summary": SUMMARY, "model": "model_1",
+        "model_name": "a-model-with-a-long-name.onnx", "created_at": "2020-01-01T00:00:00Z",
+    }  # fmt: skip
+    waiting = job | {"status": "queued", "verdict": None, "summary": None, "model_name": None}
+    header, first, second = [line.plain for line in job_lines([job, waiting])]
+    assert header.split() == ["id", "status", "gates", "size", "age", "model"]
+    assert first.split()[:5] == [job["id"], "succeeded", "pass", "25", "%"]
+    assert first.endswith(" d a-model-with-a-long-name.onnx")
+    assert second.split()[1:4] == ["queued", "-", "-"]
+    assert second.endswith(" model_1")
