@@ -12,17 +12,26 @@ from fastapi.responses import StreamingResponse
 
 from jobs.errors import RangeNotSatisfiable
 from jobs.job import Artifact
-from quant.outcome.artifacts import ARTIFACTS, OCTETS, ArtifactKind
+from quant.outcome.artifacts import ARTIFACTS, OCTETS, REPORT_PAGE, ArtifactKind
+from quant.outcome.page_assets import script_source
 from service.context import Context
 from service.digests import digest_header
 from service.problems import header_docs
 
 _RANGE = re.compile(r"^bytes=(\d{0,19})-(\d{0,19})$")
 _SAFE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
     "X-Content-Type-Options": "nosniff",
 }
-"""A report shows names from an unknown model, so no script may run in it, whatever URL it is fetched from."""
+"""A job's process wrote the file, so a browser that shows it runs nothing in it, whatever URL it is fetched from."""
+_PAGE_HEADERS = _SAFE_HEADERS | {
+    "Content-Security-Policy": (
+        f"default-src 'none'; script-src {script_source()}; style-src 'unsafe-inline'; img-src data:; "
+        "frame-ancestors 'self'; sandbox allow-scripts allow-downloads"
+    )
+}
+"""The report page may run the packaged script and no other, without the origin of the service, and our pages may frame
+it. Styles cannot load anything under this policy, and those of a page from an earlier version differ."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +119,8 @@ def send(document: Document, conditions: DownloadConditions) -> Response:
 
 def _headers(document: Document) -> dict[str, str]:
     digest = digest_header(document.sha256)
-    return {"ETag": f'"{document.sha256}"', "Accept-Ranges": "bytes", "Repr-Digest": digest, **_SAFE_HEADERS}
+    safe = _PAGE_HEADERS if document.media_type == REPORT_PAGE.media_type else _SAFE_HEADERS
+    return {"ETag": f'"{document.sha256}"', "Accept-Ranges": "bytes", "Repr-Digest": digest, **safe}
 
 
 def _is_known(document: Document, conditions: DownloadConditions) -> bool:

@@ -1,6 +1,8 @@
 """Downloads: digests, ranges and conditional requests."""
 
+import base64
 import hashlib
+import re
 
 import pytest
 
@@ -54,11 +56,33 @@ def test_a_known_etag_is_304(http, artifact, name):
     assert http.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
+def policy_of(response):
+    """Return the directives of a Content-Security-Policy with their sources."""
+    directives = (directive.split() for directive in response.headers["content-security-policy"].split(";"))
+    return {name: sources for name, *sources in directives}
+
+
 @pytest.mark.parametrize("name", ["artifacts/report.html", "report.html"])
-def test_no_script_runs_in_a_report_at_either_url(http, artifact, name):
-    headers = http.get(artifact[0].replace("artifacts/model.onnx", name)).headers
-    assert headers["content-security-policy"].startswith("default-src 'none'")
-    assert headers["x-content-type-options"] == "nosniff"
+def test_only_the_packaged_script_runs_in_a_report_at_either_url_and_without_an_origin(http, artifact, name):
+    response = http.get(artifact[0].replace("artifacts/model.onnx", name))
+    (script,) = re.findall(r"<script>(.*?)</script>", response.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy_of(response) == {
+        "default-src": ["'none'"],
+        "script-src": [f"'sha256-{digest}'"],
+        "style-src": ["'unsafe-inline'"],
+        "img-src": ["data:"],
+        "frame-ancestors": ["'self'"],
+        "sandbox": ["allow-scripts", "allow-downloads"],
+    }
+    assert response.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("name", ["report.json", "gates.junit.xml", "model.onnx"])
+def test_nothing_runs_in_another_artifact(http, artifact, name):
+    response = http.get(artifact[0].replace("model.onnx", name))
+    assert policy_of(response) == {"default-src": ["'none'"], "frame-ancestors": ["'none'"], "sandbox": []}
+    assert response.headers["x-content-type-options"] == "nosniff"
 
 
 @pytest.mark.parametrize(

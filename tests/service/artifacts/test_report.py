@@ -24,10 +24,17 @@ def test_the_report_and_its_page_show_the_latency_and_the_artifacts_do_not(http,
     assert latency["ratio"] == latency["quantized"][0]["median_ms"] / latency["float"][0]["median_ms"]
     assert http.get(f"{job_url}/report").json()["latency"] == latency
     stored, shown = (http.get(f"{job_url}/{name}") for name in ("artifacts/report.html", "report.html"))
-    assert "<h2>Latency" in shown.text
-    assert "<h2>Latency" not in stored.text
-    assert "latency" not in http.get(f"{job_url}/artifacts/report.json").json()
+    assert '<section id="latency"' in shown.text
+    assert '<section id="latency"' not in stored.text
+    assert http.get(f"{job_url}/artifacts/report.json").json()["latency"] is None
     assert shown.headers["etag"] == f'"{hashlib.sha256(shown.content).hexdigest()}"'
+
+
+def test_the_page_names_its_job_and_the_artifact_does_not(http, artifact):
+    job_url = artifact[0].removesuffix("/artifacts/model.onnx")
+    stored, shown = (http.get(f"{job_url}/{name}").text for name in ("artifacts/report.html", "report.html"))
+    assert job_url.rpartition("/")[2] in shown
+    assert job_url.rpartition("/")[2] not in stored
 
 
 def test_a_cached_job_has_the_latency_of_the_job_that_computed_it(http, artifact, run_job, uploaded):
