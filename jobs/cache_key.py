@@ -1,4 +1,4 @@
-"""The cache key of a job: a digest of everything that its artifacts depend on."""
+"""The cache keys of jobs and plans: digests of everything that their artifacts depend on."""
 
 import hashlib
 import json
@@ -23,6 +23,11 @@ def work_digest(model: Upload, calibration: Upload | None, evaluation: Upload | 
         "engine": engine(),
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def plan_digest(model: Upload, spec: Spec) -> str:
+    """Return the digest of everything that a plan depends on."""
+    return hashlib.sha256(f"plan {work_digest(model, None, None, spec)}".encode()).hexdigest()
 
 
 @cache

@@ -8,7 +8,7 @@ import secrets
 import time
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -98,14 +98,20 @@ class Webhook(FrozenModel):
     secret: str | None = None
 
 
+JobKind = Literal["job", "plan"]
+"""The kind of a record: a job, or a plan, which describes what a job would do."""
+
+
 class Job(FrozenModel):
-    """The record of a job.
+    """The record of a job or a plan.
 
     The fields from `artifacts` on are internal: callers see them in another form or not at all.
     """
 
     id: str
     """The id of the job."""
+    kind: JobKind = "job"
+    """The kind of the record; only jobs are listed."""
     tenant: str
     """The tenant that the job belongs to."""
     status: Status

@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     max_model_bytes: int = Field(default=4 * 2**30, gt=0)
     max_dataset_bytes: int = Field(default=4 * 2**30, gt=0)
     job_timeout_s: float = Field(default=3600, gt=0)
+    plan_timeout_s: float = Field(default=120, gt=0)
     job_memory_bytes: int = Field(default=8 * 2**30, gt=0)
     key_rate: int = Field(default=600, gt=0, description="requests per minute that an API key may send")
     key_stored_bytes: int = Field(default=100 * 2**30, gt=0, description="bytes that an API key may keep stored")

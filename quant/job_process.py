@@ -1,25 +1,48 @@
 """The process of one job (`python -m quant`), which reports in JSON lines on standard output.
 
 The job is one line of JSON on standard input: `{"model": path, "name": str, "spec": {...}, "out": folder}`, with
-`"calibration": path` and `"evaluation": path` if there is such data.
-The last line of output is `{"event": "done", ...}` (exit status 0) or `{"event": "error", ...}` (exit status 1).
+`"calibration": path` and `"evaluation": path` if there is such data. With `"task": "plan"` or `"task": "inspect"` the
+model is not quantized: the answer is written to one file (`ANSWERS`).
+The last line of output is `{"event": "done", ...}` or, for such a task, `{"event": "answered"}` (exit status 0), or
+`{"event": "error", ...}` (exit status 1).
 """
 
 import json
 import os
 import sys
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic_core import to_jsonable_python
 
+from quant.digests import write
 from quant.errors import QuantdError
 from quant.kernel import dispatch
+from quant.outcome.plan import INSPECTION_FILE, PLAN_FILE, Inspection, Plan
 from quant.outcome.stages import Stage
 from quant.pipeline import Inputs, quantize_model
+from quant.plan.inspection import inspect_model
+from quant.plan.plan import plan_model
+from quant.progress import Progress
 from quant.report.page.render import page
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A task that does not quantize the model: the function that forms its answer, and the file that holds it."""
+
+    document: Callable[[Inputs, Progress], Plan | Inspection]
+    file: str
+
+
+ANSWERS: Mapping[str, Answer] = {
+    "plan": Answer(plan_model, PLAN_FILE),
+    "inspect": Answer(inspect_model, INSPECTION_FILE),
+}
+"""The tasks that do not quantize the model, by name."""
 
 
 def load() -> None:
@@ -69,6 +92,9 @@ def _run(job: dict[str, Any], events: _EventWriter) -> int:
     isolation = tuple(os.environ.get("QUANTD_SANDBOX", "").split())
     inputs = Inputs(name=job["name"], spec=job["spec"], isolation=isolation, **paths)
     try:
+        if "task" in job:
+            _answer(job["task"], inputs, out, events)
+            return 0
         outcome = quantize_model(inputs, out, events.progress, events.log)
     except QuantdError as error:
         faults = [asdict(fault) for fault in error.errors]
@@ -76,3 +102,11 @@ def _run(job: dict[str, Any], events: _EventWriter) -> int:
         return 1
     events.write("done", **to_jsonable_python(outcome))
     return 0
+
+
+def _answer(task: str, inputs: Inputs, out: Path, events: _EventWriter) -> None:
+    """Write the answer of a task that does not quantize the model, and its last event."""
+    answer = ANSWERS[task]
+    document = answer.document(inputs, events.progress)
+    write(out / answer.file, document.model_dump_json().encode() + b"\n")
+    events.write("answered")

@@ -8,6 +8,7 @@ ModelId = Annotated[str, Path(description="The id of a model.")]
 DatasetId = Annotated[str, Path(description="The id of a dataset.")]
 UploadId = Annotated[str, Path(description="The id of an upload in progress.")]
 JobId = Annotated[str, Path(description="The id of a job.")]
+PlanId = Annotated[str, Path(description="The id of a plan.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="The maximum number of items to return.")]
 Cursor = Annotated[str | None, Query(description="The `next_cursor` of the previous page.")]
 IdempotencyKey = Annotated[

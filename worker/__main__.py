@@ -1,4 +1,4 @@
-"""`python -m worker`: run jobs from the queue until SIGTERM; running jobs are finished first."""
+"""`python -m worker`: run jobs and plans from their queues until SIGTERM; running ones are finished first."""
 
 import argparse
 import contextlib
@@ -16,6 +16,7 @@ from jobs.tracing import configure_traces
 from jobs.workers import Worker, Workers, worker_name
 from worker.forkserver import ForkServer
 from worker.metrics import serve_metrics
+from worker.plans import run_plans
 from worker.runner import Runner
 
 MAINTAIN_EVERY_S = 15.0
@@ -55,6 +56,8 @@ def main() -> None:
             stopped.wait(min(MAINTAIN_EVERY_S, settings.lease_s / 4))
 
     threading.Thread(target=maintain, daemon=True).start()
+    plans = threading.Thread(target=run_plans, args=(runner, stopped), daemon=True)
+    plans.start()
     try:
         # Threads suffice: each waits for the child process that does the work.
         queue.worker_main(
@@ -63,6 +66,7 @@ def main() -> None:
         )  # fmt: skip
     finally:
         stopped.set()
+        plans.join(settings.plan_timeout_s)
         runner.close()
         server.close()
         with contextlib.suppress(redis.RedisError):

@@ -13,9 +13,12 @@ from pydantic import BaseModel
 
 from jobs.errors import WorkerCrashed
 from quant.outcome.artifacts import ARTIFACTS, MANIFEST, REPORT, ArtifactKind
+from quant.outcome.plan import PLAN_FILE, Plan
 
 MAX_DOCUMENT = 64 << 20
 """The largest document that the service itself reads, in bytes."""
+MAX_PLAN = 16 << 20
+"""The largest plan in bytes; a plan takes about 600 bytes a layer."""
 Document = TypeVar("Document", bound=BaseModel)
 
 
@@ -69,13 +72,29 @@ def collect(folder: Path, inputs: Mapping[str, str], isolation: tuple[str, ...])
     Raises:
         WorkerCrashed: an artifact is missing, is not a plain file, or contradicts the manifest.
     """
-    if folder.is_symlink() or not folder.is_dir():
-        _refuse("out", "is not a folder")
+    _require_folder(folder)
     kinds = [kind for kind in ARTIFACTS if kind.always or os.path.lexists(folder / kind.name)]
     artifacts = [_inspect(folder, kind) for kind in kinds]
     _read(folder / REPORT.name, _Report)
     _verify(_read(folder / MANIFEST.name, _Manifest), artifacts, inputs, isolation)
     return artifacts
+
+
+def collect_plan(folder: Path) -> list[ArtifactFile]:
+    """Return the validated plan in `folder`, which no process may write to any more.
+
+    Raises:
+        WorkerCrashed: it is missing, is not a plain file, or has other content than a plan.
+    """
+    _require_folder(folder)
+    plan = _inspect(folder, ArtifactKind(PLAN_FILE, "application/json", "The plan."))
+    _read(folder / PLAN_FILE, Plan, MAX_PLAN)
+    return [plan]
+
+
+def _require_folder(folder: Path) -> None:
+    if folder.is_symlink() or not folder.is_dir():
+        _refuse("out", "is not a folder")
 
 
 def _verify(
@@ -109,9 +128,9 @@ def _inspect(folder: Path, kind: ArtifactKind) -> ArtifactFile:
     return ArtifactFile(kind.name, kind.media_type, path, status.st_size, digest)
 
 
-def _read(path: Path, kind: type[Document]) -> Document:
-    if path.stat().st_size > MAX_DOCUMENT:
-        _refuse(path.name, f"is larger than {MAX_DOCUMENT} bytes")
+def _read(path: Path, kind: type[Document], limit: int = MAX_DOCUMENT) -> Document:
+    if path.stat().st_size > limit:
+        _refuse(path.name, f"is larger than {limit} bytes")
     try:
         return kind.model_validate(json.loads(path.read_bytes(), parse_constant=_reject_constant))
     except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError

@@ -1,6 +1,7 @@
 """Starting the child processes of a worker, each in its own folder."""
 
 import dataclasses
+import math
 import subprocess
 
 from worker.child import Child
@@ -21,9 +22,10 @@ class Children:
         self.isolation = tuple(output.decode().split())
         self._limits = dataclasses.replace(limits, isolation=self.isolation)
 
-    def new(self) -> Child:
-        """Return a child that waits for its job; the caller closes it."""
-        return Child(self._start, self._workspaces.new(), self._limits)
+    def new(self, timeout_s: float = math.inf) -> Child:
+        """Return a child that waits for its job and has at most `timeout_s` seconds; the caller closes it."""
+        limits = dataclasses.replace(self._limits, timeout_s=min(timeout_s, self._limits.timeout_s))
+        return Child(self._start, self._workspaces.new(), limits)
 
     def close(self) -> None:
         """Remove the folders of all children."""

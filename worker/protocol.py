@@ -51,6 +51,12 @@ class Done(_Line):
     latency: Latency | None = None
 
 
+class Answered(_Line):
+    """The last line of a plan that was written."""
+
+    event: Literal["answered"]
+
+
 class Refused(_Line):
     """The last line of a job that failed; `detail` says why and what would be accepted."""
 
@@ -66,7 +72,7 @@ class Refused(_Line):
         return make_problem(self.code, self.title, self.detail, self.errors)
 
 
-Line = Annotated[ProgressLine | Logged | Done | Refused, Field(discriminator="event")]
+Line = Annotated[ProgressLine | Logged | Done | Answered | Refused, Field(discriminator="event")]
 _LINE: TypeAdapter[Line] = TypeAdapter(Line)
 
 

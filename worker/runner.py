@@ -3,6 +3,8 @@
 import errno
 import functools
 import secrets
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -11,20 +13,20 @@ from opentelemetry import trace
 from jobs.blobs import Blobs
 from jobs.errors import WorkerCrashed, WorkerOutOfDisk
 from jobs.http_status import problem_of
-from jobs.job import Job, Progress, Status, Upload
+from jobs.job import Job, JobKind, Progress, Status, Upload
 from jobs.records import ATTEMPTS, Records
 from jobs.settings import Settings
 from jobs.tracing import context_of
 from quant.errors import QuantdError
 from quant.outcome.stages import Stage
-from worker.artifacts import collect
+from worker.artifacts import ArtifactFile, collect, collect_plan
 from worker.child import Child, Killed
 from worker.children import Children
 from worker.lease import Cancelled, Lease, Lost
 from worker.metrics import CHILD_MEMORY, Stages, count_end
 from worker.patience import patiently
 from worker.process import Limits, Start
-from worker.protocol import Done, Logged, ProgressLine, Refused
+from worker.protocol import Answered, Done, Logged, ProgressLine, Refused
 from worker.relay import Relay
 from worker.transfer import Transfer
 
@@ -38,6 +40,7 @@ class Runner:
     def __init__(self, settings: Settings, start: Start, threads: int = 1) -> None:
         memory = settings.job_memory_bytes
         limits = Limits(memory, settings.job_timeout_s, threads, disk=memory)
+        self._timeouts_s: Mapping[JobKind, float] = {"job": settings.job_timeout_s, "plan": settings.plan_timeout_s}
         self._children = Children(start, limits)
         self._records = Records(settings.redis_url, settings.lease_s)
         self._transfer = Transfer(self._records, Blobs(settings.store_url))
@@ -53,6 +56,10 @@ class Runner:
         job = self._records.claim(job_id, owner)
         while job is not None and not self._attempt(job, owner):
             job = patiently(functools.partial(self._records.claim, job_id, owner, retry=True))
+
+    def next_plan(self, wait_s: float) -> str | None:
+        """Return the id of the plan that waits the longest, or None if none comes within `wait_s` seconds."""
+        return self._records.next_plan(wait_s)
 
     def claim_stale(self) -> list[str]:
         """Return the ids of jobs whose message must be sent again."""
@@ -107,7 +114,7 @@ class Runner:
 
     def _run(self, job: Job, owner: str, lease: Lease) -> tuple[Status, dict[str, Any]]:
         """Run the job in its own process; return its final state and the fields to record with it."""
-        with self._children.new() as child, Stages() as stages:
+        with self._children.new(self._timeouts_s[job.kind]) as child, Stages() as stages:
             stages.enter(Stage.LOADING)
             inputs = self._transfer.fetch(job, child.folder, lease)
             _begin(child, job, inputs)
@@ -117,20 +124,34 @@ class Runner:
             if isinstance(end, Refused):
                 return Status.FAILED, {"error": end.problem.model_dump()}
             stages.enter(Stage.STORING)
-            digests = {role: upload.sha256 for role, upload in inputs.items()}
-            files = collect(child.folder / "out", digests, self.isolation)
+            files = self._collect(job, child.folder / "out", end, inputs)
             artifacts = [artifact.model_dump() for artifact in self._transfer.store(job, files, lease)]
         progress = Progress(fraction=1.0, done=len(artifacts), total=len(artifacts), message="").model_dump()
         return Status.SUCCEEDED, {**end.model_dump(exclude={"event"}), "progress": progress, "artifacts": artifacts}
+
+    def _collect(
+        self, job: Job, folder: Path, end: Done | Answered, inputs: Mapping[str, Upload]
+    ) -> list[ArtifactFile]:
+        """Return the validated artifacts of a job or a plan.
+
+        Raises:
+            WorkerCrashed: an artifact is not valid, or the last message is not that of this kind of job.
+        """
+        if job.kind == "plan" and isinstance(end, Answered):
+            return collect_plan(folder)
+        if job.kind == "job" and isinstance(end, Done):
+            return collect(folder, {role: upload.sha256 for role, upload in inputs.items()}, self.isolation)
+        raise WorkerCrashed(f"the process of a {job.kind} ended with the message {end.event!r}")
 
 
 def _begin(child: Child, job: Job, inputs: dict[str, Upload]) -> None:
     """Send the job to its process: a file for each role, and the model's name for the report."""
     name = inputs["model"].filename or job.model
-    child.begin({"name": name, "spec": job.spec, "out": "out", **{role: role for role in inputs}})
+    task = {"task": "plan"} if job.kind == "plan" else {}
+    child.begin({"name": name, "spec": job.spec, "out": "out", **task, **{role: role for role in inputs}})
 
 
-def _follow(child: Child, relay: Relay, lease: Lease, stages: Stages, job_id: str) -> Done | Refused:
+def _follow(child: Child, relay: Relay, lease: Lease, stages: Stages, job_id: str) -> Done | Answered | Refused:
     """Relay the messages of the process, and return its last one.
 
     Raises:
@@ -139,7 +160,7 @@ def _follow(child: Child, relay: Relay, lease: Lease, stages: Stages, job_id: st
     """
     for line in child:
         lease.check()
-        if isinstance(line, Done | Refused):
+        if isinstance(line, Done | Answered | Refused):
             return line
         if isinstance(line, ProgressLine):
             stages.enter(line.stage)

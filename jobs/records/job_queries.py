@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from jobs.errors import NotFound
-from jobs.job import Job, Status
+from jobs.job import Job, JobKind, Status
 from jobs.records.store import RecordStore
 from jobs.redis_keys import ENDED, OPEN, QUEUED, UNARCHIVED, index_key, job_key, results_key
 
@@ -47,16 +47,17 @@ EVERY_JOB = JobFilter()
 class JobQueries(RecordStore):
     """The read side of job records."""
 
-    def job(self, job_id: str, tenant: str | None = None) -> Job:
-        """Return the job; with `tenant`, only if it belongs to that tenant.
+    def job(self, job_id: str, tenant: str | None = None, kind: JobKind = "job") -> Job:
+        """Return the job or plan; with `tenant`, only if it belongs to that tenant and is of this kind.
 
         Raises:
             NotFound: there is no such job.
         """
         fields = cast(dict[str, str], self._redis.hgetall(job_key(job_id)))
-        if not fields or (tenant is not None and json.loads(fields["tenant"]) != tenant):
-            raise NotFound(f"there is no job {job_id!r}")
-        return _job(fields)
+        job = _job(fields) if fields else None
+        if job is None or (tenant is not None and (job.tenant, job.kind) != (tenant, kind)):
+            raise NotFound(f"there is no {kind} {job_id!r}")
+        return job
 
     def jobs(
         self, tenant: str, limit: int, cursor: str | None, conditions: JobFilter = EVERY_JOB
@@ -82,7 +83,7 @@ class JobQueries(RecordStore):
 
     def jobs_named(self, tenant: str, ids: Iterable[str]) -> list[Job]:
         """Return those of the jobs that exist and belong to the tenant."""
-        return [job for job in self._read_jobs(ids) if job.tenant == tenant]
+        return [job for job in self._read_jobs(ids) if (job.tenant, job.kind) == (tenant, "job")]
 
     def queue_position(self, job_id: str) -> int | None:
         """Return the place of a queued job among the queued jobs of all tenants, from 1; None if it is not queued."""

@@ -3,13 +3,13 @@
 import json
 import time
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from jobs.errors import Conflict, NotFound, TooManyJobs
 from jobs.job import FINAL, Job, Progress, Status, now
 from jobs.records.job_queries import JobQueries
 from jobs.records.store import EXPIRE_S, hash_fields, idempotency_mismatch, seconds
-from jobs.redis_keys import UNARCHIVED, events_key, idempotency_key, index_key, job_key, upload_key
+from jobs.redis_keys import PLANS, UNARCHIVED, events_key, idempotency_key, index_key, job_key, upload_key
 from quant.outcome.stages import Stage
 
 MAX_EVENTS = 2000
@@ -38,9 +38,10 @@ class JobStates(JobQueries):
         key, fingerprint = idempotency or ("", "")
         inputs = [upload_key("dataset", name) for name in (job.calibration, job.evaluation) if name is not None]
         document = {
-            "id": job.id, "index": index_key(job.tenant, "job"), "state": _state(job.status), "final": job.final,
-            "tags": _tags(job), "api_key": job.api_key, "open_jobs": open_jobs, "bytes": _artifact_bytes(job),
-            "idempotency": f"{fingerprint} {job_key(job.id)}", "restored": restored, "expire": EXPIRE_S,
+            "id": job.id, "kind": job.kind, "index": index_key(job.tenant, job.kind), "state": _state(job.status),
+            "final": job.final, "tags": _tags(job), "api_key": job.api_key, "open_jobs": open_jobs,
+            "bytes": _artifact_bytes(job), "idempotency": f"{fingerprint} {job_key(job.id)}", "restored": restored,
+            "expire": EXPIRE_S,
             "now": seconds(job.finished_at or job.created_at), "due": time.time() + self._lease_s,
         }  # fmt: skip
         keys = [job_key(job.id), events_key(job.id), idempotency_key(job.tenant, key) if key else ""]
@@ -57,7 +58,7 @@ class JobStates(JobQueries):
             raise TooManyJobs(f"{subject} jobs of this API key have not ended; wait for one, or cancel one")
         if reason not in ("known", fingerprint):
             raise idempotency_mismatch(key)
-        return self.job(subject.split(":")[-1], job.tenant)
+        return self.job(subject.split(":")[-1], job.tenant, job.kind)
 
     def claim(self, job_id: str, owner: str, retry: bool = False) -> Job | None:
         """Make `owner` run the job if it is queued or its lease has expired; return None if it must not run.
@@ -78,6 +79,11 @@ class JobStates(JobQueries):
         if outcome == "cancel":
             self.finish(job_id, owner, Status.CANCELLED, {})
         return self.job(job_id) if outcome == "ok" else None
+
+    def next_plan(self, wait_s: float) -> str | None:
+        """Remove the oldest plan from the queue of plans and return its id; None if none comes within `wait_s`."""
+        entry = cast(tuple[str, str] | None, self._redis.blpop([PLANS], wait_s))
+        return None if entry is None else entry[1]
 
     def progress(self, job_id: str, owner: str, stage: Stage, progress: Progress) -> str:
         """Record progress and renew the lease.
@@ -135,7 +141,7 @@ class JobStates(JobQueries):
             Conflict: it has not ended.
         """
         document = {
-            "id": job.id, "index": index_key(job.tenant, "job"), "tags": _tags(job), "bytes": _artifact_bytes(job),
+            "id": job.id, "index": index_key(job.tenant, job.kind), "tags": _tags(job), "bytes": _artifact_bytes(job),
         }  # fmt: skip
         status = self._run("delete_job", [job_key(job.id), events_key(job.id)], document)
         if status is not None:

@@ -30,6 +30,7 @@ def script(name: ScriptName) -> str:
     return Template(text).substitute(
         open=redis_keys.OPEN,
         queued=redis_keys.QUEUED,
+        plans=redis_keys.PLANS,
         ended=redis_keys.ENDED,
         used=redis_keys.USED,
         unarchived=redis_keys.UNARCHIVED,

@@ -44,7 +44,7 @@ async def wait_for_end(context: Context, job: Job, seconds: int) -> Job:
                     break
     except TimeoutError:
         pass  # the current state is the answer
-    return await run_in_threadpool(context.records.job, job.id, job.tenant)
+    return await run_in_threadpool(context.records.job, job.id, job.tenant, job.kind)
 
 
 def _is_final(event: Event) -> bool:

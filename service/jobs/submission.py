@@ -51,7 +51,19 @@ def submit_job(context: Context, request: Mapping[str, Any], idempotency_key: st
     check_storage_quota(context)
     _check_webhook(context, request["webhook"])
     job = _new_job(context, request)
-    job = job if rerun else reuse_result(context, job)
+    stored = store_job(context, job if rerun else reuse_result(context, job), idempotency_key, request)
+    if stored.status == Status.QUEUED and stored.id == job.id:
+        with contextlib.suppress(OperationalError):  # the record is stored: a worker will find the job without it
+            send(context.queue, job.id)
+    return stored
+
+
+def store_job(context: Context, job: Job, idempotency_key: str | None, request: Mapping[str, Any]) -> Job:
+    """Store the record of a new job or plan, or return the one that the same idempotency key created before.
+
+    Raises:
+        QuantdError: the key was used for another request, an input is missing, or a quota is used up.
+    """
     context.archive.put_job(job)
     stored = None
     try:
@@ -60,10 +72,8 @@ def submit_job(context: Context, request: Mapping[str, Any], idempotency_key: st
     finally:
         if stored is None or stored.id != job.id:
             context.archive.drop_job(job)
-    log.info("job submitted", job=stored.id, tenant=job.tenant, cached=stored.cached, again=stored.id != job.id)
-    if stored.status == Status.QUEUED and stored.id == job.id:
-        with contextlib.suppress(OperationalError):  # the record is stored: a worker will find the job without it
-            send(context.queue, job.id)
+    again = stored.id != job.id
+    log.info(f"{job.kind} submitted", job=stored.id, tenant=job.tenant, cached=stored.cached, again=again)
     return stored
 
 

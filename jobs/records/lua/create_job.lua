@@ -18,5 +18,6 @@ redis.call('ZADD', '$open', document.due, document.id)
 redis.call('HINCRBY', '$usage_jobs', document.api_key, 1)
 redis.call('XADD', events, '*', 'event', 'state', 'data', document.state)
 if idempotency ~= '' then redis.call('SET', idempotency, document.idempotency, 'EX', document.expire) end
+if document.kind == 'plan' and not document.final then redis.call('RPUSH', '$plans', document.id) end
 if document.final then close(job, document.id, events) end
 return false

@@ -5,7 +5,9 @@ local function field(job, name)
   local value = cjson.decode(redis.call('HGET', job, name) or 'null')
   if value ~= cjson.null then return value end
 end
-local function index(job, part) return 'qd:tenant:' .. field(job, 'tenant') .. ':jobs:' .. part end
+local function index(job, part)
+  return 'qd:tenant:' .. field(job, 'tenant') .. ':' .. (field(job, 'kind') or 'job') .. 's:' .. part
+end
 local function write(job, id, old)
   for i = 2, #ARGV, 2 do redis.call('HSET', job, ARGV[i], ARGV[i + 1]) end
   local status = field(job, 'status')

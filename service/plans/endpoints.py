@@ -1,0 +1,86 @@
+"""Endpoints that make and show plans."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from jobs.errors import WorkerCrashed
+from jobs.job import Job, Status
+from quant.outcome.plan import PLAN_FILE, Plan
+from service.artifacts.report import find_artifact
+from service.context import Context, Ctx
+from service.jobs.answer import RETRY_AFTER_S
+from service.jobs.following import preferred_wait, wait_for_end
+from service.parameters import IdempotencyKey, PlanId, Prefer
+from service.plans.schemas import PlanIn, PlanOut, plan_out, plan_url
+from service.plans.submission import submit_plan
+from service.problems import RESPONSES, header_docs
+
+router = APIRouter(prefix="/v1", tags=["Plans"], responses=RESPONSES)
+_HEADERS = header_docs(
+    Location="The URL of the plan.",
+    Retry_After="The seconds to wait before the next request, if the plan is not ready.",
+    Preference_Applied="The `wait` that was applied.",
+)
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The plan, ready or failed.", "model": PlanOut, "headers": _HEADERS},
+    202: {"description": "The plan as it was accepted.", "headers": _HEADERS},
+}
+"""The documented answers of the endpoint that makes a plan."""
+
+
+@router.post("/plans", status_code=202, responses=ANSWERS, summary="Plan a job")
+async def post_plan(
+    body: PlanIn,
+    response: Response,
+    context: Ctx,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> PlanOut:
+    """Find out what a job would do, without data and in seconds.
+
+    The plan has the layers with their kernels, what stays in float and why, the expected size and error by the spec and
+    by each preset, and the spec to edit. With `Prefer: wait=N` the answer waits for it. The status is 200 if the plan
+    is ready, and 202 if it is not.
+    """
+    plan = await run_in_threadpool(submit_plan, context, body.model, body.spec, idempotency_key)
+    plan = await _waited(context, plan, prefer, response)
+    response.headers["Location"] = plan_url(plan)
+    response.status_code = 200 if plan.final else 202
+    return await run_in_threadpool(_answer, context, plan)
+
+
+@router.get("/plans/{plan_id}", summary="Show a plan", response_description="The plan.")
+async def get_plan(plan_id: PlanId, response: Response, context: Ctx, prefer: Prefer = None) -> PlanOut:
+    """Show a plan. With `Prefer: wait=N` the answer waits until it is ready."""
+    plan = await run_in_threadpool(context.records.job, plan_id, context.tenant, "plan")
+    plan = await _waited(context, plan, prefer, response)
+    return await run_in_threadpool(_answer, context, plan)
+
+
+async def _waited(context: Context, plan: Job, prefer: str | None, response: Response) -> Job:
+    """Return the plan after its end if the Prefer header asks for that, else as it is; set the headers for waiting."""
+    seconds = preferred_wait(prefer)
+    if seconds is not None and not plan.final:
+        response.headers["Preference-Applied"] = f"wait={seconds}"
+        plan = await wait_for_end(context, plan, seconds)
+    if not plan.final:
+        response.headers["Retry-After"] = RETRY_AFTER_S
+    return plan
+
+
+def _answer(context: Context, plan: Job) -> PlanOut:
+    """Return the plan with its result, which an untrusted process wrote.
+
+    Raises:
+        WorkerCrashed: the stored result is no plan.
+    """
+    if plan.status != Status.SUCCEEDED:
+        return plan_out(plan, None)
+    try:
+        result = Plan.model_validate_json(context.blobs.read(find_artifact(plan, PLAN_FILE).key))
+    except ValidationError:
+        raise WorkerCrashed(f"the stored result of {plan.id!r} is no plan; ask for it again") from None
+    return plan_out(plan, result)
