@@ -43,9 +43,12 @@ def _suffixes(op: str) -> Sequence[str]:
 
 
 def _title(report: Report) -> str:
-    figures = ["weight SQNR", "bits"]
-    if any(layer.output for layer in report.layers):
-        figures = ["output SQNR", "bits", "share of the output error", "mean shift"]
+    outputs = [layer.output for layer in report.layers if layer.output]
+    figures = ["output SQNR" if outputs else "weight SQNR", "bits"]
+    if any(layer.error_share is not None for layer in report.layers):
+        figures.append("share of the output error")
+    if any(output.mean_shift_after is not None for output in outputs):
+        figures.append("mean shift")
     return ", ".join(figures)
 
 

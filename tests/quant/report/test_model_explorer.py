@@ -54,7 +54,19 @@ def test_every_layer_has_its_figures_on_its_node():
         value = data["results"][layer.name]["value"]
         assert value.startswith(f"{layer.output.sqnr_db:.1f} dB, {layer.bits} bits")
         assert "shift " in value
-    assert data["name"] == "quantd: output SQNR, bits, share of the output error, mean shift"
+    assert data["name"].startswith("quantd: output SQNR, bits, ")
+    assert data["name"].endswith(", mean shift")
+
+
+def test_a_share_of_the_error_is_shown_where_it_was_measured():
+    report = digits_report("int4")
+    first, *others = (layer.model_copy(update={"error_share": None}) for layer in report.layers)
+    layers = (first.model_copy(update={"error_share": 0.125}), *others)
+    data = data_of(report.model_copy(update={"layers": layers}))
+    assert "share of the output error" in data["name"]
+    shown = {name for name, result in data["results"].items() if "of the error" in result["value"]}
+    assert shown == {first.name}
+    assert "12.5 % of the error" in data["results"][first.name]["value"]
 
 
 def test_without_outputs_the_weights_are_shown():
