@@ -81,6 +81,19 @@ class Client:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return self._connection.json("POST", "/v1/jobs", json=body, headers=headers)
 
+    def plan(self, model: str, spec: Mapping[str, Any]) -> Document:
+        """Return the plan of a job for an uploaded model, named by its id, when it is ready.
+
+        Raises:
+            JobFailed: the model cannot be planned.
+        """
+        wait = {"Prefer": f"wait={WAIT_S}"}
+        body = {"model": model, "spec": dict(spec)}
+        plan = self._connection.json("POST", "/v1/plans", json=body, headers=wait)
+        while plan["status"] not in FINAL:
+            plan = self._connection.json("GET", plan["links"]["self"], headers=wait)
+        return self.succeeded(plan)
+
     def job(self, job_id: str) -> Document:
         """Return a job."""
         return self._connection.json("GET", f"/v1/jobs/{job_id}")

@@ -10,6 +10,8 @@ from typer.exceptions import TyperException
 from client.commands import jobs, keys, maintenance
 from client.commands.compare import compare
 from client.commands.group import LightGroup
+from client.commands.inspect import inspect
+from client.commands.plan import plan
 from client.commands.quantize import quantize
 from client.commands.report import report
 from client.commands.up import up
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(quantize)
+app.command()(plan)
+app.command()(inspect)
 app.command()(report)
 app.command()(compare)
 app.add_typer(jobs.app, name="jobs")

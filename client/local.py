@@ -16,11 +16,19 @@ class LocalJob:
     """One run of `python -m quant`; iterate `events`, then read `end`."""
 
     def __init__(
-        self, model: Path, spec: Mapping[str, Any], calibration: Path | None, evaluation: Path | None, out: Path
+        self,
+        model: Path,
+        spec: Mapping[str, Any],
+        calibration: Path | None,
+        evaluation: Path | None,
+        out: Path,
+        task: str | None = None,
     ) -> None:
+        """Describe the run; `task` is `plan` or `inspect`, None for a job."""
         files = {"model": model, "calibration": calibration, "evaluation": evaluation, "out": out}
         paths = {role: str(path) for role, path in files.items() if path is not None}
-        self._job = json.dumps({**paths, "name": model.name, "spec": spec})
+        named = {} if task is None else {"task": task}
+        self._job = json.dumps({**paths, **named, "name": model.name, "spec": spec})
         self.end: dict[str, Any] = {}
 
     def events(self) -> Generator[dict[str, Any], None, None]:

@@ -13,8 +13,8 @@ from client.errors import ClientError
 from client.junit import junit_document
 from quant.outcome import artifacts
 from quant.outcome.gates import GateResult
-from quant.outcome.latency import Latency
 from quant.outcome.job_parts import JobFacts, fill_page
+from quant.outcome.latency import Latency
 from quant.outcome.regression import RegressionCheck
 
 REPORT_SUFFIXES = (".html", ".htm", ".json")
@@ -92,7 +92,7 @@ class Outputs:
         """
         taken = {path.resolve(): f"the input {path}" for path in inputs}
         for option, path in self.paths.items():
-            _check_writable(option, path)
+            check_writable(option, path)
             if (other := taken.get(path.resolve())) and path.name != os.devnull:
                 raise ClientError(f"{option} {path}: this is also {other}; accepted: a file of its own")
             taken[path.resolve()] = f"the file of {option}"
@@ -135,7 +135,12 @@ def check_readable(option: str, path: Path | None) -> None:
         raise ClientError(f"{option} {path}: {error.strerror}") from None
 
 
-def _check_writable(option: str, path: Path) -> None:
+def check_writable(option: str, path: Path) -> None:
+    """Raise unless the file can be written.
+
+    Raises:
+        ClientError: its folder is missing or not writable, or it is a folder.
+    """
     folder = path.parent
     if not folder.is_dir():
         raise ClientError(f"{option} {path}: there is no folder {folder}; create it first")

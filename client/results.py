@@ -84,7 +84,7 @@ def summary_rows(summary: Document, latency: Document | None, baseline: Document
     """
     now = Summary.model_validate(summary)
     before = Summary.model_validate(baseline) if baseline else None
-    ratio = f"{_bytes(now.bytes_after)}, {100 * now.size_ratio:.1f} % of {_bytes(now.bytes_before)}"
+    ratio = f"{format_bytes(now.bytes_after)}, {100 * now.size_ratio:.1f} % of {format_bytes(now.bytes_before)}"
     yield Row("size", ratio + _difference(SIZE_RATIO, now, before, scale=100, unit=" points"))
     yield Row("layers", f"{now.quantized_layers} of {now.layers} quantized")
     for label, metric in (("weight SQNR", WEIGHT_SQNR), ("output SQNR", OUTPUT_SQNR)):
@@ -175,7 +175,8 @@ def _columns(bits: str, weight: str, output: str, share: str, name: str) -> str:
     return f"{bits:>4} {weight:>7} {output:>7} {share:>9}  {name}"
 
 
-def _bytes(count: int) -> str:
+def format_bytes(count: int) -> str:
+    """Return a number of bytes in the unit that fits it."""
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:.1f} {unit}"

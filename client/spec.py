@@ -1,7 +1,8 @@
 """The spec of a command line: read from a file and options, and checked before anything is sent."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,25 @@ def check_spec(spec: dict[str, Any], *, calibration: bool, evaluation: bool) -> 
     Raises:
         ClientError: the spec is not valid, or needs data that is not given.
     """
-    try:
+    with _as_client_error():
         require_data(resolve(spec), calibration=calibration, evaluation=evaluation)
+
+
+def check_valid(spec: Mapping[str, Any]) -> None:
+    """Raise unless the spec is valid, whatever data it needs.
+
+    Raises:
+        ClientError: it is not valid.
+    """
+    with _as_client_error():
+        resolve(spec)
+
+
+@contextmanager
+def _as_client_error() -> Iterator[None]:
+    """Turn the faults of a spec into an error of the command."""
+    try:
+        yield
     except SpecError as error:
         faults = [{"pointer": fault.pointer, "detail": fault.detail} for fault in error.errors]
         raise ClientError(error.detail, {"code": error.code, "title": error.title, "errors": faults}) from None

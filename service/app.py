@@ -16,6 +16,7 @@ import service.pages.assets
 import service.pages.jobs_page
 import service.pages.share
 import service.pages.sign_in
+import service.plans.endpoints
 import service.presigned.endpoints
 import service.quantize.endpoints
 import service.resumable.endpoints
@@ -35,6 +36,7 @@ ROUTERS = (
     service.presigned.endpoints.router,
     service.jobs.endpoints.router,
     service.quantize.endpoints.router,
+    service.plans.endpoints.router,
     service.artifacts.endpoints.router,
     service.shares.endpoints.router,
     service.health.router,

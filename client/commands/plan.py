@@ -1,0 +1,28 @@
+"""`quantd plan`: what a job would do, without data, by the service or on this machine."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from client.commands.options import AsJson
+
+
+def plan(
+    model: Annotated[Path, typer.Argument(help="Model: .onnx, a zip or tar with external data, or TorchScript .pt.")],
+    spec: Annotated[Path | None, typer.Option(help="Quantization spec in YAML or JSON.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="int8, int8-weights, int4, int4-weights, codebook4 or ternary.")
+    ] = None,
+    write_spec: Annotated[Path | None, typer.Option(help="File for the spec with all its options, to edit.")] = None,
+    local: Annotated[bool, typer.Option("--local", help="Plan on this machine, without a service.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a job would do: layers and kernels, size and error by preset; no data is needed.
+
+    Exit status: 0 success, 1 the model cannot be planned, 3 bad usage or spec, 4 no service.
+    """
+    from client.planning import plan as run
+    from client.spec import read_spec
+
+    run(model, read_spec(spec, preset), write_spec, local=local, quiet=as_json)
