@@ -51,7 +51,8 @@ def test_the_metadata_of_the_model_names_its_source(http, job, examples):
 def test_artifacts_are_listed_with_their_digests(http, job):
     items = http.get(job["links"]["artifacts"]).json()["items"]
     assert [item["name"] for item in items] == [
-        "model.onnx", "report.json", "report.html", "gates.junit.xml", "manifest.json",
+        "model.onnx", "report.json", "report.html", "report.md", "layers.csv", "report.sarif", "model_explorer.json",
+        "gates.junit.xml", "manifest.json",
     ]  # fmt: skip
     for item in items:
         content = http.get(item["url"]).content
