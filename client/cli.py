@@ -59,14 +59,15 @@ def root(
 
 def main() -> None:
     """Run the command; an error prints one line on standard error, or JSON, and sets its exit code."""
-    sys.exit(_exit_code())
+    with interruptible():
+        code = _exit_code()
+    sys.exit(code)
 
 
 def _exit_code() -> int:
     """Run the command and return its exit code."""
     try:
-        with interruptible():
-            return app(standalone_mode=False) or 0  # a subcommand's exit code is the returned value
+        return app(standalone_mode=False) or 0  # a subcommand's exit code is the returned value
     except typer.Abort:
         return 1
     except (ClientError, Interrupted) as error:

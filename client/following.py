@@ -1,37 +1,43 @@
-"""The way of a submitted job to its end: shown, limited in time, and cancelled when the command is interrupted."""
+"""A job from its submission to its end: shown, limited in time, and cancelled when the command is interrupted."""
+
+from collections.abc import Callable
 
 from client.api import Client
+from client.commands.options import page_address
 from client.connection import Document
-from client.console import err_console
+from client.console import err_console, out_console
 from client.errors import ClientError, Interrupted, JobTimedOut, TimeUp
 from client.progress import show_progress
+from client.rows import Row, print_rows
 from client.signals import time_limit
 
 
-def follow_to_end(client: Client, job_id: str, timeout_s: float | None, *, quiet: bool) -> Document:
-    """Return the job after its end.
+def run_to_end(post: Callable[[], Document], client: Client, timeout_s: float | None, *, quiet: bool) -> Document:
+    """Submit a job, say its id, follow it, and return it after its end.
 
     Args:
+        post: submits the job; a second call returns the job of the first.
         client: a client of the service.
-        job_id: the job.
         timeout_s: the seconds after which the job is cancelled; None for no limit.
-        quiet: True to show no progress.
+        quiet: True to show neither the id nor the progress.
 
     Raises:
         JobTimedOut: the job did not end in time and was cancelled.
         Interrupted: SIGINT or SIGTERM came, and the job was cancelled.
     """
+    job = None
     try:
+        job = post()
+        if not quiet:
+            print_rows(out_console, [Row("job", job["id"]), Row("report", page_address(job["id"]))])
         with time_limit(timeout_s):
-            return watch_to_end(client, job_id, quiet=quiet)
+            return watch_to_end(client, job["id"], quiet=quiet)
     except Interrupted as interruption:
-        raise cancelled(client, job_id, interruption) from None
+        job = job or post()  # the request may have arrived although its answer did not
+        raise _cancelled(client, job["id"], interruption) from None
     except TimeUp:
-        job = client.cancel(job_id)
-        if job["status"] in ("succeeded", "failed"):  # at the last moment
-            return job
-        detail = f"job {job_id} did not end within {timeout_s:g} s (--timeout) and was cancelled"
-        raise JobTimedOut(detail, {"job": job_id}) from None
+        assert job is not None
+        return _out_of_time(client, job["id"], timeout_s)
 
 
 def watch_to_end(client: Client, job_id: str, *, quiet: bool) -> Document:
@@ -41,7 +47,15 @@ def watch_to_end(client: Client, job_id: str, *, quiet: bool) -> Document:
     return client.wait(job_id)
 
 
-def cancelled(client: Client, job_id: str, interruption: Interrupted) -> Interrupted:
+def _out_of_time(client: Client, job_id: str, timeout_s: float | None) -> Document:
+    """Cancel a job, and return it if it ended at the last moment."""
+    job = client.cancel(job_id)
+    if job["status"] in ("succeeded", "failed"):
+        return job
+    raise JobTimedOut(f"job {job_id} did not end within {timeout_s:g} s (--timeout) and was cancelled", {"job": job_id})
+
+
+def _cancelled(client: Client, job_id: str, interruption: Interrupted) -> Interrupted:
     """Cancel an interrupted job, and return the interruption with a sentence on the job."""
     try:
         status = client.cancel(job_id)["status"]

@@ -10,12 +10,14 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
 from client.console import line
 from client.text import printable
@@ -40,12 +42,26 @@ def show_progress(console: Console, events: Iterable[Event]) -> None:
         _print_lines(console, events)
 
 
+class _TimesColumn(ProgressColumn):
+    """The time that a stage took so far, and the time left."""
+
+    def render(self, task: Task) -> Text:
+        """Return the times, such as "0:12, 1:03 left"."""
+        elapsed = task.finished_time if task.finished else task.elapsed
+        left = "" if task.finished or task.time_remaining is None else f", {_minutes(task.time_remaining)} left"
+        return Text(f"{_minutes(elapsed or 0)}{left}")
+
+
+def _minutes(seconds: float) -> str:
+    """Return a duration as minutes and seconds."""
+    return "{}:{:02}".format(*divmod(round(seconds), 60))
+
+
 def _show_bars(console: Console, events: Iterable[Event]) -> None:
     columns = (
         TextColumn("{task.fields[stage]:<11}", markup=False),
         BarColumn(bar_width=24),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(compact=True),
+        _TimesColumn(),
         TextColumn("{task.description}", markup=False),
     )
     tasks: dict[str, TaskID] = {}

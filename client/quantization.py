@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -17,7 +18,7 @@ from client.connection import Document
 from client.console import err_console, out_console
 from client.errors import GATE_FAILED, Interrupted, JobTimedOut, TimeUp
 from client.fetching import fetch_artifacts
-from client.following import cancelled, follow_to_end
+from client.following import run_to_end
 from client.local import LocalJob
 from client.progress import UploadProgress, show_progress
 from client.request import Request
@@ -53,7 +54,7 @@ def submit(request: Request) -> None:
     """Submit a job and print its id, without waiting for its end."""
     request.check()
     with connect() as client:
-        job = _submit(client, request, _upload(client, request))
+        job = _submit(client, request, _upload(client, request), str(uuid.uuid4()))
     if request.quiet:
         typer.echo(json.dumps(job))
     else:
@@ -88,10 +89,8 @@ def _run_remotely(request: Request, folder: Path) -> Result:
             request.baseline.find(client, None)  # a job that does not exist is refused before the upload
         uploaded = _upload(client, request)
         baseline = request.baseline.find(client, uploaded["model"]["filename"]) if request.baseline else None
-        job = _submit(client, request, uploaded)
-        if not request.quiet:
-            print_rows(out_console, [Row("job", job["id"]), Row("report", page_address(job["id"]))])
-        job = client.succeeded(follow_to_end(client, job["id"], request.timeout_s, quiet=request.quiet))
+        post = partial(_submit, client, request, uploaded, str(uuid.uuid4()))
+        job = client.succeeded(run_to_end(post, client, request.timeout_s, quiet=request.quiet))
         fetch_artifacts(client, job["id"], request.outputs, folder)
     checks = request.baseline.check(baseline, job) if request.baseline and baseline else []
     return Result(job, baseline, tuple(checks))
@@ -110,21 +109,10 @@ def _upload(client: Client, request: Request) -> dict[str, Document]:
     return records
 
 
-def _submit(client: Client, request: Request, uploaded: Mapping[str, Document]) -> Document:
-    """Submit the job and return it; a job that is interrupted while it is submitted is cancelled."""
+def _submit(client: Client, request: Request, uploaded: Mapping[str, Document], key: str) -> Document:
+    """Submit the job and return it; a second call with the same key returns the same job."""
     ids = {role: record["id"] for role, record in uploaded.items()}
-    key = str(uuid.uuid4())
-
-    def post() -> Document:
-        return client.submit(
-            spec=request.spec, tags=request.tags, webhook=request.webhook, idempotency_key=key, **ids
-        )  # fmt: skip
-
-    try:
-        return post()
-    except Interrupted as interruption:
-        job = post()  # returns the job of the first request, if that arrived
-        raise cancelled(client, job["id"], interruption) from None
+    return client.submit(spec=request.spec, tags=request.tags, webhook=request.webhook, idempotency_key=key, **ids)
 
 
 def _run_locally(request: Request, folder: Path) -> Result:
