@@ -38,6 +38,11 @@ class Events:
                 for after, fields in entries:
                     yield Event(after, fields["event"], fields["data"])
 
+    async def history(self, job_id: str) -> list[Event]:
+        """Return the events of a job up to now, oldest first; none if they have expired."""
+        entries: Any = await self._redis.xrange(events_key(job_id))
+        return [Event(event_id, fields["event"], fields["data"]) for event_id, fields in entries]
+
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()

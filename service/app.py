@@ -13,7 +13,9 @@ import service.health
 import service.jobs.endpoints
 import service.pages.api_docs
 import service.pages.assets
+import service.pages.job_page
 import service.pages.jobs_page
+import service.pages.new_job
 import service.pages.share
 import service.pages.sign_in
 import service.plans.endpoints
@@ -44,6 +46,8 @@ ROUTERS = (
     service.pages.assets.router,
     service.pages.api_docs.router,
     service.pages.jobs_page.router,
+    service.pages.job_page.router,
+    service.pages.new_job.router,
     service.pages.share.router,
     service.pages.sign_in.router,
 )

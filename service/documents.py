@@ -1,6 +1,7 @@
 """Documents from callers, reduced to plain JSON values that can be stored and shown again."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -46,19 +47,23 @@ def read_spec(text: str) -> dict[str, Any]:
     return spec or {}
 
 
-def line_of(text: str, pointer: str) -> int | None:
-    """Return the line, from 1, at which the value of a JSON pointer stands in the text of a spec.
+def lines_of(text: str, pointers: Sequence[str]) -> list[int | None]:
+    """Return the lines, from 1, at which the values of JSON pointers stand in the text of a spec.
 
-    If the text lacks the value, the line of its nearest parent is returned; if the text cannot be parsed, the line of
-    the fault. None if there is no such line.
+    If the text lacks a value, the line of its nearest parent is returned; if the text cannot be parsed, the line of the
+    fault. None where there is no such line.
     """
     try:
         _check_cost(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        return error.problem_mark.line + 1 if error.problem_mark else None
+        return [error.problem_mark.line + 1 if error.problem_mark else None] * len(pointers)
     except (yaml.YAMLError, ValueError, RecursionError):
-        return None
+        return [None] * len(pointers)
+    return [_line_of(node, pointer) for pointer in pointers]
+
+
+def _line_of(node: yaml.Node | None, pointer: str) -> int | None:
     line = None
     for part in pointer.split("/")[1:]:
         found = _child(node, part.replace("~1", "/").replace("~0", "~"))
@@ -82,8 +87,11 @@ def _child(node: yaml.Node | None, name: str) -> tuple[int, yaml.Node] | None:
 def _check_cost(text: str) -> None:
     """Refuse text that is expensive to parse.
 
-    Aliases let a short text expand without limit, and PyYAML's time grows with the square of the depth.
+    PyYAML reads about 100 kB in a second, and its time grows with the square of the depth. Aliases let a short text
+    expand without limit.
     """
+    if len(text.encode(errors="replace")) > SPEC_BYTES:
+        raise ValueError(f"is longer than {SPEC_BYTES} bytes; accepted: up to {SPEC_BYTES}")
     depth = 0
     for token in yaml.scan(text):
         depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from quant.errors import SpecError
-from service.documents import SPEC_BYTES, line_of, plain, read_spec
+from service.documents import SPEC_BYTES, lines_of, plain, read_spec
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,7 @@ LAUGHS = "\n".join(["l0: &l0 [x]", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 
         ("[" * SPEC_BYTES, "deeper"),
         ("{a: " * (SPEC_BYTES // 4), "deeper"),
         ("- " * 30_000, "deeper"),
+        ("# " + "ü" * (SPEC_BYTES // 2), "longer"),
     ],
 )
 def test_expensive_text_is_refused_at_once(text, reason):
@@ -82,11 +83,11 @@ LINES = "weights:\n  bits: 3\nlayers:\n  - {match: a}\n  - match: 'b/c'\n    skp
     ],
 )  # fmt: skip
 def test_a_pointer_has_the_line_of_its_value_or_of_its_nearest_parent(pointer, line):
-    assert line_of(LINES, pointer) == line
+    assert lines_of(LINES, ["/layers", pointer]) == [3, line]
 
 
 def test_a_pointer_may_hold_escaped_characters():
-    assert line_of('a: 1\n"b/c~d": 2\n', "/b~1c~0d") == 2
+    assert lines_of('a: 1\n"b/c~d": 2\n', ["/b~1c~0d"]) == [2]
 
 
 @pytest.mark.parametrize(
@@ -95,9 +96,9 @@ def test_a_pointer_may_hold_escaped_characters():
 def test_text_that_cannot_be_parsed_has_the_place_of_the_fault(text, place):
     with pytest.raises(SpecError, match=place):
         read_spec(text)
-    assert line_of(text, "") == 2
+    assert lines_of(text, [""]) == [2]
 
 
-@pytest.mark.parametrize("text", [LAUGHS, "[" * SPEC_BYTES, "\x00"])
+@pytest.mark.parametrize("text", [LAUGHS, "[" * SPEC_BYTES, "\x00", "l0: " + "x" * SPEC_BYTES])
 def test_text_that_is_not_parsed_has_no_lines(text):
-    assert line_of(text, "/l0") is None
+    assert lines_of(text, ["/l0"]) == [None]

@@ -1,0 +1,48 @@
+// The list of jobs: live progress, and the choice of two jobs to compare.
+import { announce, follow, refresh } from "./live.js";
+
+function update(state) {
+  const row = document.getElementById(`row-${state.id}`);
+  const shown = row?.querySelector(".state");
+  if (!row?.hasAttribute("data-open")) return;
+  if (state.final) {
+    row.removeAttribute("data-open");
+    announce(`${row.querySelector("th a").textContent}: ${state.text}`);
+    refresh([row.id, "counts"]);
+    return;
+  }
+  shown.className = `state ${state.status}`;
+  shown.querySelector(".state-text").textContent = state.text;
+  let bar = shown.querySelector("progress");
+  if (state.fraction === null) {
+    bar?.remove();
+    return;
+  }
+  if (!bar) {
+    bar = document.createElement("progress");
+    bar.max = 1;
+    bar.setAttribute("aria-label", "Progress of the stage");
+    shown.append(bar);
+  }
+  bar.value = state.fraction;
+}
+
+const open = [...document.querySelectorAll("tr[data-open]")].map((row) => row.dataset.job);
+if (open.length) {
+  const stop = follow(`/jobs/events?${new URLSearchParams(open.map((id) => ["job", id]))}`, {
+    job: (event) => update(JSON.parse(event.data)),
+    end: () => stop(),
+  });
+}
+
+const button = document.getElementById("compare-button");
+function count() {
+  const chosen = document.querySelectorAll('input[name="job"]:checked').length;
+  button.disabled = chosen !== 2;
+  document.getElementById("compare-hint").textContent =
+    chosen === 0 ? "Select two jobs to compare them." : chosen === 2 ? "" : `${chosen} selected; select two.`;
+}
+if (button) {
+  document.addEventListener("change", (event) => event.target.name === "job" && count());
+  count();
+}

@@ -1,0 +1,195 @@
+// The page for a new job: resumable uploads, line numbers of the options, and their check while they are typed.
+import { announce, csrf, refresh } from "./live.js";
+
+const form = document.getElementById("new-job");
+const options = document.getElementById("options");
+const gutter = document.querySelector(".gutter");
+const uploads = new Set();
+
+// Line numbers; those with a fault are marked.
+function number() {
+  const faulty = new Set([...document.querySelectorAll("#options-check [data-line]")].map((link) => +link.dataset.line));
+  const lines = options.value.split("\n").map((_, index) => {
+    const line = document.createElement("span");
+    line.textContent = index + 1;
+    line.classList.toggle("bad", faulty.has(index + 1));
+    return line;
+  });
+  gutter.replaceChildren(...lines);
+  gutter.scrollTop = options.scrollTop;
+}
+
+function goToLine(line) {
+  const lines = options.value.split("\n");
+  const start = lines.slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
+  options.focus();
+  options.setSelectionRange(start, start + lines[line - 1].length);
+}
+
+// The check: the service returns the page with its faults, and these parts of it replace the shown ones.
+const CHECKED = ["options-check", ...[...document.querySelectorAll(".fault[id]")].map((fault) => fault.id)]
+  .filter((id) => id !== "fault-model");
+let pending = null;
+let running = null;
+
+async function check() {
+  running?.abort();
+  running = new AbortController();
+  const before = +document.getElementById("options-check").dataset.faults;
+  const body = new URLSearchParams(new FormData(form));
+  body.set("action", "check");
+  try {
+    await refresh(CHECKED, "/new", { method: "POST", body, headers: csrf, signal: running.signal });
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    announce("The form could not be checked.");
+    return;
+  }
+  const faults = +document.getElementById("options-check").dataset.faults;
+  options.toggleAttribute("aria-invalid", false);
+  if (faults) options.setAttribute("aria-invalid", "true");
+  if (faults !== before) announce(faults ? `${faults} ${faults === 1 ? "fault" : "faults"} in the options` : "The options have no fault");
+  number();
+}
+
+function checkSoon() {
+  clearTimeout(pending);
+  pending = setTimeout(check, 500);
+}
+
+options.addEventListener("input", () => (number(), checkSoon()));
+options.addEventListener("scroll", () => (gutter.scrollTop = options.scrollTop));
+form.addEventListener("change", (event) => event.target.type !== "file" && checkSoon());
+document.addEventListener("click", (event) => {
+  const line = event.target.closest?.("[data-line]")?.dataset.line;
+  if (line) {
+    event.preventDefault();
+    goToLine(+line);
+  }
+});
+form.addEventListener("submit", (event) => {
+  if (uploads.size && event.submitter?.value === "submit") {
+    event.preventDefault();
+    const message = "Wait for the end of the upload, or cancel it.";
+    announce(message);
+    for (const zone of uploads) zone.say(message);
+  }
+});
+number();
+
+// Uploads.
+function size(bytes) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const power = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), 4);
+  return `${power ? (bytes / 1000 ** power).toPrecision(3) : bytes} ${units[power]}`;
+}
+
+class Zone {
+  constructor(element) {
+    this.element = element;
+    this.input = element.querySelector("input");
+    this.select = document.getElementById(element.dataset.field);
+    this.panel = element.querySelector(".upload");
+    this.bar = element.querySelector("progress");
+    this.text = element.querySelector(".upload-text");
+    this.message = element.querySelector(".upload-message");
+    this.input.addEventListener("change", () => this.input.files.length && this.begin(this.input.files[0]));
+    element.querySelector("button").addEventListener("click", () => this.cancel());
+    for (const kind of ["dragover", "dragleave", "drop"]) element.addEventListener(kind, (event) => this.drag(event));
+    element.hidden = false;
+  }
+
+  say(text, fault = false) {
+    this.message.textContent = text;
+    this.message.classList.toggle("bad", fault);
+  }
+
+  drag(event) {
+    event.preventDefault();
+    this.element.classList.toggle("over", event.type === "dragover");
+    if (event.type === "drop" && event.dataTransfer.files.length) this.begin(event.dataTransfer.files[0]);
+  }
+
+  async begin(file) {
+    if (this.upload) await this.cancel();
+    if (!file.size) {
+      this.say(`${file.name} is empty. Choose a file with content.`, true);
+      return;
+    }
+    this.name = file.name;
+    this.upload = new tus.Upload(file, {
+      endpoint: "/v1/uploads",
+      headers: csrf,
+      metadata: { kind: this.element.dataset.kind, filename: file.name },
+      removeFingerprintOnSuccess: true,
+      fingerprint: async (source) =>
+        ["quantd", this.element.dataset.kind, source.name, source.size, source.lastModified].join("/"),
+      onProgress: (sent, total) => this.progress(sent, total),
+      onAfterResponse: (request, response) => (this.result = response.getHeader("Content-Location") ?? this.result),
+      onSuccess: () => this.end(),
+      onError: (error) => this.fail(error),
+    });
+    this.result = null;
+    this.panel.hidden = false;
+    uploads.add(this);
+    this.say(`Uploading ${file.name}.`);
+    const [earlier] = await this.upload.findPreviousUploads();
+    if (earlier) this.upload.resumeFromPreviousUpload(earlier);
+    this.upload.start();
+  }
+
+  progress(sent, total) {
+    this.bar.value = sent / total;
+    this.text.textContent = sent < total ? `${size(sent)} of ${size(total)}` : "Checking the file";
+  }
+
+  async end() {
+    const id = this.result?.split("/").pop();
+    this.close();
+    if (!id) {
+      this.say(`${this.name} was sent, but the service named no file. Reload the page.`, true);
+      return;
+    }
+    const stored = await (await fetch(this.result)).json();
+    const shape = stored.samples === undefined ? "" : ` ${stored.samples} samples: ${stored.arrays.map((array) => `${array.name || "array"} ${array.dtype} ${array.shape.join("×")}`).join(", ")}.`;
+    this.choose(id, [this.name, stored.samples === undefined ? "" : `${stored.samples} samples`, size(stored.size)].filter(Boolean).join(" · "));
+    this.say(`${this.name} is uploaded and chosen.${shape}`);
+    checkSoon();
+  }
+
+  choose(id, label) {
+    for (const zone of zones) {
+      if (zone.element.dataset.kind !== this.element.dataset.kind) continue;
+      if (![...zone.select.options].some((option) => option.value === id)) zone.select.add(new Option(label, id), 1);
+    }
+    this.select.value = id;
+    document.getElementById(`fault-${this.select.id}`).replaceChildren();
+  }
+
+  fail(error) {
+    let detail = "The connection was lost. Choose the file again to go on where it stopped.";
+    try {
+      detail = JSON.parse(error.originalResponse.getBody()).detail;
+    } catch {
+      // no answer of the service: the connection was lost
+    }
+    this.close();
+    this.say(`${this.name} was not uploaded: ${detail}`, true);
+  }
+
+  async cancel() {
+    await this.upload?.abort(true).catch(() => undefined);
+    this.close();
+    this.say(`The upload of ${this.name} was cancelled.`);
+  }
+
+  close() {
+    uploads.delete(this);
+    this.upload = null;
+    this.panel.hidden = true;
+    this.bar.value = 0;
+    this.input.value = "";
+  }
+}
+
+const zones = [...document.querySelectorAll(".drop")].map((element) => new Zone(element));
