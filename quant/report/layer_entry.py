@@ -9,7 +9,10 @@ from quant.error_bounds.propagate import Bound
 from quant.export.storage import stored_bytes
 from quant.outcome.report.fits import CandidateFamily, RowFit
 from quant.outcome.report.layer import ClippedActivation, ErrorBound, LayerEntry, LayerOutput, WeightErrors
+from quant.report.channels import list_channels
 from quant.report.measurements import NOTHING_MEASURED, Measurements
+from quant.report.picture import draw_picture
+from quant.report.weight_study import study_weights
 from quant.spec import Spec
 from quant.weights.granularity import PerChannel, PerMatrixChannel
 from quant.weights.layers import QuantizedLayer
@@ -37,6 +40,8 @@ def layer_report(quantized: QuantizedLayer, spec: Spec, measured: Measurements =
     layer, section = quantized.layer, quantized.spec
     fitted, weight = quantized.fitted, quantized.quantized
     share = measured.shares.layers.get(layer.name)
+    study, no_picture = study_weights(quantized)
+    channels, no_channels = list_channels(quantized)
     return LayerEntry(
         name=layer.name,
         op=layer.op,
@@ -65,10 +70,10 @@ def layer_report(quantized: QuantizedLayer, spec: Spec, measured: Measurements =
         error_share=None if share is None else share.value,
         error_share_standard_error=None if share is None else share.standard_error,
         error_share_reason=None if share is not None else measured.shares.reason or NOT_ALONE,
-        picture=None,
-        picture_reason="not drawn",
-        channels=None,
-        channels_reason="not listed",
+        picture=None if study is None else draw_picture(quantized, study, spec),
+        picture_reason=no_picture,
+        channels=channels,
+        channels_reason=no_channels,
         alternatives=(),
     )
 

@@ -44,6 +44,7 @@ class QuantizedLayer:
         quantized: The quantized weight.
         seconds: Time that the quantization took.
         notes: Sentences for the report about what was replaced.
+        by_output_error: True if the clip bounds are those of least output error.
     """
 
     layer: Layer
@@ -53,6 +54,7 @@ class QuantizedLayer:
     quantized: QuantizedWeight
     seconds: float
     notes: tuple[str, ...] = ()
+    by_output_error: bool = False
 
 
 def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weights]], list[Skipped]]:
@@ -195,7 +197,9 @@ def _quantize_layer(
         quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
     if spec.activations is not None and layer.float_only is not None:
         notes.append(f"computed in float with quantized weights: {layer.float_only}")
-    return QuantizedLayer(layer, section, form, fitted, quantized, time.perf_counter() - start, tuple(notes))
+    by_output = moments is not None and choice.by_output_error
+    seconds = time.perf_counter() - start
+    return QuantizedLayer(layer, section, form, fitted, quantized, seconds, tuple(notes), by_output)
 
 
 def _quantize_for_output(

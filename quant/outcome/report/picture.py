@@ -17,6 +17,9 @@ CURVE_POINTS = 33
 MAX_QUANTILES = 33
 """The most quantiles that are compared."""
 
+ChosenFor = Literal["weight_error", "output_error", "model_output", "rule"]
+"""The error that a clip bound is least for."""
+
 
 class Histogram(ReportModel):
     """The pooled non-zero weights in bins of equal width, first bin lowest."""
@@ -44,18 +47,17 @@ class ErrorCurve(ReportModel):
 
     bound: Annotated[tuple[Relative, ...], Field(max_length=CURVE_POINTS)]
     """Factors, ascending; 1 is the chosen bound."""
-    expected_mse: tuple[Figure, ...] | None
-    """Mean squared error expected of the chosen fits, in the weight's unit squared; null if the rows were not fitted
-    or the fit has no variance."""
+    expected_mse: tuple[Figure, ...]
+    """Mean squared error expected of the chosen fits and each row's largest weight, in the weight's unit squared."""
     measured_mse: tuple[Figure, ...]
     """Mean squared error measured on the weights, in the weight's unit squared."""
-    expected_mae: tuple[Figure, ...] | None
-    """Mean absolute error expected of the chosen fits, in the weight's unit; null as `expected_mse`."""
+    expected_mae: tuple[Figure, ...]
+    """Mean absolute error expected of the chosen fits and each row's largest weight, in the weight's unit."""
     measured_mae: tuple[Figure, ...]
     """Mean absolute error measured on the weights, in the weight's unit."""
-    chosen_for: Literal["weight_error", "output_error", "rule", "model_output"]
-    """The error that the chosen bound is least for: of the weights, of the layer's output, none because the rule says
-    otherwise, or of the whole model's output among two candidates."""
+    chosen_for: ChosenFor
+    """The error that the chosen bound is least for: `weight_error` of the weights, `output_error` of the layer's
+    output, `model_output` of the whole model's output among its candidates, or `rule` if the rule follows no error."""
 
 
 class Quantiles(ReportModel):
@@ -84,15 +86,15 @@ class Picture(ReportModel):
     """By family, the density at the centre of every bin: the mean over the rows that the family is a candidate for.
     The unit is 1 / bound. Null if it is a candidate for no row."""
     chosen_density: tuple[Figure, ...] | None
-    """The same for the fit that was chosen in each row; null if the rows were not fitted."""
+    """The same for the fit that was chosen in each row."""
     clip_bounds: dict[str, Relative | None]
-    """By clip rule, the mean over the rows of the rule's bound divided by the chosen one; null where the rule gives
-    none. Rules with options have their defaults."""
+    """By clip rule, the mean over at most 8 rows of the rule's bound divided by the chosen one; null where the rule
+    gives none. Rules with options have their defaults; `auto`, which chooses among others, is left out."""
     levels: tuple[Relative, ...] | None
     """Levels of the grid, ascending, each the mean over the rows; null for equally spaced levels."""
     level_step: Relative | None
     """Distance of equally spaced levels, which are its multiples from -1 to 1; null for other levels."""
     curve: ErrorCurve
     """The error against the bound."""
-    quantiles: Quantiles | None
-    """The quantiles; null if the rows were not fitted."""
+    quantiles: Quantiles
+    """The quantiles, given each row's largest weight."""
