@@ -19,7 +19,7 @@ from quant.plan.large import size_by_sum
 from quant.plan.opening import FloatGraph, float_graph, onnx_file
 from quant.plan.planned_weights import PlannedWeights, WeightPlanner
 from quant.plan.sampled_weights import SampledWeight, total_sqnr
-from quant.plan.spec_text import editable_spec
+from quant.plan.spec_text import editable_spec, spec_document
 from quant.progress import Progress, stage_progress
 from quant.report.dequantized import dequantized_warnings
 from quant.runtime import executed_graph
@@ -83,7 +83,7 @@ def plan_model(inputs: Inputs, progress: Progress) -> Plan:
     layers = _layers(weights, executed.kernels)
     return Plan(
         model=file.description,
-        spec=spec.model_dump(mode="json"),
+        spec=spec_document(spec),
         spec_yaml=editable_spec(spec, layers),
         needs_calibration=_needs_calibration(spec),
         needs_evaluation=any(gate.needs_evaluation for gate, _ in spec.gates.requested()),

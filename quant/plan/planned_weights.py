@@ -1,6 +1,6 @@
 """The weights of a model as a job would quantize them by one spec, found without data."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
@@ -83,7 +83,8 @@ class WeightPlanner:
             layers.append(replace(quantized, notes=tuple(notes)))
             if self._sampled:
                 samples.append(self._sampler.quantize(quantized))
-        corrected = _corrected([layer for layer, _ in work], self._variant.model, moments, spec)
+        exact = {layer.name for (layer, _), sample in zip(work, samples, strict=False) if sample.noise == 0}
+        corrected = _corrected([layer for layer, _ in work], self._variant.model, set(moments) - exact, spec)
         return PlannedWeights(self._variant.model, spec, layers, samples, skipped, corrected)
 
 
@@ -103,14 +104,19 @@ def _without_data(
     return choice.section, notes
 
 
-def _corrected(
-    layers: Sequence[Layer], model: ir.Model, moments: Mapping[str, InferredMoments], spec: Spec
-) -> frozenset[str]:
-    """Return the layers whose bias a job corrects: by inferred moments, or with calibration data usually all."""
+def _corrected(layers: Sequence[Layer], model: ir.Model, inferred: Collection[str], spec: Spec) -> frozenset[str]:
+    """Return the layers whose bias a job corrects.
+
+    Args:
+        layers: the quantized layers.
+        model: the model.
+        inferred: the layers with an error whose effect is inferred; they are corrected without calibration data.
+        spec: the spec. With calibration data, usually all layers are corrected whose output has an axis of channels.
+    """
     if spec.bias_correction == "none":
         return frozenset()
     if spec.activations is None:
-        return frozenset(moments)
+        return frozenset(inferred)
     return frozenset(layer.name for layer in layers if layer.graph is model.graph and layer.output_axis is not None)
 
 

@@ -18,6 +18,12 @@ _ORIGIN = (
 _RULES = "# Rules for single layers: remove the sign before a line, and give the bits, or `skip: true` for float."
 
 
+def spec_document(spec: Spec) -> dict[str, Any]:
+    """Return a resolved spec as JSON values that resolve to the same spec; rules hold only the options they set."""
+    rules = [rule.model_dump(mode="json", exclude_unset=True) for rule in spec.layers]
+    return {**spec.model_dump(mode="json", exclude={"layers"}), "layers": rules}
+
+
 def editable_spec(spec: Spec, layers: Sequence[PlannedLayer]) -> str:
     """Return the spec as YAML that resolves to the same spec, with a commented rule for each layer.
 
@@ -25,7 +31,7 @@ def editable_spec(spec: Spec, layers: Sequence[PlannedLayer]) -> str:
         spec: the resolved spec.
         layers: the layers that a job quantizes by it.
     """
-    document = spec.model_dump(mode="json")
+    document = spec_document(spec)
     rules = document.pop("layers")
     lines = [_ORIGIN, _yaml(document), "layers:" if rules else "layers: []"]
     if rules:

@@ -80,8 +80,8 @@ def test_a_plan_with_activations_is_close_to_its_job(preset, examples, tmp_path)
     assert planned(plan) == quantized(report)
     assert plan.needs_calibration
     assert plan.size.basis == "structure"
-    assert plan.size.bytes_after == pytest.approx(summary.bytes_after, rel=0.02)
-    assert plan.weight.sqnr_db == pytest.approx(summary.weight_sqnr_db, abs=1.5)
+    assert plan.size.bytes_after == pytest.approx(summary.bytes_after, rel=0.03)
+    assert plan.weight.sqnr_db > summary.weight_sqnr_db - 0.5  # a job minimises the error of the outputs instead
 
 
 @pytest.mark.parametrize("preset", ["int8-weights", "int4-weights", "int8", "int4"])
@@ -127,7 +127,8 @@ def test_a_weight_with_nan_outside_the_sample_is_refused(tmp_path):
 
 
 def test_a_model_that_a_job_refuses_is_refused_in_the_same_way(examples, tmp_path):
-    job_of(examples / "digits.onnx", {"preset": "int8-weights"}, tmp_path / "out")
+    data = {"calibration": examples / "digits_calibration.npz"}
+    job_of(examples / "digits.onnx", {"preset": "int8"}, tmp_path / "out", **data)
     with pytest.raises(AlreadyQuantized):
         plan_of(tmp_path / "out" / "model.onnx", {"preset": "int8-weights"})
     with pytest.raises(SpecError):
