@@ -31,7 +31,9 @@ router = page_router()
 
 @router.get("/sign-in")
 def show_sign_in(request: Request, next: str = "/") -> Response:
-    """Show the form for the API key."""
+    """Show the form for the API key; nobody needs it while authentication is off."""
+    if context_of(request).settings.auth == "off":
+        return RedirectResponse("/", 303)
     return _form(request, next)
 
 

@@ -102,12 +102,12 @@ def test_every_endpoint_but_health_needs_a_key(anonymous, verb, path):
         assert response.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("path", ["/v1/nothing", "/nothing", "//v1/jobs", "/v1/jobs/", "/static/x"])
+@pytest.mark.parametrize("path", ["/v1/nothing", "/nothing", "//v1/jobs", "/v1/jobs/", "/jobs/x", "/"])
 def test_an_unknown_path_needs_a_key(guarded, path):
     assert httpx.get(guarded.url + path).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/sign-in", "/docs", "/openapi.json"])
 def test_the_public_pages_show_no_job(anonymous, job, path):
     page = anonymous.get(path)
     assert page.status_code == 200
