@@ -9,10 +9,12 @@ from starlette.types import Scope
 
 import service.artifacts.endpoints
 import service.capabilities
+import service.comparison.endpoints
 import service.health
 import service.jobs.endpoints
 import service.pages.api_docs
 import service.pages.assets
+import service.pages.compare_page
 import service.pages.job_page
 import service.pages.jobs_page
 import service.pages.new_job
@@ -40,6 +42,7 @@ ROUTERS = (
     service.quantize.endpoints.router,
     service.plans.endpoints.router,
     service.artifacts.endpoints.router,
+    service.comparison.endpoints.router,
     service.shares.endpoints.router,
     service.health.router,
     service.capabilities.router,
@@ -47,6 +50,7 @@ ROUTERS = (
     service.pages.api_docs.router,
     service.pages.jobs_page.router,
     service.pages.job_page.router,
+    service.pages.compare_page.router,
     service.pages.new_job.router,
     service.pages.share.router,
     service.pages.sign_in.router,

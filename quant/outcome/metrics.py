@@ -17,6 +17,7 @@ class Metric:
 
     Attributes:
         name: its name, that of the summary's field where it is one.
+        title: its name for people.
         unit: the unit of the figure, as it is written after a number; empty for a plain fraction.
         description: one line for documentation.
         better: the direction in which the figure improves.
@@ -26,6 +27,7 @@ class Metric:
     """
 
     name: str
+    title: str
     unit: str
     description: str
     better: Better
@@ -41,6 +43,7 @@ class Metric:
 
 BYTES_AFTER = Metric(
     "bytes_after",
+    "Size",
     "bytes",
     "Size of the quantized model with its external data.",
     Better.LOWER,
@@ -48,6 +51,7 @@ BYTES_AFTER = Metric(
 )
 SIZE_RATIO = Metric(
     "size_ratio",
+    "Size ratio",
     "",
     "Size of the quantized model as a fraction of the float model's.",
     Better.LOWER,
@@ -55,6 +59,7 @@ SIZE_RATIO = Metric(
 )
 WEIGHT_SQNR = Metric(
     "weight_sqnr_db",
+    "Weight SQNR",
     "dB",
     "SQNR over all quantized weights together.",
     Better.HIGHER,
@@ -62,6 +67,7 @@ WEIGHT_SQNR = Metric(
 )
 OUTPUT_SQNR = Metric(
     "output_sqnr_db",
+    "Output SQNR",
     "dB",
     "SQNR over all outputs together on the evaluation data.",
     Better.HIGHER,
@@ -70,6 +76,7 @@ OUTPUT_SQNR = Metric(
 )
 WORST_OUTPUT_SQNR = Metric(
     "worst_output_sqnr_db",
+    "Worst output's SQNR",
     "dB",
     "SQNR of the worst output on the evaluation data.",
     Better.HIGHER,
@@ -78,6 +85,7 @@ WORST_OUTPUT_SQNR = Metric(
 )
 OUTPUT_COSINE = Metric(
     "output_cosine",
+    "Output cosine",
     "",
     "Cosine similarity of both models' outputs on the evaluation data.",
     Better.HIGHER,
@@ -86,6 +94,7 @@ OUTPUT_COSINE = Metric(
 )
 TOP1_AGREEMENT = Metric(
     "top1_agreement",
+    "Top-1 agreement",
     "",
     "Share of evaluation samples for which both models choose the same class.",
     Better.HIGHER,
@@ -94,6 +103,7 @@ TOP1_AGREEMENT = Metric(
 )
 TOP1_QUANTIZED = Metric(
     "top1_quantized",
+    "Top-1 accuracy",
     "%",
     "Top-1 accuracy of the quantized model on the evaluation data.",
     Better.HIGHER,
@@ -103,6 +113,7 @@ TOP1_QUANTIZED = Metric(
 )
 TOP1_DROP = Metric(
     "top1_drop_points",
+    "Top-1 loss",
     "points",
     "Loss of top-1 accuracy on the evaluation data, in percentage points.",
     Better.LOWER,
