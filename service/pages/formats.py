@@ -20,6 +20,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number of things, such as `1 layer` or `2 layers`."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def figure(format_spec: str, unit: str = "") -> Callable[[float | None], str]:
     """Return a function from a figure to its text with the unit, such as `12.3 dB`; it returns "" for None."""
 

@@ -41,7 +41,7 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: o
         values: the template's own values.
     """
     caller = caller_of(request)
-    common = {"caller": caller, "csrf_token": caller.csrf_token if caller else "", "path": request.url.path}
+    common = {"caller": caller, "csrf_token": caller.csrf_token if caller else "", "path": request.scope["path"]}
     return HTMLResponse(templates.get_template(template).render(common | values), status, HEADERS)
 
 
@@ -52,7 +52,7 @@ def render_problem(request: Request, problem: Problem) -> HTMLResponse:
 
 def is_page_request(request: Request) -> bool:
     """Return True if a person's browser asks for a page, so that even an error must be readable HTML."""
-    return not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
+    return not request.scope["path"].startswith("/v1/") and "text/html" in request.headers.get("accept", "")
 
 
 def caller_of(request: Request) -> Caller | None:

@@ -1,7 +1,8 @@
 """The page for a new job: choose or upload the files, choose a preset or write the spec, check it, and start the job.
 
-Everything is one form. Its buttons send the same fields with another `action`: `submit` starts the job, `check` shows
-the page again with the faults in it. The page's script sends `check` while the spec is typed.
+Everything is one form. Its buttons send the same fields with another `action`: `submit` starts the job, `plan` shows
+what it would do, `check` shows the page again with the faults in it. The page's script sends `check` while the spec is
+typed.
 """
 
 import hashlib
@@ -27,12 +28,17 @@ from service.jobs.submission import submit_job
 from service.pages.formats import age, size
 from service.pages.frame import page_router, render
 from service.pages.new_job_form import GATE_PREFIX, Checked, Typed, as_yaml, check_form
+from service.pages.plan_view import PlanAnswer, plan_answer
 from service.pages.spec_reference import spec_keys
+from service.plans.endpoints import post_plan
+from service.plans.schemas import PlanIn
 
 router = page_router()
 
 OFFERED = 100
 """The page offers this many of the newest models and datasets."""
+PLAN_WAIT_S = 20
+"""The page waits this long for a plan. The script then asks again."""
 ROLES: Mapping[str, Kind] = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
 TITLES = {
     "model": "Model",
@@ -72,22 +78,45 @@ async def send_form(request: Request, context: Ctx) -> Response:
     form = dict(await request.form())
     typed = Typed.of_form(form)
     checked = await run_in_threadpool(check_form, typed)
-    submits, once = form.get("action") == "submit", str(form.get("once", ""))
+    action, once = form.get("action"), str(form.get("once", ""))
+    if action == "plan":
+        return await run_in_threadpool(
+            _page, request, context, typed, checked, answer=await _plan(context, checked, typed, once), once=once
+        )
     problem = None
-    if submits and checked.body is not None:
+    if action == "submit" and checked.body is not None:
         try:
             job = await run_in_threadpool(_start, context, checked.body, typed.rerun, once)
         except QuantdError as error:
             problem = problem_of(error)
         else:
             return RedirectResponse(f"/jobs/{job.id}", 303)
-    return await run_in_threadpool(_page, request, context, typed, checked, submits, problem)
+    return await run_in_threadpool(_page, request, context, typed, checked, action == "submit", problem, once=once)
 
 
 def _start(context: Context, body: JobIn, rerun: bool, once: str) -> Job:
     """Submit the job once, however often the same page sends the same form."""
-    digest = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
-    return submit_job(context, body.model_dump(), f"page:{once[:64]}:{digest}" if once else None, rerun)
+    return submit_job(context, body.model_dump(), _key(once, f"{rerun} {body.model_dump_json()}"), rerun)
+
+
+async def _plan(context: Context, checked: Checked, typed: Typed, once: str) -> PlanAnswer | None:
+    """Return the plan of the job, after waiting for it; None if the form has no model or no valid spec.
+
+    The form sent again asks for the same plan, so that a browser can wait longer for it.
+    """
+    if checked.resolved is None or not typed.model:
+        return None
+    body = PlanIn(model=typed.model, spec=checked.spec)
+    try:
+        key = _key(once, f"plan {body.model_dump_json()}")
+        return plan_answer(await post_plan(body, Response(), context, key, f"wait={PLAN_WAIT_S}"))
+    except QuantdError as error:
+        return PlanAnswer(problem=problem_of(error))
+
+
+def _key(once: str, document: str) -> str | None:
+    """Return an idempotency key for what a page sends; None if the form lacks the page's random text."""
+    return f"page:{once[:64]}:{hashlib.sha256(document.encode()).hexdigest()}" if once else None
 
 
 def _page(
@@ -97,6 +126,8 @@ def _page(
     checked: Checked | None = None,
     refused: bool = False,
     problem: Problem | None = None,
+    answer: PlanAnswer | None = None,
+    once: str = "",
 ) -> Response:
     """Return the page with the fields as they were typed.
 
@@ -107,14 +138,16 @@ def _page(
         checked: the faults in them; None for a form that nobody has sent yet.
         refused: True if the job was to be started and was not.
         problem: the reason, if it is not a fault in a field.
+        answer: the answer to a request for a plan; None if there was none.
+        once: the random text of the form that was sent, by which repeated requests are recognised.
     """
     status = problem.status if problem else 422 if refused else 200
     chosen = {role: getattr(typed, role) for role in ROLES}
     return render(
         request, "new.html", status=status, typed=typed, checked=checked, refused=refused, problem=problem,
-        choices={role: _choices(context, kind, chosen[role]) for role, kind in ROLES.items()},
+        answer=answer,         choices={role: _choices(context, kind, chosen[role]) for role, kind in ROLES.items()},
         titles=TITLES, presets=PRESET_DESCRIPTIONS, gates=GATES, gate_prefix=GATE_PREFIX, spec_keys=spec_keys(),
-        spec_text=as_yaml(checked.spec) if checked and checked.spec else "", once=secrets.token_hex(16),
+        spec_text=as_yaml(checked.spec) if checked and checked.spec else "", once=once or secrets.token_hex(16),
     )  # fmt: skip
 
 

@@ -32,24 +32,50 @@ const CHECKED = ["options-check", ...[...document.querySelectorAll(".fault[id]")
 let pending = null;
 let running = null;
 
-async function check() {
+/** Send the form with an action and show the parts of the answer; return false if it was not answered. */
+async function send(action, parts) {
   running?.abort();
   running = new AbortController();
-  const before = +document.getElementById("options-check").dataset.faults;
   const body = new URLSearchParams(new FormData(form));
-  body.set("action", "check");
+  body.set("action", action);
   try {
-    await refresh(CHECKED, "/new", { method: "POST", body, headers: csrf, signal: running.signal });
+    await refresh(parts, "/new", { method: "POST", body, headers: csrf, signal: running.signal });
   } catch (error) {
-    if (error.name === "AbortError") return;
-    announce("The form could not be checked.");
-    return;
+    if (error.name !== "AbortError") announce("The service did not answer. Try again.");
+    return false;
   }
+  number();
+  return true;
+}
+
+async function check() {
+  const before = +document.getElementById("options-check").dataset.faults;
+  if (!(await send("check", CHECKED))) return;
   const faults = +document.getElementById("options-check").dataset.faults;
   options.toggleAttribute("aria-invalid", false);
   if (faults) options.setAttribute("aria-invalid", "true");
   if (faults !== before) announce(faults ? `${faults} ${faults === 1 ? "fault" : "faults"} in the options` : "The options have no fault");
-  number();
+}
+
+async function plan(button) {
+  clearTimeout(pending);
+  button.disabled = true;
+  button.textContent = "Planning…";
+  announce("Planning");
+  let answered;
+  do answered = await send("plan", [...CHECKED, "fault-model", "plan"]);
+  while (answered && document.getElementById("plan").hasAttribute("data-pending"));
+  button.disabled = false;
+  button.textContent = "Plan first";
+  const title = document.getElementById("plan-title");
+  if (title) {
+    for (const part of document.querySelectorAll("#plan [hidden]")) part.hidden = false;
+    title.focus();
+    title.scrollIntoView({ block: "start" });
+  } else if (answered) {
+    announce("The plan needs a model and a valid spec.");
+    (document.getElementById("model").value ? options : document.getElementById("model")).focus();
+  }
 }
 
 function checkSoon() {
@@ -62,12 +88,27 @@ options.addEventListener("scroll", () => (gutter.scrollTop = options.scrollTop))
 form.addEventListener("change", (event) => event.target.type !== "file" && checkSoon());
 document.addEventListener("click", (event) => {
   const line = event.target.closest?.("[data-line]")?.dataset.line;
+  const preset = event.target.closest?.("[data-preset]")?.dataset.preset;
   if (line) {
     event.preventDefault();
     goToLine(+line);
+  } else if (preset) {
+    const choice = form.querySelector(`input[name="preset"][value="${preset}"]`);
+    choice.checked = true;
+    choice.focus();
+    checkSoon();
+  } else if (event.target.id === "use-spec") {
+    options.value = document.getElementById("plan-spec").textContent;
+    number();
+    options.focus();
+    checkSoon();
   }
 });
 form.addEventListener("submit", (event) => {
+  if (event.submitter?.value === "plan") {
+    event.preventDefault();
+    plan(event.submitter);
+  }
   if (uploads.size && event.submitter?.value === "submit") {
     event.preventDefault();
     const message = "Wait for the end of the upload, or cancel it.";

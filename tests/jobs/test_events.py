@@ -32,3 +32,14 @@ async def test_events_arrive_in_order_and_resume(records, valkey):
     assert [json.loads(event.data)["status"] for event in events] == ["queued", "running", "succeeded"]
     assert {event.kind for event in events} == {"state"}
     assert await collect(Events(valkey.url), job.id, events[0].id) == events[1:]
+
+
+@pytest.mark.anyio
+async def test_the_history_is_what_a_follower_got(records, valkey):
+    job = in_state(records, Status.SUCCEEDED)
+    events = Events(valkey.url)
+    history = await events.history(job.id)
+    assert await events.history("job_none") == []
+    await events.close()
+    assert [event.kind for event in history] == ["state"] * 3
+    assert json.loads(history[-1].data) == {"status": "succeeded", "final": True}

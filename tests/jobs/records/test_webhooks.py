@@ -31,3 +31,13 @@ def test_a_dropped_webhook_is_not_tried_again(records):
     records.drop_webhook(job.id)
     records.webhook_later(job.id, -1)
     assert records.claim_webhooks(60) == []
+
+
+def test_attempts_are_counted_until_the_webhook_is_dropped(records):
+    job = ended(records, Webhook(url="https://example.org"))
+    assert records.webhook_attempts(job.id)[0] == 0
+    records.claim_webhooks(60)
+    attempts, following = records.webhook_attempts(job.id)
+    assert (attempts, following is not None) == (1, True)
+    records.drop_webhook(job.id)
+    assert records.webhook_attempts(job.id) == (1, None)

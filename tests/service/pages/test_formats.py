@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.pages.formats import age, decibels, duration, elapsed, percent, size
+from service.pages.formats import age, counted, decibels, duration, elapsed, percent, size
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -42,3 +42,7 @@ def test_the_elapsed_time_ends_now_while_there_is_no_end():
     assert elapsed(start, None, NOW) == "1 min"
     assert elapsed(start, "2026-01-01T11:59:02Z", NOW) == "2.0 s"
     assert elapsed(None, None, NOW) == ""
+
+
+def test_things_are_counted():
+    assert [counted(number, "layer") for number in (0, 1, 2)] == ["0 layers", "1 layer", "2 layers"]
