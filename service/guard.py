@@ -85,7 +85,7 @@ def _authenticate(context: Context, request: Request) -> Caller | None:
         Misdirected: the request comes from a foreign web page and has no key of its own.
         InvalidCsrfToken: a request of a session changes something without the session's CSRF token.
     """
-    path = request.url.path
+    path: str = request.scope["path"]  # the path that is routed, whatever the Host header holds
     if context.settings.auth == "off":
         check_local(request.headers)
         check_same_origin(request.headers, request.method)
@@ -106,7 +106,7 @@ def _caller_of_session(context: Context, request: Request) -> Caller:
     check_same_origin(request.headers, request.method)
     key = context.keys.active(context.browser_sessions.key_id(*cookie))
     token = csrf_token(cookie[1])
-    if request.url.path.startswith("/v1/") and request.method not in READING:
+    if request.scope["path"].startswith("/v1/") and request.method not in READING:
         check_csrf_token(token, request.headers.get(CSRF_HEADER))
     return _caller(key, context.settings, request, token)
 
@@ -121,7 +121,7 @@ def _caller_if_signed_in(context: Context, request: Request) -> Caller | None:
 def _caller(key: Key, settings: Settings, request: Request, token: str = "") -> Caller:
     """Return the caller with this key, whose scopes must permit the method; to sign out, no scope is needed."""
     needed = KeyScope.READ if request.method in READING else KeyScope.WRITE
-    if needed not in key.scopes and request.url.path != SIGN_OUT:
+    if needed not in key.scopes and request.scope["path"] != SIGN_OUT:
         raise Forbidden(f"{request.method} needs the scope {needed!r}; the key {key.id} has {', '.join(key.scopes)}")
     return Caller(key.tenant, key.id, _allowance(key, settings), key.scopes, token)
 
@@ -136,9 +136,10 @@ def _sign_in_path(request: Request) -> str | None:
     """Return the address of the sign-in for a browser that opens a page; None for any other request."""
     if not is_page_request(request):
         return None
-    if request.url.path == SIGN_OUT:
+    if request.scope["path"] == SIGN_OUT:
         return "/sign-in"
     if request.method != "GET":
         return None
-    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    query = request.scope["query_string"].decode("latin-1")
+    target = quote(request.scope["path"]) + (f"?{query}" if query else "")
     return "/sign-in?next=" + quote(target, safe="/")

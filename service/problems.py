@@ -80,7 +80,7 @@ def answer_problem(request: Request, problem: Problem) -> Response:
 
 def unavailable(request: Request, error: Exception) -> Response:
     """Return the response for a request that could not reach Redis or the object store."""
-    log.warning("a store is unavailable", path=logged_path(request.url.path), error=str(error))
+    log.warning("a store is unavailable", path=logged_path(request.scope["path"]), error=str(error))
     detail = "the record store or the object store cannot be reached; try again"
     return answer_problem(request, problem_of(Unavailable(detail)))
 
@@ -118,7 +118,7 @@ async def _on_invalid_request(request: Request, error: RequestValidationError) -
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     kind = _HTTP_ERRORS.get(error.status_code, BadRequest)
-    problem = make_problem(kind.code, kind.title, f"{request.method} {request.url.path}: {error.detail}")
+    problem = make_problem(kind.code, kind.title, f"{request.method} {request.scope['path']}: {error.detail}")
     response = answer_problem(request, problem.model_copy(update={"status": error.status_code}))
     response.headers.update(error.headers or {})
     if error.status_code == 405:

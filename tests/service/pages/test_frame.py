@@ -145,6 +145,11 @@ def test_an_error_is_a_problem_document_for_anything_but_a_page(alice):
         assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("host", ["x/livez?", "x/sign-in#", "x/static/", "[", "x:y", "", "a b"])
+def test_no_host_makes_a_path_public(keyed, host):
+    assert httpx.get(f"{keyed.url}/v1/jobs", headers={"Host": host}).status_code in (400, 401)
+
+
 def test_no_answer_repeats_the_host_of_the_request(keyed, shared_job):
     headers = {"Host": "evil.example", "Accept": "text/html", "X-Forwarded-Host": "evil.example"}
     for path in ("/", "/sign-in", "/docs", "/nothing"):

@@ -17,7 +17,7 @@ def key(keyring):
     return keyring.create("alice", "trial", tuple(Scope))[1]
 
 
-@pytest.mark.parametrize("path", ["/", "/new", "/jobs/job_1", "/nothing", "/?status=failed&tag=a%3Ab"])
+@pytest.mark.parametrize("path", ["/", "/new", "/jobs/job_1", "/nothing", "/?status=failed&tag=a%3Ab", "/jobs/%C3%A9%20x"])
 def test_a_page_without_a_session_leads_to_the_sign_in_and_back(browser, key, path):
     asked = browser.get(path)
     assert asked.status_code == 303
