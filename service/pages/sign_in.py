@@ -88,14 +88,15 @@ def _check_key(context: Context, request: Request, text: str) -> str:
 def _form(request: Request, target: str, error: QuantdError | None = None) -> Response:
     """Return the form; its answer to a wrong key is 401 without a challenge, since a person sees it."""
     message = INVALID if isinstance(error, Unauthenticated) else error.detail if error else None
-    encrypted = request.url.scheme == "https" or is_loopback(request.url.hostname or "")
+    # browsers send Sec-Fetch-Site by https and to loopback addresses only, whatever proxies make of the scheme
+    encrypted = request.url.scheme == "https" or "sec-fetch-site" in request.headers
     return render(
         request,
         "sign_in.html",
         status=status_of(error.code) if error else 200,
         next=_local_path(target),
         message=message,
-        encrypted=encrypted,
+        encrypted=encrypted or is_loopback(request.url.hostname or ""),
     )
 
 

@@ -17,7 +17,9 @@ def key(keyring):
     return keyring.create("alice", "trial", tuple(Scope))[1]
 
 
-@pytest.mark.parametrize("path", ["/", "/new", "/jobs/job_1", "/nothing", "/?status=failed&tag=a%3Ab", "/jobs/%C3%A9%20x"])
+@pytest.mark.parametrize(
+    "path", ["/", "/new", "/jobs/job_1", "/nothing", "/?status=failed&tag=a%3Ab", "/jobs/%C3%A9%20x"]
+)
 def test_a_page_without_a_session_leads_to_the_sign_in_and_back(browser, key, path):
     asked = browser.get(path)
     assert asked.status_code == 303
@@ -176,5 +178,6 @@ def test_nobody_needs_to_sign_in_while_authentication_is_off(http):
 def test_a_form_that_is_not_encrypted_warns_of_the_network(browser):
     assert "not encrypted" not in browser.get("/sign-in").text
     assert "not encrypted" in browser.get("/sign-in", headers={"Host": "quantd.example"}).text
-    secure = {"Host": "quantd.example", "X-Forwarded-Proto": "https"}
-    assert "not encrypted" not in browser.get("/sign-in", headers=secure).text
+    for secure in ({"X-Forwarded-Proto": "https"}, {"Sec-Fetch-Site": "none"}):
+        page = browser.get("/sign-in", headers={"Host": "quantd.example", **secure})
+        assert "not encrypted" not in page.text
