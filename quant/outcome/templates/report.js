@@ -39,7 +39,7 @@
 
   const table = find("table.layers");
   if (!table) return;
-  const rows = all("tbody", table);
+  const rows = all(":scope > tbody", table);
   const status = find("#layers-status");
 
   // Rows that open
@@ -91,7 +91,7 @@
   });
 
   // Sorting: by `data-value` of the cells; rows without a value come last
-  const headings = all("thead th", table);
+  const headings = all(":scope > thead th", table);
   const valueOf = (row, column) => row.rows[0].cells[column].dataset.value ?? row.rows[0].cells[column].textContent;
   const sortBy = (column, descending) => {
     const numeric = headings[column].classList.contains("n");

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-TICKS = 5
+TICKS = 4
 """The most ticks on an axis."""
 
 
@@ -62,6 +62,13 @@ class Chart:
     shapes: Sequence[Shape]
     texts: Sequence[Text]
     columns: ChartColumns | None = None
+
+    def text_groups(self) -> list[tuple[tuple[str, str], list[Text]]]:
+        """Return the texts by their style and anchor."""
+        groups: dict[tuple[str, str], list[Text]] = {}
+        for text in self.texts:
+            groups.setdefault((text.style, text.anchor), []).append(text)
+        return list(groups.items())
 
 
 @dataclass(frozen=True)
@@ -124,18 +131,30 @@ def axis_over(
 
 
 def _round_values(low: float, high: float) -> list[float]:
-    """Return multiples of 1, 2 or 5 times a power of ten between two values."""
+    """Return multiples of 1, 2, 2.5 or 5 times a power of ten between two values."""
     if not high > low:
         return [low]
     rough = (high - low) / TICKS
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= rough * (1 - 1e-9))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10, 20) if factor * power >= rough * (1 - 1e-9))
     return [number * step for number in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
 def digits(value: float) -> str:
     """Return a position with at most one digit after the point, so that paths stay short."""
-    return f"{value:.1f}".removesuffix(".0").replace("-0", "-0" if value <= -0.05 else "0", 1)
+    return _tenths(round(10 * value))
+
+
+def _tenths(tenths: int) -> str:
+    """Return a number of tenths as a decimal number without needless zeros."""
+    whole, rest = divmod(abs(tenths), 10)
+    text = f"{whole or ''}.{rest}" if rest else str(whole)
+    return f"-{text}" if tenths < 0 else text
+
+
+def _joined(numbers: Iterable[int]) -> str:
+    """Return numbers of tenths as SVG reads them: a minus sign separates as well as a space."""
+    return " ".join(map(_tenths, numbers)).replace(" -", "-")
 
 
 def label(value: float) -> str:
@@ -145,21 +164,37 @@ def label(value: float) -> str:
 
 def line(points: Iterable[tuple[float, float | None]], x: Axis, y: Axis) -> str:
     """Return the path of a line through points of (x, y) values; it has a gap where y is missing or not finite."""
-    commands, command = [], "M"
+    commands, last = [], None
     for across, up in points:
         if up is None or not math.isfinite(up):
-            command = "M"
+            last = None
             continue
-        commands.append(f"{command}{digits(x.at(across))} {digits(y.at(up))}")
-        command = "L"
+        place = round(10 * x.at(across)), round(10 * y.at(up))
+        if last is None:
+            commands.append(f"M{_joined(place)}")
+        else:
+            commands.append(f"l{_joined((place[0] - last[0], place[1] - last[1]))}")
+        last = place
     return "".join(commands)
 
 
 def dots(points: Iterable[tuple[float, float | None]], x: Axis, y: Axis) -> str:
-    """Return the path of dots at points of (x, y) values; the stroke's round caps draw them."""
-    return "".join(
-        f"M{digits(x.at(across))} {digits(y.at(up))}h0" for across, up in points if up is not None and math.isfinite(up)
+    """Return the path of dots at points of (x, y) values, at whole positions; the stroke's round caps draw them."""
+    commands, last_across, last_up = [], 0, 0
+    for across, up in points:
+        if up is not None and math.isfinite(up):
+            place_across, place_up = round(x.at(across)), round(y.at(up))
+            commands.append(f"m{_joined((10 * (place_across - last_across), 10 * (place_up - last_up)))}h0")
+            last_across, last_up = place_across, place_up
+    return "".join(commands)
+
+
+def steps(edges: Sequence[float], heights: Sequence[float], x: Axis, y: Axis) -> str:
+    """Return the outline of adjacent bars that stand on zero: one height between each two edges."""
+    sides = "".join(
+        f"V{digits(y.at(height))}H{digits(x.at(edge))}" for height, edge in zip(heights, edges[1:], strict=True)
     )
+    return f"M{digits(x.at(edges[0]))} {digits(y.at(0.0))}{sides}V{digits(y.at(0.0))}z"
 
 
 def bars(points: Iterable[tuple[float, float | None]], x: Axis, y: Axis, width: float) -> str:
@@ -179,10 +214,9 @@ def upright(value: float, x: Axis, y: Axis) -> str:
 
 def frame(x: Axis, y: Axis, *, x_labels: bool = True) -> tuple[list[Shape], list[Text]]:
     """Return the grid lines of both axes and the texts of their ticks."""
-    across = "".join(f"M{digits(x.start)} {digits(y.at(tick))}H{digits(x.end)}" for tick in y.ticks())
-    up = "".join(f"M{digits(x.at(tick))} {digits(y.start)}v4" for tick in x.ticks()) if x_labels else ""
+    lines = "".join(f"M{digits(x.start)} {digits(y.at(tick))}H{digits(x.end)}" for tick in y.ticks())
+    base = f"M{digits(x.start)} {digits(y.start)}H{digits(x.end)}"
     texts = [Text(x.start - 5, y.at(tick) + 3.5, label(tick), "end") for tick in y.ticks()]
     if x_labels:
         texts += [Text(x.at(tick), y.start + 15, label(tick), "middle") for tick in x.ticks()]
-    base = f"M{digits(x.start)} {digits(y.start)}H{digits(x.end)}"
-    return [Shape(across, "grid"), Shape(base + up, "base")], texts
+    return [Shape(lines, "grid"), Shape(base, "base")], texts

@@ -11,18 +11,21 @@ from quant.report.page.chart import (
     Shape,
     Text,
     axis_over,
-    bars,
     digits,
     dots,
     frame,
     label,
     line,
+    steps,
     upright,
 )
+from quant.report.page.texts import EXACT_DB
 
 WIDTH = 380
 LEFT, RIGHT = 46, 368
 """Positions of the ends of the x axis."""
+MOST_CHANNELS = 128
+"""The most channels that are drawn, so that the page stays small: those with the least SQNR."""
 MOST_LEVELS = 64
 """The most levels that are drawn; more would touch each other."""
 
@@ -42,11 +45,11 @@ def histogram_chart(picture: Picture, families: dict[str, int]) -> Chart:
     x = Axis(histogram.low, histogram.low + histogram.width * len(centres), LEFT, RIGHT)
     y = Axis(0.0, min(1.6 * highest, 1.05 * _highest_density(picture, highest)), 186, 10)
     shapes, texts = frame(x, y)
-    column = x.at(histogram.low + histogram.width) - x.at(histogram.low)
-    shapes.append(Shape(bars(zip(centres, heights, strict=True), x, y, column), "bars"))
+    edges = [histogram.low + histogram.width * number for number in range(len(heights) + 1)]
+    shapes.append(Shape(steps(edges, heights, x, y), "bars"))
     for family, density in picture.densities.items():
         if density is not None:
-            shapes.append(Shape(line(zip(centres, density, strict=True), x, y), f"line family {family}"))
+            shapes.append(Shape(line(zip(centres, density, strict=True), x, y), f"line {family}"))
     shapes += [Shape(upright(-1, x, y) + upright(1, x, y), "chosen"), Shape(_level_ticks(picture, x, y), "levels")]
     texts.append(Text((LEFT + RIGHT) / 2, 218, "weight / chosen bound", "middle", "axis"))
     chosen = ", ".join(f"{family} in {rows}" for family, rows in families.items())
@@ -117,10 +120,9 @@ def error_chart(curve: ErrorCurve) -> Chart:
             least[style] = min(points, key=lambda point: point[1])
             shapes.append(Shape(dots([least[style]], x, y), f"dots {style}"))
     texts.append(Text((LEFT + RIGHT) / 2, 218, "bound / chosen bound", "middle", "axis"))
-    minima = "; ".join(
-        f"{_worded(style)} is least, {value:.3g}, at {bound:.2f}" for style, (bound, value) in least.items()
-    )
-    return Chart(WIDTH, 222, f"Error of the weights against the clip bound: {minima}.", shapes, texts)
+    minima = ", ".join(f"{_worded(style)} {value:.3g} at {bound:.2f}" for style, (bound, value) in least.items())
+    description = f"Error of the weights against the clip bound. Least errors: {minima or 'none known'}."
+    return Chart(WIDTH, 222, description, shapes, texts)
 
 
 def quantile_chart(quantiles: Quantiles) -> Chart:
@@ -146,33 +148,35 @@ def quantile_chart(quantiles: Quantiles) -> Chart:
 
 
 def channel_chart(channels: Channels) -> Chart:
-    """Return the clip bound and the SQNR of the weights of each channel, by family."""
-    x = Axis(min(channels.channel, default=0) - 0.5, max(channels.channel, default=0) + 0.5, LEFT, RIGHT)
-    bounds = axis_over(channels.bound, 96, 22, from_zero=True)
-    ratios = axis_over([ratio for ratio in channels.sqnr_db if ratio < 200], 200, 126)
-    shapes, texts = frame(x, bounds, x_labels=False)
-    lower_shapes, lower_texts = frame(x, ratios)
-    shapes, texts = shapes + lower_shapes, texts + lower_texts
+    """Return the clip bound and the SQNR of the weights of each channel, or of the worst ones, by family."""
     families = channels.family or ("",) * len(channels.channel)
+    listed = list(zip(channels.channel, channels.bound, channels.sqnr_db, families, strict=True))
+    rows = sorted(sorted(listed, key=lambda row: row[2])[:MOST_CHANNELS])
+    x = Axis(
+        min((row[0] for row in rows), default=0) - 0.5, max((row[0] for row in rows), default=0) + 0.5, LEFT, RIGHT
+    )
+    bounds = axis_over([row[1] for row in rows], 96, 22, from_zero=True)
+    ratios = axis_over([row[2] for row in rows if row[2] < EXACT_DB], 200, 126)
+    upper, upper_texts = frame(x, bounds, x_labels=False)
+    lower, lower_texts = frame(x, ratios)
+    shapes = [*upper, *lower]
     for family in sorted(set(families)):
-        rows = [row for row, name in enumerate(families) if name == family]
-        path = dots(((channels.channel[row], channels.bound[row]) for row in rows), x, bounds)
-        path += dots(((channels.channel[row], channels.sqnr_db[row]) for row in rows), x, ratios)
-        shapes.append(Shape(path, f"dots family {family}".rstrip()))
-    texts += [
+        members = [row for row in rows if row[3] == family]
+        path = dots(((channel, bound) for channel, bound, _, _ in members), x, bounds)
+        path += dots(((channel, ratio) for channel, _, ratio, _ in members), x, ratios).replace("m", "M", 1)
+        shapes.append(Shape(path, f"dots {family}".rstrip()))
+    texts = [
+        *upper_texts,
+        *lower_texts,
         Text(LEFT, 14, "clip bound, in the weight's unit", style="axis"),
         Text(LEFT, 118, "SQNR of the weights, dB", style="axis"),
         Text((LEFT + RIGHT) / 2, 232, "output channel", "middle", "axis"),
     ]
-    listed = len(channels.channel)
-    which = "all" if listed == channels.channels else f"the {listed} worst of {channels.channels}"
+    which = "all" if len(rows) == channels.channels else f"the {len(rows)} worst of {channels.channels}"
     description = f"Clip bound and SQNR of {which} output channels."
-    if listed:
-        worst = min(range(listed), key=lambda row: channels.sqnr_db[row])
-        description += (
-            f" The SQNR is {min(channels.sqnr_db):.1f} to {max(channels.sqnr_db):.1f} dB, least in channel "
-            f"{channels.channel[worst]}; the bound is {min(channels.bound):.3g} to {max(channels.bound):.3g}."
-        )
+    if rows:
+        worst, best = min(rows, key=lambda row: row[2]), max(rows, key=lambda row: row[2])
+        description += f" SQNR: {worst[2]:.1f} (channel {worst[0]}) to {best[2]:.1f} dB."
     return Chart(WIDTH, 236, description, shapes, texts)
 
 
@@ -205,4 +209,4 @@ def _roots(squares: Sequence[float | None] | None) -> list[float | None] | None:
 
 def _worded(style: str) -> str:
     error, origin = style.split()
-    return f"the {origin} {'RMS error' if error == 'rms' else 'mean absolute error'}"
+    return f"{origin} {'RMS' if error == 'rms' else 'mean absolute'}"

@@ -7,6 +7,7 @@ from typing import Literal
 from quant.outcome.report.layer import BoundFigure, LayerEntry
 from quant.report.page.chart import Chart
 from quant.report.page.layer_charts import (
+    MOST_CHANNELS,
     MOST_LEVELS,
     bounds_chart,
     channel_chart,
@@ -16,12 +17,38 @@ from quant.report.page.layer_charts import (
 )
 from quant.report.page.texts import decibels, figure, percent, size, with_error
 
+READING = (
+    (
+        "Weights and fitted densities",
+        "Histogram of the layer's weights, each divided by the chosen clip bound of its row, so that 1 is the bound. "
+        "Exact zeros are left out, as in the fits. Lines: mean density of each family over the rows. Ticks at the "
+        "base: levels of the grid.",
+    ),
+    (
+        "Error against the clip bound",
+        "RMS and mean absolute error in the weight's unit if all rows had their bound times a common factor. Solid: "
+        "expected of the fits. Dashed: measured. A dot is the minimum. A bound that was chosen for the error at an "
+        "output may lie beside the least error of the weights.",
+    ),
+    (
+        "Clip bound of every rule",
+        "Mean over the rows of each rule's bound divided by the chosen one; rules have their default options.",
+    ),
+    (
+        "Quantiles: weights against fits",
+        "On the diagonal, the weights are distributed as fitted. Beyond it at the ends, their tails are heavier.",
+    ),
+    (
+        "Channels",
+        "Clip bound and SQNR of the weights by output channel, in the colour of the family that fits each best.",
+    ),
+)
+"""The title of each chart of a layer, and how to read it."""
 REASONS = {
-    "weight_error": "The chosen bound is the one with the least error of the weights.",
-    "output_error": "The chosen bound is the one with the least error at the layer's output, which may lie beside the "
-    "least error of the weights.",
+    "weight_error": "The bound was chosen for the error of the weights.",
+    "output_error": "The bound was chosen for the error at the layer's output.",
     "rule": "The rule sets the bound without minimising an error.",
-    "model_output": "The chosen bound is the one of two candidates with the least error at the model's outputs.",
+    "model_output": "The bound is the one of two with the least error at the model's outputs.",
 }
 """The sentence for each error that a bound is chosen for."""
 
@@ -47,11 +74,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Figure:
-    """One chart of a layer with its title, its legend as (CSS class, text), and a note."""
+    """One chart of a layer with its title and a note."""
 
     title: str
     chart: Chart
-    legend: Sequence[tuple[str, str]]
     note: str
 
 
@@ -66,6 +92,7 @@ class LayerView:
         cells: its cells, after its number and its name.
         facts: further figures as (title, text).
         figures: its charts.
+        legend: the styles of its charts as (CSS class, meaning).
         missing: sentences that say why charts or figures are missing.
     """
 
@@ -75,6 +102,7 @@ class LayerView:
     cells: Sequence[Cell]
     facts: Sequence[tuple[str, str]]
     figures: Sequence[Figure]
+    legend: Sequence[tuple[str, str]]
     missing: Sequence[str]
 
 
@@ -139,35 +167,35 @@ def layer_figures(layer: LayerEntry) -> Iterator[Figure]:
     """Yield the charts of a layer."""
     if layer.picture is not None:
         picture = layer.picture
-        families = [(f"line family {family}", _family(family)) for family, line in picture.densities.items() if line]
-        levels = [("levels", "levels")] if _levels(layer) <= MOST_LEVELS else []
         yield Figure(
             "Weights and fitted densities",
             histogram_chart(picture, layer.distribution),
-            [*families, ("chosen", "chosen bound"), *levels],
-            f"{picture.weights} weights of {picture.rows} rows, divided by the bound of their row; {_levels(layer)} "
-            f"levels. {picture.histogram.zeros} weights are exactly zero and are left out of the fits.",
+            f"{picture.weights} weights of {picture.rows} rows, {picture.histogram.zeros} of them zero; "
+            f"{_levels(layer)} levels.",
         )
-        yield Figure(
-            "Error against the clip bound", error_chart(picture.curve), _error_legend(layer), _error_note(layer)
-        )
+        yield Figure("Error against the clip bound", error_chart(picture.curve), REASONS[picture.curve.chosen_for])
         bounds = bounds_chart(picture, layer.clipping)
         if bounds is not None:
-            legend = [("chosen", "chosen bound"), ("dots chosen-dot", "rule of the spec")]
-            yield Figure("Clip bound of every rule", bounds, legend, "Mean over the rows; rules with their defaults.")
+            yield Figure("Clip bound of every rule", bounds, "")
         if picture.quantiles is not None:
-            note = "On the diagonal, the weights are distributed as fitted. Points outside of it are heavier tails."
-            yield Figure("Quantiles of the weights and of the fits", quantile_chart(picture.quantiles), [], note)
+            yield Figure("Quantiles: weights against fits", quantile_chart(picture.quantiles), "")
     if layer.channels is not None:
-        names = sorted(set(layer.channels.family or ()))
-        legend = [(f"dots family {family}", _family(family)) for family in names]
-        listed, channels = len(layer.channels.channel), layer.channels.channels
-        note = (
-            f"All {channels} channels."
-            if listed == channels
-            else f"The {listed} channels with the least SQNR, of {channels}."
-        )
-        yield Figure("Channels", channel_chart(layer.channels), legend, note)
+        drawn, channels = min(len(layer.channels.channel), MOST_CHANNELS), layer.channels.channels
+        which = f"All {channels} channels." if drawn == channels else f"The {drawn} worst of {channels} channels."
+        yield Figure("Channels", channel_chart(layer.channels), which)
+
+
+def layer_legend(layer: LayerEntry) -> list[tuple[str, str]]:
+    """Return the legend of a layer's charts: each style that they use, with its meaning."""
+    families = set() if layer.channels is None else set(layer.channels.family or ())
+    legend = {}
+    if layer.picture is not None:
+        picture = layer.picture
+        families |= {family for family, density in picture.densities.items() if density is not None}
+        legend = {"chosen": "chosen bound"} | ({"levels": "levels"} if _levels(layer) <= MOST_LEVELS else {})
+        legend |= {"line rms": "RMS error", "line mae": "mean absolute error"}
+        legend |= {"dots chosen-dot": "rule of the spec"} if layer.clipping in picture.clip_bounds else {}
+    return [(f"line {family}", _family(family)) for family in sorted(families)] + list(legend.items())
 
 
 def missing(layer: LayerEntry) -> list[str]:
@@ -220,24 +248,6 @@ def _levels(layer: LayerEntry) -> int:
     if picture is None:
         return 0
     return 2 * round(1 / picture.level_step) + 1 if picture.level_step else len(picture.levels or ())
-
-
-def _error_legend(layer: LayerEntry) -> list[tuple[str, str]]:
-    curve = layer.picture and layer.picture.curve
-    legend = [("line rms measured", "RMS error, measured"), ("line mae measured", "mean absolute error, measured")]
-    if curve and curve.expected_mse is not None:
-        legend.insert(0, ("line rms expected", "RMS error, expected"))
-    if curve and curve.expected_mae is not None:
-        legend.append(("line mae expected", "mean absolute error, expected"))
-    return [*legend, ("chosen", "chosen bound")]
-
-
-def _error_note(layer: LayerEntry) -> str:
-    assert layer.picture is not None, "a curve belongs to a picture"
-    return (
-        "In the weight's unit, if all rows had their bound times a common factor; a dot is the minimum. "
-        + REASONS[layer.picture.curve.chosen_for]
-    )
 
 
 def _family(family: str) -> str:

@@ -18,9 +18,8 @@ from quant.report.page.chart import (
     label,
     line,
 )
+from quant.report.page.texts import EXACT_DB
 
-EXACT_DB = 200.0
-"""The SQNR of values without error; such a layer is drawn at the top."""
 LEFT = 56
 WIDTH = 1000
 LEAST_COLUMN = 12

@@ -16,6 +16,7 @@ from quant.report.page.layer_view import (
     bound_text,
     facts,
     layer_figures,
+    layer_legend,
     missing,
     share_cell,
     shift_after_cell,
@@ -32,8 +33,16 @@ Card = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class OutputView:
-    """One output: the texts of its figures in the order of the table's columns, and its notes."""
+class OutputTable:
+    """The table of outputs: the headings of its figures, and a row for each output; empty columns are left out."""
+
+    headings: Sequence[str]
+    rows: Sequence["OutputRow"]
+
+
+@dataclass(frozen=True)
+class OutputRow:
+    """One output: the texts of its figures in the order of the headings, and its notes."""
 
     name: str
     dtype: str
@@ -105,12 +114,18 @@ def spec_text(report: Report) -> str:
     return json.dumps(report.spec, indent=1)
 
 
-def output_views(report: Report) -> list[OutputView]:
-    """Return the outputs with the worst first; outputs without an SQNR come last."""
+def output_table(report: Report) -> OutputTable:
+    """Return the outputs, the worst first; outputs without an SQNR come last."""
     ordered = sorted(
         report.outputs or (), key=lambda output: (output.identical, output.sqnr_db is None, output.sqnr_db or 0.0)
     )
-    return [_output_view(output) for output in ordered]
+    texts = [_output_figures(output) for output in ordered]
+    headings = [heading for heading in (texts[0] if texts else ()) if any(row[heading] for row in texts)]
+    rows = [
+        OutputRow(output.name, output.dtype, [row[heading] for heading in headings], _output_note(output))
+        for output, row in zip(ordered, texts, strict=True)
+    ]
+    return OutputTable(headings, rows)
 
 
 def candidates(report: Report) -> list[CandidateView]:
@@ -216,7 +231,7 @@ def table_columns(report: Report) -> list[Column]:
     return _sorted_column(columns)
 
 
-def layer_views(report: Report, columns: Sequence[Column]) -> list[LayerView]:
+def layer_views(report: Report, columns: Sequence[Column], common: Sequence[str]) -> list[LayerView]:
     """Return the layers in the order of the sorted column, the worst first, at most `MAX_DRAWN` of them with charts."""
     index, column = next((index, column) for index, column in enumerate(columns) if column.sorted)
     sign = -1 if column.sorted == "descending" else 1
@@ -228,7 +243,8 @@ def layer_views(report: Report, columns: Sequence[Column]) -> list[LayerView]:
             cells=[column.cell(layer) for column in columns if column.cell is not None],
             facts=list(facts(layer)),
             figures=(),
-            missing=missing(layer),
+            legend=(),
+            missing=[sentence for sentence in missing(layer) if sentence not in common],
         )
         for number, layer in enumerate(report.layers, 1)
     ]
@@ -238,18 +254,25 @@ def layer_views(report: Report, columns: Sequence[Column]) -> list[LayerView]:
         return (value == "", sign * float(value or 0), view.number)
 
     ordered = sorted(views, key=key)
-    drawn = [replace(view, figures=list(layer_figures(view.entry))) for view in ordered[:MAX_DRAWN]]
+    drawn = [
+        replace(view, figures=list(layer_figures(view.entry)), legend=layer_legend(view.entry))
+        for view in ordered[:MAX_DRAWN]
+    ]
     note = f"Charts are drawn for the {MAX_DRAWN} worst layers only; report.json has the data of all."
     return drawn + [replace(view, missing=[*view.missing, note]) for view in ordered[MAX_DRAWN:]]
 
 
-def network_note(report: Report) -> str:
-    """Return how the figures of the layers were measured."""
+def network_note(report: Report, common: Sequence[str]) -> str:
+    """Return which layers are marked, and the sentences that hold for all layers."""
     worst = "output" if report.worst_layers_by == "output_sqnr_db" else "weight"
-    text = f"The {len(report.worst_layers)} layers with the least {worst} SQNR are marked red in the table."
-    if report.error_share_basis.reason is not None:
-        text += f" Shares of the output error: not measured, because {report.error_share_basis.reason}."
-    return text
+    marked = f"The {len(report.worst_layers)} layers with the least {worst} SQNR are marked red in the table."
+    return " ".join([marked, *common])
+
+
+def common_reasons(report: Report) -> list[str]:
+    """Return the sentences on missing figures that hold for every layer."""
+    reasons = [missing(layer) for layer in report.layers]
+    return [sentence for sentence in reasons[0] if all(sentence in others for others in reasons)] if reasons else []
 
 
 def _output_card(report: Report) -> Card:
@@ -282,18 +305,24 @@ def _accuracy_note(before: float, after: float, evaluation: Evaluation | None) -
     return note
 
 
-def _output_view(output: OutputEntry) -> OutputView:
+def _output_figures(output: OutputEntry) -> dict[str, str]:
+    """Return the texts of an output's figures by their heading; empty where there is none."""
     sqnr = "exact" if output.identical else "none" if output.sqnr_db is None else decibels(output.sqnr_db)
-    figures = [
-        sqnr,
-        *("" if value is None else f"{value:.5g}" for value in (output.cosine, output.agreement)),
-        *("" if value is None else figure(value) for value in (output.mean_error, output.max_error)),
-        "" if output.finite_fraction is None else percent(output.finite_fraction),
-    ]
+    return {
+        "SQNR": sqnr,
+        "Cosine": "" if output.cosine is None else f"{output.cosine:.5f}",
+        "Equal values": "" if output.agreement is None else percent(output.agreement, 2),
+        "Mean error": "" if output.mean_error is None else figure(output.mean_error),
+        "Largest error": "" if output.max_error is None else figure(output.max_error),
+        "Finite": "" if output.finite_fraction is None else percent(output.finite_fraction),
+    }
+
+
+def _output_note(output: OutputEntry) -> str:
     notes = [output.reason] if output.reason else []
     if output.nonfinite_agreement is not None:
         notes.append(f"{percent(output.nonfinite_agreement)} of the other values are the same")
-    return OutputView(output.name, output.dtype, figures, "; ".join(notes))
+    return "; ".join(notes)
 
 
 def _candidate(name: str, value: float | None, best: float | None, top: float, *, chosen: bool) -> CandidateView:

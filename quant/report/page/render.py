@@ -11,7 +11,11 @@ from quant.outcome.job_parts import JobFacts, job_parts
 from quant.outcome.page_assets import page_policy, script, styles
 from quant.outcome.report import Report
 from quant.report.page import model_view, texts
+from quant.report.page.layer_view import READING
 from quant.report.page.model_charts import front_chart, network_chart
+
+FRONT_STYLES = {"dots", "dots chosen-dot", "dots closed-form"}
+"""The styles in the legend of the front of size and error."""
 
 
 def report_html(report: Report) -> bytes:
@@ -39,6 +43,11 @@ def report_html(report: Report) -> bytes:
     )
 
 
+def sample_id(style: str) -> str:
+    """Return the id of the sample of a style: the first two letters of each of its words, so that legends are short."""
+    return "".join(word[:2] for word in style.replace("-", " ").split())
+
+
 @cache
 def page() -> Template:
     """Return the template of the page, compiled once in a process."""
@@ -49,6 +58,7 @@ def page() -> Template:
         trim_blocks=True,
     )
     filters = (
+        sample_id,
         texts.breakable,
         texts.code_spans,
         texts.decibels,
@@ -57,6 +67,7 @@ def page() -> Template:
         texts.more,
         texts.percent,
         texts.size,
+        texts.unbroken,
     )
     environment.filters.update({text.__name__: text for text in filters})
     return environment.get_template("report.html")
@@ -65,17 +76,22 @@ def page() -> Template:
 def _view(report: Report) -> dict[str, Any]:
     """Return the texts and tables of the page by their names in the template."""
     columns = model_view.table_columns(report)
+    common = model_view.common_reasons(report)
+    layers = model_view.layer_views(report, columns, common)
+    styles = {style for layer in layers for style, _ in layer.legend}
     return {
         "subtitle": model_view.subtitle(report),
         "summary_before": list(model_view.size_cards(report)),
         "summary_after": list(model_view.quality_cards(report)),
         "provenance": list(model_view.provenance(report)),
         "spec": model_view.spec_text(report),
-        "outputs": model_view.output_views(report),
+        "outputs": model_view.output_table(report),
         "columns": columns,
-        "layers": model_view.layer_views(report, columns),
+        "layers": layers,
+        "samples": sorted(styles | FRONT_STYLES) if report.allocation else sorted(styles),
         "operators": sorted({layer.op for layer in report.layers}),
-        "network_note": model_view.network_note(report),
+        "reading": READING,
+        "network_note": model_view.network_note(report, common),
         "csv": model_view.csv_data(report),
         "candidates": model_view.candidates(report),
         "choice_note": model_view.choice_note(report),

@@ -9,6 +9,7 @@ EXACT_DB = 200.0
 """The SQNR of values without error."""
 MISSING = "not measured"
 _CODE = re.compile(r"`([^`]+)`")
+_UNIT = re.compile(r"(?<=\d) (%|dB|[kMG]B|ms|bytes|points|samples)(?!\w)")
 _PIECES = re.compile(r"[^/._:]*[/._:]*(?:(?<=[/._:])|$)")
 
 
@@ -70,9 +71,14 @@ def breakable(name: str) -> Markup:
     return Markup("<wbr>").join(filter(None, _PIECES.findall(name)))
 
 
+def unbroken(text: str) -> str:
+    """Return a text in which a line cannot break between a number and its unit."""
+    return _UNIT.sub("\u00a0\\1", text)
+
+
 def code_spans(text: str) -> Markup:
     """Return a text as HTML in which `names in backticks` are code; everything else of it is escaped."""
-    parts = _CODE.split(text)
+    parts = _CODE.split(unbroken(text))
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
     )
