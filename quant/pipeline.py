@@ -45,6 +45,7 @@ from quant.report.result import Result, SignalAndNoise, samples_used
 from quant.runtime import Session, load_executed
 from quant.search.choice import Choice
 from quant.search.context import Source
+from quant.search.error_shares import measure_error_shares
 from quant.search.model_choice import NormalisedModel, choose_model
 from quant.spec import Spec, require_data, resolve
 
@@ -83,7 +84,8 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _ig
     5. Correct the biases and choose the candidate with the best outputs on held-out samples (`search.decide.choose`).
     6. Measure the differences at the layers' outputs and their bounds (`report.measurements`).
     7. Export the chosen model, check that its inputs and outputs are the float model's, and load it in ONNX Runtime.
-    8. Evaluate its outputs against the float model's.
+    8. Evaluate its outputs against the float model's, and measure the share of each layer in the error
+       (`search.error_shares`).
     9. Report: write the reports, check the gates, write the manifest.
 
     `search.model_choice` goes through 3 to 5 with every variant, and chooses the best.
@@ -142,6 +144,7 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     quantized, dequantized = load_executed(exported, "the quantized model", ExportError)
     random = random_tensors(choice.context.model.graph)
     outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, random, progress)
+    measured = replace(measured, shares=measure_error_shares(choice, quantized, progress))
     del quantized
     latency = latency_of(opened.source.reference, choice.context.model, exported, float_model.timing_data, spec)
     findings = [*data.findings, *saturated(measured.clipped)]

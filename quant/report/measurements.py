@@ -44,7 +44,7 @@ NOTHING_MEASURED = Measurements()
 
 
 def measure(choice: Choice, evaluation: Dataset | None, progress: Progress) -> Measurements:
-    """Return the measurements of the chosen model that its data and its spec allow.
+    """Return the measurements of the chosen model that its data and its spec allow, without the shares of the layers.
 
     Raises:
         ExportError: the float and the quantized model do not run as one graph.
@@ -55,7 +55,6 @@ def measure(choice: Choice, evaluation: Dataset | None, progress: Progress) -> M
         differences=differences,
         bounds=bounds,
         shifts=measure_shifts(choice, progress),
-        shares=ErrorShares(),
         clipped=measure_clipping(choice, evaluation),
     )
 

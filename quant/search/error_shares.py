@@ -1,13 +1,40 @@
 """The shares of the layers in the error at the model's output: each layer's weights are quantized alone.
 
-See docs/methods.md, 'Shares of the output error'.
+The error of a layer alone is measured in the float model with only this layer's weights replaced. The share of a layer
+is its error divided by the sum over all layers. See docs/methods.md, 'Shares of the output error'.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from quant.correction.data_free import expected_shifts
+from quant.data.dataset import Dataset
+from quant.errors import ExportError
+from quant.graph.random_values import random_tensors
+from quant.progress import Progress, correction_progress, subject_progress
+from quant.runtime import Session
+from quant.search.candidates import assemble
+from quant.search.choice import Choice
+from quant.search.context import CalibratedContext
+from quant.search.sensitivity import Sensitivity, can_be_changed, measure_sensitivity
+
+MAX_SAMPLES = 8
+"""The most samples for each layer. The standard error of a large share is then 10 to 25 % of it (ResNet20)."""
+FREE_RUNS = 64
+"""Runs of one sample that are made however small the calibration set is."""
 NO_DATA = "without calibration data nothing is measured"
 NOT_ASKED = "the spec asks for a report on the weights alone"
+RANDOM = "the model draws random numbers, which differ in every run"
+NO_ERROR = "no layer causes an error at the output when it is quantized alone"
+NOT_FINITE = "the energy of the outputs or of the error is zero or not finite"
+NOT_ALONE = "no layer can be changed alone: all lie in the bodies of nodes"
+TOO_FEW = "one run of the model for each layer takes too long for a calibration set of so few samples"
+ALL, ACTIVATIONS = "all", "activations"
+"""The names of the models that are compared on the same samples."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +59,7 @@ class ErrorShares:
     Attributes:
         layers: the shares by the layer's name; layers that cannot be changed alone are missing.
         samples: the calibration samples that were run for each layer.
-        reason: why nothing was measured; None if it was.
+        reason: why there are no shares; None if there are.
         weights: the sum over the layers of the error that each causes alone.
         activations: the error with all activations quantized and all weights in float; None if none is quantized.
         all: the error of the quantized model.
@@ -44,3 +71,96 @@ class ErrorShares:
     weights: float | None = None
     activations: float | None = None
     all: float | None = None
+
+
+def measure_error_shares(choice: Choice, quantized: Session, progress: Progress) -> ErrorShares:
+    """Return the layers' shares of the output error on held-out samples.
+
+    The runs of all layers together cost about as much as one run of the float model over the calibration set, or less.
+
+    Args:
+        choice: the chosen candidate.
+        quantized: its exported model.
+        progress: receives the samples completed.
+
+    Raises:
+        ModelError: the float model does not run on the samples.
+        ExportError: the quantized model does not run on the samples.
+    """
+    context = choice.context
+    if not isinstance(context, CalibratedContext):
+        return ErrorShares()
+    if context.spec.report == "weights":
+        return ErrorShares(reason=NOT_ASKED)
+    if random_tensors(context.model.graph):
+        return ErrorShares(reason=RANDOM)
+    changes = {layer.layer.name: [layer] for layer in choice.layers if can_be_changed(layer.layer, context.model)}
+    samples = _few_samples(context, len(changes))
+    if not changes or samples is None:
+        return ErrorShares(reason=TOO_FEW if changes else NOT_ALONE)
+    shifts = expected_shifts([layer for change in changes.values() for layer in change], context.moments)
+    models = {ALL: quantized} | ({ACTIVATIONS: _with_quantized_activations(choice)} if choice.ranges else {})
+    reported = subject_progress(correction_progress(progress), "one layer at a time")
+    sensitivity = measure_sensitivity(
+        context.model, changes, shifts if choice.shifts else {}, samples, reported, models, side_by_side=True
+    )
+    return _shares(sensitivity)
+
+
+def _few_samples(context: CalibratedContext, layers: int) -> Dataset | None:
+    """Return the held-out samples that are run for each layer, in batches as small as the model allows.
+
+    None if one sample for each layer is more than the cost allows.
+    """
+    runs = max(context.calibration.used, FREE_RUNS)
+    count = min(MAX_SAMPLES, runs // max(layers, 1))
+    samples = context.held_out
+    while (smaller := samples.halved()).batch < samples.batch:
+        samples = smaller
+    samples = samples.spread(count)
+    return samples if count and samples.used * layers <= 2 * runs else None
+
+
+def _shares(sensitivity: Sensitivity) -> ErrorShares:
+    """Return the shares and the sum of the errors; without shares where they cannot be formed.
+
+    With n_b the error of a layer in batch b, T_b the sum of all layers' and s the share, the standard error of s is
+
+        sqrt(B / (B - 1) sum_b (n_b - s T_b)^2) / sum_b T_b.
+    """
+    noises, signal = np.stack(list(sensitivity.noises.values())), sensitivity.signal
+    total = float(noises.sum())
+    if not (np.isfinite(total) and np.isfinite(signal) and signal > 0):
+        return ErrorShares(reason=NOT_FINITE)
+    errors = _standard_errors(noises, noises.sum(axis=1) / total) if total > 0 else None
+    layers = {
+        name: LayerShare(float(noise.sum()) / total, None if errors is None else float(errors[number]))
+        for number, (name, noise) in enumerate(sensitivity.noises.items() if total > 0 else ())
+    }
+    energies = {name: noise / signal for name, noise in sensitivity.models.items() if np.isfinite(noise)}
+    return ErrorShares(
+        layers=layers,
+        samples=sensitivity.samples,
+        reason=None if layers else NO_ERROR,
+        weights=total / signal,
+        activations=energies.get(ACTIVATIONS),
+        all=energies.get(ALL),
+    )
+
+
+def _standard_errors(noises: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the standard error of each share (L,) from errors (L, B); None for one batch."""
+    batches = noises.shape[1]
+    if batches < 2:
+        return None
+    deviations = noises - shares[:, None] * noises.sum(axis=0)
+    errors: NDArray[np.float64] = np.sqrt(batches / (batches - 1) * (deviations**2).sum(axis=1)) / noises.sum()
+    return errors
+
+
+def _with_quantized_activations(choice: Choice) -> Session:
+    """Return the float model with the activations of the choice quantized."""
+    context = choice.context
+    model, _ = assemble(context.model, [], choice.ranges, {}, context.spec.export.opset)
+    data = ir.to_proto(model).SerializeToString()
+    return Session(data, "the model with quantized activations", ExportError, fold_weights=True)

@@ -16,7 +16,7 @@ from quant.progress import Progress, SampleProgress, correction_progress, stage_
 from quant.search.allocation import Allocation, WidthOption, allocate, closed_form, pareto_front
 from quant.search.candidates import assemble
 from quant.search.context import CalibratedContext, SearchContext
-from quant.search.sensitivity import can_be_changed, measure_sensitivity
+from quant.search.sensitivity import SAMPLES, can_be_changed, measure_sensitivity
 from quant.search.widths import WIDTHS, SharedWeight, closest_width, quantize_at_widths, relative_error
 from quant.spec import Spec
 from quant.weights.layers import QuantizedLayer
@@ -215,7 +215,7 @@ def _gains(
     }
     layers = [layer for change in changes.values() for layer in change]
     shifts = {} if context.spec.bias_correction == "none" else expected_shifts(layers, context.moments)
-    sensitivity = measure_sensitivity(context.model, changes, shifts, context.fitting, progress)
+    sensitivity = measure_sensitivity(context.model, changes, shifts, context.fitting.spread(SAMPLES), progress)
     gains = [1.0] * len(weights)
     for name, noise in sensitivity.noise.items():
         local = errors[int(name)][probed[int(name)]]

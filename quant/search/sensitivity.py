@@ -1,7 +1,9 @@
 """The sensitivity of a model's output to the quantization of single weights, each quantized alone."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -14,24 +16,42 @@ from quant.graph.constants import add_initializer
 from quant.graph.inventory import Layer
 from quant.graph.names import Names
 from quant.progress import SampleProgress
-from quant.runtime import Session
+from quant.runtime import Feeds, Session, processors
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import decoded
 
 SAMPLES = 32
 """Samples that are run for each weight: an error's energy is a mean over many values, so few samples suffice."""
+NO_MODELS: Mapping[str, Session] = {}
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Energies at the model's outputs, summed over the same samples.
+    """Energies at the model's outputs for each of B batches of samples.
 
-    `signal` is the energy of the outputs that can be compared as quantities, `noise` the energy of the error that each
-    named change causes alone. For a model without such outputs they are numbers of values and of changed values.
+    For a model without outputs that can be compared as quantities, they are numbers of values and of changed values.
+
+    Attributes:
+        signals: the energy of the outputs in each batch (B,).
+        noises: the energy of the error that each named change causes alone in each batch (B,).
+        samples: the number of samples in all batches.
+        models: the energy of the error of each other model over all batches.
     """
 
-    signal: float
-    noise: Mapping[str, float]
+    signals: NDArray[np.float64]
+    noises: Mapping[str, NDArray[np.float64]]
+    samples: int
+    models: Mapping[str, float]
+
+    @property
+    def signal(self) -> float:
+        """The energy of the outputs over all batches."""
+        return float(self.signals.sum())
+
+    @property
+    def noise(self) -> dict[str, float]:
+        """The energy of the error that each named change causes over all batches."""
+        return {name: float(noises.sum()) for name, noises in self.noises.items()}
 
 
 def can_be_changed(layer: Layer, model: ir.Model) -> bool:
@@ -45,58 +65,90 @@ def measure_sensitivity(
     shifts: Shifts,
     samples: Dataset,
     progress: SampleProgress,
+    models: Mapping[str, Session] = NO_MODELS,
+    *,
+    side_by_side: bool = False,
 ) -> Sensitivity:
-    """Return the error of each named change alone; every change costs one run of the model over a few samples.
+    """Return the error of each named change alone; every change costs one run of the model over the samples.
 
     Args:
         model: the float model. It stays unchanged.
         changes: by name, the layers whose weights are replaced by their quantized values. All of them
             `can_be_changed`.
         shifts: what is added to each channel of a changed layer's output, by the layer's name.
-        samples: the set from which the samples are taken.
+        samples: the samples that are run.
         progress: receives the samples completed.
+        models: by name, other models that are compared with the float model on the same samples.
+        side_by_side: run as many changes at the same time as there are processors, each in one thread. This takes less
+            processor time for small batches.
 
     Raises:
         ModelError: the model does not run on the samples.
     """
     layers = [quantized.layer for change in changes.values() for quantized in change]
-    copy, shift_names = _model_with_weight_inputs(model, layers)
-    session = Session(copy, "the float model", fold_weights=True)
-    replacements = {name: _replacements(change, shifts, shift_names) for name, change in changes.items()}
-    signal, noise = 0.0, dict.fromkeys(changes, 0.0)
-    for batch in samples.spread(SAMPLES).watched(progress):
-        expected = session.run(batch)
-        signal += output_energies(expected, expected)[0]
-        for name, feeds in replacements.items():
-            noise[name] += output_energies(expected, session.run({**batch, **feeds}))[1]
-    return Sensitivity(signal, noise)
+    copy, inputs = _model_with_weight_inputs(model, layers)
+    workers = processors() if side_by_side else 1
+    session = Session(copy, "the float model", fold_weights=True, threads=1 if side_by_side else 0)
+    replacements = [_replacements(change, shifts, inputs) for change in changes.values()]
+    signals: list[float] = []
+    noises: list[list[float]] = []
+    errors = dict.fromkeys(models, 0.0)
+    with ThreadPoolExecutor(workers) as pool:
+        for batch in samples.watched(progress):
+            expected = session.run(batch)
+
+            def noise(feeds: Feeds, batch: Feeds = batch, expected: Sequence[Any] = expected) -> float:
+                return output_energies(expected, session.run({**batch, **feeds}))[1]
+
+            signals.append(output_energies(expected, expected)[0])
+            noises.append(list(pool.map(noise, replacements)))
+            for name, other in models.items():
+                errors[name] += output_energies(expected, other.run(batch))[1]
+    by_change = np.array(noises).reshape(len(signals), len(changes)).T
+    return Sensitivity(np.array(signals), dict(zip(changes, by_change, strict=True)), samples.used, errors)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """The names of the inputs that hold a layer's weight and the shift of its output."""
+
+    weight: str
+    shift: str | None
 
 
 def _replacements(
-    change: Sequence[QuantizedLayer], shifts: Shifts, shift_names: Mapping[str, str]
+    change: Sequence[QuantizedLayer], shifts: Shifts, inputs: Mapping[str, _Inputs]
 ) -> dict[str, NDArray[np.float32]]:
     """Return the feeds that replace the weights of a change and shift its layers' outputs."""
-    weights = {quantized.layer.weight_name: decoded(quantized.quantized) for quantized in change}
-    layers = [quantized.layer for quantized in change]
-    shifted = [layer for layer in layers if layer.name in shifts and layer.output_axis is not None]
-    return weights | {shift_names[layer.name]: _along_channels(layer, shifts[layer.name]) for layer in shifted}
+    feeds = {}
+    for quantized in change:
+        layer = quantized.layer
+        names = inputs[layer.name]
+        feeds[names.weight] = decoded(quantized.quantized)
+        if names.shift is not None and layer.name in shifts:
+            feeds[names.shift] = _along_channels(layer, shifts[layer.name])
+    return feeds
 
 
-def _model_with_weight_inputs(model: ir.Model, layers: Sequence[Layer]) -> tuple[bytes, dict[str, str]]:
+def _model_with_weight_inputs(model: ir.Model, layers: Sequence[Layer]) -> tuple[bytes, dict[str, _Inputs]]:
     """Return a copy of the model in which the layers' weights, and shifts of their outputs, are optional inputs.
 
-    The second value is the name of each shift by the layer's name.
+    A layer that shares its weight with others gets an input of its own. The second value has the names of the inputs
+    by the layer's name.
     """
     copy = model.clone()
-    names, shift_names = Names.of(copy.graph), {}
-    nodes = {node.name: node for node in copy.graph}
+    graph, names, inputs = copy.graph, Names.of(copy.graph), {}
+    nodes = {node.name: node for node in graph}
     for layer in {layer.name: layer for layer in layers}.values():
-        weight = copy.graph.initializers[layer.weight_name]
-        if not weight.is_graph_input():
-            copy.graph.inputs.append(weight)
-        if layer.output_axis is not None:
-            shift_names[layer.name] = _add_shift_input(copy.graph, layer, nodes[layer.name], names)
-    return ir.to_proto(copy).SerializeToString(), shift_names
+        node = nodes[layer.node.name]
+        weight = graph.initializers[layer.weight_name]
+        if weight.is_graph_input():
+            weight = add_initializer(graph, f"{layer.name}/weight", layer.weight, names)
+            node.replace_input_with(layer.weight_index, weight)
+        graph.inputs.append(weight)
+        shift = None if layer.output_axis is None else _add_shift_input(graph, layer, node, names)
+        inputs[layer.name] = _Inputs(str(weight.name), shift)
+    return ir.to_proto(copy).SerializeToString(), inputs
 
 
 def _add_shift_input(graph: ir.Graph, layer: Layer, node: ir.Node, names: Names) -> str:

@@ -37,10 +37,10 @@ def test_it_equals_the_error_of_a_model_with_only_that_layer_quantized(digits, c
     layers = quantize_layers(work, moments, spec, lambda *_: None)
     shifts = expected_shifts(layers, moments) if corrected else {}
     changes = {quantized.layer.name: [quantized] for quantized in layers}
-    sensitivity = measure_sensitivity(model, changes, shifts, samples, lambda *_: None)
+    sensitivity = measure_sensitivity(model, changes, shifts, samples.spread(SAMPLES), lambda *_: None)
     reference = Session(ir.to_proto(model).SerializeToString())
     few = list(samples.spread(SAMPLES).batches())
-    assert sum(len(batch["input"]) for batch in few) == 32
+    assert sum(len(batch["input"]) for batch in few) == sensitivity.samples == 32
     for name, change in changes.items():
         alone, _ = assemble(model, change, {}, {layer: shift for layer, shift in shifts.items() if layer == name}, 21)
         session = Session(ir.to_proto(alone).SerializeToString(), fold_weights=True)
