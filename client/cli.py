@@ -79,6 +79,10 @@ def _exit_code() -> int:
         usage = ClientError(f"{error.format_message().rstrip('.')}; see `{command} --help`")
         _print_error(usage)
         return usage.exit_code
+    except OSError as error:  # a full disk, or a file that disappeared
+        failure = ClientError(f"{error.filename or 'input or output'}: {error.strerror}")
+        _print_error(failure)
+        return failure.exit_code
 
 
 def _print_error(error: ClientError | Interrupted) -> None:

@@ -75,9 +75,9 @@ class Outputs:
         if self.report and self.report.suffix != ".json":
             names.add(artifacts.REPORT_PAGE.name)
         if self.markdown:
-            names.add("report.md")
+            names.add(artifacts.REPORT_MARKDOWN.name)
         if self.csv:
-            names.add("layers.csv")
+            names.add(artifacts.LAYERS_CSV.name)
         return names
 
     def check(self, inputs: Iterable[Path] = ()) -> None:
@@ -93,7 +93,7 @@ class Outputs:
         taken = {path.resolve(): f"the input {path}" for path in inputs}
         for option, path in self.paths.items():
             check_writable(option, path)
-            if (other := taken.get(path.resolve())) and path.name != os.devnull:
+            if (other := taken.get(path.resolve())) and str(path) != os.devnull:
                 raise ClientError(f"{option} {path}: this is also {other}; accepted: a file of its own")
             taken[path.resolve()] = f"the file of {option}"
         if self.report and self.report.suffix not in REPORT_SUFFIXES:
@@ -111,9 +111,9 @@ class Outputs:
             if self.report:
                 self.report.write_bytes(_report(folder, self.report.suffix, job))
             if self.markdown:
-                shutil.copyfile(folder / "report.md", self.markdown)
+                shutil.copyfile(folder / artifacts.REPORT_MARKDOWN.name, self.markdown)
             if self.csv:
-                shutil.copyfile(folder / "layers.csv", self.csv)
+                shutil.copyfile(folder / artifacts.LAYERS_CSV.name, self.csv)
             if self.junit:
                 self.junit.write_bytes(junit_document(_gates(job), regressions))
         except OSError as error:

@@ -86,17 +86,22 @@ def watch(job_id: JobId, as_json: AsJson = False) -> int:
 def download(
     job_id: JobId,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The quantized model; a large model has its weights beside it.")
+        Path, typer.Option("-o", "--output", help="File to write; a large model has its weights beside it.")
     ],
+    artifact: Annotated[str, typer.Argument(help="Name of the artifact.")] = "model.onnx",
 ) -> None:
-    """Write the quantized model of a job to a file. `quantd report` writes its reports."""
+    """Write the quantized model of a job, or another of its artifacts, to a file."""
     from client.fetching import fetch_outputs
     from client.outputs import Outputs
 
     outputs = Outputs(model=output)
     outputs.check()
     with connect() as client:
-        fetch_outputs(client, client.succeeded(client.job(job_id)), outputs)
+        job = client.succeeded(client.job(job_id))
+        if artifact == "model.onnx":
+            fetch_outputs(client, job, outputs)
+        else:
+            client.download(job_id, artifact, output)
 
 
 @app.command()

@@ -40,8 +40,9 @@ def report(
 def _print_markdown(client: "Client", job_id: str) -> None:
     """Print the summary for a pull request, without characters that could change a terminal."""
     from client.text import printable
+    from quant.outcome import artifacts
 
-    text = client.read_artifact(job_id, "report.md").decode()
+    text = client.read_artifact(job_id, artifacts.REPORT_MARKDOWN.name).decode()
     typer.echo("\n".join(printable(line) for line in text.splitlines()))
 
 
