@@ -118,7 +118,8 @@ async def _on_invalid_request(request: Request, error: RequestValidationError) -
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     kind = _HTTP_ERRORS.get(error.status_code, BadRequest)
-    problem = make_problem(kind.code, kind.title, f"{request.method} {request.scope['path']}: {error.detail}")
+    reason = "there is nothing at this path; /docs describes the API" if error.status_code == 404 else error.detail
+    problem = make_problem(kind.code, kind.title, f"{request.method} {request.scope['path']}: {reason}")
     response = answer_problem(request, problem.model_copy(update={"status": error.status_code}))
     response.headers.update(error.headers or {})
     if error.status_code == 405:
