@@ -38,8 +38,7 @@ def read_spec(text: str) -> dict[str, Any]:
         SpecError: it is not a JSON or YAML mapping, or would take long to parse.
     """
     try:
-        _check_cost(text)
-        spec = plain(yaml.safe_load(text))
+        spec = plain(_construct(_compose(text)))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise _unreadable(_reason(error)) from None
     if spec is not None and not isinstance(spec, dict):
@@ -54,8 +53,7 @@ def lines_of(text: str, pointers: Sequence[str]) -> list[int | None]:
     fault. None where there is no such line.
     """
     try:
-        _check_cost(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = _compose(text)
     except yaml.MarkedYAMLError as error:
         return [error.problem_mark.line + 1 if error.problem_mark else None] * len(pointers)
     except (yaml.YAMLError, ValueError, RecursionError):
@@ -82,6 +80,40 @@ def _child(node: yaml.Node | None, name: str) -> tuple[int, yaml.Node] | None:
     else:
         return None
     return next(((line + 1, value) for key, line, value in entries if key == name), None)
+
+
+def _compose(text: str) -> yaml.Node | None:
+    """Return the nodes of a YAML document; None for an empty one.
+
+    Raises:
+        yaml.YAMLError: it cannot be parsed, or a mapping has a key twice, of which PyYAML would drop the first.
+        ValueError: it would take long to parse.
+    """
+    _check_cost(text)
+    root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(node)
+            waiting += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+    return root
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value in seen:
+            fault = f"the key {key.value[:80]!r} occurs twice; accepted: each key once"
+            raise yaml.composer.ComposerError(None, None, fault, key.start_mark)
+        seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+
+
+def _construct(node: yaml.Node | None) -> Any:
+    """Return the value of a document's nodes."""
+    return None if node is None else yaml.SafeLoader("").construct_document(node)
 
 
 def _check_cost(text: str) -> None:

@@ -91,7 +91,13 @@ def test_a_pointer_may_hold_escaped_characters():
 
 
 @pytest.mark.parametrize(
-    ("text", "place"), [("a: 1\nb: c: d\n", "line 2, column 5"), ("a:\n\tb: 1", "line 2, column 1")]
+    ("text", "place"),
+    [
+        ("a: 1\nb: c: d\n", "line 2, column 5"),
+        ("a:\n\tb: 1", "line 2, column 1"),
+        ("a: 1\na: 2", "line 2, column 1: the key 'a' occurs twice"),
+        ("- 1\n- {b: 1, b: 2}", "line 2, column 10"),
+    ],
 )
 def test_text_that_cannot_be_parsed_has_the_place_of_the_fault(text, place):
     with pytest.raises(SpecError, match=place):
