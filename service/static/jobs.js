@@ -27,13 +27,28 @@ function update(state) {
   bar.value = state.fraction;
 }
 
-const open = [...document.querySelectorAll("tr[data-open]")].map((row) => row.dataset.job);
-if (open.length) {
-  const stop = follow(`/jobs/events?${new URLSearchParams(open.map((id) => ["job", id]))}`, {
+let stop = () => undefined;
+
+/** Follow the open jobs of the table. */
+function start() {
+  stop();
+  stop = () => undefined;
+  const open = [...document.querySelectorAll("tr[data-open]")].map((row) => row.dataset.job);
+  if (!open.length) return;
+  const end = follow(`/jobs/events?${new URLSearchParams(open.map((id) => ["job", id]))}`, {
     job: (event) => update(JSON.parse(event.data)),
-    end: () => stop(),
+    end: () => end(),
   });
+  stop = end;
 }
+start();
+
+// Jobs may have begun while the page was hidden.
+document.addEventListener("visibilitychange", async () => {
+  if (document.hidden || !document.getElementById("jobs")) return;
+  await refresh(["counts", "jobs"]);
+  start();
+});
 
 const button = document.getElementById("compare-button");
 function count() {
