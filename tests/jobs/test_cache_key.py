@@ -1,6 +1,6 @@
 """The cache key changes with everything that the artifacts depend on, and with nothing else."""
 
-from jobs.cache_key import engine, work_digest
+from jobs.cache_key import engine, plan_digest, work_digest
 from jobs.job import Upload, now
 from quant.spec import resolve
 
@@ -28,6 +28,14 @@ def test_other_work_has_another_key(monkeypatch):
     monkeypatch.setattr("jobs.cache_key.engine", lambda: "other")
     keys.add(work_digest(MODEL, None, None, SPEC))
     assert len(keys) == 7
+
+
+def test_a_plan_has_another_key_than_the_job_without_data():
+    assert plan_digest(MODEL, SPEC) == plan_digest(MODEL.model_copy(update={"id": "model_2"}), SPEC)
+    assert (
+        len({plan_digest(MODEL, SPEC), plan_digest(MODEL, resolve({"seed": 1})), work_digest(MODEL, None, None, SPEC)})
+        == 3
+    )
 
 
 def test_the_engine_names_its_libraries():
