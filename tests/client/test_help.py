@@ -20,7 +20,15 @@ print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["quantize", "--help"], ["jobs", "list", "--help"], ["keys", "create", "--help"], ["--version"]],
+    [
+        ["--help"],
+        ["quantize", "--help"],
+        ["plan", "--help"],
+        ["inspect", "--help"],
+        ["jobs", "list", "--help"],
+        ["keys", "create", "--help"],
+        ["--version"],
+    ],
     ids=" ".join,
 )
 def test_a_help_text_imports_nothing_heavy(arguments):
