@@ -83,7 +83,7 @@ def _notes(a: Report, b: Report) -> Iterator[str]:
 
 def _data_difference(role: str, a: str | None, b: str | None) -> str:
     if a is None or b is None:
-        return f"Only job {'b' if a is None else 'a'} has {role} data"
+        return f"Only job {'B' if a is None else 'A'} has {role} data"
     return f"The jobs have different {role} data"
 
 

@@ -21,7 +21,7 @@ _FORMATS: Mapping[str, Callable[[float], str]] = {
     "dB": lambda value: "exact" if value >= EXACT_DB else f"{value:.2f} dB",
     "%": lambda value: f"{value:.2f} %",
     "points": lambda value: f"{value:.2f} points",
-    "": lambda value: f"{value:.4g}",
+    "": lambda value: f"{value:.5g}",
 }
 """The text of a figure by its unit."""
 
@@ -149,9 +149,13 @@ def _text(value: float | None, unit: str) -> str:
 
 
 def _signed(value: float, unit: str) -> str:
+    """Return a difference with its sign; one that would round to zero keeps one digit."""
     if value == 0:
         return "same"
-    return f"{'+' if value > 0 else '−'}{_FORMATS[unit](abs(value))}"
+    magnitude = abs(value)
+    tiny = unit not in ("", "bytes") and magnitude < 0.005
+    text = f"{magnitude:.1g} {unit}" if tiny else _FORMATS[unit](magnitude)
+    return f"{'+' if value > 0 else '−'}{text}"
 
 
 def _gate_row(gate: GateChange) -> GateRow:
@@ -174,13 +178,12 @@ def _side(side: GateSide | None, gate: GateChange) -> str:
 
 def _layer_row(layer: LayerChange) -> LayerRow:
     share = layer.error_share
-    difference = "" if share.difference is None else f"{100 * share.difference:+.1f} points".replace("-", "−")
     return LayerRow(
         layer.name,
         layer.op,
         pair(layer.output_sqnr_db, "dB"),
         pair(layer.weight_sqnr_db, "dB"),
-        Pair(_share(share.a), _share(share.b), difference, None),
+        Pair(_share(share.a), _share(share.b), _points(share.difference), None),
         pair(layer.bytes_after, "bytes"),
         tuple(
             f"{setting.key.replace('_', ' ')} {_plain(setting.a)} → {_plain(setting.b)}" for setting in layer.settings
@@ -190,6 +193,13 @@ def _layer_row(layer: LayerChange) -> LayerRow:
 
 def _share(value: float | None) -> str:
     return NONE if value is None else percent(value)
+
+
+def _points(difference: float | None) -> str:
+    """Return a difference of shares in percentage points; "" if there is none, or it rounds to zero."""
+    if difference is None or abs(difference) < 0.0005:
+        return ""
+    return f"{100 * difference:+.1f} points".replace("-", "−")
 
 
 def _lone_row(layer: LoneLayer) -> LoneRow:

@@ -123,7 +123,8 @@ def test_a_request_without_a_key_is_refused_before_its_body_arrives(guarded):
 
 def test_objects_of_another_tenant_are_404(alice, bob, job):
     artifact = alice.get(job["links"]["artifacts"]).json()["items"][0]["url"]
-    paths = {*job["links"].values(), artifact, f"/v1/models/{job['model']}"}
+    comparison = f"{job['links']['self']}/compare/{job['id']}"
+    paths = {*job["links"].values(), artifact, comparison, f"/v1/models/{job['model']}"}
     paths -= {job["links"]["cancel"]}
     for path in paths:
         assert alice.get(path).status_code == 200, path

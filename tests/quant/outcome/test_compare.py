@@ -130,7 +130,7 @@ def test_figures_on_other_evaluation_data_are_not_compared(int4, int8):
 def test_figures_on_other_calibration_data_are_not_compared(int4, int8):
     comparison = compare_reports(int4, with_data(int8, calibration_sha256=None))
     assert not comparison.same_calibration
-    assert comparison.notes[0].startswith("Only job a has calibration data, so")
+    assert comparison.notes[0].startswith("Only job A has calibration data, so")
     layer = comparison.layers[0]
     assert (layer.output_sqnr_db.difference, layer.error_share.difference) == (None, None)
     assert layer.weight_sqnr_db.difference > 0

@@ -13,6 +13,7 @@ from tests.service.pages.comparisons import comparison, layer
     [
         (26.5, 28.4, "dB", None, ("26.50 dB", "28.40 dB", "+1.90 dB")),
         (26.5, 26.5, "dB", None, ("26.50 dB", "26.50 dB", "same")),
+        (26.5, 26.5002, "dB", None, ("26.50 dB", "26.50 dB", "+0.0002 dB")),
         (-3.25, 26.5, "dB", None, ("−3.25 dB", "26.50 dB", "+29.75 dB")),
         (26.5, 200.0, "dB", None, ("26.50 dB", "exact", "")),
         (46023, 76138, "bytes", None, ("46 kB", "76.1 kB", "+30.1 kB")),
