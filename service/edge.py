@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import structlog
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.http_status import make_problem
 from jobs.settings import Settings
 from service.metrics import RECEIVED, REQUESTS, SECONDS, SENT
-from service.problems import logged_path, respond
+from service.problems import answer_problem, logged_path
 
 DOCUMENT_BYTES = 1 << 20
 """The size limit of a JSON body, and of what a form may hold besides its files."""
@@ -53,7 +54,7 @@ class Edge:
             log.error("unexpected", path=logged_path(scope["path"]), exc_info=error)
             if exchange.status:
                 raise  # the answer has begun: all that is left is to cut the connection
-            await _unexpected()(scope, receive, send)
+            await _unexpected(scope)(scope, receive, send)
 
 
 @dataclass
@@ -142,5 +143,6 @@ def _request_id(scope: Scope) -> str:
     return sent if _REQUEST_ID.match(sent) else uuid.uuid4().hex
 
 
-def _unexpected() -> ASGIApp:
-    return respond(make_problem("internal", "Internal error", "an unexpected error occurred; the service's log has it"))
+def _unexpected(scope: Scope) -> ASGIApp:
+    detail = "an unexpected error occurred; the service's log has it"
+    return answer_problem(Request(scope), make_problem("internal", "Internal error", detail))

@@ -47,7 +47,8 @@ def render(request: Request, template: str, /, *, status: int = 200, **values: o
 
 def render_problem(request: Request, problem: Problem) -> HTMLResponse:
     """Return the page that says what went wrong."""
-    return render(request, "problem.html", status=problem.status, problem=problem)
+    request_id = request.scope["state"].get("request_id", "")
+    return render(request, "problem.html", status=problem.status, problem=problem, request_id=request_id)
 
 
 def is_page_request(request: Request) -> bool:

@@ -39,7 +39,7 @@ def show_sign_in(request: Request, next: str = "/") -> Response:
 
 @router.post("/sign-in")
 def sign_in(request: Request, key: Annotated[str, Form()] = "", next: Annotated[str, Form()] = "/") -> Response:
-    """Begin a session with a new token, and open the page that asked for the sign-in.
+    """Begin a session with a new token, end the browser's earlier one, and open the page that asked for the sign-in.
 
     A page of another origin cannot sign anybody in: nobody works in a stranger's session without knowing.
     """
@@ -49,6 +49,8 @@ def sign_in(request: Request, key: Annotated[str, Form()] = "", next: Annotated[
         key_id = _check_key(context, request, key.strip())
     except QuantdError as error:
         return _form(request, next, error)
+    if earlier := session_cookie(request.cookies):
+        context.browser_sessions.end(*earlier)
     name = cookie_name(request.url.scheme, request.headers)
     response = RedirectResponse(_local_path(next), 303)
     set_session_cookie(response, name, context.browser_sessions.begin(key_id, name))

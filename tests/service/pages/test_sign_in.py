@@ -126,6 +126,14 @@ def test_every_sign_in_has_a_new_token_and_adopts_none(new_browser, key):
     assert new_browser(Cookie=f"quantd={planted}").get("/").status_code == 303
 
 
+def test_a_sign_in_ends_the_earlier_session_of_the_browser(new_person, new_browser):
+    person = new_person()
+    earlier = person.client.cookies["quantd"]
+    person.client.post("/sign-in", data={"key": person.key})
+    assert person.client.get("/").status_code == 200
+    assert new_browser(Cookie=f"quantd={earlier}").get("/").status_code == 303
+
+
 def test_a_sign_out_ends_the_session_everywhere(new_person, new_browser):
     person = new_person()
     token = person.client.cookies["quantd"]
