@@ -29,10 +29,15 @@ def stored_bits(bits: int, opset: int, form: StorageForm = StorageForm.INTEGER) 
     return 2 if bits == 2 and opset >= INT2_OPSET else 4
 
 
+def code_bytes(size: int, bits: int, form: StorageForm, opset: int) -> int:
+    """Return the size in bytes of `size` codes of `bits` bits."""
+    stored = stored_bits(bits, opset, form)
+    return sum(-(-size * plane // 8) for plane in ((4, 2) if stored == 6 else (stored,)))
+
+
 def stored_bytes(weight: QuantizedWeight, form: StorageForm, opset: int) -> int:
     """Return the size in bytes of a weight's codes, scales and codebook; a float codebook needs no scales."""
-    bits = stored_bits(weight.bits, opset, form)
-    codes = sum(-(-weight.codes.size * plane // 8) for plane in ((4, 2) if bits == 6 else (bits,)))
+    codes = code_bytes(weight.codes.size, weight.bits, form, opset)
     if weight.levels is None:
         return codes + weight.scale.nbytes
     return codes + (weight.levels.size + weight.scale.nbytes if form is StorageForm.INTEGER else weight.levels.nbytes)

@@ -9,6 +9,7 @@ from quant.error_bounds.propagate import Bound
 from quant.export.storage import stored_bytes
 from quant.outcome.report.fits import CandidateFamily, RowFit
 from quant.outcome.report.layer import ClippedActivation, ErrorBound, LayerEntry, LayerOutput, WeightErrors
+from quant.report.alternatives import alternatives
 from quant.report.channels import list_channels
 from quant.report.measurements import NOTHING_MEASURED, Measurements
 from quant.report.picture import draw_picture
@@ -74,7 +75,7 @@ def layer_report(quantized: QuantizedLayer, spec: Spec, measured: Measurements =
         picture_reason=no_picture,
         channels=channels,
         channels_reason=no_channels,
-        alternatives=(),
+        alternatives=alternatives(quantized, study, spec, measured.shares),
     )
 
 

@@ -57,7 +57,6 @@ def test_a_layer_of_2_bits_among_layers_of_8_has_nearly_all_of_the_error(digits)
     model, data = digits
     spec = {
         "preset": "int8",
-        "export": {"opset": 25},
         "layers": [{"match": "/classifier/Gemm", "weights": {"bits": 2}}],
     }
     shares, _ = shares_of(model, data, spec)

@@ -1,0 +1,204 @@
+"""Alternatives for one layer: other widths, other granularities, or float, with their gain and their bytes."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quant.evaluation.sqnr import EXACT_DB
+from quant.export.storage import code_bytes, stored_bits, stored_bytes
+from quant.methods.grids.uniform import Uniform
+from quant.outcome.report.layer import Alternative
+from quant.report.error_curve import FACTORS
+from quant.report.weight_study import WeightStudy
+from quant.search.error_shares import ErrorShares
+from quant.search.widths import WIDTHS
+from quant.spec import Spec
+from quant.spec.layer_rule_lines import layer_rule_lines
+from quant.weights.granularity import PerChannel, PerTensor
+from quant.weights.layers import QuantizedLayer
+from quant.weights.storage_form import is_plain_matmul, storage_form
+
+RATIOS = np.geomspace(0.25, 1.0, 12)
+"""Ratios of the bound to the largest |w| of a row among which the least error is taken."""
+UNCLIPPED = np.ones(1)
+"""The only ratio for a clip rule that clips nothing."""
+BLOCK = 32
+"""Weights in a block of the alternative with blocks."""
+MAX_ROWS, MAX_VALUES = 32, 1 << 13
+"""The most rows and weights on which an alternative is measured."""
+LEAST_RATIO = 1e-20
+"""The least ratio of noises, which is that of no noise at all."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Option:
+    """One alternative with uniform levels: its weight options, the ratio of its noise to the present, and its bytes."""
+
+    change: str
+    options: dict[str, object]
+    noise_ratio: float
+    bytes: int
+
+
+def alternatives(
+    layer: QuantizedLayer, study: WeightStudy | None, spec: Spec, shares: ErrorShares
+) -> tuple[Alternative, ...]:
+    """Return the alternatives for a layer: the next widths, 8 bits, a finer granularity, and float.
+
+    The noise of a width or a granularity is measured on some of the weights: they are rounded to a uniform grid with
+    each of several bounds, and the least squared error of each row counts.
+
+    Args:
+        layer: the quantized layer.
+        study: the study of its weights; None where there is none, and then only float is an alternative.
+        spec: the whole spec.
+        shares: the shares of the output error.
+    """
+    now, bytes_now = layer.quantized.error.sqnr_db, stored_bytes(layer.quantized, layer.form, spec.export.opset)
+    name, op = layer.layer.name, layer.layer.op
+    options = [] if study is None or now >= EXACT_DB else [*_widths(layer, study, spec), *_finer(layer, spec)]
+    entries = [
+        Alternative(
+            change=option.change,
+            weight_sqnr_db=_digits(min(now - decibels(option.noise_ratio), EXACT_DB)),
+            weight_sqnr_gain_db=_digits(min(-decibels(option.noise_ratio), EXACT_DB - now)),
+            basis="measured",
+            output_gain_db=output_gain_db(shares, name, option.noise_ratio),
+            bytes=option.bytes,
+            bytes_more=option.bytes - bytes_now,
+            spec=layer_rule_lines(spec, name, op, option.options),
+        )
+        for option in options
+    ]
+    in_float = Alternative(
+        change="float",
+        weight_sqnr_db=None,
+        weight_sqnr_gain_db=None,
+        basis="exact",
+        output_gain_db=output_gain_db(shares, name, 0.0),
+        bytes=4 * layer.layer.size,
+        bytes_more=4 * layer.layer.size - bytes_now,
+        spec=layer_rule_lines(spec, name, op, None),
+    )
+    return (*entries, in_float)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Some weights (M, n) of some rows, and the largest |w| of each whole row (M,), above zero."""
+
+    weights: NDArray[np.float32]
+    largest: Floats
+
+    @classmethod
+    def of(cls, rows: NDArray[np.float32], most: int = MAX_ROWS) -> "_Rows":
+        """Return at most `most` of the rows (R, n) that hold other weights than zero, at even distances."""
+        count = min(len(rows), most)
+        chosen = rows[np.arange(count) * len(rows) // count]
+        largest = np.abs(chosen).max(axis=1).astype(np.float64)
+        thinned = chosen[:, :: max(chosen.size // MAX_VALUES, 1)]
+        return cls(thinned[largest > 0], largest[largest > 0])
+
+    def least_noise(self, bits: int, ratios: Floats) -> float:
+        """Return the sum over the rows of the least squared error on a uniform grid, in the weight's unit squared.
+
+        Args:
+            bits: width of a code.
+            ratios: ratios of a row's bound to its largest |w|.
+        """
+        qmax, least = 2 ** (bits - 1) - 1, np.full(len(self.largest), np.inf)
+        for ratio in ratios:
+            step = self.largest[:, None] * (ratio / qmax)
+            error = np.clip(np.rint(self.weights / step), -qmax, qmax) * step - self.weights
+            np.minimum(least, np.einsum("rn,rn->r", error, error), out=least)
+        return float(least.sum())
+
+
+def _ratios(layer: QuantizedLayer) -> Floats:
+    """Return the ratios of bounds that the layer's clip rule may choose from."""
+    return RATIOS if layer.spec.clipping.clips else UNCLIPPED
+
+
+def _widths(layer: QuantizedLayer, study: WeightStudy, spec: Spec) -> Iterator[_Option]:
+    """Yield the layer at 8 bits and at the next width up and down that the file can store, on a uniform grid."""
+    weight, section, ratios = layer.quantized, layer.spec, _ratios(layer)
+    form = storage_form(layer.layer, section.model_copy(update={"grid": Uniform()}), spec)
+    opset = spec.export.opset
+    stored = [bits for bits in WIDTHS if stored_bits(bits, opset, form) == bits and bits != weight.bits]
+    next_up = min((bits for bits in stored if bits > weight.bits), default=None)
+    next_down = max((bits for bits in stored if bits < weight.bits), default=None)
+    rows = _Rows.of(study.pooled.statistics.rows)
+    present = _present_noise(layer, study, rows, ratios)
+    for bits in stored:
+        if bits in (8, next_up, next_down):
+            options: dict[str, object] = {"bits": bits, **({} if section.grid.uniform else {"grid": "uniform"})}
+            size = code_bytes(layer.layer.size, bits, form, opset) + 4 * len(weight.clip)
+            yield _Option(f"{bits} bits", options, _ratio(rows.least_noise(bits, ratios), present), size)
+
+
+def _present_noise(layer: QuantizedLayer, study: WeightStudy, rows: _Rows, ratios: Floats) -> float:
+    """Return the noise of the rows as they are: on a uniform grid by the same method as that of other widths.
+
+    On another grid it is the mean noise of a weight times the number of weights.
+    """
+    if layer.spec.grid.uniform:
+        return rows.least_noise(layer.quantized.bits, ratios)
+    return float(study.curves.measured_mse[len(FACTORS) // 2]) * rows.weights.size
+
+
+def _finer(layer: QuantizedLayer, spec: Spec) -> Iterator[_Option]:
+    """Yield the layer with a scale for each channel if it has one scale, or for each block if it may have blocks."""
+    weight, granularity, ratios = layer.quantized, layer.quantized.granularity, _ratios(layer)
+    if not layer.spec.grid.uniform or not isinstance(granularity, PerTensor | PerChannel):
+        return
+    matrix = np.moveaxis(layer.layer.weight, layer.layer.axis, 0)
+    channels, length = len(matrix), layer.layer.size // len(matrix)
+    codes = code_bytes(layer.layer.size, weight.bits, layer.form, spec.export.opset)
+    count = min(channels, MAX_ROWS)
+    rows = matrix[np.arange(count) * channels // count].reshape(count, -1)
+    if isinstance(granularity, PerTensor):
+        own = _Rows.of(rows)
+        largest = np.full(1, np.abs(layer.layer.weight).max(), np.float64)
+        present = _Rows(own.weights.reshape(1, -1), largest).least_noise(weight.bits, ratios)
+        ratio = _ratio(own.least_noise(weight.bits, ratios), present)
+        yield _Option("a scale per channel", {"granularity": "channel"}, ratio, codes + 4 * channels)
+    elif spec.activations is None and is_plain_matmul(layer.layer) and length >= 2 * BLOCK:
+        few = rows[: max(MAX_VALUES // length, 1), : min(length, MAX_VALUES) // BLOCK * BLOCK]
+        blocks = _Rows.of(few.reshape(-1, BLOCK), MAX_VALUES // BLOCK)
+        present = _Rows.of(few).least_noise(weight.bits, ratios)
+        ratio = _ratio(blocks.least_noise(weight.bits, ratios), present)
+        options: dict[str, object] = {"granularity": "block", "block_size": BLOCK}
+        yield _Option(f"a scale per {BLOCK} weights", options, ratio, codes + 4 * channels * -(-length // BLOCK))
+
+
+def _ratio(noise: float, present: float) -> float:
+    return max(noise / present, LEAST_RATIO) if present > 0 else 1.0
+
+
+def output_gain_db(shares: ErrorShares, name: str, noise_ratio: float) -> float | None:
+    """Return the gain of the output SQNR if the noise of one layer's weights is multiplied by a ratio.
+
+    With s the layer's share, r the ratio, W the error that weights cause and A the one that activations cause, the gain
+    is -10 log10(1 - s (1 - r) W / (W + A)), as far as errors add up. None without a share.
+    """
+    share = shares.layers.get(name)
+    if share is None or not shares.weights:
+        return None
+    of_weights = shares.weights / (shares.weights + (shares.activations or 0.0))
+    left = 1 - share.value * (1 - noise_ratio) * of_weights
+    return _digits(-decibels(left)) if left > 0 else None
+
+
+def decibels(ratio: float) -> float:
+    """Return a ratio of energies in dB."""
+    return 10 * math.log10(ratio)
+
+
+def _digits(figure: float) -> float:
+    """Return a figure with 4 significant digits."""
+    return float(f"{figure:.4g}")
