@@ -19,14 +19,18 @@ CHECKS = (
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory, examples):
-    """A service with an ended job, and the ids of the job and its inputs."""
+    """A service with an ended job and a plan, and the ids of both and of their inputs."""
     with Stack(tmp_path_factory.mktemp("contract")) as stack, httpx.Client(base_url=stack.url, timeout=70) as http:
         model = http.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()
         dataset = http.post("/v1/datasets", content=(examples / "digits_calibration.npz").read_bytes()).json()
         body = {"model": model["id"], "calibration": dataset["id"], "spec": QUICK}
         job = http.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"}).json()
         assert job["status"] == "succeeded"
-        yield stack, {"model_id": model["id"], "dataset_id": dataset["id"], "job_id": job["id"], "name": "report.json"}
+        wait = {"Prefer": "wait=60"}
+        plan = http.post("/v1/plans", json={"model": model["id"], "spec": QUICK}, headers=wait).json()
+        assert plan["status"] == "succeeded"
+        ids = {"model_id": model["id"], "dataset_id": dataset["id"], "job_id": job["id"], "plan_id": plan["id"]}
+        yield stack, {**ids, "name": "report.json"}
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["any ids", "known ids"])
