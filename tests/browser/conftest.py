@@ -12,6 +12,7 @@ import pytest
 
 from jobs.stack import Stack
 from tests.browser.chromium import ChromiumMissing, launched, required
+from tests.browser.steps import sign_in
 from tests.browser.visitor import visiting
 from tests.command import quantd
 from tests.specs import QUICK_WEIGHTS
@@ -102,3 +103,18 @@ def visit(chromium, served):
             return visitors.enter_context(visiting(chromium, served.url, **settings))
 
         yield open_browser
+
+
+@pytest.fixture(scope="package")
+def session(chromium, served):
+    """The cookies of a person who has signed in as the tenant of `served`."""
+    with visiting(chromium, served.url) as visitor:
+        visitor.page.goto("/")
+        sign_in(visitor.page, served.key)
+        return visitor.context.storage_state()
+
+
+@pytest.fixture
+def page(visit, session):
+    """A page of a person who has signed in."""
+    return visit(storage_state=session).page

@@ -4,23 +4,13 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.accessibility import findings_in_every_look
-from tests.browser.steps import sign_in
 
 
 @pytest.fixture
-def person(visit, served):
-    """Return the page of a person who signed in."""
-    page = visit().page
-    page.goto("/")
-    sign_in(page, served.key)
+def comparison(page, jobs):
+    page.goto(f"/compare?a={jobs['int4']['id']}&b={jobs['int8']['id']}")
+    expect(page.get_by_role("heading", name="Compare two jobs")).to_be_visible()
     return page
-
-
-@pytest.fixture
-def comparison(person, jobs):
-    person.goto(f"/compare?a={jobs['int4']['id']}&b={jobs['int8']['id']}")
-    expect(person.get_by_role("heading", name="Compare two jobs")).to_be_visible()
-    return person
 
 
 def test_figures_gates_layers_and_specs_stand_side_by_side(comparison):
@@ -42,18 +32,18 @@ def test_both_jobs_are_swapped(comparison, jobs):
     expect(row).to_contain_text("worse")
 
 
-def test_a_job_is_chosen_from_a_list(person, jobs):
-    person.goto("/compare")
+def test_a_job_is_chosen_from_a_list(page, jobs):
+    page.goto("/compare")
     for letter, preset in (("Baseline (A)", "int4"), ("Compared with it (B)", "int8")):
-        person.get_by_label(letter).select_option(value=jobs[preset]["id"])
-    person.get_by_role("button", name="Compare").click()
-    expect(person.get_by_role("region", name="Summary")).to_be_visible()
+        page.get_by_label(letter).select_option(value=jobs[preset]["id"])
+    page.get_by_role("button", name="Compare").click()
+    expect(page.get_by_role("region", name="Summary")).to_be_visible()
 
 
 def test_axe_finds_nothing(comparison):
     assert findings_in_every_look(comparison) == []
 
 
-def test_axe_finds_nothing_where_a_job_is_chosen(person, jobs):
-    person.goto(f"/compare?a={jobs['int4']['id']}")
-    assert findings_in_every_look(person) == []
+def test_axe_finds_nothing_where_a_job_is_chosen(page, jobs):
+    page.goto(f"/compare?a={jobs['int4']['id']}")
+    assert findings_in_every_look(page) == []

@@ -72,6 +72,7 @@ def start(page: Page) -> None:
 def test_a_newcomer_goes_from_an_upload_to_a_comparison(visit, key, examples):
     page = visit().page
     page.goto("/")
+    expect(page.get_by_label("API key")).to_be_focused()
     page.keyboard.type(key)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="No jobs yet")).to_be_visible()
