@@ -191,11 +191,21 @@ class Zone {
       this.say(`${this.name} was sent, but the service named no file. Reload the page.`, true);
       return;
     }
-    const stored = await (await fetch(this.result)).json();
-    const shape = stored.samples === undefined ? "" : ` ${stored.samples} samples: ${stored.arrays.map((array) => `${array.name || "array"} ${array.dtype} ${array.shape.join("×")}`).join(", ")}.`;
-    this.choose(id, [this.name, stored.samples === undefined ? "" : `${stored.samples} samples`, size(stored.size)].filter(Boolean).join(" · "));
-    this.say(`${this.name} is uploaded and chosen.${shape}`);
+    this.choose(id, this.name);
+    this.say(`${this.name} is uploaded and chosen.${await this.describe()}`);
     checkSoon();
+  }
+
+  /** Return what the service found in a dataset; nothing for a model. */
+  async describe() {
+    try {
+      const { samples, arrays } = await (await fetch(this.result)).json();
+      if (samples === undefined) return "";
+      const shapes = arrays.map((array) => `${array.name || "array"} ${array.dtype} ${array.shape.join("×")}`);
+      return ` ${samples} samples: ${shapes.join(", ")}.`;
+    } catch {
+      return ""; // the file is stored all the same
+    }
   }
 
   choose(id, label) {
