@@ -34,6 +34,8 @@ from quant.evaluation.sqnr import sqnr_db
 
 RANDOM = "the output depends on random numbers, which differ in every run"
 """The reason why an output of a model that draws random numbers has no figures."""
+ONLY_QUANTIZED = "only the quantized model is NaN or infinite"
+"""The beginning of the reason why an output has no SQNR where the float model's values are finite."""
 
 
 @dataclass
@@ -169,7 +171,7 @@ class OutputErrors:
         if not self.quantity:
             return f"values of type {self.dtype} are compared by agreement, not as quantities"
         if self.unbounded:
-            return f"only the quantized model is NaN or infinite at {self.unbounded} of {self.elements} positions"
+            return f"{ONLY_QUANTIZED} at {self.unbounded} of {self.elements} positions"
         if not self.compared:
             return "no value of the float model is finite"
         if self.sqnr_db == -math.inf:

@@ -1,6 +1,5 @@
 """The picture of a layer: histogram and fitted densities of its weights, clip bounds, levels, errors, quantiles."""
 
-from collections.abc import Iterable
 from typing import get_args
 
 import numpy as np
@@ -67,8 +66,8 @@ def clip_bounds(pooled: PooledRows, bits: int) -> dict[str, float | None]:
     """
     count = min(RULE_ROWS, len(pooled.bound))
     rows = pooled.select_rows(np.arange(count) * len(pooled.bound) // count)
-    rules: Iterable[ClipRuleBase] = (rule() for rule in get_args(ClipRule))
-    bounds = {rule.name: rule.bound(rows.statistics, rows.fit, bits) for rule in rules if rule.rival is None}
+    rules: dict[str, ClipRuleBase] = {rule.model_fields["name"].default: rule() for rule in get_args(ClipRule)}
+    bounds = {name: rule.bound(rows.statistics, rows.fit, bits) for name, rule in rules.items() if rule.rival is None}
     return {name: _mean(bound / rows.bound) for name, bound in bounds.items()}
 
 

@@ -64,7 +64,7 @@ class PooledRows:
         whole = count == len(clip)
         statistics = fitted.statistics if whole else fitted.statistics.select_rows(numbers)
         stride = math.ceil(statistics.rows.size / MAX_WEIGHTS)
-        values = statistics.rows[:, ::stride] / clip[numbers][:, None].astype(np.float32)
+        values: NDArray[np.float32] = statistics.rows[:, ::stride] / clip[numbers][:, None].astype(np.float32)
         fit = fitted.fit if whole else replace(fitted.fit.select_rows(numbers), compiled=fitted.fit.compiled)
         candidates = fitted.fit.candidates if whole else tuple(_selected(c, numbers) for c in fitted.fit.candidates)
         return cls(numbers, clip[numbers], statistics, fit, candidates, values)
@@ -113,7 +113,8 @@ class PooledRows:
     @property
     def zeros(self) -> Floats:
         """The pooled weights of each row that are zero (K,)."""
-        return self.values.shape[1] - self.counts.sum(axis=1)
+        zeros: Floats = self.values.shape[1] - self.counts.sum(axis=1)
+        return zeros
 
     @cached_property
     def probabilities(self) -> Floats:
@@ -123,7 +124,8 @@ class PooledRows:
         cumulative = self.fit.cdf(ends)
         masses = np.diff(cumulative, axis=1)
         total = masses.sum(axis=1, keepdims=True)
-        return np.divide(masses, total, out=np.zeros_like(masses), where=total > 0)
+        probabilities: Floats = np.divide(masses, total, out=np.zeros_like(masses), where=total > 0)
+        return probabilities
 
 
 def _selected(candidate: FamilyFit, rows: NDArray[np.intp]) -> FamilyFit:

@@ -28,7 +28,7 @@ from quant.outcome.report.sections import (
     TotalMeanShift,
 )
 from quant.outcome.summary import Summary
-from quant.report.diagnosis import diagnose
+from quant.report.diagnosis import Findings, diagnose
 from quant.report.layer_entry import mean_shift_error, mean_shift_value
 from quant.report.manifest import library_versions
 from quant.report.result import Result
@@ -68,7 +68,7 @@ def build_report(
         provenance=_provenance(digests),
         verdict=verdict(stored),
         gates=tuple(map(_gate_entry, stored)),
-        diagnosis=diagnose(result.entries, shares, output_entries),
+        diagnosis=diagnose(Findings(result.entries, len(result.skipped), shares, output_entries, summary, spec)),
         summary=summary,
         spec=spec.model_dump(mode="json"),
         samples=Samples.model_validate(result.samples),
