@@ -214,7 +214,7 @@ def _report(
         artifacts.REPORT.name: report_json(report),
         artifacts.REPORT_PAGE.name: report_html(report),
         artifacts.GATES_JUNIT.name: junit_xml(gates),
-        **export_report(report),
+        **export_report(report, None if result.choice is None else result.choice.model),
     }
     files = result.files | {name: write(out / name, data) for name, data in documents.items()}
     write(out / artifacts.MANIFEST.name, manifest_json(opened.digests, spec, files, inputs.isolation))

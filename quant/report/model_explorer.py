@@ -1,12 +1,15 @@
 """Node data for Model Explorer, which shows a model as a graph: the figures of each layer on its node.
 
 The format has one value for each node in a file, so the value is a text that holds all figures, and its color tells
-the SQNR. The keys are names of nodes in model.onnx, which Model Explorer's ONNX adapter takes as ids.
+the SQNR. The keys are the ids that Model Explorer's ONNX adapter gives to the nodes of model.onnx: their names, and in
+a branch of an If, the names of that node and of the branch before them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+
+import onnx_ir as ir
 
 from quant.graph.operators import OPERATORS
 from quant.outcome.report import Report
@@ -19,17 +22,33 @@ GOOD = "#67a9cf"
 """The color of an SQNR above all of them."""
 
 
-def model_explorer_json(report: Report) -> bytes:
+def model_explorer_json(report: Report, model: ir.Model | None) -> bytes:
     """Return the node data of one graph: the SQNR, bits, share of the error and mean shift of every layer.
 
     The SQNR is that of the layer's output where outputs were compared, otherwise that of its weights.
+
+    Args:
+        report: the report.
+        model: the quantized model; without it, the nodes in branches of an If are not found.
     """
+    ids = {} if model is None else dict(node_ids(model.graph))
     nodes: dict[str, list[LayerEntry]] = {}
     for layer in report.layers:
         nodes.setdefault(node_name(layer), []).append(layer)
-    results = {name: _result(layers) for name, layers in nodes.items()}
+    results = {ids.get(name, name): _result(layers) for name, layers in nodes.items()}
     data = {"name": f"quantd: {_title(report)}", "results": results}
     return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def node_ids(graph: ir.Graph, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the name and the id of every node; the ONNX adapter draws the branches of an If within its graph."""
+    for node in graph:
+        yield str(node.name), f"{prefix}{node.name}"
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.GRAPH:
+                is_branch = node.op_identifier()[:2] == ("", "If")
+                inner = f"{prefix}{node.name}/{attribute.name}/" if is_branch else ""
+                yield from node_ids(attribute.as_graph(), inner)
 
 
 def node_name(layer: LayerEntry) -> str:

@@ -7,7 +7,6 @@ import onnx
 import pytest
 from jsonschema import Draft202012Validator
 
-from quant.outcome.report import Report
 from quant.pipeline import Inputs, quantize_model
 from quant.report.model_explorer import COLORS, GOOD, model_explorer_json
 from tests.quant.onnx_text import proto_of
@@ -40,8 +39,8 @@ SCHEMA = Draft202012Validator(
 """The form of a file with the data of one graph, in Model Explorer 0.1.34."""
 
 
-def data_of(report):
-    data = json.loads(model_explorer_json(report))
+def data_of(report, model=None):
+    data = json.loads(model_explorer_json(report, model))
     SCHEMA.validate(data)
     return data
 
@@ -99,17 +98,46 @@ MODELS = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def quantized(tmp_path):
+    """Return a function that quantizes a model and returns its node data, and the ids of its nodes."""
+
+    def run(text, **arrays):
+        (tmp_path / "float.onnx").write_bytes(proto_of(text, **arrays))
+        quantize_model(Inputs(tmp_path / "float.onnx", "float", {"preset": "int4-weights"}), tmp_path, lambda *_: None)
+        data = json.loads((tmp_path / "model_explorer.json").read_bytes())
+        SCHEMA.validate(data)
+        return data["results"], [node.name for node in onnx.load(tmp_path / "model.onnx").graph.node]
+
+    return run
+
+
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
-def test_the_keys_are_names_of_nodes_in_the_exported_model(model, tmp_path):
+def test_the_keys_are_names_of_nodes_in_the_exported_model(model, quantized):
     text, shapes = model
-    arrays = {name: RNG.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
-    (tmp_path / "float.onnx").write_bytes(proto_of(text, **arrays))
-    quantize_model(Inputs(tmp_path / "float.onnx", "float", {"preset": "int4-weights"}), tmp_path, lambda *_: None)
-    report = Report.model_validate_json((tmp_path / "report.json").read_bytes())
-    names = {node.name for node in onnx.load(tmp_path / "model.onnx").graph.node}
-    keys = set(data_of(report)["results"])
-    assert keys
-    assert keys <= names
+    results, names = quantized(text, **{name: RNG.standard_normal(shape) for name, shape in shapes.items()})
+    assert results
+    assert set(results) <= set(names)
+
+
+def test_a_layer_in_a_branch_has_the_id_that_the_adapter_gives_to_its_node(quantized):
+    text = """net (float[n, 64] x, bool c) => (float[n, 32] y) {
+        [choice] y = If (c) <
+            then_branch = then () => (float[n, 32] a) {
+                [inner] a = If (c) <
+                    then_branch = t () => (float[n, 32] p) {[first] p = MatMul(x, w)},
+                    else_branch = e () => (float[n, 32] q) {[second] q = MatMul(x, v)}
+                >
+            },
+            else_branch = other () => (float[n, 32] b) {[third] b = MatMul(x, u)}
+        >
+    }"""
+    results, _ = quantized(text, **{name: RNG.standard_normal((64, 32)) for name in "wvu"})
+    assert set(results) == {
+        "choice/then_branch/inner/then_branch/first",
+        "choice/then_branch/inner/else_branch/second",
+        "choice/else_branch/third",
+    }
 
 
 def test_the_keys_are_names_of_nodes_of_the_digits_network(examples, tmp_path):
@@ -118,13 +146,9 @@ def test_the_keys_are_names_of_nodes_of_the_digits_network(examples, tmp_path):
     assert set(data_of(digits_report("int4"))["results"]) <= names
 
 
-def test_both_weights_of_a_recurrent_node_are_on_its_node(tmp_path):
+def test_both_weights_of_a_recurrent_node_are_on_its_node(quantized):
     text, shapes = MODELS["LSTM"]
-    arrays = {name: RNG.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
-    (tmp_path / "float.onnx").write_bytes(proto_of(text, **arrays))
-    quantize_model(Inputs(tmp_path / "float.onnx", "float", {"preset": "int4-weights"}), tmp_path, lambda *_: None)
-    report = Report.model_validate_json((tmp_path / "report.json").read_bytes())
-    (result,) = data_of(report)["results"].values()
-    assert [layer.name for layer in report.layers] == ["lstm0/W", "lstm0/R"]
-    assert result["value"].startswith("/W ")
-    assert "; /R " in result["value"]
+    results, _ = quantized(text, **{name: RNG.standard_normal(shape) for name, shape in shapes.items()})
+    assert list(results) == ["lstm0"]
+    assert results["lstm0"]["value"].startswith("/W ")
+    assert "; /R " in results["lstm0"]["value"]
