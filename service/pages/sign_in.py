@@ -3,6 +3,7 @@
 import re
 from typing import Annotated
 
+import structlog
 from fastapi import Form, Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -27,6 +28,7 @@ _PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 """A path of this service in printable ASCII. `//host` and `/\\host` would lead to another one."""
 
 router = page_router()
+log = structlog.get_logger()
 
 
 @router.get("/sign-in")
@@ -53,6 +55,7 @@ def sign_in(request: Request, key: Annotated[str, Form()] = "", next: Annotated[
         context.browser_sessions.end(*earlier)
     name = cookie_name(request.url.scheme, request.headers)
     response = RedirectResponse(_local_path(next), 303)
+    log.info("signed in", key=key_id)
     set_session_cookie(response, name, context.browser_sessions.begin(key_id, name))
     return response
 

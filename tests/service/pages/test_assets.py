@@ -55,6 +55,16 @@ def test_no_asset_names_another_host():
         assert path.startswith("vendor/") or not hosts, path
 
 
+def test_every_vendored_package_is_listed_with_its_version_and_licence():
+    vendor = ROOT / "service" / "static" / "vendor"
+    lines = dict(
+        re.findall(r"^\| `([\w-]+)/` \| [\w.-]+ (\| \d+\.\d+\.\d+ \| \S+)", (vendor / "README.md").read_text(), re.M)
+    )
+    folders = {path.name: path for path in vendor.iterdir() if path.is_dir()}
+    assert set(lines) == set(folders)
+    assert all((folder / "LICENSE").exists() for folder in folders.values())
+
+
 def test_a_wheel_holds_every_asset_and_template(tmp_path):
     source = tmp_path / "source"
     for package in ("service", "jobs", "quant", "worker", "client"):
