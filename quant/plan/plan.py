@@ -11,6 +11,7 @@ from quant.export.storage import stored_bytes
 from quant.graph.executed_names import executed_names
 from quant.graph.inventory import Layer
 from quant.inputs import Inputs
+from quant.layerwise import MAX_MESSAGE_BYTES, whole_model_reasons
 from quant.outcome.plan import FileSize, Form, Plan, PlannedLayer, PresetSize, SizeBasis, WeightSqnr
 from quant.outcome.report.sections import SkippedNode
 from quant.outcome.stages import Stage
@@ -29,12 +30,6 @@ from quant.weights.layers import QuantizedLayer
 from quant.weights.storage_form import StorageForm
 
 NOT_READ = "the model is too large to be held as a whole, and a plan reads none of its weights"
-LARGE = (
-    "the model is quantized layer by layer, because it is too large to be held as a whole; that takes a *-weights "
-    "preset without calibration data"
-)
-
-
 _FORMS: Mapping[StorageForm, Form] = {
     StorageForm.INTEGER: "integer",
     StorageForm.MATMUL_NBITS: "matmul_nbits",
@@ -128,10 +123,9 @@ def _size_and_kernels(graph: FloatGraph, weights: PlannedWeights) -> tuple[FileS
         executed = executed_graph(file, "the quantized model", ExportError)
     except ExportError as error:
         return _file_size(graph, weights, file), _Executed(expected, [error.detail])
-    found = kernels(weights.layers, executed, executed_names(weights.model))
-    return _file_size(graph, weights, file), _Executed(
-        found, dequantized_warnings(weights.layers, executed.dequantized)
-    )
+    actual = kernels(weights.layers, executed, executed_names(weights.model))
+    warnings = dequantized_warnings(weights.layers, executed.dequantized)
+    return _file_size(graph, weights, file), _Executed(actual, warnings)
 
 
 def _file_size(graph: FloatGraph, weights: PlannedWeights, file: bytes | None) -> FileSize:
@@ -178,7 +172,9 @@ def _layer(quantized: QuantizedLayer, sample: SampledWeight | None, kernel: str,
 
 def _total(weights: PlannedWeights) -> WeightSqnr:
     """Return the error over all weights."""
-    return total_sqnr(weights.samples) if weights.samples else _not_read([layer.layer for layer in weights.layers])
+    if weights.samples or not weights.layers:
+        return total_sqnr(weights.samples)
+    return _not_read([layer.layer for layer in weights.layers])
 
 
 def _not_read(layers: Sequence[Layer]) -> WeightSqnr:
@@ -199,10 +195,14 @@ def _needs_calibration(spec: Spec) -> bool:
 def _warnings(graph: FloatGraph, spec: Spec) -> Iterator[str]:
     """Yield what a job decides otherwise than the plan."""
     if not graph.whole:
-        yield LARGE
+        yield f"{NOT_READ}; without calibration data, a job quantizes it layer by layer"
+    reasons = whole_model_reasons(spec, calibrated=_needs_calibration(spec))
+    if reasons and graph.bytes_before > MAX_MESSAGE_BYTES:
+        limit = f"which is for models of at most {MAX_MESSAGE_BYTES} bytes"
+        yield f"a job is refused: {' and '.join(reasons)}, {limit}; accepted: a *-weights preset without a budget"
     if spec.allocates:
-        limit = spec.budget and spec.budget.limit(graph.bytes_before)
-        aim = "as few bytes as the gates allow" if limit is None else f"at most {limit} bytes"
+        budget = spec.budget and spec.budget.limit(graph.bytes_before)
+        aim = "as few bytes as the gates allow" if budget is None else f"at most {budget} bytes"
         yield f"a job gives each layer 2 to 8 bits, so that the file has {aim}; the plan shows the bits of the spec"
     if spec.equalization == "auto":
         yield "a job with calibration data also quantizes an equalized model, and keeps the better one"

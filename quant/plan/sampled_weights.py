@@ -111,17 +111,22 @@ def total_sqnr(samples: Iterable[SampledWeight]) -> WeightSqnr:
     The expected SQNR is that of the weights whose fits have a variance.
     """
     samples = list(samples)
+    if not samples:
+        return WeightSqnr(
+            sqnr_db=None, expected_sqnr_db=None, channels=0, of_channels=0, reason="no layer is quantized"
+        )
     fitted = [sample for sample in samples if math.isfinite(sample.expected_noise)]
     return WeightSqnr(
         sqnr_db=_sqnr_db(samples, [sample.noise for sample in samples]),
         expected_sqnr_db=_sqnr_db(fitted, [sample.expected_noise for sample in fitted]),
         channels=sum(sample.channels for sample in samples),
         of_channels=sum(sample.of_channels for sample in samples),
-        reason=None if fitted else "none of the fitted distributions has a variance",
+        reason=None if fitted else missing,
     )
 
 
 def _sqnr_db(samples: list[SampledWeight], noise: list[float]) -> float | None:
+    """Return the SQNR for this noise energy of each weight; None for no weight."""
     return sqnr_db(sum(sample.energy for sample in samples), sum(noise)) if samples else None
 
 
