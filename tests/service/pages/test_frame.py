@@ -9,12 +9,12 @@ from service.app import ROUTERS
 from service.browser import READING
 from service.pages.frame import CONTENT_POLICY, check_csrf
 
-PAGES = ["/", "/docs", "/sign-in", "/jobs/nothing", "/nothing"]
+PAGES = ["/", "/new", "/compare", "/docs", "/sign-in", "/jobs/nothing", "/jobs/{job}", "/jobs/{job}/delete", "/nothing"]
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_every_page_has_a_strict_policy_and_is_not_stored(alice, path):
-    headers = alice.client.get(path).headers
+def test_every_page_has_a_strict_policy_and_is_not_stored(alice, shared_job, path):
+    headers = alice.client.get(path.format(job=shared_job["id"])).headers
     assert headers["content-security-policy"] == CONTENT_POLICY
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
@@ -30,8 +30,8 @@ def test_the_policy_permits_nothing_inline_no_other_host_and_no_frame_around_a_p
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_no_page_holds_inline_scripts_styles_or_other_hosts(alice, path):
-    page = alice.client.get(path).text
+def test_no_page_holds_inline_scripts_styles_or_other_hosts(alice, shared_job, path):
+    page = alice.client.get(path.format(job=shared_job["id"])).text
     assert "<style" not in page
     assert "style=" not in page
     assert all("src=" in script for script in page.split("<script")[1:])
