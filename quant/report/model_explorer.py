@@ -36,7 +36,12 @@ def model_explorer_json(report: Report, model: ir.Model | None) -> bytes:
     for layer in report.layers:
         nodes.setdefault(node_name(layer), []).append(layer)
     results = {ids.get(name, name): _result(layers) for name, layers in nodes.items()}
-    data = {"name": f"quantd: {_title(report)}", "results": results}
+    data = {
+        "name": f"quantd: {_title(report)}",
+        "results": results,
+        "hideInAggregatedStatsTable": True,  # texts have neither a sum nor a mean
+        "hideInChildrenStatsTable": True,
+    }
     return (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode()
 
 

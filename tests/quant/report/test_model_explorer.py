@@ -20,6 +20,8 @@ SCHEMA = Draft202012Validator(
         "additionalProperties": False,
         "properties": {
             "name": {"type": "string"},
+            "hideInAggregatedStatsTable": {"type": "boolean"},
+            "hideInChildrenStatsTable": {"type": "boolean"},
             "results": {
                 "type": "object",
                 "additionalProperties": {
