@@ -101,7 +101,7 @@ class PresetSize(ReportModel):
 
 
 class Plan(ReportModel):
-    """What a job with this model and this spec would do, found without data."""
+    """The work of a job with this model and this spec, found without data."""
 
     schema_version: Literal["1.0"] = SCHEMA_VERSION
     """Version of this schema."""
@@ -156,7 +156,7 @@ class Refusal(ReportModel):
 
 
 class Inspection(ReportModel):
-    """What a model file holds, and what quantd could quantize of it."""
+    """The contents of a model file, and the layers of it that can be quantized."""
 
     schema_version: Literal["1.0"] = SCHEMA_VERSION
     """Version of this schema."""

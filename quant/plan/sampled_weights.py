@@ -111,11 +111,8 @@ def total_sqnr(samples: Iterable[SampledWeight]) -> WeightSqnr:
     The expected SQNR is that of the weights whose fits have a variance.
     """
     samples = list(samples)
-    if not samples:
-        return WeightSqnr(
-            sqnr_db=None, expected_sqnr_db=None, channels=0, of_channels=0, reason="no layer is quantized"
-        )
     fitted = [sample for sample in samples if math.isfinite(sample.expected_noise)]
+    missing = "none of the fitted distributions has a variance" if samples else "no layer is quantized"
     return WeightSqnr(
         sqnr_db=_sqnr_db(samples, [sample.noise for sample in samples]),
         expected_sqnr_db=_sqnr_db(fitted, [sample.expected_noise for sample in fitted]),
