@@ -70,15 +70,17 @@ def watch(job_id: JobId, as_json: AsJson = False) -> int:
     from client.rows import Row, print_rows
 
     with connect() as client:
+        client.job(job_id)  # a job that does not exist is an error at once
         try:
+            if not as_json:
+                print_rows(out_console, [Row("job", job_id), Row("report", page_address(job_id))])
             job = client.succeeded(watch_to_end(client, job_id, quiet=as_json))
         except Interrupted as interruption:
-            raise Interrupted(interruption.signal_number, f"job {job_id} goes on", job_id) from None
+            raise Interrupted(interruption.signal_number, f"interrupted: job {job_id} goes on", job_id) from None
     if as_json:
         typer.echo(json.dumps(job))
     else:
-        head = [Row("job", job["id"]), Row("report", page_address(job["id"])), Row("status", job["status"])]
-        print_rows(out_console, [*head, *result_rows(job)])
+        print_rows(out_console, result_rows(job))
     return GATE_FAILED if job["verdict"] == "fail" else 0
 
 
