@@ -6,6 +6,7 @@ from quant.outcome.report import Report
 from quant.outcome.report.layer import LayerEntry
 from quant.outcome.report.sections import GateEntry
 from quant.report.markdown_text import code, fenced, plain
+from quant.report.notable_layers import notable_layers
 from quant.report.page.texts import decibels, figure, percent, size
 
 MAX_LINES = 60
@@ -76,22 +77,23 @@ def _interval(report: Report) -> str:
     difference = report.evaluation and report.evaluation.top1_difference
     if not difference:
         return ""
-    return f" ({100 * difference.confidence:.0f} % interval {difference.low:+.2f} to {difference.high:+.2f} points)"
+    limits = f"{difference.low:+.2f} to {difference.high:+.2f}".replace("-", "−")
+    return f" ({100 * difference.confidence:.0f} % interval of the difference {limits} points)"
 
 
 def _layers(report: Report) -> Iterator[str]:
-    """Yield the worst layers; columns without a figure are left out."""
-    worst = [layer for name in report.worst_layers for layer in report.layers if layer.name == name]
-    columns: dict[str, list[str]] = {"Op": [code(layer.op) for layer in worst]}
-    columns["Bits >"] = [str(layer.bits) for layer in worst]
-    if any(layer.output for layer in worst):
-        columns["Output SQNR >"] = [decibels(layer.output.sqnr_db if layer.output else None) for layer in worst]
-    if any(layer.error_share is not None for layer in worst):
-        columns["Share of the error >"] = [percent(layer.error_share) for layer in worst]
-    columns["Weight SQNR >"] = [decibels(layer.weight.sqnr_db) for layer in worst]
-    if worst:
+    """Yield the worst layers and those of the diagnosis; columns without a figure are left out."""
+    layers = notable_layers(report)
+    columns: dict[str, list[str]] = {"Op": [code(layer.op) for layer in layers]}
+    columns["Bits >"] = [str(layer.bits) for layer in layers]
+    if any(layer.output for layer in layers):
+        columns["Output SQNR >"] = [decibels(layer.output.sqnr_db if layer.output else None) for layer in layers]
+    if any(layer.error_share is not None for layer in layers):
+        columns["Share of the error >"] = [percent(layer.error_share) for layer in layers]
+    columns["Weight SQNR >"] = [decibels(layer.weight.sqnr_db) for layer in layers]
+    if layers:
         yield from _table("Worst layers", *columns)
-    for number, layer in enumerate(worst):
+    for number, layer in enumerate(layers):
         yield _row(code(layer.name), *(column[number] for column in columns.values()))
 
 

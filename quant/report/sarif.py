@@ -10,6 +10,7 @@ from quant.outcome.gates import GATES, Better, Gate
 from quant.outcome.report import Report
 from quant.outcome.report.layer import LayerEntry
 from quant.outcome.report.sections import GateEntry
+from quant.report.notable_layers import notable_layers
 from quant.report.page.texts import decibels, percent
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -64,7 +65,7 @@ def _layer_rule() -> dict[str, Any]:
         WORST_LAYER,
         "The layer is one of the worst.",
         "The layer is among the five with the least SQNR at their outputs, or of their weights where no output was "
-        "compared.",
+        "compared, or it causes most of the model's output error.",
         "Raise the layer's bits or leave it in float by an entry of the spec's `layers`. The report shows the gain and "
         "the bytes of each alternative.",
         "note",
@@ -98,16 +99,14 @@ def _gate_message(gate: GateEntry) -> str:
 
 def _layer_results(report: Report) -> Iterator[dict[str, Any]]:
     level: Level = "warning" if report.verdict == "fail" else "note"
-    layers = {layer.name: layer for layer in report.layers}
-    for name in report.worst_layers:
-        layer = layers[name]
+    for layer in notable_layers(report):
         figures = {
             "bits": layer.bits,
             "weight_sqnr_db": layer.weight.sqnr_db,
             "output_sqnr_db": layer.output and layer.output.sqnr_db,
             "error_share": layer.error_share,
         }
-        yield _result(report, WORST_LAYER, level, _layer_message(layer), name, figures)
+        yield _result(report, WORST_LAYER, level, _layer_message(layer), layer.name, figures)
 
 
 def _layer_message(layer: LayerEntry) -> str:

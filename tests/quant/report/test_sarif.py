@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft4Validator
 
 from quant.outcome.gates import GATES
+from quant.report.notable_layers import notable_layers
 from quant.report.sarif import WORST_LAYER, report_sarif
 from tests.quant.reports import digits_report, renamed
 
@@ -34,11 +35,11 @@ def test_a_failed_gate_is_an_error_and_the_worst_layers_are_warnings():
     results = log_of(report)["results"]
     assert [(result["ruleId"], result["level"]) for result in results] == [
         ("min_output_sqnr_db", "error"),
-        *[(WORST_LAYER, "warning")] * len(report.worst_layers),
+        *[(WORST_LAYER, "warning")] * len(notable_layers(report)),
     ]
     assert "which misses the limit by 3.49 dB; accepted: at least 30 dB" in results[0]["message"]["text"]
     layers = [result["locations"][0]["logicalLocations"][0]["name"] for result in results[1:]]
-    assert tuple(layers) == report.worst_layers
+    assert layers == [layer.name for layer in notable_layers(report)]
 
 
 def test_without_a_failed_gate_the_worst_layers_are_notes():
