@@ -1,5 +1,7 @@
 """The table of artifacts."""
 
+import re
+
 import pytest
 
 from quant.outcome.artifacts import ARTIFACTS, artifact_named
@@ -20,3 +22,10 @@ def test_an_artifact_is_looked_up_by_its_name():
 def test_a_job_writes_every_artifact_that_is_always_there(tmp_path, examples):
     quantize_model(Inputs(examples / "digits.onnx", "digits", {"preset": "int8-weights"}), tmp_path, lambda *_: None)
     assert {path.name for path in tmp_path.iterdir()} == {kind.name for kind in ARTIFACTS if kind.always}
+
+
+def test_the_page_on_artifacts_describes_each_of_them(examples):
+    page = (examples.parent / "docs" / "artifacts.md").read_text()
+    rows = [f"| `{kind.name}` | `{kind.media_type.split(';')[0]}` | {kind.description}" for kind in ARTIFACTS]
+    assert all(row in page for row in rows)
+    assert re.findall(r"^\| `([\w.]+)` \| `\w+/", page, re.M) == [kind.name for kind in ARTIFACTS]

@@ -36,3 +36,10 @@ def test_every_metric_reads_its_figure():
 def test_a_difference_of_percentages_is_in_points():
     assert {metric.name for metric in METRICS if metric.unit_of_difference != metric.unit} == {"top1_quantized"}
     assert metric_named("top1_quantized").unit_of_difference == "points"
+
+
+def test_the_page_on_comparisons_describes_each_of_them(examples):
+    page = (examples.parent / "docs" / "artifacts.md").read_text()
+    for metric in METRICS:
+        unit = metric.unit_of_difference or "fraction"
+        assert f"| `{metric.name}` | {unit} | {metric.better} | {metric.description} |" in page
