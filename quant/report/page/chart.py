@@ -95,7 +95,7 @@ class Axis:
 
     def ticks(self) -> list[float]:
         """Return at most `TICKS` round values between both ends."""
-        decades = math.log10(self.high / self.low) if self.logarithmic and self.high > self.low else 0.0
+        decades = math.log10(self.high) - math.log10(self.low) if self.logarithmic else 0.0
         if decades < 1:
             return _round_values(self.low, self.high)
         stride = math.ceil(decades / TICKS)

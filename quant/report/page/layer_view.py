@@ -62,14 +62,12 @@ class Cell:
         value: the number or text for sorting; empty if there is none, which is sorted last.
         numeric: True if the value is a number.
         bar: the length of a bar below the text, 0 to 1; None without a bar.
-        judged: True if the worst layers are judged by this figure.
     """
 
     text: str
     value: str
     numeric: bool = True
     bar: float | None = None
-    judged: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class LayerView:
     Attributes:
         number: its position in the network, from 1.
         entry: its entry in the report.
-        worst: True if it is among the report's worst layers.
+        worst: True if it is among the worst layers by the sorted column.
         cells: its cells, after its number and its name.
         facts: further figures as (title, text).
         figures: its charts.
@@ -210,18 +208,18 @@ def missing(layer: LayerEntry) -> list[str]:
     return [f"{subject}: {reason}." for subject, reason in reasons.items() if reason]
 
 
-def sqnr_cell(value: float | None, highest: float, *, judged: bool = False) -> Cell:
+def sqnr_cell(value: float | None, highest: float) -> Cell:
     """Return the cell of an SQNR, with a bar relative to the highest one."""
     if value is None:
         return Cell(decibels(None), "")
-    return Cell(decibels(value), f"{value:.5g}", bar=value / highest, judged=judged)
+    return Cell(decibels(value), f"{value:.5g}", bar=value / highest)
 
 
 def share_cell(layer: LayerEntry, highest: float) -> Cell:
     """Return the cell of the share of the output error, with a bar relative to the largest one."""
     if layer.error_share is None:
         return Cell(percent(None), "")
-    return Cell(percent(layer.error_share), f"{layer.error_share:.5g}", bar=layer.error_share / highest, judged=True)
+    return Cell(percent(layer.error_share), f"{layer.error_share:.5g}", bar=layer.error_share / highest)
 
 
 def shift_before_cell(layer: LayerEntry) -> Cell:

@@ -1,32 +1,18 @@
-"""The texts of the page on the whole model, and the table of its layers."""
+"""The texts of the page on the whole model."""
 
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from quant.outcome.report import Report
-from quant.outcome.report.layer import LayerEntry
 from quant.outcome.report.sections import AllocationPoint, Evaluation, OutputEntry
 from quant.report.layers_csv import layers_csv
-from quant.report.page.layer_view import (
-    Cell,
-    Column,
-    LayerView,
-    bound_text,
-    facts,
-    layer_figures,
-    layer_legend,
-    missing,
-    share_cell,
-    shift_after_cell,
-    shift_before_cell,
-    sqnr_cell,
-)
-from quant.report.page.texts import EXACT_DB, decibels, difference, figure, percent, size, with_error
+from quant.report.page.layer_view import bound_text
+from quant.report.page.texts import decibels, difference, figure, percent, size, with_error
 
-MAX_DRAWN = 150
-"""The most layers whose charts are drawn: the worst ones. More would make the page large."""
+NOT_FINITE = "not finite"
+"""The SQNR of an output at which only the quantized model's values are NaN or infinite."""
 
 Card = tuple[str, str, str]
 """Title, value and note of a figure."""
@@ -71,42 +57,43 @@ def subtitle(report: Report) -> str:
 
 def size_cards(report: Report) -> Iterator[Card]:
     """Yield the figures before latency: the size."""
-    s = report.summary
-    yield "Size", percent(s.size_ratio), f"of the float model: {size(s.bytes_before)} → {size(s.bytes_after)}"
+    summary = report.summary
+    note = f"of the float model: {size(summary.bytes_before)} → {size(summary.bytes_after)}"
+    yield "Size", percent(summary.size_ratio), note
 
 
 def quality_cards(report: Report) -> Iterator[Card]:
     """Yield the figures after latency: output SQNR, accuracy, agreement, the metric of the spec, and the layers."""
-    s, evaluation = report.summary, report.evaluation
+    summary, evaluation = report.summary, report.evaluation
     yield _output_card(report)
-    if s.top1_float is not None and s.top1_quantized is not None:
-        yield "Top-1 accuracy", f"{s.top1_quantized:.2f} %", _accuracy_note(s.top1_float, s.top1_quantized, evaluation)
+    if summary.top1_float is not None and summary.top1_quantized is not None:
+        note = _accuracy_note(summary.top1_float, summary.top1_quantized, evaluation)
+        yield "Top-1 accuracy", f"{summary.top1_quantized:.2f} %", note
     if evaluation is not None and evaluation.metric is not None:
-        yield (
-            f"Metric {evaluation.metric.name}",
-            figure(evaluation.metric.value),
-            "asked for by the spec, evaluation data",
-        )
-    if s.top1_agreement is not None:
-        yield "Agreement", percent(s.top1_agreement), "of the evaluation samples get the float model's class"
-    weights = "" if s.weight_sqnr_db is None else f"SQNR of all quantized weights: {decibels(s.weight_sqnr_db)}"
-    yield "Layers quantized", f"{s.quantized_layers} of {s.layers}", weights
+        metric = evaluation.metric
+        yield f"Metric {metric.name}", figure(metric.value), "asked for by the spec, evaluation data"
+    if summary.top1_agreement is not None:
+        yield "Agreement", percent(summary.top1_agreement), "of the evaluation samples get the float model's class"
+    weights = (
+        "" if summary.weight_sqnr_db is None else f"SQNR of all quantized weights: {decibels(summary.weight_sqnr_db)}"
+    )
+    yield "Layers quantized", f"{summary.quantized_layers} of {summary.layers}", weights
 
 
 def provenance(report: Report) -> Iterator[tuple[str, str]]:
     """Yield the origin of the result as (title, text)."""
-    p, samples = report.provenance, report.samples
+    origin, samples = report.provenance, report.samples
     yield "Model", f"{report.model.name}, {size(report.model.bytes)}, SHA-256 {report.model.sha256}"
     for role, digest, used in (
-        ("Calibration data", p.calibration_sha256, samples.calibration),
-        ("Evaluation data", p.evaluation_sha256, samples.evaluation),
+        ("Calibration data", origin.calibration_sha256, samples.calibration),
+        ("Evaluation data", origin.evaluation_sha256, samples.evaluation),
     ):
         if used is None:
             yield role, "none"
         else:
             yield role, f"first {used.used} of {used.given} samples, in batches of {used.batch}, SHA-256 {digest}"
-    libraries = (f"{name} {version}" for name, version in p.libraries.items())
-    yield "Software", ", ".join([f"quantd {p.quantd}", *libraries])
+    libraries = (f"{name} {version}" for name, version in origin.libraries.items())
+    yield "Software", ", ".join([f"quantd {origin.quantd}", *libraries])
 
 
 def spec_text(report: Report) -> str:
@@ -190,105 +177,20 @@ def csv_data(report: Report) -> Mapping[str, str]:
     return {"name": "layers.csv", "csv": layers_csv(report).decode()}
 
 
-def table_columns(report: Report) -> list[Column]:
-    """Return the columns of the table of layers; a figure that no layer has gets none. One of them is sorted."""
-    layers = report.layers
-    measured = [layer.output.sqnr_db for layer in layers if layer.output is not None]
-    shares = [layer.error_share for layer in layers if layer.error_share is not None]
-    highest = max(
-        [value for value in (*measured, *(layer.weight.sqnr_db for layer in layers)) if value < EXACT_DB],
-        default=EXACT_DB,
-    )
-    by_output = report.worst_layers_by == "output_sqnr_db"
-    columns = [
-        Column("Layer", "Press a name for the charts and the alternatives.", numeric=False),
-        Column("No.", "Position in the network."),
-        Column("Operator", "", lambda layer: Cell(layer.op, layer.op, numeric=False), numeric=False),
-        Column("Weight", "Shape of the weight; sorted by the number of weights.", _shape_cell, first="descending"),
-        Column("Bits", "Bits of a code of the weight.", lambda layer: Cell(str(layer.bits), str(layer.bits))),
-    ]
-    if shares:
-        columns.append(_share_column(report, max(shares) or 1.0))
-    if measured:
-        columns.append(_output_column(highest, judged=by_output))
-    columns.append(
-        Column(
-            "Weight SQNR",
-            "In dB: energy of the weights over the energy of their errors, measured on all weights.",
-            lambda layer: sqnr_cell(layer.weight.sqnr_db, highest, judged=not by_output),
-        )
-    )
-    if measured:
-        columns += _shift_columns(report)
-    columns.append(
-        Column(
-            "Size",
-            "Codes and scales of the weight in the exported file.",
-            lambda layer: Cell(size(layer.bytes_after), str(layer.bytes_after)),
-            first="descending",
-        )
-    )
-    return _sorted_column(columns)
-
-
-def layer_views(report: Report, columns: Sequence[Column], common: Sequence[str]) -> list[LayerView]:
-    """Return the layers in the order of the sorted column, the worst first, at most `MAX_DRAWN` of them with charts."""
-    index, column = next((index, column) for index, column in enumerate(columns) if column.sorted)
-    sign = -1 if column.sorted == "descending" else 1
-    views = [
-        LayerView(
-            number=number,
-            entry=layer,
-            worst=layer.name in report.worst_layers,
-            cells=[column.cell(layer) for column in columns if column.cell is not None],
-            facts=list(facts(layer)),
-            figures=(),
-            legend=(),
-            missing=[sentence for sentence in missing(layer) if sentence not in common],
-        )
-        for number, layer in enumerate(report.layers, 1)
-    ]
-
-    def key(view: LayerView) -> tuple[bool, float, int]:
-        value = view.cells[index - 2].value
-        return (value == "", sign * float(value or 0), view.number)
-
-    ordered = sorted(views, key=key)
-    drawn = [
-        replace(view, figures=list(layer_figures(view.entry)), legend=layer_legend(view.entry))
-        for view in ordered[:MAX_DRAWN]
-    ]
-    note = f"Charts are drawn for the {MAX_DRAWN} worst layers only; report.json has the data of all."
-    return drawn + [replace(view, missing=[*view.missing, note]) for view in ordered[MAX_DRAWN:]]
-
-
-def network_note(report: Report, common: Sequence[str]) -> str:
-    """Return which layers are marked, and the sentences that hold for all layers."""
-    worst = "output" if report.worst_layers_by == "output_sqnr_db" else "weight"
-    marked = f"The {len(report.worst_layers)} layers with the least {worst} SQNR are marked red in the table."
-    return " ".join([marked, *common])
-
-
-def common_reasons(report: Report) -> list[str]:
-    """Return the sentences on missing figures that hold for every layer."""
-    reasons = [missing(layer) for layer in report.layers]
-    return [sentence for sentence in reasons[0] if all(sentence in others for others in reasons)] if reasons else []
-
-
 def _output_card(report: Report) -> Card:
-    outputs = report.outputs
+    outputs, worst = report.outputs, report.summary.worst_output
     if outputs is None:
         return "Output SQNR", "not measured", "without evaluation data"
     if all(output.identical for output in outputs):
         return "Output SQNR", "exact", "all outputs are equal to the float model's"
-    worst = report.summary.worst_output
     note = f"{outputs[0].samples} evaluation samples"
+    broken = worst is not None and worst.sqnr_db is None
     if worst is not None and len(outputs) > 1:
-        value = "not finite" if worst.sqnr_db is None else decibels(worst.sqnr_db)
-        note += f"; worst of {len(outputs)} outputs: {worst.name}, {value}"
-    elif outputs[0].reason and report.summary.output_sqnr_db is None:
+        note += f"; worst of {len(outputs)} outputs: {worst.name}, {NOT_FINITE if broken else decibels(worst.sqnr_db)}"
+    elif outputs[0].reason:
         note += f"; {outputs[0].reason}"
-    return "Output SQNR", decibels(report.summary.output_sqnr_db), note
+    value = NOT_FINITE if broken and len(outputs) == 1 else decibels(report.summary.output_sqnr_db)
+    return "Output SQNR", value, note
 
 
 def _accuracy_note(before: float, after: float, evaluation: Evaluation | None) -> str:
@@ -328,50 +230,3 @@ def _output_note(output: OutputEntry) -> str:
 def _candidate(name: str, value: float | None, best: float | None, top: float, *, chosen: bool) -> CandidateView:
     behind = "" if chosen or value is None or best is None else f"{best - value:.1f} dB behind"
     return CandidateView(name, decibels(value), max(value or 0.0, 0.0) / top if top > 0 else 0.0, chosen, behind)
-
-
-def _share_column(report: Report, highest: float) -> Column:
-    basis = report.error_share_basis
-    meaning = (
-        "Error at the model's outputs when the weights of this layer alone are quantized, divided by the sum over all "
-        f"layers; measured on {basis.samples} calibration samples."
-    )
-    if basis.weights is not None and basis.activations is not None:
-        meaning += (
-            f" All weights together cause an error of {percent(basis.weights, 2)} of the outputs' energy, the "
-            f"activations {percent(basis.activations, 2)}."
-        )
-    return Column("Share of error", meaning, lambda layer: share_cell(layer, highest), first="descending")
-
-
-def _output_column(highest: float, *, judged: bool) -> Column:
-    return Column(
-        "Output SQNR",
-        "In dB: energy of the layer's float output over the energy of the difference, with all layers before it "
-        "quantized; on held-out samples of the calibration set.",
-        lambda layer: sqnr_cell(None if layer.output is None else layer.output.sqnr_db, highest, judged=judged),
-    )
-
-
-def _shift_columns(report: Report) -> Iterator[Column]:
-    """Yield the columns of the mean shifts; the one before bias correction only if a bias was corrected."""
-    samples = report.total_mean_shift.samples
-    meaning = (
-        "Mean over the channels of |E[quantized − float]| at the layer's output, in its unit, with its standard error; "
-        f"on {samples} held-out samples of the calibration set."
-    )
-    if any(layer.output is not None and layer.output.mean_shift_before is not None for layer in report.layers):
-        yield Column("Shift before", f"Without bias correction. {meaning}", shift_before_cell, first="descending")
-        meaning = "The same in the quantized model, with bias correction."
-    yield Column("Shift after", meaning, shift_after_cell, first="descending")
-
-
-def _sorted_column(columns: Sequence[Column]) -> list[Column]:
-    """Return the columns with one marked as sorted: the share of the error, or else the SQNR of outputs or weights."""
-    titles = [column.title for column in columns]
-    title = next(title for title in ("Share of error", "Output SQNR", "Weight SQNR") if title in titles)
-    return [replace(column, sorted=column.first) if column.title == title else column for column in columns]
-
-
-def _shape_cell(layer: LayerEntry) -> Cell:
-    return Cell("×".join(map(str, layer.weight_shape)), str(layer.parameters))

@@ -10,7 +10,7 @@ from quant.outcome.gates import GATES, GateResult
 from quant.outcome.job_parts import JobFacts, job_parts
 from quant.outcome.page_assets import page_policy, script, styles
 from quant.outcome.report import Report
-from quant.report.page import model_view, texts
+from quant.report.page import layer_table, model_view, texts
 from quant.report.page.layer_view import READING
 from quant.report.page.model_charts import front_chart, network_chart
 
@@ -75,9 +75,9 @@ def page() -> Template:
 
 def _view(report: Report) -> dict[str, Any]:
     """Return the texts and tables of the page by their names in the template."""
-    columns = model_view.table_columns(report)
-    common = model_view.common_reasons(report)
-    layers = model_view.layer_views(report, columns, common)
+    columns = layer_table.table_columns(report)
+    common = layer_table.common_reasons(report)
+    layers = layer_table.layer_views(report, columns, common)
     styles = {style for layer in layers for style, _ in layer.legend}
     return {
         "subtitle": model_view.subtitle(report),
@@ -91,7 +91,7 @@ def _view(report: Report) -> dict[str, Any]:
         "samples": sorted(styles | FRONT_STYLES) if report.allocation else sorted(styles),
         "operators": sorted({layer.op for layer in report.layers}),
         "reading": READING,
-        "network_note": model_view.network_note(report, common),
+        "network_note": layer_table.network_note(columns, layers, common),
         "csv": model_view.csv_data(report),
         "candidates": model_view.candidates(report),
         "choice_note": model_view.choice_note(report),

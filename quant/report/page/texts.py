@@ -60,10 +60,15 @@ def figure(value: float | None) -> str:
 
 
 def with_error(value: float | None, error: float | None) -> str:
-    """Return a figure with its standard error, such as "0.0046 ±0.0002"."""
+    """Return a figure with its standard error to the same place, such as "0.0046 ±0.0002"."""
     if value is None:
         return MISSING
-    return f"{value:.2g}" + ("" if error is None else f" ±{error:.1g}")
+    if error is None:
+        return f"{value:.2g}"
+    if not 1e-6 < error < 1e6:
+        return f"{value:.2g} ±{error:.1g}"
+    places = max(-math.floor(math.log10(error)), 0)
+    return f"{value:.{places}f} ±{error:.{places}f}"
 
 
 def breakable(name: str) -> Markup:
