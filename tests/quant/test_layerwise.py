@@ -1,5 +1,6 @@
 """A large model, quantized layer by layer: the same codes as of a whole model, in a file beside the model."""
 
+import csv
 import hashlib
 import json
 import resource
@@ -13,6 +14,7 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from quant import layerwise
 from quant.errors import LargeModel
 from quant.kernel import dispatch
+from quant.outcome.artifacts import ARTIFACTS
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
 
@@ -134,6 +136,15 @@ def test_the_manifest_and_the_report_count_both_files(quantize, model):
     assert report["summary"]["quantized_layers"] == 7
     assert report["layers"][0]["fits"][0]["channel"] is None
     assert "not run by ONNX Runtime" in report["warnings"][0]
+
+
+def test_every_artifact_is_written_with_all_layers_in_its_exports(quantize, model):
+    out = quantize(model, {"preset": "int8-weights"}, large=True)
+    assert {path.name for path in out.iterdir()} == {kind.name for kind in ARTIFACTS}
+    names = [layer["name"] for layer in json.loads((out / "report.json").read_text())["layers"]]
+    assert list(json.loads((out / "model_explorer.json").read_text())["results"]) == names
+    lines = csv.DictReader((out / "layers.csv").read_text().splitlines())
+    assert [line["name"] for line in lines] == names
 
 
 def test_the_report_of_a_weight_equals_that_of_a_whole_model(quantize, model):
