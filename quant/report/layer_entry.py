@@ -8,7 +8,7 @@ from quant.correction.mean_shift import MeanShift
 from quant.error_bounds.propagate import Bound
 from quant.export.storage import stored_bytes
 from quant.outcome.report.fits import CandidateFamily, RowFit
-from quant.outcome.report.layer import ClippedActivation, ErrorBound, LayerEntry, LayerOutput, WeightErrors
+from quant.outcome.report.layer import MAX_FITS, ClippedActivation, ErrorBound, LayerEntry, LayerOutput, WeightErrors
 from quant.report.alternatives import alternatives
 from quant.report.channels import list_channels
 from quant.report.measurements import NOTHING_MEASURED, Measurements
@@ -90,9 +90,13 @@ def mean_shift_error(shift: MeanShift | None) -> float | None:
 
 
 def _fits(fitted: FittedWeight) -> tuple[RowFit, ...]:
-    """Return the fit of each row of the weight; `channel` is None where a row is a block or the whole tensor."""
+    """Return the fits of the rows of the weight, at most `MAX_FITS` of them.
+
+    `channel` is None where a row is a block or the whole tensor.
+    """
     per_channel = isinstance(fitted.granularity, PerChannel | PerMatrixChannel)
-    rows = range(len(fitted.statistics.count))
+    total = len(fitted.statistics.count)
+    rows = (number * total // min(total, MAX_FITS) for number in range(min(total, MAX_FITS)))
     entries = ({"channel": row if per_channel else None, **fitted.fit.describe(row)} for row in rows)
     return tuple(RowFit.model_validate(entry) for entry in entries)
 

@@ -10,6 +10,8 @@ from quant.outcome.report.picture import Picture
 
 MAX_CHANNELS = 256
 """The most channels of a layer that are listed."""
+MAX_FITS = 4096
+"""The most rows of a layer whose fit is listed; a weight with blocks may have a million rows."""
 
 
 class WeightErrors(ReportModel):
@@ -148,8 +150,8 @@ class LayerEntry(ReportModel):
     """Rounding."""
     distribution: dict[str, int]
     """Rows by the family that was chosen for them."""
-    fits: tuple[RowFit, ...]
-    """The fit of each row."""
+    fits: Annotated[tuple[RowFit, ...], Field(max_length=MAX_FITS)]
+    """The fit of each row, or of rows at even distances where there are many."""
     candidates: tuple[CandidateFamily, ...]
     """The fitted families over all rows."""
     clip_ratio: float
