@@ -17,7 +17,9 @@ def comparison_rows(document: Document) -> Iterator[Row]:
     """Yield the rows of a comparison of the API."""
     comparison = Comparison.model_validate(document)
     for side, job in (("a", comparison.a), ("b", comparison.b)):
-        yield Row(f"{side}: {job.verdict or 'no gates'}", f"{job.model.name}: {job.diagnosis}")
+        yield Row(
+            side, f"{job.model.name} ({f'verdict {job.verdict}' if job.verdict else 'no gates'}): {job.diagnosis}"
+        )
     for note in comparison.notes:
         yield Row("note", note, WARN)
     for metric in comparison.metrics:
@@ -57,7 +59,10 @@ def _side(side: GateSide | None, unit: str) -> str:
 
 
 def _number(value: float | None, unit: str, sign: str = "") -> str:
-    return "none" if value is None else f"{value:{sign}.6g} {unit}".rstrip()
+    if value is None:
+        return "none"
+    digits = {"": ".4g", "bytes": ",.0f"}.get(unit, ".2f")
+    return f"{value:{sign}{digits}} {unit}".rstrip()
 
 
 def _value(value: Any) -> str:

@@ -48,14 +48,17 @@ def result_rows(job: Document) -> Iterator[Row]:
 def gate_rows(gates: Iterable[Document]) -> Iterator[Row]:
     """Yield a row for each gate."""
     for gate in gates:
-        result = GateResult.model_validate(gate)
-        yield Row("gate pass", _kept(result), PASS) if result.passed else Row("gate FAIL", result.failure, FAIL)
+        text = _gate(GateResult.model_validate(gate))
+        yield Row("gate pass", text, PASS) if gate["passed"] else Row("gate FAIL", text, FAIL)
 
 
-def _kept(result: GateResult) -> str:
+def _gate(result: GateResult) -> str:
+    """Return the value of a gate and its limit; short, so that it fits a line."""
     unit = result.gate.unit and f" {result.gate.unit}"
-    bound = "at least" if result.gate.better is Better.HIGHER else "at most"
-    return f"{result.name} is {result.value:.6g}{unit}; accepted: {bound} {result.limit:g}{unit}"
+    if result.value is None:
+        return f"{result.name} not measured, limit {result.limit:g}{unit}"
+    missed = "" if result.passed else f", missed by {abs(result.value - result.limit):.3g}{unit}"
+    return f"{result.name} {result.value:.4g}{unit}, limit {result.limit:g}{unit}{missed}"
 
 
 def regression_rows(name: str, baseline: Document | None, checks: Sequence[RegressionCheck]) -> Iterator[Row]:
@@ -71,7 +74,18 @@ def regression_rows(name: str, baseline: Document | None, checks: Sequence[Regre
         return
     yield Row("baseline", f"{baseline['id']} of {baseline['finished_at']}")
     for check in checks:
-        yield Row("change pass", check.sentence, PASS) if check.passed else Row("change FAIL", check.sentence, FAIL)
+        text = _regression(check)
+        yield Row("change pass", text, PASS) if check.passed else Row("change FAIL", text, FAIL)
+
+
+def _regression(check: RegressionCheck) -> str:
+    """Return the change of a metric and its limit; short, so that it fits a line."""
+    if check.value is None or check.baseline is None or check.change is None:
+        return check.sentence
+    word = "better" if (check.change > 0) == (check.better is Better.HIGHER) else "worse"
+    change = f"{abs(check.change):.3g} {check.unit}".rstrip()
+    limit = f"{check.limit:g} {check.unit}".rstrip()
+    return f"{check.name} {check.value:.4g}, {change} {word} than {check.baseline:.4g}, limit {limit}"
 
 
 def summary_rows(summary: Document, latency: Document | None, baseline: Document | None) -> Iterator[Row]:
@@ -86,7 +100,8 @@ def summary_rows(summary: Document, latency: Document | None, baseline: Document
     before = Summary.model_validate(baseline) if baseline else None
     ratio = f"{format_bytes(now.bytes_after)}, {100 * now.size_ratio:.1f} % of {format_bytes(now.bytes_before)}"
     yield Row("size", ratio + _difference(SIZE_RATIO, now, before, scale=100, unit=" points"))
-    yield Row("layers", f"{now.quantized_layers} of {now.layers} quantized")
+    if now.quantized_layers < now.layers:
+        yield Row("layers", f"{now.quantized_layers} of {now.layers} quantized")
     for label, metric in (("weight SQNR", WEIGHT_SQNR), ("output SQNR", OUTPUT_SQNR)):
         if (value := metric.figure(now)) is not None:
             yield Row(label, f"{value:.2f} dB{_difference(metric, now, before)}")
@@ -146,7 +161,10 @@ def _diagnosis_rows(report: Document) -> Iterator[Row]:
 
 
 def worst_layers(report: Document) -> list[Document]:
-    """Return the entries of the worst layers, the worst first."""
+    """Return the worst layers: those with the largest shares of the output error where the shares were measured."""
+    shared = [layer for layer in report["layers"] if layer.get("error_share") is not None]
+    if shared:
+        return sorted(shared, key=lambda layer: -layer["error_share"])[:WORST_LAYERS]
     by_name = {layer["name"]: layer for layer in report["layers"]}
     return [by_name[name] for name in report["worst_layers"][:WORST_LAYERS] if name in by_name]
 

@@ -64,10 +64,12 @@ def test_gates_show_their_verdict_value_and_limit():
     gates = [
         {"name": "max_size_ratio", "limit": 0.3, "value": 0.25, "passed": True},
         {"name": "max_top1_drop_points", "limit": 1.0, "value": None, "passed": False},
+        {"name": "min_output_sqnr_db", "limit": 30.0, "value": 26.511, "passed": False},
     ]
     assert texts(gate_rows(gates)) == [
-        "gate pass max_size_ratio is 0.25; accepted: at most 0.3",
-        "gate FAIL max_top1_drop_points was not measured; accepted: at most 1 points",
+        "gate pass max_size_ratio 0.25, limit 0.3",
+        "gate FAIL max_top1_drop_points not measured, limit 1 points",
+        "gate FAIL min_output_sqnr_db 26.51 dB, limit 30 dB, missed by 3.49 dB",
     ]
 
 
@@ -84,7 +86,7 @@ def test_regressions_show_their_verdict():
     job = {"id": "job_1", "finished_at": "2026-01-01T00:00:00Z"}
     rows = texts(regression_rows("job_1", job, checks))
     assert rows[0] == "baseline job_1 of 2026-01-01T00:00:00Z"
-    assert rows[1].startswith("change FAIL weight_sqnr_db is 30 dB, 1 dB worse")
+    assert rows[1] == "change FAIL weight_sqnr_db 30, 1 dB worse than 31, limit 0.5 dB"
     assert rows[2].startswith("change pass bytes_after")
 
 
@@ -95,6 +97,12 @@ def test_the_five_worst_layers_are_named_in_full_and_warnings_are_counted():
     assert layers[0].split() == ["4", "21.3", "12.3", "35.0", "%", "/layer7/conv\x1b[0m"]
     assert len(layers) == 5
     assert warnings == "warnings 2, listed in the report"
+
+
+def test_without_shares_the_report_says_which_layers_are_the_worst():
+    layers = [entry | {"error_share": None} for entry in REPORT["layers"]]
+    rows = texts(report_rows({**REPORT, "layers": layers, "worst_layers": ["/layer3/conv\x1b[0m", "unknown"]}))
+    assert [row.split() for row in rows[2:-1]] == [["4", "21.3", "12.3", "-", "/layer3/conv\x1b[0m"]]
 
 
 def test_the_full_report_lists_every_layer_node_and_warning():
