@@ -16,7 +16,7 @@ from service.pages.commands import curl_command, quantd_command
 from service.pages.formats import age, elapsed
 from service.pages.frame import page_router, render
 from service.pages.job_row import JobRow, job_name, job_row
-from service.pages.job_view import ROLES, artifact_views, figures, file_views, gate_views, job_course
+from service.pages.job_view import ROLES, artifact_views, figures, file_views, gate_views, job_course, progress_text
 from service.pages.new_job_form import as_yaml
 from service.shares.links import list_shares
 
@@ -65,6 +65,7 @@ def _page(request: Request, context: Context, job: Job, events: Sequence[Event])
         name=job_name(job),
         row=job_row(job),
         course=job_course(job, events),
+        progress=progress_text(job.progress) if job.status == Status.RUNNING else "",
         place=context.records.queue_position(job.id) if job.status == Status.QUEUED else None,
         created=age(job.created_at),
         elapsed=elapsed(job.started_at, job.finished_at),

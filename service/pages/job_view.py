@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from jobs.events import Event
-from jobs.job import Job, Status, Upload
+from jobs.job import Job, Progress, Status, Upload
 from quant.outcome.artifacts import artifact_named
 from quant.outcome.gates import Better
 from quant.outcome.stages import Stage
@@ -109,6 +109,14 @@ def job_course(job: Job, events: Sequence[Event]) -> Course:
     if current is not None:
         spent[current] = spent.get(current, 0.0)
     return Course(_stages(job, spent), tuple(log), events[-1].id if events else "0")
+
+
+def progress_text(progress: Progress | None) -> str:
+    """Return the progress of a stage in words; a message that has the numbers itself is enough."""
+    if progress is None:
+        return ""
+    numbers = f"{progress.done} of {progress.total}"
+    return progress.message if numbers in progress.message else f"{numbers}: {progress.message}".removesuffix(": ")
 
 
 def gate_views(job: Job) -> list[GateView]:

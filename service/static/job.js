@@ -28,8 +28,10 @@ function onProgress(event) {
   const bar = document.getElementById("stage-bar");
   if (!bar) return;
   bar.value = progress.fraction;
+  const numbers = `${progress.done} of ${progress.total}`;
+  const { message } = progress;
   document.getElementById("stage-message").textContent =
-    `${progress.done} of ${progress.total}${progress.message ? `: ${progress.message}` : ""}`;
+    message.includes(numbers) ? message : message ? `${numbers}: ${message}` : numbers;
 }
 
 function onLog(event) {

@@ -21,7 +21,7 @@ function update(state) {
   if (!bar) {
     bar = document.createElement("progress");
     bar.max = 1;
-    bar.setAttribute("aria-label", "Progress of the stage");
+    bar.setAttribute("aria-label", `Progress of the stage, ${row.querySelector("th a").textContent}`);
     shown.append(bar);
   }
   bar.value = state.fraction;

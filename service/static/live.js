@@ -32,17 +32,27 @@ export function follow(url, handlers) {
   };
 }
 
+let turn = Promise.resolve();
+
 /**
- * Load a page and replace the elements with these ids by those of the new page. Focus, the caret and what was typed or
- * checked stay. If the page has none of them, as after the end of a session, go there.
+ * Load a page and replace the elements with these ids by those of the new page, and the title. Focus and what was
+ * checked stay. If the page has none of them, as after the end of a session, go there. One call waits for another, so
+ * that an older page never replaces a newer one.
  */
-export async function refresh(ids, url = location.href, options = {}) {
+export function refresh(ids, url = location.href, options = {}) {
+  const result = turn.then(() => replace(ids, url, options));
+  turn = result.catch(() => undefined);
+  return result;
+}
+
+async function replace(ids, url, options) {
   const response = await fetch(url, { ...options, headers: { Accept: "text/html", ...options.headers } });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   if (!ids.some((id) => page.getElementById(id))) {
     location.assign(response.url);
-    return response;
+    return;
   }
+  document.title = page.title;
   const focused = document.activeElement?.id;
   for (const id of ids) {
     const [before, after] = [document.getElementById(id), page.getElementById(id)];
@@ -54,5 +64,4 @@ export async function refresh(ids, url = location.href, options = {}) {
     before.replaceWith(document.adoptNode(after));
   }
   if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
-  return response;
 }

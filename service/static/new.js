@@ -31,6 +31,7 @@ const CHECKED = ["options-check", ...[...document.querySelectorAll(".fault[id]")
   .filter((id) => id !== "fault-model");
 let pending = null;
 let running = null;
+let planning = false;
 
 /** Send the form with an action and show the parts of the answer; return false if it was not answered. */
 async function send(action, parts) {
@@ -59,14 +60,17 @@ async function check() {
 
 async function plan(button) {
   clearTimeout(pending);
+  planning = true;
   button.disabled = true;
   button.textContent = "Planning…";
   announce("Planning");
   let answered;
   do answered = await send("plan", [...CHECKED, "fault-model", "plan"]);
   while (answered && document.getElementById("plan").hasAttribute("data-pending"));
+  planning = false;
   button.disabled = false;
   button.textContent = "Plan first";
+  checkSoon();
   const title = document.getElementById("plan-title");
   if (title) {
     for (const part of document.querySelectorAll("#plan [hidden]")) part.hidden = false;
@@ -80,6 +84,7 @@ async function plan(button) {
 
 function checkSoon() {
   clearTimeout(pending);
+  if (planning) return; // the form is checked after the plan
   pending = setTimeout(check, 500);
 }
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from jobs.events import Event
-from jobs.job import Artifact, Gate, Status, Upload
-from service.pages.job_view import artifact_views, figures, file_views, gate_views, job_course
+from jobs.job import Artifact, Gate, Progress, Status, Upload
+from service.pages.job_view import artifact_views, figures, file_views, gate_views, job_course, progress_text
 from tests.service.pages.jobs import SUMMARY, a_job
 
 
@@ -58,6 +58,15 @@ def test_a_new_attempt_begins_anew():
 def test_the_course_of_a_job_whose_events_expired_is_empty():
     course = job_course(a_job(status=Status.SUCCEEDED), [])
     assert (course.stages, course.log, course.last_event) == ((), (), "0")
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [("", "2 of 7"), ("/conv1", "2 of 7: /conv1"), ("bounds, 2 of 7 samples", "bounds, 2 of 7 samples")],
+)
+def test_the_progress_of_a_stage_has_its_numbers_once(message, text):
+    assert progress_text(Progress(fraction=0.3, done=2, total=7, message=message)) == text
+    assert progress_text(None) == ""
 
 
 @pytest.mark.parametrize(
