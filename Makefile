@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m coverage run -m pytest
 
 # The tests run in two halves that take about as long, side by side: the numerics; models of the field and all servers.
-.PHONY: install chromium demo test test-library test-service lint openapi up clean
+.PHONY: install chromium demo test test-library test-service lint openapi screenshots up clean
 
 install: .venv/installed
 
@@ -47,6 +47,10 @@ lint: install
 
 openapi: install
 	$(BIN)/python -m service.openapi
+
+# The pictures in docs/images/, from the real networks and images of ../shared/data.
+screenshots: install chromium
+	$(BIN)/python -m docs.screenshots
 
 clean:
 	rm -rf .venv .quantd .coverage demo-output build *.egg-info

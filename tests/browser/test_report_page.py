@@ -1,6 +1,9 @@
 """The report, opened from a file as after a download, with the network off."""
 
+import csv
+import io
 import json
+import math
 
 import numpy as np
 import onnx
@@ -9,7 +12,7 @@ from playwright.sync_api import expect
 
 from benchmarks.report_size import resnet50
 from quant.pipeline import Inputs, quantize_model
-from tests.browser.accessibility import findings_in_every_look
+from tests.browser.accessibility import findings, findings_in_every_look
 from tests.browser.pdf import compact, printed_text
 
 ROWS = "table.layers > tbody"
@@ -105,6 +108,26 @@ def test_a_layer_opens_with_its_charts_by_keyboard(page):
         assert len(chart.get_attribute("aria-label")) > 20
 
 
+def test_the_lines_of_an_alternative_are_copied(open_report, report):
+    page = open_report(permissions=["clipboard-read", "clipboard-write"])
+    page.locator(ROWS).first.locator("a.name").click()
+    name = shown_layers(page)[0]
+    (layer,) = (layer for layer in report["layers"] if layer["name"] == name)
+    alternative = layer["alternatives"][0]
+    page.locator(ROWS).first.get_by_role("button", name=f"Copy the lines for {alternative['change']}").click()
+    assert page.evaluate("navigator.clipboard.readText()").strip() == alternative["spec"].strip()
+
+
+def test_the_layers_are_downloaded_as_csv(page, report):
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text(encoding="utf-8-sig"), newline="")))
+    assert {row["name"] for row in rows} == {layer["name"] for layer in report["layers"]}
+    sqnr = {row["name"]: float(row["weight_sqnr_db"]) for row in rows}
+    for layer in report["layers"]:
+        assert math.isclose(sqnr[layer["name"]], layer["weight"]["sqnr_db"], rel_tol=1e-3)
+
+
 def test_everything_is_readable_without_scripts(open_report, report):
     page = open_report(java_script_enabled=False)
     assert set(shown_layers(page)) == {layer["name"] for layer in report["layers"]}
@@ -122,6 +145,11 @@ def test_the_print_has_every_column_of_every_layer(page, tmp_path):
 def test_axe_finds_nothing_while_a_layer_is_open(page):
     page.locator(ROWS).first.locator("a.name").click()
     assert findings_in_every_look(page) == []
+
+
+def test_axe_finds_nothing_on_the_paper_of_a_dark_screen(page):
+    page.emulate_media(media="print", color_scheme="dark")
+    assert findings(page) == []
 
 
 def test_the_report_of_54_layers_is_below_a_megabyte(visit, tmp_path):
