@@ -18,6 +18,10 @@ export function follow(url, handlers) {
   let source = null;
   const open = () => {
     source = new EventSource(url);
+    source.onerror = () => {
+      // refused, as after the end of a session: the page itself then says why; a lost connection is opened again
+      if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 5000);
+    };
     for (const [kind, handle] of Object.entries(handlers)) source.addEventListener(kind, handle);
   };
   const change = () => {
@@ -53,7 +57,7 @@ async function replace(ids, url, options) {
     return;
   }
   document.title = page.title;
-  const focused = document.activeElement?.id;
+  const focused = document.activeElement;
   for (const id of ids) {
     const [before, after] = [document.getElementById(id), page.getElementById(id)];
     if (!before || !after) continue;
@@ -63,5 +67,16 @@ async function replace(ids, url, options) {
     }
     before.replaceWith(document.adoptNode(after));
   }
-  if (focused && document.activeElement?.id !== focused) document.getElementById(focused)?.focus();
+  if (!focused.isConnected) focusAgain(focused);
+}
+
+/** Move the focus to the element that replaced a focused one, or to the first control of its nearest parent that is left. */
+function focusAgain(removed) {
+  for (let element = removed; element; element = element.parentElement) {
+    const left = element.id && document.getElementById(element.id);
+    if (!left) continue;
+    (element === removed ? left : (left.querySelector("a, button, input, select, textarea") ?? left)).focus();
+    return;
+  }
+  document.getElementById("main").focus();
 }
