@@ -11,13 +11,11 @@ from quant.evaluation.sqnr import EXACT_DB
 from quant.export.storage import code_bytes, stored_bits, stored_bytes
 from quant.methods.grids.uniform import Uniform
 from quant.outcome.report.layer import Alternative
-from quant.report.error_curve import FACTORS
-from quant.report.weight_study import WeightStudy
 from quant.search.error_shares import ErrorShares
 from quant.search.widths import WIDTHS
 from quant.spec import Spec
 from quant.spec.layer_rule_lines import layer_rule_lines
-from quant.weights.granularity import PerChannel, PerTensor
+from quant.weights.granularity import PerBlock, PerChannel, PerTensor
 from quant.weights.layers import QuantizedLayer
 from quant.weights.storage_form import is_plain_matmul, storage_form
 
@@ -45,9 +43,7 @@ class _Option:
     bytes: int
 
 
-def alternatives(
-    layer: QuantizedLayer, study: WeightStudy | None, spec: Spec, shares: ErrorShares
-) -> tuple[Alternative, ...]:
+def alternatives(layer: QuantizedLayer, spec: Spec, shares: ErrorShares) -> tuple[Alternative, ...]:
     """Return the alternatives for a layer: the next widths, 8 bits, a finer granularity, and float.
 
     The noise of a width or a granularity is measured on some of the weights: they are rounded to a uniform grid with
@@ -55,13 +51,12 @@ def alternatives(
 
     Args:
         layer: the quantized layer.
-        study: the study of its weights; None where there is none, and then only float is an alternative.
         spec: the whole spec.
         shares: the shares of the output error.
     """
     now, bytes_now = layer.quantized.error.sqnr_db, stored_bytes(layer.quantized, layer.form, spec.export.opset)
     name, op = layer.layer.name, layer.layer.op
-    options = [] if study is None or now >= EXACT_DB else [*_widths(layer, study, spec), *_finer(layer, spec)]
+    options = [] if now >= EXACT_DB else [*_widths(layer, spec), *_finer(layer, spec)]
     entries = [
         Alternative(
             change=option.change,
@@ -124,7 +119,27 @@ def _ratios(layer: QuantizedLayer) -> Floats:
     return RATIOS if layer.spec.clipping.clips else UNCLIPPED
 
 
-def _widths(layer: QuantizedLayer, study: WeightStudy, spec: Spec) -> Iterator[_Option]:
+def _rows(layer: QuantizedLayer) -> _Rows:
+    """Return some rows of the layer's weight: channels, blocks of some channels, or all weights as one row."""
+    weight, granularity = layer.layer.weight, layer.quantized.granularity
+    if isinstance(granularity, PerTensor):
+        thinned = weight.reshape(1, -1)[:, :: max(weight.size // MAX_VALUES, 1)]
+        return _Rows(thinned, np.full(1, np.abs(weight).max(), np.float64))
+    channels = _channels(layer)
+    if isinstance(granularity, PerBlock):
+        few = channels[:, : channels.shape[1] // granularity.size * granularity.size]
+        return _Rows.of(few.reshape(-1, granularity.size), MAX_VALUES // granularity.size)
+    return _Rows.of(channels)
+
+
+def _channels(layer: QuantizedLayer) -> NDArray[np.float32]:
+    """Return the weights (M, n) of at most `MAX_ROWS` output channels at even distances."""
+    channels = np.moveaxis(layer.layer.weight, layer.layer.axis, 0)
+    count = min(len(channels), MAX_ROWS)
+    return channels[np.arange(count) * len(channels) // count].reshape(count, -1)
+
+
+def _widths(layer: QuantizedLayer, spec: Spec) -> Iterator[_Option]:
     """Yield the layer at 8 bits and at the next width up and down that the file can store, on a uniform grid."""
     weight, section, ratios = layer.quantized, layer.spec, _ratios(layer)
     form = storage_form(layer.layer, section.model_copy(update={"grid": Uniform()}), spec)
@@ -132,8 +147,8 @@ def _widths(layer: QuantizedLayer, study: WeightStudy, spec: Spec) -> Iterator[_
     stored = [bits for bits in WIDTHS if stored_bits(bits, opset, form) == bits and bits != weight.bits]
     next_up = min((bits for bits in stored if bits > weight.bits), default=None)
     next_down = max((bits for bits in stored if bits < weight.bits), default=None)
-    rows = _Rows.of(study.pooled.statistics.rows)
-    present = _present_noise(layer, study, rows, ratios)
+    rows = _rows(layer)
+    present = _present_noise(layer, rows, ratios)
     for bits in stored:
         if bits in (8, next_up, next_down):
             options: dict[str, object] = {"bits": bits, **({} if section.grid.uniform else {"grid": "uniform"})}
@@ -141,14 +156,14 @@ def _widths(layer: QuantizedLayer, study: WeightStudy, spec: Spec) -> Iterator[_
             yield _Option(f"{bits} bits", options, _ratio(rows.least_noise(bits, ratios), present), size)
 
 
-def _present_noise(layer: QuantizedLayer, study: WeightStudy, rows: _Rows, ratios: Floats) -> float:
+def _present_noise(layer: QuantizedLayer, rows: _Rows, ratios: Floats) -> float:
     """Return the noise of the rows as they are: on a uniform grid by the same method as that of other widths.
 
     On another grid it is the mean noise of a weight times the number of weights.
     """
     if layer.spec.grid.uniform:
         return rows.least_noise(layer.quantized.bits, ratios)
-    return float(study.curves.measured_mse[len(FACTORS) // 2]) * rows.weights.size
+    return layer.quantized.error.mse * rows.weights.size
 
 
 def _finer(layer: QuantizedLayer, spec: Spec) -> Iterator[_Option]:
@@ -156,19 +171,16 @@ def _finer(layer: QuantizedLayer, spec: Spec) -> Iterator[_Option]:
     weight, granularity, ratios = layer.quantized, layer.quantized.granularity, _ratios(layer)
     if not layer.spec.grid.uniform or not isinstance(granularity, PerTensor | PerChannel):
         return
-    matrix = np.moveaxis(layer.layer.weight, layer.layer.axis, 0)
-    channels, length = len(matrix), layer.layer.size // len(matrix)
+    channels = layer.layer.shape[layer.layer.axis]
+    length = layer.layer.size // max(channels, 1)
     codes = code_bytes(layer.layer.size, weight.bits, layer.form, spec.export.opset)
-    count = min(channels, MAX_ROWS)
-    rows = matrix[np.arange(count) * channels // count].reshape(count, -1)
     if isinstance(granularity, PerTensor):
-        own = _Rows.of(rows)
-        largest = np.full(1, np.abs(layer.layer.weight).max(), np.float64)
-        present = _Rows(own.weights.reshape(1, -1), largest).least_noise(weight.bits, ratios)
-        ratio = _ratio(own.least_noise(weight.bits, ratios), present)
+        own = _Rows.of(_channels(layer))
+        one_scale = _Rows(own.weights.reshape(1, -1), np.full(1, np.abs(layer.layer.weight).max(), np.float64))
+        ratio = _ratio(own.least_noise(weight.bits, ratios), one_scale.least_noise(weight.bits, ratios))
         yield _Option("a scale per channel", {"granularity": "channel"}, ratio, codes + 4 * channels)
     elif spec.activations is None and is_plain_matmul(layer.layer) and length >= 2 * BLOCK:
-        few = rows[: max(MAX_VALUES // length, 1), : min(length, MAX_VALUES) // BLOCK * BLOCK]
+        few = _channels(layer)[: max(MAX_VALUES // length, 1), : min(length, MAX_VALUES) // BLOCK * BLOCK]
         blocks = _Rows.of(few.reshape(-1, BLOCK), MAX_VALUES // BLOCK)
         present = _Rows.of(few).least_noise(weight.bits, ratios)
         ratio = _ratio(blocks.least_noise(weight.bits, ratios), present)

@@ -75,7 +75,7 @@ def layer_report(quantized: QuantizedLayer, spec: Spec, measured: Measurements =
         picture_reason=no_picture,
         channels=channels,
         channels_reason=no_channels,
-        alternatives=alternatives(quantized, study, spec, measured.shares),
+        alternatives=alternatives(quantized, spec, measured.shares),
     )
 
 

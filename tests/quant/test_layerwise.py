@@ -15,6 +15,7 @@ from quant import layerwise
 from quant.errors import LargeModel
 from quant.kernel import dispatch
 from quant.outcome.artifacts import ARTIFACTS
+from quant.outcome.report import Report
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
 
@@ -136,6 +137,18 @@ def test_the_manifest_and_the_report_count_both_files(quantize, model):
     assert report["summary"]["quantized_layers"] == 7
     assert report["layers"][0]["fits"][0]["channel"] is None
     assert "not run by ONNX Runtime" in report["warnings"][0]
+
+
+@pytest.mark.parametrize("clipping", ["minmax", "mse"])
+def test_the_report_keeps_its_schema_and_says_what_is_missing(quantize, model, clipping):
+    spec = {"preset": "int4-weights", "weights": {"clipping": clipping}}
+    report = Report.model_validate_json((quantize(model, spec, large=True) / "report.json").read_bytes())
+    assert report.diagnosis.cause == "weights_only"
+    for layer in report.layers:
+        assert (layer.picture is None) == (layer.picture_reason is not None)
+        assert (layer.channels is None) == (layer.channels_reason is not None)
+        assert [change.change for change in layer.alternatives][:1] == ["8 bits"]
+        assert layer.error_share_reason
 
 
 def test_every_artifact_is_written_with_all_layers_in_its_exports(quantize, model):

@@ -6,7 +6,6 @@ import yaml
 
 from quant.export.storage import stored_bytes
 from quant.report.alternatives import alternatives, output_gain_db
-from quant.report.weight_study import study_weights
 from quant.search.error_shares import ErrorShares, LayerShare
 from tests.quant.report.one_weight import quantized
 
@@ -19,8 +18,7 @@ def weights(shape=(48, 320)):
 
 def alternatives_of(weight, **options):
     layer, spec = quantized(weight, **options)
-    study, _ = study_weights(layer)
-    return {entry.change: entry for entry in alternatives(layer, study, spec, ErrorShares())}, layer
+    return {entry.change: entry for entry in alternatives(layer, spec, ErrorShares())}, layer
 
 
 @pytest.mark.parametrize("clipping", ["minmax", "mse", "auto"])
@@ -68,8 +66,7 @@ def test_float_costs_four_bytes_a_weight_and_loses_nothing():
 def test_names_with_special_characters_match_their_layer_alone():
     name = "block.[0]/conv*?"
     layer, spec = quantized(weights(), name=name)
-    study, _ = study_weights(layer)
-    for entry in alternatives(layer, study, spec, ErrorShares()):
+    for entry in alternatives(layer, spec, ErrorShares()):
         changed = spec.model_validate({**spec.model_dump(), **yaml.safe_load(entry.spec)})
         assert changed.layers[0].matches(name, "Gemm")
         assert not changed.layers[0].matches("block.0/convx1", "Gemm")
@@ -77,8 +74,7 @@ def test_names_with_special_characters_match_their_layer_alone():
 
 def test_a_weight_of_zeros_has_float_as_its_only_alternative():
     layer, spec = quantized(np.zeros((4, 64), np.float32))
-    study, _ = study_weights(layer)
-    assert [entry.change for entry in alternatives(layer, study, spec, ErrorShares())] == ["float"]
+    assert [entry.change for entry in alternatives(layer, spec, ErrorShares())] == ["float"]
 
 
 @pytest.mark.parametrize(
