@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from client.commands.options import AsJson
+from client.commands.options import AsJson, Model
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(help="Model: .onnx, a zip or tar with external data, or TorchScript .pt.")],
+    model: Model,
     spec: Annotated[
         Path | None, typer.Option(help="Spec that declares the inputs of a TorchScript module, in YAML or JSON.")
     ] = None,

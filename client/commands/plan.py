@@ -5,15 +5,13 @@ from typing import Annotated
 
 import typer
 
-from client.commands.options import AsJson
+from client.commands.options import AsJson, Model, Preset, SpecFile
 
 
 def plan(
-    model: Annotated[Path, typer.Argument(help="Model: .onnx, a zip or tar with external data, or TorchScript .pt.")],
-    spec: Annotated[Path | None, typer.Option(help="Quantization spec in YAML or JSON.")] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="int8, int8-weights, int4, int4-weights, codebook4 or ternary.")
-    ] = None,
+    model: Model,
+    spec: SpecFile = None,
+    preset: Preset = None,
     write_spec: Annotated[Path | None, typer.Option(help="File for the spec with all its options, to edit.")] = None,
     local: Annotated[bool, typer.Option("--local", help="Plan on this machine, without a service.")] = False,
     as_json: AsJson = False,

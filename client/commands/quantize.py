@@ -5,64 +5,71 @@ from typing import Annotated
 
 import typer
 
-from client.commands.options import AsJson
+from client.commands.options import AsJson, Model, Preset, SpecFile
 from client.errors import ClientError
+
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output",
+        help="The quantized model; a large model has its weights beside it. Required without --detach.",
+    ),
+]  # fmt: skip
+ReportFile = Annotated[Path | None, typer.Option(help="The report, .html or .json.")]
+MarkdownFile = Annotated[Path | None, typer.Option(help="A summary for a pull request, in Markdown.")]
+CsvFile = Annotated[Path | None, typer.Option(help="The table of the layers.")]
+JUnitFile = Annotated[Path | None, typer.Option(help="Gates and regressions as JUnit XML.")]
+Calibration = Annotated[Path | None, typer.Option(help="Calibration data as .npz or .npy.")]
+Evaluation = Annotated[Path | None, typer.Option(help="Evaluation data as .npz or .npy; `labels` give top-1 accuracy.")]
+GateLimits = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE", help="Limit that fails the command, such as min_output_sqnr_db=20; may be repeated."
+    ),
+]
+BaselineName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="tag:KEY=VALUE|JOB",
+        help="Job to compare with: its id, or the newest succeeded job of the same model name with a tag.",
+    ),
+]
+RegressionLimits = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Largest change for the worse from the baseline, such as output_sqnr_db=0.5; may be repeated.",
+    ),
+]
+Tags = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Tag of the job; may be repeated.")]
+Webhook = Annotated[str | None, typer.Option(metavar="URL", help="URL that is notified when the job ends.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", min=0.001, help="Time after its submission at which the job is cancelled."),
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Print the id of the job and do not wait.")]
+Local = Annotated[bool, typer.Option("--local", help="Quantize on this machine, without a service.")]
 
 
 def quantize(
-    model: Annotated[Path, typer.Argument(help="Model: .onnx, a zip or tar with external data, or TorchScript .pt.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            help="The quantized model; a large model has its weights beside it. Required without --detach.",
-        ),
-    ] = None,
-    report: Annotated[Path | None, typer.Option(help="The report, .html or .json.")] = None,
-    markdown: Annotated[Path | None, typer.Option(help="A summary for a pull request, in Markdown.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="The table of the layers.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Gates and regressions as JUnit XML.")] = None,
-    spec: Annotated[Path | None, typer.Option(help="Quantization spec in YAML or JSON.")] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="int8, int8-weights, int4, int4-weights, codebook4 or ternary.")
-    ] = None,
-    calibration: Annotated[Path | None, typer.Option(help="Calibration data as .npz or .npy.")] = None,
-    evaluation: Annotated[
-        Path | None, typer.Option(help="Evaluation data as .npz or .npy; `labels` give top-1 accuracy.")
-    ] = None,
-    gate: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="Limit that fails the command, such as min_output_sqnr_db=20; may be repeated.",
-        ),
-    ] = None,
-    baseline: Annotated[
-        str | None,
-        typer.Option(
-            metavar="tag:KEY=VALUE|JOB",
-            help="Job to compare with: its id, or the newest succeeded job of the same model name with a tag.",
-        ),
-    ] = None,
-    max_regression: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=VALUE",
-            help="Largest change for the worse from the baseline, such as output_sqnr_db=0.5; may be repeated.",
-        ),
-    ] = None,
-    tag: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Tag of the job; may be repeated."),
-    ] = None,
-    webhook: Annotated[str | None, typer.Option(help="URL that is notified when the job ends.")] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(min=0.001, help="Seconds from its start after which the job is cancelled."),
-    ] = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Print the id of the job and do not wait.")] = False,
-    local: Annotated[bool, typer.Option("--local", help="Quantize on this machine, without a service.")] = False,
+    model: Model,
+    output: Output = None,
+    report: ReportFile = None,
+    markdown: MarkdownFile = None,
+    csv: CsvFile = None,
+    junit: JUnitFile = None,
+    spec: SpecFile = None,
+    preset: Preset = None,
+    calibration: Calibration = None,
+    evaluation: Evaluation = None,
+    gate: GateLimits = None,
+    baseline: BaselineName = None,
+    max_regression: RegressionLimits = None,
+    tag: Tags = None,
+    webhook: Webhook = None,
+    timeout: Timeout = None,
+    detach: Detach = False,
+    local: Local = False,
     as_json: AsJson = False,
 ) -> int:
     """Quantize a model and write the quantized model.
