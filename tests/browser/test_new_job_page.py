@@ -50,5 +50,15 @@ def test_a_broken_model_is_refused_with_the_reason(visit, session, jobs, tmp_pat
     visitor.expect_problem("Failed to load resource")
 
 
+def test_a_plan_shows_the_size_of_every_preset_and_one_is_chosen(page, jobs):
+    page.get_by_label("Model", exact=True).select_option(jobs["int4"]["model"])
+    page.get_by_role("button", name="Plan first").click()
+    title = page.get_by_role("heading", name="Plan", exact=True)
+    expect(title).to_be_focused()
+    assert findings(page) == []
+    page.get_by_role("button", name="Choose int4", exact=True).click()
+    expect(page.locator("input[name=preset][value=int4]")).to_be_checked()
+
+
 def test_axe_finds_nothing(page):
     assert findings_in_every_look(page) == []

@@ -85,6 +85,8 @@ def test_a_newcomer_goes_from_an_upload_to_a_comparison(visit, key, examples):
     page.keyboard.type("0.25")
     tab_to(page, page.get_by_role("textbox", name="Options"))
     page.keyboard.type(QUICK_OPTIONS)
+    press(page, page.get_by_role("button", name="Plan first"))
+    expect(page.get_by_role("heading", name="Plan", exact=True)).to_be_focused()
     start(page)
     report = page.frame_locator("iframe.report")
     expect(report.get_by_role("heading", level=1)).to_contain_text("digits.onnx")
