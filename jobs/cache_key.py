@@ -10,6 +10,8 @@ from pathlib import Path
 from jobs.job import Upload
 from quant.spec import Spec
 
+_SUFFIXES = (".py", ".html", ".css", ".js")
+"""The files of `quant` that artifacts depend on: its code, and the parts of the report page."""
 _LIBRARIES = ("numpy", "scipy", "onnx", "onnx-ir", "onnxruntime", "numba", "torch")
 
 
@@ -35,7 +37,7 @@ def engine() -> str:
     """Return the quantizer's version: a digest of its source, and the versions of its libraries."""
     digest = hashlib.sha256()
     for path in sorted(_source().rglob("*.*")):
-        if path.suffix in (".py", ".html"):
+        if path.suffix in _SUFFIXES:
             digest.update(path.relative_to(_source()).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     installed = {package.name for package in metadata.distributions()}
     versions = [f"{name} {metadata.version(name)}" for name in ("quantd", *_LIBRARIES) if name in installed]

@@ -1,5 +1,7 @@
 """The cache key changes with everything that the artifacts depend on, and with nothing else."""
 
+import pytest
+
 from jobs.cache_key import engine, plan_digest, work_digest
 from jobs.job import Upload, now
 from quant.spec import resolve
@@ -36,6 +38,18 @@ def test_a_plan_has_another_key_than_the_job_without_data():
         len({plan_digest(MODEL, SPEC), plan_digest(MODEL, resolve({"seed": 1})), work_digest(MODEL, None, None, SPEC)})
         == 3
     )
+
+
+@pytest.mark.parametrize("name", ["grid.py", "page.html", "page.css", "page.js"])
+def test_the_engine_changes_with_the_code_and_the_parts_of_the_page(monkeypatch, tmp_path, name):
+    monkeypatch.setattr("jobs.cache_key._source", lambda: tmp_path)
+    digests = []
+    for text in ("a", "b"):
+        (tmp_path / name).write_text(text)
+        engine.cache_clear()
+        digests.append(engine())
+    engine.cache_clear()
+    assert digests[0] != digests[1]
 
 
 def test_the_engine_names_its_libraries():
