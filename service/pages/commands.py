@@ -58,7 +58,7 @@ def curl_command(job: Job, url: str, needs_key: bool) -> str:
         body["webhook"] = {"url": job.webhook.url}
     key = ' -H "Authorization: Bearer $QUANTD_API_KEY"' if needs_key else ""
     document = json.dumps(body, indent=1, ensure_ascii=False) + "\n"
-    target = f"curl --fail-with-body {shlex.quote(url + '/v1/jobs')}{key}"
+    target = f"curl --silent --show-error --fail-with-body {shlex.quote(url + '/v1/jobs')}{key}"
     return f"{target} -H 'Content-Type: application/json' --data-binary @- {_heredoc(document)}"
 
 

@@ -10,6 +10,7 @@ from jobs.errors import NotFound
 from jobs.events import Event
 from jobs.job import Job, Status, Upload
 from jobs.records import JobFilter
+from quant.outcome.artifacts import MODEL
 from service.context import Context, Ctx
 from service.jobs.path import JobOfPath
 from service.pages.commands import curl_command, quantd_command
@@ -55,7 +56,8 @@ def delete_job(job: JobOfPath, context: Ctx) -> Response:
 
 
 def _page(request: Request, context: Context, job: Job, events: Sequence[Event]) -> Response:
-    files = _files(context, job)
+    files, artifacts = _files(context, job), artifact_views(job)
+    queued = job.status == Status.QUEUED
     url = str(request.base_url).rstrip("/")
     needs_key = context.settings.auth == "required"
     return render(
@@ -66,13 +68,15 @@ def _page(request: Request, context: Context, job: Job, events: Sequence[Event])
         row=job_row(job),
         course=job_course(job, events),
         progress=progress_text(job.progress) if job.status == Status.RUNNING else "",
-        place=context.records.queue_position(job.id) if job.status == Status.QUEUED else None,
+        place=context.records.queue_position(job.id) if queued else None,
+        workers=len(context.workers.all()) if queued else None,
         created=age(job.created_at),
         elapsed=elapsed(job.started_at, job.finished_at),
         gates=gate_views(job),
         figures=figures(job),
         files=file_views(job, files),
-        artifacts=artifact_views(job),
+        artifacts=artifacts,
+        model=next((artifact for artifact in artifacts if artifact.name == MODEL.name), None),
         others=_others(context, job),
         shares=list_shares(context, job) if job.artifacts else [],
         webhook=context.records.webhook_attempts(job.id) if job.webhook else None,

@@ -149,7 +149,7 @@ def figures(job: Job) -> list[Figure]:
                "" if points is None else f"{-points:+.2f} points against float"),
         Figure("Output cosine", fraction(summary.output_cosine), "of both models' outputs"),
         Figure("Weight SQNR", decibels(summary.weight_sqnr_db), "over all quantized weights"),
-        Figure("Latency", "" if ratio is None else f"{ratio:.2f} ×", "of the float model's, measured by this job"),
+        Figure("Latency", "" if ratio is None else f"{ratio:.2f} ×", "of the float model's, as measured"),
         Figure("Quantized layers", f"{summary.quantized_layers} of {summary.layers}", "layers with a weight"),
         Figure("Duration", "" if summary.seconds is None else duration(summary.seconds), "of the job"),
     ]  # fmt: skip

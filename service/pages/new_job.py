@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from jobs.errors import Forbidden, NotFound
 from jobs.http_status import problem_of
-from jobs.job import Job, Problem, Upload
+from jobs.job import Job, Problem, Upload, Webhook
 from jobs.redis_keys import Kind
 from quant.errors import QuantdError
 from quant.outcome.gates import GATES
@@ -68,8 +68,8 @@ def show_form(request: Request, context: Ctx, source: Annotated[str | None, Quer
     """
     if not context.caller.may_write:
         raise Forbidden("this key may only read; to start jobs, sign in with a key that has the scope write")
-    typed = Typed.of_job(context.records.job(source, context.tenant)) if source else Typed()
-    return _page(request, context, typed)
+    job = context.records.job(source, context.tenant) if source else None
+    return _page(request, context, Typed.of_job(job) if job else Typed(), webhook=job.webhook if job else None)
 
 
 @router.post("/new")
@@ -128,6 +128,7 @@ def _page(
     problem: Problem | None = None,
     answer: PlanAnswer | None = None,
     once: str = "",
+    webhook: Webhook | None = None,
 ) -> Response:
     """Return the page with the fields as they were typed.
 
@@ -139,13 +140,15 @@ def _page(
         refused: True if the job was to be started and was not.
         problem: the reason, if it is not a fault in a field.
         answer: the answer to a request for a plan; None if there was none.
+        webhook: that of the job that the form describes again; the page says that it is not called again.
         once: the random text of the form that was sent, by which repeated requests are recognised.
     """
     status = problem.status if problem else 422 if refused else 200
     chosen = {role: getattr(typed, role) for role in ROLES}
     return render(
         request, "new.html", status=status, typed=typed, checked=checked, refused=refused, problem=problem,
-        answer=answer,         choices={role: _choices(context, kind, chosen[role]) for role, kind in ROLES.items()},
+        answer=answer, webhook=webhook,
+        choices={role: _choices(context, kind, chosen[role]) for role, kind in ROLES.items()},
         titles=TITLES, presets=PRESET_DESCRIPTIONS, gates=GATES, gate_prefix=GATE_PREFIX, spec_keys=spec_keys(),
         spec_text=as_yaml(checked.spec) if checked and checked.spec else "", once=once or secrets.token_hex(16),
     )  # fmt: skip

@@ -1,9 +1,14 @@
 """A job's page in every state, and what its buttons do."""
 
+import os
 import re
+import signal
+import time
 
+import httpx
 import pytest
 
+from jobs.stack import Stack
 from tests.service.pages.jobs import HOSTILE
 from tests.specs import QUICK
 
@@ -27,6 +32,7 @@ def test_a_succeeded_job_has_gates_summary_report_and_artifacts(http, succeeded)
     for title in ("Gates", "Summary", "Report", "Artifacts", "Compare", "Share links", "The same job by command"):
         assert f">{title}</h2>" in page, title
     assert "at most 0.01" in page
+    assert 'id="download"' in page
     url = f"/v1/jobs/{succeeded['id']}"
     assert f'<iframe class="report" src="{url}/report.html" sandbox="allow-scripts allow-downloads"' in page
     for artifact in http.get(f"{url}/artifacts").json()["items"]:
@@ -89,3 +95,24 @@ def test_a_foreign_page_cancels_and_deletes_nothing(http, succeeded, action):
 def test_the_state_of_the_webhook_is_shown(http, run_job, uploaded):
     job = run_job(model=uploaded["model"], spec=QUICK, webhook={"url": "https://quantd.invalid/hook"})
     assert re.search(r"Webhook <code>https://quantd.invalid/hook</code>: (attempt|finished)", page_of(http, job))
+    assert "A job from this page calls none" in http.get("/new", params={"from": job["id"]}).text
+
+
+def test_a_queued_job_has_its_place_and_says_if_no_worker_runs(tmp_path, examples):
+    with Stack(tmp_path) as stack, httpx.Client(base_url=stack.url) as client:
+        os.kill(stack.pid("worker"), signal.SIGTERM)
+        model = client.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"]
+        wait_for(lambda: client.get("/readyz").json()["workers"] == [])
+        jobs = [
+            client.post("/v1/jobs", json={"model": model, "spec": QUICK | {"seed": seed}}).json() for seed in (1, 2)
+        ]
+        page = page_of(client, jobs[1])
+    assert "Queued</strong>, place 2 in the queue" in page
+    assert "No worker is running" in page
+
+
+def wait_for(condition, within_s=30):
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
