@@ -1,5 +1,7 @@
 """A local run of the quantizer in its own process, without a service (`quantd quantize --local`)."""
 
+import collections
+import contextlib
 import json
 import os
 import signal
@@ -9,11 +11,13 @@ from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from client.console import err_console
 from client.errors import JobFailed, job_failure
+from client.progress import show_progress
 
 
 class LocalJob:
-    """One run of `python -m quant`; iterate `events`, then read `end`."""
+    """One run of `python -m quant`: call `run`, then read `end`, its last event."""
 
     def __init__(
         self,
@@ -31,16 +35,24 @@ class LocalJob:
         self._job = json.dumps({**paths, **named, "name": model.name, "spec": spec})
         self.end: dict[str, Any] = {}
 
-    def events(self) -> Generator[dict[str, Any], None, None]:
-        """Run the quantizer and yield its `progress` and `log` events.
+    def run(self, *, quiet: bool) -> None:
+        """Run the quantizer and show its progress unless `quiet`.
 
-        The process ends when the iterator ends or is closed. It runs in a session of its own, so that Ctrl-C does not
+        Its process ends with this call, however that ends. It runs in a session of its own, so that Ctrl-C does not
         reach it.
 
         Raises:
             JobFailed: the quantizer reported an error or ended without a result.
             ClientError: the spec is not valid.
         """
+        with contextlib.closing(self._events()) as events:
+            if quiet:
+                collections.deque(events, maxlen=0)
+            else:
+                show_progress(err_console, events)
+
+    def _events(self) -> Generator[dict[str, Any], None, None]:
+        """Run the quantizer and yield its `progress` and `log` events."""
         command = [sys.executable, "-m", "quant"]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as process:

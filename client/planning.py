@@ -17,7 +17,7 @@ from client.console import err_console, out_console
 from client.local import LocalJob
 from client.outputs import check_readable, check_writable
 from client.plan_rows import inspection_rows, plan_rows
-from client.progress import UploadProgress, show_progress
+from client.progress import UploadProgress
 from client.rows import print_rows
 from client.spec import check_valid
 from quant.outcome.plan import INSPECTION_FILE, PLAN_FILE, Inspection, Plan
@@ -76,11 +76,7 @@ def _run_locally(task: str, file: str, model: Path, spec: Mapping[str, Any], *, 
     """Run a task in a process of its own and return the document that it wrote."""
     with tempfile.TemporaryDirectory(prefix="quantd-") as folder:
         job = LocalJob(model, spec, None, None, Path(folder), task)
-        if quiet:
-            for _ in job.events():
-                pass
-        else:
-            show_progress(err_console, job.events())
+        job.run(quiet=quiet)
         document: Document = json.loads((Path(folder) / file).read_bytes())
         return document
 

@@ -66,7 +66,7 @@ def _show_bars(console: Console, events: Iterable[Event]) -> None:
     )
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=console, transient=True) as progress:
-        waiting = progress.add_task("", total=None, stage="queued")
+        waiting = progress.add_task("", total=None, stage="waiting")
         for event in events:
             if event["event"] == "log" and event["level"] == "warning":
                 progress.console.print(line("warning: ", event["message"]), soft_wrap=True)

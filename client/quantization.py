@@ -1,7 +1,5 @@
 """The work of `quantd quantize`: run one job, write its files, and say what came of it."""
 
-import collections
-import contextlib
 import json
 import tempfile
 import uuid
@@ -20,7 +18,7 @@ from client.errors import GATE_FAILED, Interrupted, JobTimedOut, TimeUp
 from client.fetching import fetch_artifacts
 from client.following import run_to_end
 from client.local import LocalJob
-from client.progress import UploadProgress, show_progress
+from client.progress import UploadProgress
 from client.request import Request
 from client.results import gate_rows, regression_rows, report_rows, summary_rows
 from client.rows import FAIL, Row, print_rows
@@ -118,18 +116,14 @@ def _submit(client: Client, request: Request, uploaded: Mapping[str, Document], 
 def _run_locally(request: Request, folder: Path) -> Result:
     """Run the quantizer on this machine; it ends with the command."""
     job = LocalJob(request.model, request.spec, request.calibration, request.evaluation, folder)
-    with contextlib.closing(job.events()) as events:
-        try:
-            with time_limit(request.timeout_s):
-                if request.quiet:
-                    collections.deque(events, maxlen=0)
-                else:
-                    show_progress(err_console, events)
-        except Interrupted as interruption:
-            raise Interrupted(interruption.signal_number, "interrupted: the job was stopped") from None
-        except TimeUp:
-            limit = f"{request.timeout_s:g} s (--timeout)"
-            raise JobTimedOut(f"the job did not end within {limit} and was stopped") from None
+    try:
+        with time_limit(request.timeout_s):
+            job.run(quiet=request.quiet)
+    except Interrupted as interruption:
+        raise Interrupted(interruption.signal_number, "interrupted: the job was stopped") from None
+    except TimeUp:
+        limit = f"{request.timeout_s:g} s (--timeout)"
+        raise JobTimedOut(f"the job did not end within {limit} and was stopped") from None
     return Result(job.end)
 
 
