@@ -146,7 +146,7 @@ def figures(job: Job) -> list[Figure]:
         Figure("Top-1 agreement", "" if summary.top1_agreement is None else percent(summary.top1_agreement),
                "same class as the float model"),
         Figure("Top-1 accuracy", "" if summary.top1_quantized is None else f"{summary.top1_quantized:.2f} %",
-               "" if points is None else f"{-points:+.2f} points against float"),
+               "" if points is None else f"{-points:+z.2f} points against float"),
         Figure("Output cosine", fraction(summary.output_cosine), "of both models' outputs"),
         Figure("Weight SQNR", decibels(summary.weight_sqnr_db), "over all quantized weights"),
         Figure("Latency", "" if ratio is None else f"{ratio:.2f} ×", "of the float model's, as measured"),

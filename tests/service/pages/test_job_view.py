@@ -82,6 +82,11 @@ def test_a_gate_has_its_limit_value_and_margin(name, limit, value, texts):
     assert (view.limit, view.value, view.margin) == texts
 
 
+def test_a_loss_that_rounds_to_zero_has_no_minus():
+    job = a_job(status=Status.SUCCEEDED, summary=SUMMARY.model_copy(update={"top1_quantized": SUMMARY.top1_float}))
+    assert "+0.00 points against float" in [figure.note for figure in figures(job)]
+
+
 def test_only_measured_figures_are_shown():
     job = a_job(status=Status.SUCCEEDED, summary=SUMMARY.model_copy(update={"output_sqnr_db": None}))
     shown = {figure.name: (figure.text, figure.note) for figure in figures(job)}
