@@ -224,3 +224,10 @@ def output_energies(expected: Sequence[Any], actual: Sequence[Any]) -> tuple[flo
         return sum(errors.signal for errors in pooled), sum(errors.noise for errors in pooled)
     rest = [errors for errors in comparison.errors if errors.incomparable is None]
     return float(sum(errors.elements for errors in rest)), float(sum(errors.elements - errors.equal for errors in rest))
+
+
+def holds_quantities(outputs: Sequence[Any]) -> bool:
+    """Return True if any of the outputs of one batch has an SQNR."""
+    comparison = OutputComparison()
+    comparison.add(outputs, outputs, None)
+    return bool(comparison.pooled)

@@ -195,14 +195,14 @@ def _ratio(noise: float, present: float) -> float:
 def output_gain_db(shares: ErrorShares, name: str, noise_ratio: float) -> float | None:
     """Return the gain of the output SQNR if the noise of one layer's weights is multiplied by a ratio.
 
-    With s the layer's share, r the ratio, W the error that weights cause and A the one that activations cause, the gain
-    is -10 log10(1 - s (1 - r) W / (W + A)), as far as errors add up. None without a share.
+    With s the layer's share, r the ratio, W the error that weights cause and T the total error, the gain is
+    -10 log10(1 - s (1 - r) W / T), as far as errors add up. None without a share, for outputs that have no SQNR, and
+    where the errors do not add up.
     """
     share = shares.layers.get(name)
-    if share is None or not shares.weights:
+    if share is None or not shares.weights or not shares.quantities or not shares.add_up:
         return None
-    of_weights = shares.weights / (shares.weights + (shares.activations or 0.0))
-    left = 1 - share.value * (1 - noise_ratio) * of_weights
+    left = 1 - share.value * (1 - noise_ratio) * shares.weights / shares.total
     return _digits(-decibels(left)) if left > 0 else None
 
 

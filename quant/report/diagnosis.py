@@ -21,6 +21,7 @@ from quant.outcome.report.diagnosis import Cause, Diagnosis
 from quant.outcome.report.layer import Alternative, LayerEntry
 from quant.outcome.report.sections import ErrorShareBasis, OutputEntry
 from quant.outcome.summary import Summary
+from quant.search.error_shares import total_error
 from quant.spec import Spec
 from quant.spec.layer_rule_lines import layer_rule_lines
 
@@ -60,9 +61,17 @@ class Findings:
 
     @property
     def of_weights(self) -> float:
-        """The share of the output error that the weights cause, as far as errors add up."""
-        weights, activations = self.shares.weights or 0.0, self.shares.activations or 0.0
-        return weights / (weights + activations) if weights + activations > 0 else 0.0
+        """The share of the output error that the measured weights cause, as far as errors add up."""
+        return self._part(self.shares.weights)
+
+    @property
+    def of_activations(self) -> float:
+        """The share of the output error that the activations cause, as far as errors add up."""
+        return self._part(self.shares.activations)
+
+    def _part(self, error: float | None) -> float:
+        total = total_error(self.shares.weights, self.shares.activations, self.shares.all)
+        return (error or 0.0) / total if total > 0 else 0.0
 
     @property
     def by_share(self) -> list[LayerEntry]:
@@ -128,20 +137,17 @@ def _is_worse_on_evaluation(findings: Findings) -> bool:
 
 
 def _activations(findings: Findings) -> Diagnosis | None:
-    shares, section = findings.shares, findings.spec.activations
-    if not shares.activations or section is None or findings.of_weights > 0.5:
+    share, section = findings.of_activations, findings.spec.activations
+    if section is None or share <= 0.5:
         return None
-    share = 1 - findings.of_weights
     sentence = f"{_percent(share)} of the output error comes from activations of {section.bits} bits, not from weights"
-    if section.bits == 16 or share >= 1:
+    if section.bits == 16:
         return _diagnosis("activations", f"{sentence}.", error_share=share)
-    gain = -10 * math.log10(1 - share)
     return _diagnosis(
         "activations",
-        f"{sentence}; activations of 16 bits would gain about {gain:.1f} dB, and run slower.",
+        f"{sentence}; activations of 16 bits may reduce it, and run slower.",
         error_share=share,
         change="16-bit activations",
-        gain_db=gain,
         spec="activations:\n  bits: 16\n",
     )
 

@@ -63,6 +63,7 @@ class ErrorShares:
         weights: the sum over the layers of the error that each causes alone.
         activations: the error with all activations quantized and all weights in float; None if none is quantized.
         all: the error of the quantized model.
+        quantities: True if the outputs hold quantities; otherwise the energies are numbers of changed values.
     """
 
     layers: Mapping[str, LayerShare] = field(default_factory=dict)
@@ -71,6 +72,22 @@ class ErrorShares:
     weights: float | None = None
     activations: float | None = None
     all: float | None = None
+    quantities: bool = True
+
+    @property
+    def total(self) -> float:
+        """The error of weights and activations together, or that of the quantized model where it is larger."""
+        return total_error(self.weights, self.activations, self.all)
+
+    @property
+    def add_up(self) -> bool:
+        """True if the error of the quantized model is at least half of the sum of the errors of its parts."""
+        return self.all is None or self.all >= 0.5 * self.total
+
+
+def total_error(weights: float | None, activations: float | None, everything: float | None) -> float:
+    """Return the error of weights and activations together, or that of the quantized model where it is larger."""
+    return max((weights or 0.0) + (activations or 0.0), everything or 0.0)
 
 
 def measure_error_shares(choice: Choice, quantized: Session, progress: Progress) -> ErrorShares:
@@ -145,6 +162,7 @@ def _shares(sensitivity: Sensitivity) -> ErrorShares:
         weights=total / signal,
         activations=energies.get(ACTIVATIONS),
         all=energies.get(ALL),
+        quantities=sensitivity.quantities,
     )
 
 

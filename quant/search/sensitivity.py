@@ -10,7 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.data.dataset import Dataset
-from quant.evaluation.metrics import output_energies
+from quant.evaluation.metrics import holds_quantities, output_energies
 from quant.graph.biases import Shifts
 from quant.graph.constants import add_initializer
 from quant.graph.inventory import Layer
@@ -36,12 +36,14 @@ class Sensitivity:
         noises: the energy of the error that each named change causes alone in each batch (B,).
         samples: the number of samples in all batches.
         models: the energy of the error of each other model over all batches.
+        quantities: True if there are outputs that can be compared as quantities.
     """
 
     signals: NDArray[np.float64]
     noises: Mapping[str, NDArray[np.float64]]
     samples: int
     models: Mapping[str, float]
+    quantities: bool
 
     @property
     def signal(self) -> float:
@@ -92,7 +94,7 @@ def measure_sensitivity(
     replacements = [_replacements(change, shifts, inputs) for change in changes.values()]
     signals: list[float] = []
     noises: list[list[float]] = []
-    errors = dict.fromkeys(models, 0.0)
+    errors, quantities = dict.fromkeys(models, 0.0), False
     with ThreadPoolExecutor(workers) as pool:
         for batch in samples.watched(progress):
             expected = session.run(batch)
@@ -100,12 +102,13 @@ def measure_sensitivity(
             def noise(feeds: Feeds, batch: Feeds = batch, expected: Sequence[Any] = expected) -> float:
                 return output_energies(expected, session.run({**batch, **feeds}))[1]
 
+            quantities = quantities or holds_quantities(expected)
             signals.append(output_energies(expected, expected)[0])
             noises.append(list(pool.map(noise, replacements)))
             for name, other in models.items():
                 errors[name] += output_energies(expected, other.run(batch))[1]
     by_change = np.array(noises).reshape(len(signals), len(changes)).T
-    return Sensitivity(np.array(signals), dict(zip(changes, by_change, strict=True)), samples.used, errors)
+    return Sensitivity(np.array(signals), dict(zip(changes, by_change, strict=True)), samples.used, errors, quantities)
 
 
 @dataclass(frozen=True)

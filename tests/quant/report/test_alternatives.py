@@ -92,3 +92,11 @@ def test_the_gain_follows_from_the_share(share, ratio, activations, gain):
     expected = None if gain is None else pytest.approx(gain, abs=1e-3)
     assert output_gain_db(shares, "a", ratio) == expected
     assert output_gain_db(shares, "b", ratio) is None
+
+
+def test_no_gain_is_expected_where_errors_do_not_add_up_or_outputs_have_no_sqnr():
+    half = {"a": LayerShare(0.5, None)}
+    assert output_gain_db(ErrorShares(half, 8, None, weights=0.01, all=0.004), "a", 0) is None
+    assert output_gain_db(ErrorShares(half, 8, None, weights=0.01, quantities=False), "a", 0) is None
+    larger = ErrorShares(half, 8, None, weights=0.01, all=0.02)
+    assert output_gain_db(larger, "a", 0) == pytest.approx(1.2494, abs=1e-3)

@@ -75,6 +75,12 @@ def test_activations_take_their_part_of_the_error():
     assert diagnosis(layers, weights=0.005, activations=0.0049).cause == "spread"
 
 
+def test_error_that_no_measured_layer_causes_counts():
+    layers = [layer("a", 1.0), layer("in a body")]
+    found = diagnosis(layers, weights=0.004, everything=0.01)
+    assert found.sentence.startswith("The output error is spread over 2 layers: `a`, the worst, causes 40 % of it")
+
+
 def test_the_cheapest_change_with_half_of_the_best_gain_is_advised():
     expensive, cheap = alternative("float", gain=2.0, more=50_000), alternative(gain=1.2, more=300)
     found = diagnosis([layer("a", 0.6, changes=[expensive]), layer("b", 0.4, changes=[cheap])], weights=0.01)
@@ -103,10 +109,10 @@ def test_an_even_error():
 
 
 def test_activations_that_dominate():
-    found = diagnosis(many(20, 1.0), weights=0.001, activations=0.009)
+    found = diagnosis(many(20, 1.0), weights=0.001, activations=0.009, sqnr_db=20.0)
     assert found.sentence == (
-        "90 % of the output error comes from activations of 8 bits, not from weights; activations of 16 bits would "
-        "gain about 10.0 dB, and run slower."
+        "90 % of the output error comes from activations of 8 bits, not from weights; activations of 16 bits may "
+        "reduce it, and run slower."
     )
     assert found.spec == "activations:\n  bits: 16\n"
 
