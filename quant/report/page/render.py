@@ -60,7 +60,6 @@ def page() -> Template:
     filters = (
         sample_id,
         texts.breakable,
-        texts.code_spans,
         texts.decibels,
         texts.figure,
         texts.gain,
@@ -68,6 +67,7 @@ def page() -> Template:
         texts.percent,
         texts.size,
         texts.unbroken,
+        texts.with_layer_links,
     )
     environment.filters.update({text.__name__: text for text in filters})
     return environment.get_template("report.html")
@@ -90,6 +90,7 @@ def _view(report: Report) -> dict[str, Any]:
         "layers": layers,
         "samples": sorted(styles | FRONT_STYLES) if report.allocation else sorted(styles),
         "operators": sorted({layer.op for layer in report.layers}),
+        "numbers": {layer.name: number for number, layer in enumerate(report.layers, 1)},
         "reading": READING,
         "network_note": layer_table.network_note(columns, layers, common),
         "csv": model_view.csv_data(report),

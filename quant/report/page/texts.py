@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 
 from markupsafe import Markup, escape
 
@@ -81,12 +82,22 @@ def unbroken(text: str) -> str:
     return _UNIT.sub("\u00a0\\1", text)
 
 
-def code_spans(text: str) -> Markup:
-    """Return a text as HTML in which `names in backticks` are code; everything else of it is escaped."""
-    parts = _CODE.split(unbroken(text))
+def with_layer_links(text: str, numbers: Mapping[str, int]) -> Markup:
+    """Return a text as HTML in which `names in backticks` are code, and names of layers are links to their rows.
+
+    Args:
+        text: the text; everything else of it is escaped.
+        numbers: the positions of the layers in the network, from 1, by name.
+    """
+    parts = _CODE.split(text)
     return Markup("").join(
-        Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
+        _code(part, numbers) if number % 2 else escape(unbroken(part)) for number, part in enumerate(parts)
     )
+
+
+def _code(name: str, numbers: Mapping[str, int]) -> Markup:
+    code = Markup("<code>{}</code>").format(breakable(name))
+    return Markup('<a href="#layer-{}">{}</a>').format(numbers[name], code) if name in numbers else code
 
 
 def _signed(value: float, places: int) -> str:

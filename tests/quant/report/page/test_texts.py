@@ -6,7 +6,6 @@ import pytest
 
 from quant.report.page.texts import (
     breakable,
-    code_spans,
     decibels,
     difference,
     figure,
@@ -16,6 +15,7 @@ from quant.report.page.texts import (
     size,
     unbroken,
     with_error,
+    with_layer_links,
 )
 
 
@@ -41,8 +41,13 @@ def test_a_figure_has_its_unit_and_as_many_digits_as_are_of_use(text, expected):
 
 
 def test_names_in_backticks_are_code_and_everything_is_escaped():
-    text = code_spans("<b> of `a<i>b` & 2 dB")
+    text = with_layer_links("<b> of `a<i>b` & 2 dB", {})
     assert str(text) == "&lt;b&gt; of <code>a&lt;i&gt;b</code> &amp; 2\u00a0dB"
+
+
+def test_names_of_layers_are_links_to_their_rows():
+    text = with_layer_links("`conv1` of `other`", {"conv1": 3})
+    assert str(text) == '<a href="#layer-3"><code>conv1</code></a> of <code>other</code>'
 
 
 def test_a_line_does_not_break_before_a_unit():
