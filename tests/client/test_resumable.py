@@ -13,6 +13,7 @@ from client import resumable, retry, upload
 from client.api import Client
 from client.errors import ClientError, Unreachable
 from tests import command
+from tests.specs import QUICK
 
 
 class Cutter:
@@ -125,3 +126,11 @@ def test_the_command_shows_a_large_upload(stack, model, tmp_path):
     result = quantd("quantize", model, "--preset", "int8-weights", "-o", tmp_path / "out.onnx")
     assert result.returncode == 0, result.stderr
     assert result.stderr.splitlines()[0] == "uploading   m.onnx"
+
+
+def test_waiting_for_a_job_survives_a_connection_that_breaks(cutter, run_job, uploaded):
+    job = run_job(model=uploaded["model"], spec=QUICK)
+    proxy = cutter(cuts=1, after=0)
+    with Client(proxy.url) as client:
+        assert client.wait(job["id"])["status"] == "succeeded"
+    assert proxy.connections == 2
