@@ -89,9 +89,12 @@ class Axis:
 
     def at(self, value: float) -> float:
         """Return the position of a value; a value beyond an end is drawn at that end."""
-        low, high, value = (self._scaled(number) for number in (self.low, self.high, value))
-        share = 0.5 if high <= low else min(max((value - low) / (high - low), 0.0), 1.0)
-        return self.start + share * (self.end - self.start)
+        low, high = self.low, self.high
+        if self.logarithmic:
+            low, high, value = math.log10(low), math.log10(high), math.log10(max(value, low))
+        if high <= low:
+            return 0.5 * (self.start + self.end)
+        return self.start + min(max((value - low) / (high - low), 0.0), 1.0) * (self.end - self.start)
 
     def ticks(self) -> list[float]:
         """Return at most `TICKS` round values between both ends."""
@@ -101,9 +104,6 @@ class Axis:
         stride = math.ceil(decades / TICKS)
         first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
         return [10.0**exponent for exponent in range(first, last + 1, stride)]
-
-    def _scaled(self, value: float) -> float:
-        return math.log10(max(value, 1e-300)) if self.logarithmic else value
 
 
 def axis_over(
@@ -147,14 +147,14 @@ def digits(value: float) -> str:
 
 def _tenths(tenths: int) -> str:
     """Return a number of tenths as a decimal number without needless zeros."""
-    whole, rest = divmod(abs(tenths), 10)
-    text = f"{whole or ''}.{rest}" if rest else str(whole)
-    return f"-{text}" if tenths < 0 else text
+    if tenths % 10 == 0:
+        return str(tenths // 10)
+    return f"{'-' if tenths < 0 else ''}{abs(tenths) // 10 or ''}.{abs(tenths) % 10}"
 
 
 def _joined(numbers: Iterable[int]) -> str:
     """Return numbers of tenths as SVG reads them: a minus sign separates as well as a space."""
-    return " ".join(map(_tenths, numbers)).replace(" -", "-")
+    return " ".join([_tenths(number) for number in numbers]).replace(" -", "-")
 
 
 def label(value: float) -> str:
