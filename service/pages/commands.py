@@ -1,6 +1,7 @@
 """The commands that make the same job again: with `quantd` from files, and with `curl` from the stored files.
 
-Names and values come from callers and may hold anything, so every word is quoted for a POSIX shell.
+Names and values come from callers and may hold anything, so every word is quoted for a POSIX shell. A webhook is left
+out: its address may be a secret that not everybody who sees the job may know.
 """
 
 import json
@@ -29,8 +30,6 @@ def quantd_command(job: Job, files: Mapping[str, Upload], url: str, needs_key: b
             words += [f"--{role}", _file(files.get(role), upload_id)]
     for key, value in job.tags.items():
         words += ["--tag", f"{key}={value}"]
-    if job.webhook is not None:
-        words += ["--webhook", job.webhook.url]
     stem = PurePosixPath(model).stem or "model"
     words += ["--spec", "spec.yaml", "-o", _file(None, f"{stem}.quantized.onnx")]
     lines = [f"export QUANTD_URL={shlex.quote(url)}"]
@@ -54,8 +53,6 @@ def curl_command(job: Job, url: str, needs_key: bool) -> str:
     body["spec"] = job.spec
     if job.tags:
         body["tags"] = job.tags
-    if job.webhook is not None:
-        body["webhook"] = {"url": job.webhook.url}
     key = ' -H "Authorization: Bearer $QUANTD_API_KEY"' if needs_key else ""
     document = json.dumps(body, indent=1, ensure_ascii=False) + "\n"
     target = f"curl --silent --show-error --fail-with-body {shlex.quote(url + '/v1/jobs')}{key}"

@@ -17,7 +17,16 @@ from service.pages.commands import curl_command, quantd_command
 from service.pages.formats import age, elapsed
 from service.pages.frame import page_router, render
 from service.pages.job_row import JobRow, job_name, job_row
-from service.pages.job_view import ROLES, artifact_views, figures, file_views, gate_views, job_course, progress_text
+from service.pages.job_view import (
+    ROLES,
+    artifact_views,
+    figures,
+    file_views,
+    gate_views,
+    job_course,
+    progress_text,
+    webhook_host,
+)
 from service.pages.new_job_form import as_yaml
 from service.shares.links import list_shares
 
@@ -79,6 +88,7 @@ def _page(request: Request, context: Context, job: Job, events: Sequence[Event])
         model=next((artifact for artifact in artifacts if artifact.name == MODEL.name), None),
         others=_others(context, job),
         shares=list_shares(context, job) if job.artifacts else [],
+        webhook_host=webhook_host(job),
         webhook=context.records.webhook_attempts(job.id) if job.webhook else None,
         spec=as_yaml(job.spec) if job.spec else "",
         quantd=quantd_command(job, files, url, needs_key),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
+from urllib.parse import urlsplit
 
 from jobs.events import Event
 from jobs.job import Job, Progress, Status, Upload
@@ -131,6 +132,11 @@ def gate_views(job: Job) -> list[GateView]:
         value, spare = number(result.value) or "not measured", figure("+.3g", gate.unit)(margin)
         views.append(GateView(gate.name, gate.description, limit, value, spare, result.passed))
     return views
+
+
+def webhook_host(job: Job) -> str:
+    """Return the host of the job's webhook; "" without one. The rest of its address may be a secret."""
+    return (urlsplit(job.webhook.url).hostname or "") if job.webhook else ""
 
 
 def figures(job: Job) -> list[Figure]:

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from jobs.errors import Forbidden, NotFound
 from jobs.http_status import problem_of
-from jobs.job import Job, Problem, Upload, Webhook
+from jobs.job import Job, Problem, Upload
 from jobs.redis_keys import Kind
 from quant.errors import QuantdError
 from quant.outcome.gates import GATES
@@ -27,6 +27,7 @@ from service.jobs.schemas import JobIn
 from service.jobs.submission import submit_job
 from service.pages.formats import age, size
 from service.pages.frame import page_router, render
+from service.pages.job_view import webhook_host
 from service.pages.new_job_form import GATE_PREFIX, Checked, Typed, as_yaml, check_form
 from service.pages.plan_view import PlanAnswer, plan_answer
 from service.pages.spec_reference import spec_keys
@@ -69,7 +70,7 @@ def show_form(request: Request, context: Ctx, source: Annotated[str | None, Quer
     if not context.caller.may_write:
         raise Forbidden("this key may only read; to start jobs, sign in with a key that has the scope write")
     job = context.records.job(source, context.tenant) if source else None
-    return _page(request, context, Typed.of_job(job) if job else Typed(), webhook=job.webhook if job else None)
+    return _page(request, context, Typed.of_job(job) if job else Typed(), webhook=webhook_host(job) if job else "")
 
 
 @router.post("/new")
@@ -128,7 +129,7 @@ def _page(
     problem: Problem | None = None,
     answer: PlanAnswer | None = None,
     once: str = "",
-    webhook: Webhook | None = None,
+    webhook: str = "",
 ) -> Response:
     """Return the page with the fields as they were typed.
 
@@ -140,7 +141,7 @@ def _page(
         refused: True if the job was to be started and was not.
         problem: the reason, if it is not a fault in a field.
         answer: the answer to a request for a plan; None if there was none.
-        webhook: that of the job that the form describes again; the page says that it is not called again.
+        webhook: the host of the webhook that the earlier job calls, but a job from this page does not.
         once: the random text of the form that was sent, by which repeated requests are recognised.
     """
     status = problem.status if problem else 422 if refused else 200

@@ -59,12 +59,11 @@ def test_quantd_is_called_with_the_files_the_spec_and_the_tags(shell):
 
 
 def test_curl_sends_the_same_job(shell):
-    call = shell(curl_command(job(webhook=Webhook(url="https://example.org/?a=1&b='")), URL, True))
+    call = shell(curl_command(job(), URL, True))
     assert f"{URL}/v1/jobs" in call["words"]
     assert "Authorization: Bearer qd_secret" in call["words"]
     assert json.loads(call["input"]) == {
         "model": "model_1", "calibration": "dataset_1", "spec": SPEC, "tags": {HOSTILE: HOSTILE},
-        "webhook": {"url": "https://example.org/?a=1&b='"},
     }  # fmt: skip
 
 
@@ -76,3 +75,8 @@ def test_a_job_of_deleted_files_names_their_ids(shell):
 def test_a_text_that_holds_the_end_of_its_document_stays_whole(shell):
     shell(quantd_command(a_job(spec={"EOF": None, "layers": "\nEOF\nEOF_\n"}), {}, URL, False))
     assert yaml.safe_load((shell.folder / "spec.yaml").read_text()) == {"EOF": None, "layers": "\nEOF\nEOF_\n"}
+
+
+def test_the_address_of_a_webhook_is_not_told():
+    secret = a_job(webhook=Webhook(url="https://example.org/T0K3N"))
+    assert "T0K3N" not in curl_command(secret, URL, True) + quantd_command(secret, {}, URL, True)

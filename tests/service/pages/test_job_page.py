@@ -93,9 +93,11 @@ def test_a_foreign_page_cancels_and_deletes_nothing(http, succeeded, action):
 
 
 def test_the_state_of_the_webhook_is_shown(http, run_job, uploaded):
-    job = run_job(model=uploaded["model"], spec=QUICK, webhook={"url": "https://quantd.invalid/hook"})
-    assert re.search(r"Webhook <code>https://quantd.invalid/hook</code>: (attempt|finished)", page_of(http, job))
-    assert "A job from this page calls none" in http.get("/new", params={"from": job["id"]}).text
+    job = run_job(model=uploaded["model"], spec=QUICK, webhook={"url": "https://quantd.invalid/T0K3N"})
+    page, form = page_of(http, job), http.get("/new", params={"from": job["id"]}).text
+    assert re.search(r"Webhook at <code>quantd.invalid</code>: (attempt|finished)", page)
+    assert "A job from this page calls none" in form
+    assert "T0K3N" not in page + form
 
 
 def test_a_queued_job_has_its_place_and_says_if_no_worker_runs(tmp_path, examples):
