@@ -69,9 +69,18 @@ class Findings:
         """The share of the output error that the activations cause, as far as errors add up."""
         return self._part(self.shares.activations)
 
+    @property
+    def error(self) -> str:
+        """The words for the error that shares are taken of, which says if the errors of the parts do not add up."""
+        adds_up = self.shares.all is None or self.shares.all >= 0.5 * self._total
+        return "the output error" if adds_up else "the error that each part causes alone"
+
+    @property
+    def _total(self) -> float:
+        return total_error(self.shares.weights, self.shares.activations, self.shares.all)
+
     def _part(self, error: float | None) -> float:
-        total = total_error(self.shares.weights, self.shares.activations, self.shares.all)
-        return (error or 0.0) / total if total > 0 else 0.0
+        return (error or 0.0) / self._total if self._total > 0 else 0.0
 
     @property
     def by_share(self) -> list[LayerEntry]:
@@ -140,7 +149,8 @@ def _activations(findings: Findings) -> Diagnosis | None:
     share, section = findings.of_activations, findings.spec.activations
     if section is None or share <= 0.5:
         return None
-    sentence = f"{_percent(share)} of the output error comes from activations of {section.bits} bits, not from weights"
+    source = f"activations of {section.bits} bits, not from weights"
+    sentence = f"{_percent(share)} of {findings.error} comes from {source}"
     if section.bits == 16:
         return _diagnosis("activations", f"{sentence}.", error_share=share)
     return _diagnosis(
@@ -164,15 +174,11 @@ def _by_layers(findings: Findings) -> Diagnosis | None:
     share = sum(map(_share, few)) * findings.of_weights
     if len(few) > max(FEW * total, 1) or share < MOST:
         share = _share(layers[0]) * findings.of_weights
-        sentence = (
-            f"The output error is spread over {_counted(total, 'layer')}: {_quoted(layers[0].name)}, the worst, causes "
-            f"{_percent(share)} of it"
-        )
+        spread = f"{_capital(findings.error)} is spread over {_counted(total, 'layer')}"
+        sentence = f"{spread}: {_quoted(layers[0].name)}, the worst, causes {_percent(share)} of it"
         return _advised("spread", sentence, layers[:1], share, advice, findings.summary)
-    source = (
-        f"the weights of {len(few)} of {total} layers" if len(few) > 1 else f"the weights of {_quoted(few[0].name)}"
-    )
-    sentence = f"{_percent(share)} of the output error comes from {source}"
+    source = f"{len(few)} of {total} layers" if len(few) > 1 else _quoted(few[0].name)
+    sentence = f"{_percent(share)} of {findings.error} comes from the weights of {source}"
     return _advised("few_layers", sentence, few, share, advice, findings.summary)
 
 
@@ -286,6 +292,10 @@ def _percent(share: float) -> str:
     if percent < 0.1:
         return "less than 0.1 %"
     return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.1f} %"
+
+
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def _counted(count: int, noun: str) -> str:

@@ -64,7 +64,7 @@ class PooledRows:
         whole = count == len(clip)
         statistics = fitted.statistics if whole else fitted.statistics.select_rows(numbers)
         stride = math.ceil(statistics.rows.size / MAX_WEIGHTS)
-        values: NDArray[np.float32] = statistics.rows[:, ::stride] / clip[numbers][:, None].astype(np.float32)
+        values = np.divide(statistics.rows[:, ::stride], clip[numbers][:, None], dtype=np.float32)
         fit = fitted.fit if whole else replace(fitted.fit.select_rows(numbers), compiled=fitted.fit.compiled)
         candidates = fitted.fit.candidates if whole else tuple(_selected(c, numbers) for c in fitted.fit.candidates)
         return cls(numbers, clip[numbers], statistics, fit, candidates, values)

@@ -81,6 +81,11 @@ def test_error_that_no_measured_layer_causes_counts():
     assert found.sentence.startswith("The output error is spread over 2 layers: `a`, the worst, causes 40 % of it")
 
 
+def test_errors_that_do_not_add_up_are_called_so():
+    found = diagnosis([layer("a", 0.97), layer("b", 0.03)], weights=0.01, everything=0.001)
+    assert found.sentence == "97 % of the error that each part causes alone comes from the weights of `a`."
+
+
 def test_the_cheapest_change_with_half_of_the_best_gain_is_advised():
     expensive, cheap = alternative("float", gain=2.0, more=50_000), alternative(gain=1.2, more=300)
     found = diagnosis([layer("a", 0.6, changes=[expensive]), layer("b", 0.4, changes=[cheap])], weights=0.01)
