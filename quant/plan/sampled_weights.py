@@ -62,6 +62,8 @@ class SampledWeight:
 class WeightSampler:
     """Samples of the layers' weights. Fits are made once and used for every width, grid and clip rule.
 
+    Equal sections of two specs, such as those of `int8` and `int8-weights`, are quantized once.
+
     Args:
         compiled: use compiled loops.
     """
@@ -70,6 +72,7 @@ class WeightSampler:
         self._compiled = compiled
         self._energies: dict[str, float] = {}
         self._fits: dict[tuple[object, ...], FittedWeight] = {}
+        self._samples: dict[tuple[object, ...], SampledWeight] = {}
 
     def quantize(self, layer: QuantizedLayer) -> SampledWeight:
         """Return the sample of a layer's weight, quantized by the clip rule of the layer's section.
@@ -80,11 +83,15 @@ class WeightSampler:
         Raises:
             NonFiniteWeight: the weight holds NaN or infinity.
         """
-        section, integer = layer.spec, layer.form is StorageForm.INTEGER
-        fitted = self._fit(layer.layer, section, layer.quantized.granularity)
-        quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
-        axis = layer.layer.axis
-        return SampledWeight(fitted, quantized, self._energy(layer.layer), fitted.shape[axis], layer.layer.shape[axis])
+        section, granularity = layer.spec, layer.quantized.granularity
+        integer = layer.form is StorageForm.INTEGER and not section.grid.integer_levels  # others are the same anyway
+        key = (layer.layer.name, granularity, section, integer)
+        if key not in self._samples:
+            fitted = self._fit(layer.layer, section, granularity)
+            quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
+            energy, axis = self._energy(layer.layer), layer.layer.axis
+            self._samples[key] = SampledWeight(fitted, quantized, energy, fitted.shape[axis], layer.layer.shape[axis])
+        return self._samples[key]
 
     def _fit(self, layer: Layer, section: Weights, granularity: Granularity) -> FittedWeight:
         key = (layer.name, granularity, section.distributions, section.selection)
