@@ -71,6 +71,7 @@ def start(page: Page) -> None:
 
 def test_a_newcomer_goes_from_an_upload_to_a_comparison(visit, key, examples):
     page = visit().page
+    page.on("filechooser", lambda _: None)  # from now on, no key opens a window of the system
     page.goto("/")
     expect(page.get_by_label("API key")).to_be_focused()
     page.keyboard.type(key)
