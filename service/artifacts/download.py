@@ -21,6 +21,7 @@ from service.problems import header_docs
 _RANGE = re.compile(r"^bytes=(\d{0,19})-(\d{0,19})$")
 _SAFE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
 """A job's process wrote the file, so a browser that shows it runs nothing in it, whatever URL it is fetched from."""
