@@ -18,7 +18,8 @@ class Port(ReportModel):
     shape: tuple[int | str, ...] | None
     """Size of each axis; a free size has the model's name for it, or `?`. Null if the model declares no rank."""
     batch_axis: int | None = None
-    """Axis that counts the samples of a batch; null for an output, and for an input without an axis."""
+    """Axis that datasets count samples along: the first with a name such as `N` or `batch`, else axis 0. Null for an
+    output, and for an input without an axis."""
 
 
 class ExternalFile(ReportModel):
