@@ -175,9 +175,9 @@ def _finer(layer: QuantizedLayer, spec: Spec) -> Iterator[_Option]:
     length = layer.layer.size // max(channels, 1)
     codes = code_bytes(layer.layer.size, weight.bits, layer.form, spec.export.opset)
     if isinstance(granularity, PerTensor):
-        own = _Rows.of(_channels(layer))
-        one_scale = _Rows(own.weights.reshape(1, -1), np.full(1, np.abs(layer.layer.weight).max(), np.float64))
-        ratio = _ratio(own.least_noise(weight.bits, ratios), one_scale.least_noise(weight.bits, ratios))
+        by_channel = _Rows.of(_channels(layer))
+        one_scale = _Rows(by_channel.weights.reshape(1, -1), np.full(1, np.abs(layer.layer.weight).max(), np.float64))
+        ratio = _ratio(by_channel.least_noise(weight.bits, ratios), one_scale.least_noise(weight.bits, ratios))
         yield _Option("a scale per channel", {"granularity": "channel"}, ratio, codes + 4 * channels)
     elif spec.activations is None and is_plain_matmul(layer.layer) and length >= 2 * BLOCK:
         few = _channels(layer)[: max(MAX_VALUES // length, 1), : min(length, MAX_VALUES) // BLOCK * BLOCK]
