@@ -35,5 +35,5 @@ def test_the_page_of_a_job_shows_its_result_at_its_end(page, api, jobs):
     expect(page.get_by_role("list", name="Stages")).to_contain_text("storing")
     expect(page.locator("#announcement")).to_have_text("The job is now succeeded")
     expect(page).to_have_title("digits.onnx, succeeded – quantd")
-    expect(page.get_by_role("link", name="Run again")).to_be_focused()
+    expect(page.get_by_role("link", name="Download the model")).to_be_focused()
     assert page.evaluate("window.sameDocument")
