@@ -126,7 +126,7 @@ def _rows(layer: QuantizedLayer) -> _Rows:
         thinned = weight.reshape(1, -1)[:, :: max(weight.size // MAX_VALUES, 1)]
         return _Rows(thinned, np.full(1, np.abs(weight).max(), np.float64))
     channels = _channels(layer)
-    if isinstance(granularity, PerBlock):
+    if isinstance(granularity, PerBlock) and channels.shape[1] >= granularity.size:
         few = channels[:, : channels.shape[1] // granularity.size * granularity.size]
         return _Rows.of(few.reshape(-1, granularity.size), MAX_VALUES // granularity.size)
     return _Rows.of(channels)
