@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m coverage run -m pytest
 
-# The tests run in two halves that take about as long, side by side: the numerics; models of the field and all servers.
-.PHONY: install chromium demo test test-library test-service lint openapi screenshots up clean
+# The tests run side by side in two halves that take about as long, the numerics, and models of the field with all servers;
+# and the pages, which leave the processors idle while they wait for jobs.
+.PHONY: install chromium demo test test-library test-service test-pages lint openapi screenshots up clean
 
 install: .venv/installed
 
@@ -26,7 +27,7 @@ demo: install
 
 test: install chromium
 	rm -rf .coverage
-	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-library test-service
+	$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-library test-service test-pages
 	$(BIN)/python -m tests.coverage_table
 
 # Lines are counted in the test processes themselves, not in the servers and jobs that these start.
@@ -34,7 +35,10 @@ test-library:
 	$(PYTEST) tests/quant tests/test_docker.py tests/test_docs.py tests/test_layers.py
 
 test-service:
-	$(PYTEST) tests/field tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e tests/browser
+	$(PYTEST) tests/field tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e
+
+test-pages:
+	$(PYTEST) tests/browser
 
 up: install
 	$(BIN)/quantd up
