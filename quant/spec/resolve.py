@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from quant.errors import FieldError, SpecError
 from quant.spec.document import Spec
+from quant.spec.unknown_keys import unknown_key
 
 PRESETS: dict[str, dict[str, Any]] = {
     "int8": {"weights": {"bits": 8}, "activations": {"bits": 8}},
@@ -45,9 +47,13 @@ def resolve(raw: Mapping[str, Any]) -> Spec:
     try:
         return Spec.model_validate(_merge(defaults, raw))
     except ValidationError as error:
-        faults = [FieldError(_pointer(raw, e["loc"]), e["msg"]) for e in error.errors(include_url=False)]
+        faults = [FieldError(_pointer(raw, e["loc"]), _detail(e)) for e in error.errors(include_url=False)]
         listed = "; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in faults)
         raise SpecError(f"the spec is not valid: {listed}", faults) from None
+
+
+def _detail(fault: ErrorDetails) -> str:
+    return unknown_key(fault["loc"]) if fault["type"] == "extra_forbidden" else fault["msg"]
 
 
 def _is_generic(export: Any) -> bool:

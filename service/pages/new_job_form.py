@@ -253,6 +253,4 @@ def _number(value: object) -> str:
 
 def _plain(detail: str) -> str:
     """Return a fault's description in the words of a spec, not of pydantic."""
-    if detail == "Extra inputs are not permitted":
-        return "is not a key of the spec; accepted: the keys listed below"
     return detail.removeprefix("Value error, ")

@@ -79,7 +79,11 @@ def test_a_refused_form_keeps_everything_that_was_typed(http, form):
         ({"gate.min_output_sqnr_db": "20", "evaluation": ""}, "fault-evaluation", "evaluation data"),
         ({"gate.min_output_sqnr_db": "x"}, "fault-gate-min_output_sqnr_db", "not a number"),
         ({"tags": "main"}, "fault-tags", "key: value"),
-        ({"options": "seed: 1\nwieghts: 3"}, "options-check", "Line 2 /wieghts : is not a key"),
+        (
+            {"options": "seed: 1\nwieghts: 3"},
+            "options-check",
+            "Line 2 /wieghts : there is no key 'wieghts'; accepted: ",
+        ),
     ],
 )
 def test_a_fault_is_shown_at_its_field_and_in_the_summary(http, form, fields, element, text):
