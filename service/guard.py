@@ -122,7 +122,7 @@ def _caller(key: Key, settings: Settings, request: Request, token: str = "") -> 
     """Return the caller with this key, whose scopes must permit the method; to sign out, no scope is needed."""
     needed = KeyScope.READ if request.method in READING else KeyScope.WRITE
     if needed not in key.scopes and request.scope["path"] != SIGN_OUT:
-        raise Forbidden(f"{request.method} needs the scope {needed!r}; the key {key.id} has {', '.join(key.scopes)}")
+        raise Forbidden(f"{request.method} needs the scope `{needed}`; the key {key.id} has {', '.join(key.scopes)}")
     return Caller(key.tenant, key.id, _allowance(key, settings), key.scopes, token)
 
 

@@ -151,6 +151,7 @@ def test_a_key_is_limited_to_its_scopes(client_of, job, examples):
     for verb, path in (("POST", "/v1/models"), ("POST", "/v1/jobs"), ("DELETE", job["links"]["self"])):
         refused = reader.request(verb, path)
         assert (refused.status_code, refused.json()["code"]) == (403, "auth.scope")
+        assert f"{verb} needs the scope `write`; the key" in refused.json()["detail"]
     assert writer.get(job["links"]["self"]).status_code == 403
     assert writer.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).status_code == 200
 
