@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quant.evaluation.layer_times import _by_layer, _layer_of, time_layers
+from quant.evaluation.layer_times import _by_layer, layer_of, time_layers
 from quant.runtime import NodeTime
 from tests.quant.onnx_text import proto_of
 
@@ -33,7 +33,7 @@ LAYERS = {
     ],
 )
 def test_the_longest_beginning_decides_the_layer(executed, layer):
-    assert _layer_of(executed, LAYERS) == layer
+    assert layer_of(executed, LAYERS) == layer
 
 
 def test_medians_leave_out_the_first_run_and_add_up_by_layer():

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from quant.evaluation.layer_times import _layer_of
+from quant.evaluation.layer_times import layer_of
 from quant.graph.executed_names import executed_names
 from quant.runtime import Session
 from tests.quant.onnx_text import model_of
@@ -49,5 +49,5 @@ def test_the_executed_node_of_a_float_layer_is_recognised(kind, tmp_path):
     session = Session(ir.to_proto(model).SerializeToString(), profile=tmp_path / "profile")
     session.run({"x": RNG.normal(size=shape).astype(np.float32)})
     names = executed_names(model)
-    layers = {_layer_of(node.name, names) for node in session.node_times()}
+    layers = {layer_of(node.name, names) for node in session.node_times()}
     assert {name for name, _ in names.values()} - {""} <= layers
