@@ -179,9 +179,7 @@ def load_executed(
         return session, list(_dequantized(onnx.load(path).graph, frozenset()))
 
 
-def executed_graph(
-    model: bytes, what: str = "the model", failure: type[QuantdError] = ModelError
-) -> ExecutedGraph:
+def executed_graph(model: bytes, what: str = "the model", failure: type[QuantdError] = ModelError) -> ExecutedGraph:
     """Return the graph that ONNX Runtime executes for a model.
 
     Raises:
