@@ -16,7 +16,8 @@ post /v1/models, get /v1/models, get /v1/models/{model_id}, delete /v1/models/{m
 get /v1/datasets, get /v1/datasets/{dataset_id}, delete /v1/datasets/{dataset_id}, post /v1/jobs, post /v1/quantize,
 get /v1/jobs, get /v1/jobs/{job_id}, post /v1/jobs/{job_id}/cancel, delete /v1/jobs/{job_id},
 get /v1/jobs/{job_id}/events, get /v1/jobs/{job_id}/report, get /v1/jobs/{job_id}/report.html,
-get /v1/jobs/{job_id}/artifacts, get /v1/jobs/{job_id}/artifacts/{name}, post /v1/jobs/{job_id}/shares, get /v1/jobs/{job_id}/shares,
+get /v1/jobs/{job_id}/artifacts, get /v1/jobs/{job_id}/artifacts/{name}, post /v1/jobs/{job_id}/shares,
+get /v1/jobs/{job_id}/shares,
 get /v1/jobs/{job_id}/shares/{share_id}, delete /v1/jobs/{job_id}/shares/{share_id}, get /v1/capabilities,
 get /livez, get /readyz, get /metrics
 """
