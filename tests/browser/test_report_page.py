@@ -142,6 +142,11 @@ def test_the_print_has_every_column_of_every_layer(page, tmp_path):
     assert [cell for cell in [*headings, *cells] if compact(cell) not in text] == []
 
 
+def test_the_verdict_on_paper_is_text_without_a_background(page):
+    page.emulate_media(media="print")
+    expect(page.locator(".verdict strong")).to_have_css("background-color", "rgba(0, 0, 0, 0)")
+
+
 def test_axe_finds_nothing_while_a_layer_is_open(page):
     page.locator(ROWS).first.locator("a.name").click()
     assert findings_in_every_look(page) == []
