@@ -26,6 +26,7 @@ from tests.browser.steps import sign_in
 from tests.browser.visitor import visiting
 from tests.command import quantd
 
+EXAMPLE = Path(__file__).parent.parent / "examples" / "digits.onnx"
 IMAGES = Path(__file__).parent / "images"
 SCREEN = {"width": 1280, "height": 850}
 LONG_SCREEN = {"width": 1280, "height": 1500}
@@ -57,6 +58,8 @@ def main() -> None:
         headers = {"Authorization": f"Bearer {key}"}
         api = running.enter_context(httpx.Client(base_url=stack.url, headers=headers, timeout=120))
         files = upload(api, data, folder)
+        example = {"model": stored(api, "models", EXAMPLE)}
+        ended(api, submit(api, example, {"preset": "int8-weights"}, "demo"))
         jobs = {name: ended(api, submit(api, files, spec, name)) for name, spec in SPECS.items()}
         browser = running.enter_context(launched())
         show_report(browser, stack.url, api, jobs["budget"], folder)
@@ -140,7 +143,8 @@ def show_pages(
         save(page.screenshot(full_page=True), "new")
         running = submit(api, files, SPECS["budget"], "faster")
         page.goto("/")
-        page.locator("progress").first.wait_for()
+        page.get_by_role("row").get_by_text("correcting").wait_for()
+        page.wait_for_timeout(1000)  # for some of its progress
         save(page.screenshot(), "jobs")
         ended(api, running)
 
