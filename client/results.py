@@ -173,7 +173,9 @@ def layer_rows(label: str, layers: Sequence[Document]) -> Iterator[Row]:
     """Yield a header with this label and a row for each layer; the name is last, because it may be long."""
     if not layers:
         return
-    yield Row(label, _columns("bits", "weight", "output", "of error", "layer (SQNR in dB)"), wrapped=False)
+    yield Row(
+        label, _columns("bits", "weight", "output", "of error", "layer (SQNR in dB; error of weights)"), wrapped=False
+    )
     for layer in layers:
         yield Row("", _layer(layer), wrapped=False)
 

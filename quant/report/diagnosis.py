@@ -173,13 +173,22 @@ def _by_layers(findings: Findings) -> Diagnosis | None:
     advice = _advice(layers[: max(len(few), MAX_LISTED)])
     share = sum(map(_share, few)) * findings.of_weights
     if len(few) > max(FEW * total, 1) or share < MOST:
+        sentence = (
+            f"{_spread(findings)}: {_quoted(layers[0].name)}, the worst, causes {_percent(_share(layers[0]))} of it"
+        )
         share = _share(layers[0]) * findings.of_weights
-        spread = f"{_capital(findings.error)} is spread over {_counted(total, 'layer')}"
-        sentence = f"{spread}: {_quoted(layers[0].name)}, the worst, causes {_percent(share)} of it"
         return _advised("spread", sentence, layers[:1], share, advice, findings.summary)
     source = f"{len(few)} of {total} layers" if len(few) > 1 else _quoted(few[0].name)
     sentence = f"{_percent(share)} of {findings.error} comes from the weights of {source}"
     return _advised("few_layers", sentence, few, share, advice, findings.summary)
+
+
+def _spread(findings: Findings) -> str:
+    """Return the words for an error that many layers cause, or for the part of it that the weights cause."""
+    part = _percent(findings.of_weights)
+    if part == _percent(1.0):
+        return f"{_capital(findings.error)} is spread over {_counted(len(findings.layers), 'layer')}"
+    return f"{part} of {findings.error} comes from the weights of {_counted(len(findings.by_share), 'layer')}"
 
 
 def _weights_only(findings: Findings) -> Diagnosis:

@@ -89,7 +89,7 @@ def _layers(report: Report) -> Iterator[str]:
     if any(layer.output for layer in layers):
         columns["Output SQNR >"] = [decibels(layer.output.sqnr_db if layer.output else None) for layer in layers]
     if any(layer.error_share is not None for layer in layers):
-        columns["Share of the error >"] = [percent(layer.error_share) for layer in layers]
+        columns["Share of the weights' error >"] = [percent(layer.error_share) for layer in layers]
     columns["Weight SQNR >"] = [decibels(layer.weight.sqnr_db) for layer in layers]
     if layers:
         yield from _table("Worst layers", *columns)

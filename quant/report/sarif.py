@@ -114,7 +114,7 @@ def _layer_message(layer: LayerEntry) -> str:
     if layer.output is not None:
         parts.append(f"an output with an SQNR of {decibels(layer.output.sqnr_db)}")
     if layer.error_share is not None:
-        parts.append(f"{percent(layer.error_share)} of the output error of all layers")
+        parts.append(f"{percent(layer.error_share)} of the output error that all weights cause")
     return f"The {layer.op} layer {_literal(layer.name)} has {', '.join(parts)}."
 
 

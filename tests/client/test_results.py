@@ -93,7 +93,7 @@ def test_regressions_show_their_verdict():
 def test_the_five_worst_layers_are_named_in_full_and_warnings_are_counted():
     diagnosis, header, *layers, warnings = texts(report_rows(REPORT))
     assert diagnosis == "diagnosis Most of the error comes from one layer."
-    assert header.split() == ["worst", "bits", "weight", "output", "of", "error", "layer", "(SQNR", "in", "dB)"]
+    assert " ".join(header.split()) == "worst bits weight output of error layer (SQNR in dB; error of weights)"
     assert layers[0].split() == ["4", "21.3", "12.3", "35.0", "%", "/layer7/conv\x1b[0m"]
     assert len(layers) == 5
     assert warnings == "warnings 2, listed in the report"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from quant.outcome.report import Report
 from quant.pipeline import Inputs, quantize_model
+from quant.report.notable_layers import notable_layers
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GATES = {"min_output_sqnr_db": 30, "max_size_ratio": 0.5}
@@ -25,14 +26,14 @@ def digits_report(preset: str, *, calibrated: bool = True, evaluated: bool = Tru
 
 def renamed(report: Report, name: str) -> Report:
     """Return the report with a name for the model, its worst layer and its outputs, also in its sentence."""
-    worst = report.worst_layers[0]
+    worst = notable_layers(report)[0].name
     layers = [layer.model_copy(update={"name": name}) if layer.name == worst else layer for layer in report.layers]
     outputs = report.outputs and tuple(output.model_copy(update={"name": name}) for output in report.outputs)
     return report.model_copy(
         update={
             "model": report.model.model_copy(update={"name": name}),
             "layers": tuple(layers),
-            "worst_layers": (name, *report.worst_layers[1:]),
+            "worst_layers": tuple(name if layer == worst else layer for layer in report.worst_layers),
             "outputs": outputs,
             "diagnosis": report.diagnosis.model_copy(update={"sentence": f"Most of the error comes from `{name}`."}),
         }

@@ -78,7 +78,14 @@ def test_activations_take_their_part_of_the_error():
 def test_error_that_no_measured_layer_causes_counts():
     layers = [layer("a", 1.0), layer("in a body")]
     found = diagnosis(layers, weights=0.004, everything=0.01)
-    assert found.sentence.startswith("The output error is spread over 2 layers: `a`, the worst, causes 40 % of it")
+    assert found.sentence.startswith("40 % of the output error comes from the weights of 1 layer: `a`, the worst,")
+
+
+def test_the_share_of_the_worst_layer_is_that_of_the_table():
+    found = diagnosis(many(20, 1.0), weights=0.006, activations=0.004)
+    expected = "60 % of the output error comes from the weights of 20 layers: `rest0`, the worst, causes 5.0 % of it."
+    assert found.sentence == expected
+    assert found.error_share == pytest.approx(0.03)
 
 
 def test_errors_that_do_not_add_up_are_called_so():

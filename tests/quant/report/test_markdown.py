@@ -5,6 +5,7 @@ from markdown_it import MarkdownIt
 
 from quant.report.markdown import MAX_LINES, report_markdown
 from quant.report.markdown_text import LONGEST_NAME
+from quant.report.notable_layers import notable_layers
 from tests.quant.reports import digits_report, renamed
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable("table")
@@ -42,7 +43,7 @@ def test_it_is_short_and_has_the_sentence_the_summary_and_the_worst_layers(faile
     report = digits_report("int4")
     assert failed.count("\n") <= MAX_LINES
     assert texts_of(failed).count("Output SQNR") >= 2
-    assert all(f"| `{name}` |" in failed for name in report.worst_layers)
+    assert all(f"| `{layer.name}` |" in failed for layer in notable_layers(report))
     assert "(chosen)" in failed
     assert "256 calibration samples, 500 evaluation samples" in failed
 
