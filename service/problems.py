@@ -1,6 +1,6 @@
 """Error handlers: every failure leaves the gateway as `application/problem+json` (RFC 9457)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import redis
@@ -106,14 +106,19 @@ async def _on_quantd_error(request: Request, error: QuantdError) -> Response:
 
 
 async def _on_invalid_request(request: Request, error: RequestValidationError) -> Response:
-    faults = [
-        FieldProblem(
-            pointer="".join(f"/{part}" for part in fault["loc"][1:]), detail=f"{fault['loc'][0]}: {fault['msg']}"
-        )
-        for fault in error.errors()
-    ]
+    faults = [_field_problem(fault) for fault in error.errors()]
     detail = "; ".join(f"{fault.pointer or '/'} {fault.detail}" for fault in faults)
     return answer_problem(request, make_problem(BadRequest.code, BadRequest.title, detail, faults))
+
+
+def _field_problem(fault: Mapping[str, Any]) -> FieldProblem:
+    """Return a fault of a request; one of a body that is no JSON has its position instead of a pointer."""
+    place, *path = fault["loc"]
+    if fault["type"] == "json_invalid":
+        return FieldProblem(
+            pointer="", detail=f"{place}: not JSON at character {path[0]}: {fault['ctx']['error']}; accepted: JSON"
+        )
+    return FieldProblem(pointer="".join(f"/{part}" for part in path), detail=f"{place}: {fault['msg']}")
 
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:

@@ -147,6 +147,13 @@ def test_a_fault_in_a_job_has_a_pointer(http):
     assert {fault["pointer"] for fault in document["errors"]} == {"/model", "/modell"}
 
 
+def test_a_body_that_is_no_json_is_refused_with_the_position(http):
+    response = http.post("/v1/jobs", content=b"{oops", headers={"Content-Type": "application/json"})
+    (fault,) = problem(response, 400, "request.invalid")["errors"]
+    assert fault["pointer"] == ""
+    assert fault["detail"].startswith("body: not JSON at character 1: ")
+
+
 @pytest.mark.parametrize(
     "tags",
     [{"": "x"}, {"a:b": "x"}, {"a" * 65: "x"}, {"a": "x" * 257}, {str(n): "x" for n in range(33)}, {"a": "\ud800"}],
