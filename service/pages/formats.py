@@ -53,9 +53,8 @@ def age(timestamp: str, now: datetime | None = None) -> str:
     return f"{duration(seconds)} ago"
 
 
-def elapsed(start: str | None, end: str | None, now: datetime | None = None) -> str:
-    """Return the time between two RFC 3339 timestamps, or until now; "" if there is no start."""
-    if start is None:
+def elapsed(start: str | None, end: str | None) -> str:
+    """Return the time between two RFC 3339 timestamps; "" if one of them is not known."""
+    if start is None or end is None:
         return ""
-    until = datetime.fromisoformat(end) if end else now or datetime.now(UTC)
-    return duration((until - datetime.fromisoformat(start)).total_seconds())
+    return duration((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())

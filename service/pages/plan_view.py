@@ -8,7 +8,7 @@ from service.pages.formats import counted, decibels, percent, size
 from service.plans.schemas import PlanOut
 
 FORMS: dict[Form, str] = {
-    "integer": "8-bit codes",
+    "integer": "codes for integer kernels",
     "matmul_nbits": "codes for MatMulNBits",
     "folded": "codes, floats once loaded",
     "direct": "codes, floats at each run",
