@@ -2,6 +2,8 @@
 
 import functools
 import json
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -100,3 +102,15 @@ def test_up_serves_until_it_is_interrupted(tmp_path, quantd, number):
         up.send_signal(number)
         assert up.wait(timeout=30) == 0
     assert quantd("jobs", "list", QUANTD_URL=url).returncode == 4
+
+
+def test_up_says_how_to_create_keys_for_its_state_if_they_are_required(tmp_path, quantd):
+    state = tmp_path / "state of up"
+    serve = [sys.executable, "-m", "client", "up", "--port", "0", "--state-dir", str(state)]
+    environment = {**os.environ, "QUANTD_AUTH": "required"}
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, env=environment) as up:
+        url = up.stdout.readline().split()[4]
+        command = shlex.split(up.stdout.readline().partition(": ")[2])
+        key = quantd(*command[1:]).stdout.strip()
+        assert quantd("jobs", "list", QUANTD_URL=url, QUANTD_API_KEY=key).returncode == 0
+        up.send_signal(signal.SIGTERM)
