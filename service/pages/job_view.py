@@ -19,10 +19,10 @@ ROLES = {"model": "Model", "calibration": "Calibration data", "evaluation": "Eva
 
 @dataclass(frozen=True)
 class StageView:
-    """A stage: its name, whether it is over, runs or is still to come, and its duration in words."""
+    """A stage: its name, its duration in words, and whether it is over, runs, is still to come, or was broken off."""
 
     name: str
-    state: Literal["done", "current", "pending"]
+    state: Literal["done", "current", "pending", "ended"]
     time: str
 
 
@@ -93,7 +93,7 @@ def job_course(job: Job, events: Sequence[Event]) -> Course:
     """
     spent: dict[str, float] = {}
     log: list[LogLine] = []
-    current, since = None, 0.0
+    current, last, since = None, None, 0.0
     for event in events:
         data, time = json.loads(event.data), _seconds(event.id)
         if event.kind == "log":
@@ -102,6 +102,7 @@ def job_course(job: Job, events: Sequence[Event]) -> Course:
             )
             continue
         if current is not None:
+            last = current
             spent[current] = spent.get(current, 0.0) + time - since
         current, since = data.get("stage"), time
         if event.kind == "state" and data["status"] == Status.RUNNING:
@@ -109,7 +110,7 @@ def job_course(job: Job, events: Sequence[Event]) -> Course:
             current = Stage.LOADING
     if current is not None:
         spent[current] = spent.get(current, 0.0)
-    return Course(_stages(job, spent), tuple(log), events[-1].id if events else "0")
+    return Course(_stages(job, spent, last), tuple(log), events[-1].id if events else "0")
 
 
 def progress_text(progress: Progress | None) -> str:
@@ -190,10 +191,14 @@ def artifact_views(job: Job) -> list[ArtifactView]:
     ]
 
 
-def _stages(job: Job, spent: Mapping[str, float]) -> tuple[StageView, ...]:
-    """Return the stages in the order in which they began, then those that may still come."""
+def _stages(job: Job, spent: Mapping[str, float], last: str | None) -> tuple[StageView, ...]:
+    """Return the stages as they began, then those that may still come; the job failed or was cancelled in `last`."""
     if job.final:
-        return tuple(StageView(name, "done", duration(seconds)) for name, seconds in spent.items())
+        broken_off = last if job.status != Status.SUCCEEDED else None
+        return tuple(
+            StageView(name, "ended" if name == broken_off else "done", duration(seconds))
+            for name, seconds in spent.items()
+        )
     begun = [
         StageView(name, "current" if name == job.stage else "done", "" if name == job.stage else duration(seconds))
         for name, seconds in spent.items()

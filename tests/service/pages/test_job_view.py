@@ -45,6 +45,14 @@ def test_an_ended_job_has_only_the_stages_that_it_went_through():
     assert {stage.state for stage in course.stages} == {"done"}
 
 
+@pytest.mark.parametrize("status", [Status.FAILED, Status.CANCELLED])
+def test_the_stage_in_which_a_job_failed_or_was_cancelled_is_not_done(status):
+    course = job_course(a_job(status=status), [*EVENTS, state(5200, status)])
+    assert [(stage.name, stage.state) for stage in course.stages] == [
+        ("loading", "done"), ("normalising", "ended"), ("fitting", "done"),
+    ]  # fmt: skip
+
+
 def test_the_log_has_times():
     (line,) = job_course(a_job(), EVENTS).log
     assert (line.time, line.level, line.message) == ("22:13:21", "warning", "<b>odd</b>")
