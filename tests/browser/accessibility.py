@@ -12,10 +12,13 @@ LOOKS = {"light": ("light", WIDE), "dark": ("dark", WIDE), "phone": ("light", PH
 
 
 def findings_in_every_look(page: Page) -> list[str]:
-    """Return the findings in light, in dark and on a phone, each with the look before it."""
+    """Return the findings in light, in dark and on a phone, each with the look before it.
+
+    With reduced motion, a colour has its new value at once.
+    """
     result = []
     for look, (scheme, size) in LOOKS.items():
-        page.emulate_media(color_scheme=scheme)
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.set_viewport_size(size)
         result += [f"{look}: {finding}" for finding in [*findings(page), *too_wide(page)]]
     return result
