@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import onnx_ir as ir
+
 from quant.data.dataset import Dataset
 from quant.data.read import read_dataset
 from quant.digests import FileDigest
-from quant.errors import LargeModel
+from quant.errors import DatasetError, LargeModel
 from quant.graph.load.source import FloatModel, open_model
 from quant.layerwise import max_whole_bytes, whole_model_reasons
 from quant.spec import Spec
@@ -96,6 +98,14 @@ def open_inputs(inputs: Inputs, spec: Spec, scratch: Path, background: Executor)
             f"{' and '.join(reasons)}, which is for models of at most {max_bytes} bytes, and the model has "
             f"{source.size}; accepted: a *-weights preset without calibration data and without a budget"
         )
-    datasets = {role: background.submit(read_dataset, path, source.model) for role, path in paths.items()}
+    datasets = {role: background.submit(_read, role, path, source.model) for role, path in paths.items()}
     digests |= {role: background.submit(FileDigest.read, path) for role, path in paths.items()}
     return OpenedInputs(inputs.name, source, whole, datasets, digests)
+
+
+def _read(role: Role, path: Path, model: ir.Model) -> Dataset:
+    """Read a dataset; an error says which one it is about."""
+    try:
+        return read_dataset(path, model)
+    except DatasetError as error:
+        raise type(error)(f"{role} data: {error.detail}", error.errors) from None

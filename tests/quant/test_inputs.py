@@ -39,7 +39,7 @@ def test_every_file_is_read_and_hashed(opened, examples):
 def test_a_data_set_for_another_model_is_refused_when_it_is_asked_for(opened, tmp_path):
     np.savez(tmp_path / "other.npz", x=np.zeros((4, 3), np.float32))
     files = opened(evaluation=tmp_path / "other.npz")
-    with pytest.raises(InputMismatch):
+    with pytest.raises(InputMismatch, match=r"^evaluation data: array"):
         files.dataset("evaluation")
 
 
