@@ -85,7 +85,7 @@ def test_equal_input_gives_equal_bytes(tmp_path, examples):
         quantize_model(inputs, out, lambda *_: None)
         folders.append({path.name: path.read_bytes() for path in out.iterdir()})
     assert folders[0] == folders[1]
-    assert len(folders[0]) == 5
+    assert len(folders[0]) == 9
 
 
 def test_the_report_of_a_weight_matches_the_exported_weight(quantize, examples):
