@@ -23,7 +23,7 @@ def layer_rule_lines(spec: Spec, name: str, op: str, change: Mapping[str, Any] |
     if change is None:
         return f"{match}    skip: true\n"
     applied = next((rule for rule in spec.layers if rule.matches(name, op)), None)
-    options = {} if applied is None else applied.weights.model_dump(mode="json", exclude_unset=True)
+    options = {} if applied is None else applied.weights.model_dump(mode="json", exclude_none=True)
     listed = ", ".join(f"{key}: {json.dumps(value)}" for key, value in {**options, **change}.items())
     return f"{match}    weights: {{{listed}}}\n"
 

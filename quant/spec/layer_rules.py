@@ -31,9 +31,8 @@ class WeightsOverride(Section):
         Raises:
             ValueError: the options do not go together with the others.
         """
-        return Weights.model_validate(
-            {**dict(weights), **{name: getattr(self, name) for name in self.model_fields_set}}
-        )
+        replaced = {name: value for name, value in self if value is not None}
+        return Weights.model_validate({**dict(weights), **replaced})
 
 
 class OperatorMatch(Section):
