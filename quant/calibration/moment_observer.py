@@ -107,8 +107,9 @@ def _new_sums(layer: Layer, complete: bool) -> _Sums | _Rows:
 
 
 def _has_matrix(layer: Layer, graph: ir.Graph) -> bool:
-    """Return True if the layer has a matrix and is not in the body of an If, Loop or Scan, where no input is read."""
-    return layer.node.graph is graph and weight_matrix(layer, layer.weight) is not None
+    """Return True if the layer has a matrix and rows to multiply, and is not in the body of an If, Loop or Scan."""
+    readable = layer.node.graph is graph and layer.multiplied is not None
+    return readable and weight_matrix(layer, layer.weight) is not None
 
 
 def _reads_map(layer: Layer) -> bool:
@@ -122,4 +123,6 @@ def _key(layer: Layer) -> tuple[str, int]:
 
 
 def _input_name(layer: Layer) -> str:
-    return str(layer.operand(layer.input_index).name)
+    multiplied = layer.multiplied
+    assert multiplied is not None, "a layer without rows is not observed"
+    return str(multiplied.name)

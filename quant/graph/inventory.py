@@ -92,6 +92,19 @@ class Layer:
         return columns if self.axis == rows else rows
 
     @property
+    def multiplied(self) -> ir.Value | None:
+        """The tensor whose rows the weight multiplies: an operand, or the states; None if the states have no name."""
+        if not self.weight_operand.reads_states:
+            return self.operand(self.input_index)
+        states = self.node.outputs[0]
+        return states if states.name else None
+
+    @property
+    def inputs_axis(self) -> int | None:
+        """The weight's axis that is summed with the last axis of the input; None for other layers, and for batches."""
+        return None if self.is_batch else self.weight_operand.inputs_axis(self.node)
+
+    @property
     def output_axis(self) -> int | None:
         """The output's axis of channels, along which a bias lies; None if the output has no such axis."""
         return None if self.is_batch else self.weight_operand.output_axis

@@ -67,6 +67,32 @@ class Product(MatrixForm):
         return rows[_draw(len(rows), limit, seed)][None]
 
 
+class Recurrent(MatrixForm):
+    """LSTM, GRU and RNN: a matrix for each direction, applied to every step of a sequence.
+
+    The inputs of a sequence are (T, N, K), and the same for all directions. Its states are (T, D, N, K) with D
+    directions, so each direction has rows of its own. With the attribute `layout`, N is the first axis.
+    """
+
+    def matrix(self, node: ir.Node, array: NDArray[Scalar], axis: int) -> NDArray[Scalar] | None:
+        """Return a weight (D, gates * hidden, K) as it is."""
+        return array
+
+    def rows(
+        self, node: ir.Node, kernel: Sequence[int], value: NDArray[np.float32], limit: int, seed: int
+    ) -> NDArray[np.float32]:
+        """Return rows of the inputs or of the states."""
+        if value.ndim == 4:
+            direction = 2 if node.attributes.get_int("layout", 0) else 1
+            rows = np.moveaxis(value, direction, 0).reshape(value.shape[direction], -1, value.shape[-1])
+        else:
+            directions = 2 if node.attributes.get_string("direction", "forward") == "bidirectional" else 1
+            rows = np.broadcast_to(
+                value.reshape(-1, value.shape[-1]), (directions, value[..., 0].size, value.shape[-1])
+            )
+        return np.ascontiguousarray(rows[:, _draw(rows.shape[1], limit, seed)])
+
+
 @dataclass(frozen=True)
 class Window:
     """The geometry of a convolution along one spatial axis; `before` and `after` count the zeros around the input."""

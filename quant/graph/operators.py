@@ -12,7 +12,7 @@ from typing import Protocol
 import onnx_ir as ir
 
 from quant.graph.constants import constant_tensor
-from quant.graph.matrix_form import Convolution, MatrixForm, Product, TransposedConvolution, group_count
+from quant.graph.matrix_form import Convolution, MatrixForm, Product, Recurrent, TransposedConvolution, group_count
 
 _TRAINING_MODE = 2
 """The number of the operand of a Dropout that says whether it drops values."""
@@ -45,6 +45,8 @@ class WeightOperand:
             scales of their own.
         reduces_matrix: True if the output is a sum over the other axis of a matrix (K, N) or (N, K), so that the
             weight can have one scale per block along that axis.
+        inputs_axis: the axis of the weight that is summed with the last axis of the input; None if there is none.
+        reads_states: True if the weight is applied to the node's own states, its first output one step before.
         integer_kernel: the kernel of ONNX Runtime's CPU provider that computes with 8-bit weights.
         float_reason: why ONNX Runtime computes in float although the weight is stored in few bits.
     """
@@ -57,6 +59,8 @@ class WeightOperand:
     matrix_form: MatrixForm | None = None
     stacked: bool = False
     reduces_matrix: bool = False
+    inputs_axis: Callable[[ir.Node], int | None] = lambda node: None
+    reads_states: bool = False
     integer_kernel: str | None = None
     float_reason: str | None = None
 
@@ -129,6 +133,13 @@ def _gemm_channels(node: ir.Node, rank: int) -> int:
     return 0 if node.attributes.get_int("transB", 0) else 1
 
 
+def _gemm_inputs(node: ir.Node) -> int | None:
+    """Return the axis of a Gemm's inputs; None if it sums over the first axis of its input."""
+    if node.attributes.get_int("transA", 0):
+        return None
+    return 1 if node.attributes.get_int("transB", 0) else 0
+
+
 def _gemm_left_channels(node: ir.Node, rank: int) -> int:
     return 1 if node.attributes.get_int("transA", 0) else 0
 
@@ -145,11 +156,17 @@ def _recurrent(name: str) -> Operator:
     reason = f"ONNX Runtime runs {name} in float"
     return Operator(
         name,
-        weights=tuple(
-            WeightOperand(index, 0, channel_axis=_axis(1), suffix=suffix, stacked=True, float_reason=reason)
-            for index, suffix in ((1, "/W"), (2, "/R"))
+        weights=(
+            WeightOperand(
+                1, 0, channel_axis=_axis(1), suffix="/W", matrix_form=Recurrent(), stacked=True,
+                inputs_axis=lambda node: 2, float_reason=reason,
+            ),
+            WeightOperand(
+                2, 0, channel_axis=_axis(1), suffix="/R", matrix_form=Recurrent(), stacked=True, reads_states=True,
+                float_reason=reason,
+            ),
         ),
-    )
+    )  # fmt: skip
 
 
 CONV = Operator(
@@ -180,7 +197,7 @@ GEMM = Operator(
     weights=(
         WeightOperand(
             1, 0, channel_axis=_gemm_channels, output_axis=-1, matrix_form=Product(), reduces_matrix=True,
-            integer_kernel="QGemm",
+            inputs_axis=_gemm_inputs, integer_kernel="QGemm",
         ),
     ),
     alternative=WeightOperand(
@@ -196,7 +213,7 @@ MATMUL = Operator(
     weights=(
         WeightOperand(
             1, 0, channel_axis=_axis(-1), output_axis=-1, matrix_form=Product(), stacked=True, reduces_matrix=True,
-            integer_kernel="MatMulIntegerToFloat",
+            inputs_axis=lambda node: 0, integer_kernel="MatMulIntegerToFloat",
         ),
     ),
     alternative=WeightOperand(
@@ -237,6 +254,10 @@ is_convolution = _named(CONV.name)
 """Return True if the node is a Conv."""
 is_add = _named("Add")
 """Return True if the node is an Add."""
+is_mul = _named("Mul")
+"""Return True if the node is a Mul."""
+is_layer_norm = _named("LayerNormalization")
+"""Return True if the node is a LayerNormalization."""
 is_min = _named("Min")
 """Return True if the node is a Min."""
 is_relu = _named("Relu")

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from quant.graph.matrix_form import Convolution, Product, TransposedConvolution, Window
+from quant.graph.matrix_form import Convolution, Product, Recurrent, TransposedConvolution, Window
 
 RNG = np.random.default_rng(0)
 
@@ -57,3 +57,18 @@ def test_drawn_rows_are_some_of_all_rows_and_the_same_for_the_same_seed(form, ke
 
 def test_a_batch_of_matrices_has_no_matrix():
     assert Product().matrix(node(), np.zeros((2, 3, 4)), axis=2) is None
+
+
+@pytest.mark.parametrize("layout", [0, 1])
+def test_the_directions_of_a_recurrent_layer_read_the_same_inputs_and_states_of_their_own(layout):
+    recurrent = ir.node("LSTM", [], {"direction": "bidirectional", "layout": layout})
+    inputs = RNG.normal(size=(5, 3, 4)).astype(np.float32)
+    rows = Recurrent().rows(recurrent, (), inputs, 100, 0)
+    assert rows.shape == (2, 15, 4)
+    np.testing.assert_array_equal(rows[0], rows[1])
+    states = RNG.normal(size=(5, 2, 3, 6) if layout == 0 else (3, 5, 2, 6)).astype(np.float32)
+    rows = Recurrent().rows(recurrent, (), states, 100, 0)
+    assert rows.shape == (2, 15, 6)
+    second = states[:, 1] if layout == 0 else states[:, :, 1]
+    np.testing.assert_array_equal(rows[1], second.reshape(-1, 6))
+    assert Recurrent().rows(recurrent, (), states, 7, 0).shape == (2, 7, 6)
