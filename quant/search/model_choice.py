@@ -11,11 +11,12 @@ from quant.errors import ModelError
 from quant.evaluation.timed_inputs import NO_INPUTS, timed_inputs
 from quant.progress import Progress
 from quant.search.choice import Choice, best
-from quant.search.context import Source, calibrate
+from quant.search.context import HELD_OUT, Source, calibrate
 from quant.search.decide import choose, quantize_weights
 from quant.search.keep_float import keep_slow_layers_float
 from quant.search.matmul_accuracy import settle_matmul_accuracy
-from quant.search.variants import form_variants
+from quant.search.smoothed import smoothed
+from quant.search.variants import Variant, form_variants
 from quant.spec import Spec
 
 
@@ -51,12 +52,24 @@ class NormalisedModel:
             QuantdError: as `calibrate`, `quantize_weights` and `choose` do.
         """
         choices = []
-        variants = form_variants(self.model, self.normals, spec, calibrated=self.calibration is not None)
+        variants = self._variants(spec)
         for variant in variants:
             context = calibrate(variant, self.calibration, spec, self.source, self.progress)
             weights = quantize_weights(context, self.progress)
             choices.append(choose(context, weights, self.progress, compare=len(variants) > 1))
         return best(choices)
+
+    def _variants(self, spec: Spec) -> list[Variant]:
+        """Return the variants of the model to compare; the last one is smoothed where the spec allows it and it helps.
+
+        A search for bits does not smooth: it would take twice the time.
+        """
+        variants = [*form_variants(self.model, self.normals, spec, calibrated=self.calibration is not None)]
+        if self.calibration is None or spec.smoothing == "none" or spec.allocates:
+            return variants
+        fitting, _ = self.calibration.split(HELD_OUT)
+        smooth = smoothed(variants[-1], fitting, spec, self.progress)
+        return variants if smooth is None else [*variants, smooth]
 
     def quantize_copy(self, spec: Spec) -> Choice:
         """Quantize a copy of the model as `quantize` does."""

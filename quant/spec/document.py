@@ -25,6 +25,8 @@ class Spec(Section):
     """The data from which biases are corrected: `auto` uses calibration data if there are any."""
     equalization: Literal["none", "cross_layer", "auto"] = "none"
     """Cross-layer equalization of the weights before quantization; `auto` decides on held-out samples."""
+    smoothing: Literal["auto", "none"] = "auto"
+    """Move outliers from the inputs of MatMul and Gemm into their weights; `auto` decides on held-out samples."""
     budget: Budget | None = None
     """The limit on the size of the exported file."""
     objective: Literal["fixed", "smallest_within_gates"] = "fixed"
@@ -104,5 +106,5 @@ class Spec(Section):
         """Return True if the first rule that matches a layer sets its bits; a budget then leaves them as they are."""
         for rule in self.layers:
             if rule.matches(name, op):
-                return "bits" in rule.weights.model_fields_set
+                return rule.weights.bits is not None
         return False
