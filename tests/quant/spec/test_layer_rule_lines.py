@@ -13,7 +13,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3
 
 def rules(lines):
     """Return the layer rules of a spec with these lines."""
-    return resolve({"preset": "int4-weights", **yaml.safe_load(lines)}).layers
+    return resolve({"preset": "int8-weights", **yaml.safe_load(lines)}).layers
 
 
 @given(TEXTS)
