@@ -71,7 +71,10 @@ def dequantized_weight(
     bits = stored_bits(weight.bits, opset, form)
     source = _from_planes(write, codes) if bits == 6 else write.constant("codes", codes.astype(_SIGNED[bits]))
     if form is StorageForm.FOLDED:
-        return write.node("Mul", [_cast(write, source, ir.DataType.FLOAT), _broadcast(write, weight)], "dequantized")
+        values = _cast(write, source, ir.DataType.FLOAT)
+        if _has_whole_blocks(weight):
+            return _from_blocks(write, weight, values)
+        return write.node("Mul", [values, _broadcast(write, weight)], "dequantized")
     if form is StorageForm.INTEGER:
         source = _cast(write, source, ir.DataType.INT8)
     axis, block = _axis_and_block(weight)
@@ -190,6 +193,27 @@ def _cast(write: "_Writer", source: ir.Value, to: ir.DataType, prefix: str = "")
     output = write.node("Cast", [source], name, [ir.AttrInt64("to", to)])
     output.dtype = to
     return output
+
+
+def _has_whole_blocks(weight: QuantizedWeight) -> bool:
+    """Return True if the weight is split into blocks, and none of them is incomplete."""
+    granularity = weight.granularity
+    return isinstance(granularity, PerBlock) and weight.codes.shape[granularity.axis] % granularity.size == 0
+
+
+def _from_blocks(write: "_Writer", weight: QuantizedWeight, codes: ir.Value) -> ir.Value:
+    """Return the weight from codes in float that are split into blocks, multiplied by a scale each and joined again.
+
+    OpenVINO 2026 knows this pattern, and ends with a division by zero where the scales are repeated by a Gather.
+    """
+    granularity, shape = weight.granularity, weight.codes.shape
+    assert isinstance(granularity, PerBlock), "the weight has blocks"
+    axis = granularity.axis
+    split = (*shape[:axis], shape[axis] // granularity.size, granularity.size, *shape[axis + 1 :])
+    blocks = write.node("Reshape", [codes, write.constant("split", np.array(split, np.int64))], "blocks")
+    scale = write.constant("scale", np.expand_dims(weight.scale, axis + 1))
+    scaled = write.node("Mul", [blocks, scale], "scaled")
+    return write.node("Reshape", [scaled, write.constant("shape", np.array(shape, np.int64))], "dequantized")
 
 
 def _broadcast(write: "_Writer", weight: QuantizedWeight) -> ir.Value:
