@@ -87,8 +87,8 @@ def test_a_fault_is_named_at_its_field(fields, field, text):
     ("options", "line", "pointer", "text"),
     [
         ("seed: 1\nweights:\n  bits: 5", 3, "/weights/bits", "Input should be"),
-        ("seed: 1\nwieghts: {}", 2, "/wieghts", "not a key of the spec"),
-        ("layers:\n  - match: a\n    skp: true", 3, "/layers/0/skp", "not a key of the spec"),
+        ("seed: 1\nwieghts: {}", 2, "/wieghts", "accepted: preset, weights"),
+        ("layers:\n  - match: a\n    skp: true", 3, "/layers/0/skp", "accepted: match, skip, weights"),
         ("gates:\n  min_output_sqnr_db: x", 2, "/gates/min_output_sqnr_db", "number"),
         ("preset: int9", 1, "/preset", "Input should be"),
         ("seed: 1\na: b: c", 2, "", "line 2, column 5"),
