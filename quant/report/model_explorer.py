@@ -70,7 +70,7 @@ def _title(report: Report) -> str:
     outputs = [layer.output for layer in report.layers if layer.output]
     figures = ["output SQNR" if outputs else "weight SQNR", "bits"]
     if any(layer.error_share is not None for layer in report.layers):
-        figures.append("share of the output error")
+        figures.append("share of the weights' error")
     if any(output.mean_shift_after is not None for output in outputs):
         figures.append("mean shift")
     return ", ".join(figures)

@@ -125,7 +125,7 @@ def _share_column(report: Report, highest: float) -> Column:
             f" All weights together cause an error of {percent(basis.weights, 2)} of the outputs' energy, the "
             f"activations {percent(basis.activations, 2)}."
         )
-    return Column("Share of error", meaning, lambda layer: share_cell(layer, highest), first="descending")
+    return Column("Share of weights’ error", meaning, lambda layer: share_cell(layer, highest), first="descending")
 
 
 def _output_column(highest: float) -> Column:
@@ -153,7 +153,7 @@ def _shift_columns(report: Report) -> Iterator[Column]:
 def _sorted_column(columns: Sequence[Column]) -> list[Column]:
     """Return the columns with one marked as sorted: the share of the error, or else the SQNR of outputs or weights."""
     titles = [column.title for column in columns]
-    title = next(title for title in ("Share of error", "Output SQNR", "Weight SQNR") if title in titles)
+    title = next(title for title in ("Share of weights’ error", "Output SQNR", "Weight SQNR") if title in titles)
     return [replace(column, sorted=column.first) if column.title == title else column for column in columns]
 
 

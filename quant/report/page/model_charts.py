@@ -110,7 +110,7 @@ def _share_strip(layers: Sequence[LayerEntry], x: Axis, top: float) -> Drawn | N
     y = axis_over(shares, top + 88, top + 8, from_zero=True)
     shapes, texts = frame(x, y, x_labels=False)
     shapes.append(Shape(bars(_numbered(shares), x, y, min(0.6 * (x.at(2) - x.at(1)), 26)), "bars share"))
-    title = "Share of the output error, this layer alone quantized, %"
+    title = "Share of the error that the weights cause at the outputs, each layer quantized alone, %"
     return shapes, [*texts, Text(LEFT, top, title, style="axis")], y.start
 
 
@@ -183,5 +183,5 @@ def _network_description(layers: Sequence[LayerEntry]) -> str:
     shared = [layer for layer in layers if layer.error_share is not None]
     if shared:
         largest = max(shared, key=lambda layer: layer.error_share or 0.0)
-        text += f" Largest share of the output error: {largest.name}, {100 * (largest.error_share or 0.0):.0f} %."
+        text += f" Largest share of the weights’ error: {largest.name}, {100 * (largest.error_share or 0.0):.0f} %."
     return f"{text} The table below has all figures of the {len(layers)} layers."

@@ -64,7 +64,7 @@ def test_a_share_of_the_error_is_shown_where_it_was_measured():
     first, *others = (layer.model_copy(update={"error_share": None}) for layer in report.layers)
     layers = (first.model_copy(update={"error_share": 0.125}), *others)
     data = data_of(report.model_copy(update={"layers": layers}))
-    assert "share of the output error" in data["name"]
+    assert "share of the weights' error" in data["name"]
     shown = {name for name, result in data["results"].items() if "of the error" in result["value"]}
     assert shown == {first.name}
     assert "12.5 % of the error" in data["results"][first.name]["value"]

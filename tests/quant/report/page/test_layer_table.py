@@ -19,7 +19,7 @@ def titles(columns):
 def test_the_layers_with_the_largest_share_of_the_error_come_first(report):
     columns = table_columns(report)
     (column,) = (column for column in columns if column.sorted)
-    assert (column.title, column.sorted) == ("Share of error", "descending")
+    assert (column.title, column.sorted) == ("Share of weights’ error", "descending")
     views = layer_views(report, columns, [])
     shares = [view.entry.error_share for view in views]
     assert shares == sorted(shares, reverse=True)
@@ -31,7 +31,7 @@ def test_without_shares_those_with_the_least_output_sqnr_come_first(report):
     bare = [layer.model_copy(update={"error_share": None}) for layer in report.layers]
     columns = table_columns(report.model_copy(update={"layers": tuple(bare)}))
     views = layer_views(report, columns, [])
-    assert "Share of error" not in titles(columns)
+    assert "Share of weights’ error" not in titles(columns)
     assert [view.entry.output.sqnr_db for view in views] == sorted(layer.output.sqnr_db for layer in report.layers)
 
 
@@ -59,7 +59,7 @@ def test_the_cells_show_the_figures(report):
         texts = dict(zip(titles(columns)[2:], (cell.text for cell in view.cells), strict=True))
         layer = view.entry
         assert texts["Operator"] == layer.op
-        assert texts["Share of error"] == f"{100 * layer.error_share:.1f} %"
+        assert texts["Share of weights’ error"] == f"{100 * layer.error_share:.1f} %"
         assert texts["Output SQNR"] == f"{layer.output.sqnr_db:.1f} dB"
         assert texts["Weight SQNR"] == f"{layer.weight.sqnr_db:.1f} dB"
         assert texts["Bits"] == str(layer.bits)
