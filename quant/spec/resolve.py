@@ -65,12 +65,21 @@ def _defaults(raw: Mapping[str, Any]) -> dict[str, Any]:
     defaults = dict(PRESETS.get(preset, {})) if isinstance(preset, str) else {}
     if _is_generic(raw.get("export")) and defaults.get("activations"):
         defaults["activations"] = {**defaults["activations"], "symmetric": True}
-    if raw.get("budget") is not None or raw.get("objective", "fixed") != "fixed":
-        defaults.pop("layers", None)  # a preset's rules would fix bits that a search decides
+    searched = raw.get("budget") is not None or raw.get("objective", "fixed") != "fixed"
+    if searched or _has_rule(raw, TABLES["match"]):  # a preset's rule would fix bits that a search decides
+        defaults.pop("layers", None)
     weights = raw.get("weights")
     if raw.get("activations") is not None or (isinstance(weights, Mapping) and "grid" in weights):
         defaults["weights"] = {key: value for key, value in defaults.get("weights", {}).items() if key != "granularity"}
     return defaults
+
+
+def _has_rule(raw: Mapping[str, Any], match: object) -> bool:
+    """Return True if the caller has a rule with the same match, as every resolved spec with a preset's rules does."""
+    rules = raw.get("layers")
+    return isinstance(rules, list | tuple) and any(
+        isinstance(rule, Mapping) and rule.get("match") == match for rule in rules
+    )
 
 
 def _is_generic(export: Any) -> bool:

@@ -9,7 +9,9 @@ from quant.weights.layers import choose_layers, quantize_layers
 
 
 def quantized(weight, name="layer", layers=(), **options):
-    """Return the layer with this weight (outputs, inputs), quantized without data to 4 bits or by `options`; its spec.
+    """Return the layer with this weight (outputs, inputs), quantized without data to 4 bits by channel or by `options`.
+
+    The second value is its spec.
 
     Args:
         weight: the weight.
@@ -17,7 +19,7 @@ def quantized(weight, name="layer", layers=(), **options):
         layers: the layer rules of the spec.
         options: the weight options of the spec.
     """
-    spec = resolve({"preset": "int4-weights", "weights": options, "layers": list(layers)})
+    spec = resolve({"preset": "int4-weights", "weights": {"granularity": "channel", **options}, "layers": list(layers)})
     graph = helper.make_graph(
         [helper.make_node("Gemm", ["x", "w"], ["y"], name=name, transB=1)], "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", weight.shape[1]])],
