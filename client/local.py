@@ -69,8 +69,9 @@ class LocalJob:
     def _events_of(self, process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(self._job + "\n")
-        process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # a process that is killed first has not read the job
+            process.stdin.write(self._job + "\n")
+            process.stdin.close()
         for line in process.stdout:
             event = json.loads(line)
             if event["event"] in ("progress", "log"):

@@ -54,8 +54,8 @@ def linear_groups(layers: Sequence[Layer]) -> list[LinearGroup]:
     uses = Counter(layer.weight_name for layer in layers)
     groups: dict[tuple[ir.Value, bool], list[Layer]] = {}
     for layer in layers:
-        own = uses[layer.weight_name] == len(layer.operand(layer.weight_index).uses()) == 1
-        if own and layer.inputs_axis is not None:
+        unshared = uses[layer.weight_name] == len(layer.operand(layer.weight_index).uses()) == 1
+        if unshared and layer.inputs_axis is not None:
             groups.setdefault((layer.operand(layer.input_index), layer.float_only is None), []).append(layer)
     return [_group(value, members) for (value, _), members in groups.items()]
 

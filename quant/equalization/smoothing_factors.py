@@ -42,7 +42,7 @@ class Precision:
 
 @dataclass(frozen=True)
 class Smoothing:
-    """What is done to the K channels of a tensor: x' = (x - shift) / factor, both (K,)."""
+    """The change of the K channels of a tensor: x' = (x - shift) / factor, with both (K,)."""
 
     factor: Array
     shift: Array

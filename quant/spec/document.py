@@ -25,7 +25,7 @@ class Spec(Section):
     """The data from which biases are corrected: `auto` uses calibration data if there are any."""
     equalization: Literal["none", "cross_layer", "auto"] = "none"
     """Cross-layer equalization of the weights before quantization; `auto` decides on held-out samples."""
-    smoothing: Literal["auto", "none"] = "auto"
+    smoothing: Literal["auto", "none"] = "none"
     """Move outliers from the inputs of MatMul and Gemm into their weights; `auto` decides on held-out samples."""
     budget: Budget | None = None
     """The limit on the size of the exported file."""

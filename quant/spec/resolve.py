@@ -10,29 +10,22 @@ from quant.errors import FieldError, SpecError
 from quant.spec.document import Spec
 from quant.spec.unknown_keys import unknown_key
 
-TABLES = {"match": {"op": "Gather"}, "weights": {"bits": 8, "grid": "uniform", "granularity": "channel"}}
-"""The rule for tables in presets of few bits: an embedding's error enters the model before every layer, and at 4 bits
-it outweighs that of all other weights together."""
 PRESETS: dict[str, dict[str, Any]] = {
     "int8": {"weights": {"bits": 8}, "activations": {"bits": 8}},
     "int8-weights": {"weights": {"bits": 8}, "activations": None},
-    "int4": {"weights": {"bits": 4}, "activations": {"bits": 8}, "layers": [TABLES]},
-    "int4-weights": {"weights": {"bits": 4, "granularity": "block"}, "activations": None, "layers": [TABLES]},
-    "codebook4": {"weights": {"bits": 4, "grid": "kmeans"}, "activations": {"bits": 8}, "layers": [TABLES]},
-    "ternary": {
-        "weights": {"bits": 2, "grid": "ternary_optimal"}, "activations": {"bits": 8}, "export": {"opset": 25},
-        "layers": [TABLES],
-    },
-}  # fmt: skip
-"""The options that each preset sets if the caller does not; presets without activations are weight-only. A preset's
-layer rules follow the caller's, and are left out where bits are allocated."""
+    "int4": {"weights": {"bits": 4}, "activations": {"bits": 8}},
+    "int4-weights": {"weights": {"bits": 4}, "activations": None},
+    "codebook4": {"weights": {"bits": 4, "grid": "kmeans"}, "activations": {"bits": 8}},
+    "ternary": {"weights": {"bits": 2, "grid": "ternary_optimal"}, "activations": {"bits": 8}, "export": {"opset": 25}},
+}
+"""The options that each preset sets if the caller does not; presets without activations are weight-only."""
 PRESET_DESCRIPTIONS: dict[str, str] = {
     "int8": "8-bit weights and activations: the fastest on CPUs, and the usual choice. Needs calibration data.",
     "int8-weights": "8-bit weights, activations stay in float: the least error, and no data needed. Saves size, "
     "not time.",
     "int4": "4-bit weights, 8-bit activations: weights half the size of int8, with more error. Needs calibration data.",
-    "int4-weights": "4-bit weights in blocks of 32, 8-bit tables, activations stay in float: for models whose size is "
-    "dominated by their weights, such as language models. Needs no data.",
+    "int4-weights": "4-bit weights, activations stay in float: for models whose size is dominated by their weights, "
+    "such as language models. Needs no data.",
     "codebook4": "4-bit weights with 16 levels placed by k-means, 8-bit activations: for weights that evenly spaced "
     "levels fit badly. Needs calibration data.",
     "ternary": "Three levels for each weight, 8-bit activations: the smallest, with a large error unless the model was "
@@ -47,8 +40,12 @@ def resolve(raw: Mapping[str, Any]) -> Spec:
     Raises:
         SpecError: a key is unknown or a value is impossible; `errors` has a JSON pointer for each fault.
     """
+    preset = raw.get("preset", "int8")
+    defaults = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
+    if _is_generic(raw.get("export")) and defaults.get("activations"):
+        defaults = _merge(defaults, {"activations": {"symmetric": True}})
     try:
-        return Spec.model_validate(_merge(_defaults(raw), raw))
+        return Spec.model_validate(_merge(defaults, raw))
     except ValidationError as error:
         faults = [FieldError(_pointer(raw, e["loc"]), _detail(e)) for e in error.errors(include_url=False)]
         listed = "; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in faults)
@@ -59,44 +56,16 @@ def _detail(fault: ErrorDetails) -> str:
     return unknown_key(fault["loc"]) if fault["type"] == "extra_forbidden" else fault["msg"]
 
 
-def _defaults(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the preset's options, without those that do not go together with what the caller asks for."""
-    preset = raw.get("preset", "int8")
-    defaults = dict(PRESETS.get(preset, {})) if isinstance(preset, str) else {}
-    if _is_generic(raw.get("export")) and defaults.get("activations"):
-        defaults["activations"] = {**defaults["activations"], "symmetric": True}
-    searched = raw.get("budget") is not None or raw.get("objective", "fixed") != "fixed"
-    if searched or _has_rule(raw, TABLES["match"]):  # a preset's rule would fix bits that a search decides
-        defaults.pop("layers", None)
-    weights = raw.get("weights")
-    if raw.get("activations") is not None or (isinstance(weights, Mapping) and "grid" in weights):
-        defaults["weights"] = {key: value for key, value in defaults.get("weights", {}).items() if key != "granularity"}
-    return defaults
-
-
-def _has_rule(raw: Mapping[str, Any], match: object) -> bool:
-    """Return True if the caller has a rule with the same match, as every resolved spec with a preset's rules does."""
-    rules = raw.get("layers")
-    return isinstance(rules, list | tuple) and any(
-        isinstance(rule, Mapping) and rule.get("match") == match for rule in rules
-    )
-
-
 def _is_generic(export: Any) -> bool:
     return isinstance(export, Mapping) and export.get("profile") == "generic"
 
 
 def _merge(defaults: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the caller's options over the defaults; lists are the caller's entries, then those of the defaults."""
     merged = dict(defaults)
     for key, value in raw.items():
         default = merged.get(key)
-        if isinstance(default, Mapping) and isinstance(value, Mapping):
-            merged[key] = _merge(default, value)
-        elif isinstance(default, list) and isinstance(value, list | tuple):
-            merged[key] = [*value, *default]
-        else:
-            merged[key] = value
+        nested = isinstance(default, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merge(default, value) if nested and isinstance(default, Mapping) else value
     return merged
 
 

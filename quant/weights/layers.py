@@ -31,10 +31,6 @@ from quant.weights.quantize import (
 )
 from quant.weights.storage_form import StorageForm, is_plain_matmul, storage_form
 
-SMALL_TABLE = 1e-3
-"""Share of all weights below which a table stays in float. BERT's table of token types is 3 kB of 69 MB, and its codes
-cost more accuracy than those of all other layers together."""
-
 
 @dataclass(frozen=True)
 class QuantizedLayer:
@@ -71,12 +67,9 @@ def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weight
     layers, skipped = inventory(model)
     _refuse_quantized(skipped, spec)
     work: list[tuple[Layer, Weights]] = []
-    total = sum(layer.size for layer in layers)
     for layer in layers:
         section = spec.weights_for(layer.name, layer.op)
-        if layer.operator.lookup and layer.size < SMALL_TABLE * total:
-            skipped.append(Skipped(layer.name, layer.op, _small_table_reason(layer, total)))
-        elif section is None:
+        if section is None:
             skipped.append(Skipped(layer.name, layer.op, "a layer rule of the spec skips it"))
         else:
             work.append((layer, section))
@@ -84,11 +77,6 @@ def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weight
         examples = "".join(f"; {node.name!r} stays in float: {node.reason}" for node in skipped[:3])
         raise NothingToQuantize(f"no {', '.join(OPERATORS)} with a constant float32 weight{examples}")
     return work, skipped
-
-
-def _small_table_reason(layer: Layer, total: int) -> str:
-    share = 100 * layer.size / total
-    return f"its table is {share:.2g} % of the weights: codes would save next to nothing, and cost accuracy"
 
 
 def needs_moments(section: Weights) -> bool:
@@ -145,8 +133,7 @@ def loops_pay(work: Sequence[tuple[Layer, Weights]]) -> bool:
 def adapt_to_kernel(layer: Layer, section: Weights) -> tuple[Weights, list[str]]:
     """Return the section with a granularity that the layer's kernel supports, and notes about the change."""
     if section.granularity == "block" and not is_plain_matmul(layer):
-        notes = ["per channel: blocks are for matrices of MatMul and Gemm"] if layer.operator.is_product else []
-        return section.model_copy(update={"granularity": "channel"}), notes
+        return section.model_copy(update={"granularity": "channel"}), ["per channel: blocks are for MatMul and Gemm"]
     return section, []
 
 

@@ -67,7 +67,7 @@ def get_asset(request: Request, path: str, v: str = "") -> Response:
         raise NotFound(f"there is no asset {path!r}")
     headers = {
         "ETag": f'"{asset.sha256}"',
-        "Cache-Control": IMMUTABLE if v and asset.sha256.startswith(v) else "no-cache",
+        "Cache-Control": IMMUTABLE if v == asset.sha256[:16] else "no-cache",
         "X-Content-Type-Options": "nosniff",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Content-Security-Policy": "default-src 'none'; sandbox",

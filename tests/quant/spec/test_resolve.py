@@ -55,36 +55,3 @@ def test_every_fault_is_listed_at_once():
 def test_every_preset_is_described():
     assert PRESET_DESCRIPTIONS.keys() == PRESETS.keys()
     assert all(text.endswith(".") for text in PRESET_DESCRIPTIONS.values())
-
-
-def test_tables_keep_8_bits_in_presets_of_few_bits_unless_a_rule_of_the_caller_matches_first():
-    for preset in ("int4", "int4-weights", "codebook4", "ternary"):
-        spec = resolve({"preset": preset})
-        assert spec.weights_for("wte", "Gather").bits == 8
-        assert spec.weights_for("fc", "MatMul").bits < 8
-        rule = {"match": {"op": "Gather"}, "weights": {"bits": 4, "grid": "uniform"}}
-        asked = resolve({"preset": preset, "layers": [rule]})
-        assert asked.weights_for("wte", "Gather").bits == 4
-
-
-@pytest.mark.parametrize("search", [{"budget": {"max_bytes": 9}}, {"objective": "smallest_within_gates"}])
-def test_a_search_decides_the_bits_of_tables_too(search):
-    spec = resolve({"preset": "int4", "gates": {"min_output_sqnr_db": 20}, **search})
-    assert not spec.bits_are_given("wte", "Gather")
-
-
-@pytest.mark.parametrize(
-    "raw", [{"weights": {"grid": "kmeans"}}, {"activations": {"bits": 8}}, {"weights": {"granularity": "channel"}}]
-)
-def test_blocks_are_the_default_of_int4_weights_only_where_they_go_with_the_rest(raw):
-    assert resolve({"preset": "int4-weights"}).weights.granularity == "block"
-    assert resolve({"preset": "int4-weights", **raw}).weights.granularity == "channel"
-
-
-def test_a_resolved_spec_with_rules_resolves_to_itself():
-    spec = resolve({"preset": "int4", "layers": [{"match": "a", "weights": {"bits": 8}}, {"match": "b", "skip": True}]})
-    again = resolve(spec.model_dump(mode="json"))
-    assert again == spec
-    assert again.weights_for("a", "Conv") == spec.weights_for("a", "Conv")
-    assert again.bits_are_given("a", "Conv")
-    assert not again.bits_are_given("b", "Conv")
