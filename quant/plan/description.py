@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from quant.data.declared import batch_axis
 from quant.errors import UnreadableModel
 from quant.graph.load.onnx_file import KNOWN_DOMAINS
+from quant.graph.operators import is_constant
 from quant.outcome.model_description import Container, ExternalFile, ModelDescription, OperatorCount, Port
 
 _DEFAULT_DOMAIN = "ai.onnx"
@@ -133,7 +134,7 @@ def _tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     for node in _nodes(model):
         for body in _bodies(node):
             yield from body.initializer
-        if node.op_type == "Constant":
+        if is_constant(node):
             yield from (attribute.t for attribute in node.attribute if attribute.HasField("t"))
 
 
