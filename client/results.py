@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from client.connection import Document
 from client.rows import FAIL, PASS, WARN, Row
-from quant.outcome.gates import Better, GateResult
+from quant.outcome.gates import GateResult
 from quant.outcome.metrics import OUTPUT_SQNR, SIZE_RATIO, TOP1_QUANTIZED, WEIGHT_SQNR, Metric
 from quant.outcome.regression import RegressionCheck
 from quant.outcome.summary import Summary
+from quant.outcome.worst_layers import most_harmful
 
 WORST_LAYERS = 5
 
@@ -82,9 +83,9 @@ def _regression(check: RegressionCheck) -> str:
     """Return the change of a metric and its limit; short, so that it fits a line."""
     if check.value is None or check.baseline is None or check.change is None:
         return check.sentence
-    word = "better" if (check.change > 0) == (check.better is Better.HIGHER) else "worse"
     change = f"{abs(check.change):.3g} {check.unit}".rstrip()
     limit = f"{check.limit:g} {check.unit}".rstrip()
+    word = check.better.word(check.change)
     return f"{check.name} {check.value:.4g}, {change} {word} than {check.baseline:.4g}, limit {limit}"
 
 
@@ -122,9 +123,8 @@ def _difference(
     change = scale * (value - old)
     if f"{abs(change):.2f}" == "0.00":
         return " (baseline: the same)"
-    word = "better" if (change > 0) == (metric.better is Better.HIGHER) else "worse"
     shown = f" {metric.unit_of_difference}" if unit is None else unit
-    return f" (baseline: {abs(change):.2f}{shown.rstrip()} {word})"
+    return f" (baseline: {abs(change):.2f}{shown.rstrip()} {metric.better.word(change)})"
 
 
 def _latency(latency: Document) -> str:
@@ -161,12 +161,11 @@ def _diagnosis_rows(report: Document) -> Iterator[Row]:
 
 
 def worst_layers(report: Document) -> list[Document]:
-    """Return the worst layers: those with the largest shares of the output error where the shares were measured."""
-    shared = [layer for layer in report["layers"] if layer.get("error_share") is not None]
-    if shared:
-        return sorted(shared, key=lambda layer: -layer["error_share"])[:WORST_LAYERS]
+    """Return the worst layers, the worst first."""
     by_name = {layer["name"]: layer for layer in report["layers"]}
-    return [by_name[name] for name in report["worst_layers"][:WORST_LAYERS] if name in by_name]
+    shares = {name: layer.get("error_share") for name, layer in by_name.items()}
+    worst = most_harmful(shares, report["worst_layers"], WORST_LAYERS)
+    return [by_name[name] for name in worst if name in by_name]
 
 
 def layer_rows(label: str, layers: Sequence[Document]) -> Iterator[Row]:

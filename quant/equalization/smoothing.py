@@ -60,22 +60,20 @@ def linear_groups(layers: Sequence[Layer]) -> list[LinearGroup]:
     return [_group(value, members) for (value, _), members in groups.items()]
 
 
-def smooth(
-    groups: Sequence[LinearGroup], inputs: Mapping[str, ChannelInputs], precisions: Mapping[str, Precision]
-) -> int:
+def smooth(groups: Sequence[LinearGroup], inputs: Mapping[str, ChannelInputs], precisions: Sequence[Precision]) -> int:
     """Smooth the inputs of the groups in place where that lowers their error, and return the number of groups changed.
 
     Args:
         groups: groups of linear layers of one model.
         inputs: the inputs that were observed, by the tensor's name; groups without inputs stay as they are.
-        precisions: the grids of inputs and weights, by the tensor's name.
+        precisions: the grids of inputs and weights of each group.
     """
     changed = 0
-    for group in groups:
+    for group, precision in zip(groups, precisions, strict=True):
         name = str(group.value.name)
         if name not in inputs:
             continue
-        smoothing, error = choose_smoothing(inputs[name], group.weights, precisions[name], shifted=group.absorbed)
+        smoothing, error = choose_smoothing(inputs[name], group.weights, precision, shifted=group.absorbed)
         if error < (USEFUL_ERROR if group.absorbed else USEFUL_ERROR_OF_MUL):
             _apply(group, smoothing)
             changed += 1

@@ -188,4 +188,4 @@ def _change(difference: float | None, better: Better | None) -> Change | None:
         return None
     if difference == 0:
         return "same"
-    return "better" if (difference > 0) == (better is Better.HIGHER) else "worse"
+    return better.word(difference)

@@ -23,6 +23,15 @@ class Better(StrEnum):
     HIGHER = "higher"
     LOWER = "lower"
 
+    @property
+    def limit_words(self) -> str:
+        """The words before a limit that a figure must keep."""
+        return "at least" if self is Better.HIGHER else "at most"
+
+    def word(self, change: float) -> Literal["better", "worse"]:
+        """Return the direction of a change that is not zero."""
+        return "better" if (change > 0) == (self is Better.HIGHER) else "worse"
+
 
 @dataclass(frozen=True)
 class GateFigures:
@@ -181,11 +190,18 @@ class GateResult(BaseModel):
         return next(gate for gate in GATES if gate.name == self.name)
 
     @property
+    def margin(self) -> float | None:
+        """The distance from the limit, above zero if the limit is kept; None if the value was not measured."""
+        if self.value is None:
+            return None
+        return self.value - self.limit if self.gate.better is Better.HIGHER else self.limit - self.value
+
+    @property
     def failure(self) -> str:
         """A sentence part that says what was required and what was measured, for a gate that failed."""
         gate = self.gate
         unit = gate.unit and f" {gate.unit}"
-        accepted = f"{'at least' if gate.better is Better.HIGHER else 'at most'} {self.limit:g}{unit}"
+        accepted = f"{gate.better.limit_words} {self.limit:g}{unit}"
         if self.value is None:
             return f"{self.name} was not measured; accepted: {accepted}"
         missed = f"{abs(self.value - self.limit):.3g}{unit}"

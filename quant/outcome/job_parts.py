@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from quant.outcome.gates import Better, GateResult
+from quant.outcome.gates import GateResult
 from quant.outcome.latency import Latency
 
 
@@ -90,11 +90,10 @@ def fill_page(page: bytes, facts: JobFacts) -> bytes:
 def _gate_row(result: GateResult) -> _GateRow:
     gate = result.gate
     unit = gate.unit and f" {gate.unit}"
-    required = f"{'at least' if gate.better is Better.HIGHER else 'at most'} {result.limit:g}{unit}"
-    if result.value is None:
+    required = f"{gate.better.limit_words} {result.limit:g}{unit}"
+    if result.value is None or result.margin is None:
         return _GateRow(result.name, required, "not measured", "", result.passed)
-    margin = (result.value - result.limit) * (1 if gate.better is Better.HIGHER else -1)
-    text = f"{margin:+.3g}{unit}".replace("-", "−")
+    text = f"{result.margin:+.3g}{unit}".replace("-", "−")
     return _GateRow(result.name, required, f"{result.value:.4g}{unit}", text, result.passed)
 
 

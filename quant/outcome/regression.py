@@ -49,7 +49,7 @@ class RegressionCheck(BaseModel):
         if self.change == 0:
             return f"{self.name} is {value}, as in the baseline"
         change = _with_unit(abs(self.change), self.unit)
-        word = "better" if (self.change > 0) == (self.better is Better.HIGHER) else "worse"
+        word = self.better.word(self.change)
         accepted = "" if self.passed else f"; accepted: at most {_with_unit(self.limit, self.unit)} worse"
         return f"{self.name} is {value}, {change} {word} than the baseline's {baseline}{accepted}"
 

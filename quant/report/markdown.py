@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from quant.outcome.gates import Better
 from quant.outcome.report import Report
 from quant.outcome.report.layer import LayerEntry
 from quant.outcome.report.sections import GateEntry
@@ -39,7 +40,7 @@ def _gates(report: Report) -> Iterator[str]:
     if report.gates:
         yield from _table("Gate", "Limit >", "Value >", "Margin >", "Result")
     for gate in report.gates:
-        limit = f"{'at least' if gate.better == 'higher' else 'at most'} {_with_unit(gate.limit, gate)}"
+        limit = f"{Better(gate.better).limit_words} {_with_unit(gate.limit, gate)}"
         result = "pass" if gate.passed else "**fail**"
         yield _row(code(gate.name), limit, _with_unit(gate.value, gate), _with_unit(gate.margin, gate, "+"), result)
 

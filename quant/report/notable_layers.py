@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from quant.outcome.report import Report
 from quant.outcome.report.layer import LayerEntry
+from quant.outcome.worst_layers import most_harmful
 
 MAX_DIAGNOSED = 3
 """The most layers of the diagnosis that are added to the worst ones."""
@@ -15,8 +16,7 @@ def notable_layers(report: Report) -> Sequence[LayerEntry]:
     The worst layers have the largest shares of the output error, or the least SQNR if shares were not measured.
     """
     layers = {layer.name: layer for layer in report.layers}
-    shared = [layer for layer in report.layers if layer.error_share is not None]
-    largest = sorted(shared, key=lambda layer: layer.error_share or 0.0, reverse=True)[: len(report.worst_layers)]
-    worst = [layer.name for layer in largest] or report.worst_layers
+    shares = {name: layer.error_share for name, layer in layers.items()}
+    worst = most_harmful(shares, report.worst_layers, len(report.worst_layers))
     diagnosed = [name for name in report.diagnosis.layers if name not in worst]
     return [layers[name] for name in (*worst, *diagnosed[:MAX_DIAGNOSED]) if name in layers]

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 from quant.correction.mean_shift import MeanShifts
 from quant.digests import FileDigest
 from quant.export.serialize import VERSION
-from quant.outcome.gates import Better, GateResult, verdict
+from quant.outcome.gates import GateResult, verdict
 from quant.outcome.report import Report
 from quant.outcome.report.base import ReportModel
 from quant.outcome.report.layer import LayerEntry
@@ -106,18 +106,15 @@ def _provenance(digests: Mapping[str, FileDigest]) -> Provenance:
 
 
 def _gate_entry(result: GateResult) -> GateEntry:
-    """Return the report's entry of a gate; the margin is above zero if the limit is kept."""
+    """Return the report's entry of a gate."""
     gate = result.gate
-    margin = None
-    if result.value is not None:
-        margin = result.value - result.limit if gate.better is Better.HIGHER else result.limit - result.value
     return GateEntry(
         name=result.name,
         unit=gate.unit,
         better=gate.better.value,
         limit=result.limit,
         value=result.value,
-        margin=margin,
+        margin=result.margin,
         passed=result.passed,
     )
 

@@ -91,7 +91,7 @@ def _gate_results(report: Report) -> Iterator[dict[str, Any]]:
 
 def _gate_message(gate: GateEntry) -> str:
     unit = gate.unit and f" {gate.unit}"
-    accepted = f"accepted: {'at least' if gate.better == 'higher' else 'at most'} {gate.limit:g}{unit}"
+    accepted = f"accepted: {Better(gate.better).limit_words} {gate.limit:g}{unit}"
     if gate.value is None or gate.margin is None:
         return f"{gate.name} was not measured; {accepted}."
     return f"{gate.name} is {gate.value:.6g}{unit}, which misses the limit by {-gate.margin:.3g}{unit}; {accepted}."

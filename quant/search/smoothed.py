@@ -36,9 +36,7 @@ def smoothed(variant: Variant, fitting: Dataset, spec: Spec, progress: Progress)
         return None
     observer = ChannelInputObserver([str(group.value.name) for group in groups], fitting.spread(SAMPLES))
     observe(weightless(model), fitting, [observer], sample_progress(progress, Stage.CALIBRATING))
-    precisions = {
-        str(group.value.name): _precision(group.layers[0], sections[group.layers[0].name], spec) for group in groups
-    }
+    precisions = [_precision(group.layers[0], sections[group.layers[0].name], spec) for group in groups]
     changed = smooth(groups, observer.inputs(), precisions)
     return replace(variant, suffix=f"{variant.suffix}, smoothed", model=model) if changed else None
 

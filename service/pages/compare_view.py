@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from quant.outcome.comparison import Change, Comparison, FigureChange, GateChange, GateSide, LayerChange, LoneLayer
+from quant.outcome.gates import Better
 from quant.outcome.metrics import metric_named
 from service.pages.formats import percent, size
 
@@ -173,7 +174,7 @@ def _side(side: GateSide | None, gate: GateChange) -> str:
     if side is None:
         return ""
     value = "not measured" if side.value is None else f"{side.value:.4g} {gate.unit}".rstrip()
-    return f"{value}, {'at least' if gate.better == 'higher' else 'at most'} {side.limit:g} {gate.unit}".rstrip()
+    return f"{value}, {Better(gate.better).limit_words} {side.limit:g} {gate.unit}".rstrip()
 
 
 def _layer_row(layer: LayerChange) -> LayerRow:

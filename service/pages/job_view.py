@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 from jobs.events import Event
 from jobs.job import Job, Progress, Status, Upload
 from quant.outcome.artifacts import artifact_named
-from quant.outcome.gates import Better
 from quant.outcome.stages import Stage
 from service.pages.formats import decibels, duration, figure, percent, size
 
@@ -127,10 +126,8 @@ def gate_views(job: Job) -> list[GateView]:
     for result in job.gates:
         gate = result.gate
         number = figure(".4g", gate.unit)
-        higher = gate.better is Better.HIGHER
-        margin = None if result.value is None else (result.value - result.limit) * (1 if higher else -1)
-        limit = f"{'at least' if higher else 'at most'} {number(result.limit)}"
-        value, spare = number(result.value) or "not measured", figure("+.3g", gate.unit)(margin)
+        limit = f"{gate.better.limit_words} {number(result.limit)}"
+        value, spare = number(result.value) or "not measured", figure("+.3g", gate.unit)(result.margin)
         views.append(GateView(gate.name, gate.description, limit, value, spare, result.passed))
     return views
 

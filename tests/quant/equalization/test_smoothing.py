@@ -74,7 +74,7 @@ def test_the_outputs_stay(name):
     groups = linear_groups(inventory(model)[0])
     assert len(groups) == 1
     assert groups[0].absorbed == (name in ABSORBED)
-    smooth(groups, observed(model, groups, rows), {str(groups[0].value.name): STATIC})
+    smooth(groups, observed(model, groups, rows), [STATIC])
     after = Session(ir.to_proto(model).SerializeToString()).run({"x": rows})
     for old, new in zip(before, after, strict=True):
         np.testing.assert_allclose(new, old, rtol=1e-3, atol=1e-4 * np.abs(old).max())
@@ -84,7 +84,7 @@ def test_the_outputs_stay(name):
 def test_outliers_move_into_the_weights(name):
     model = network(name)
     groups = linear_groups(inventory(model)[0])
-    assert smooth(groups, observed(model, groups, ROWS), {str(groups[0].value.name): STATIC}) == 1
+    assert smooth(groups, observed(model, groups, ROWS), [STATIC]) == 1
     inserted = [node for node in model.graph if node.op_type == "Mul"]
     assert len(inserted) == (0 if name in ABSORBED else 1)
     again = linear_groups(inventory(model)[0])
@@ -133,3 +133,25 @@ def test_shared_weights_and_other_axes_are_left_out(text):
     arrays = {"W": W, "c": ARRAYS["c"], "K": W.T[:, :, None].copy()}
     used = {key: array for key, array in arrays.items() if f"{key}," in text or f"{key})" in text}
     assert linear_groups(inventory(model_of(text, **used))[0]) == []
+
+
+def test_layers_with_and_without_an_integer_kernel_are_smoothed_each_by_its_precision():
+    recurrent, states = RNG.normal(size=(1, 12, 16)).astype(np.float32), RNG.normal(size=(1, 12, 3)).astype(np.float32)
+    text = (
+        "net (float[1,N,16] x) => (float[1,N,8] y, float[1,1,N,3] h) "
+        "{ y = MatMul(x, W) h = LSTM <hidden_size = 3> (x, P, R) }"
+    )
+    model = model_of(text, W=W, P=recurrent, R=states)
+    before = Session(ir.to_proto(model).SerializeToString()).run({"x": ROWS[None]})
+    groups = linear_groups(inventory(model)[0])
+    assert [str(group.value.name) for group in groups] == ["x", "x"]
+    inputs = {"x": ChannelInputs(ROWS, ROWS.min(axis=0).astype(float), ROWS.max(axis=0).astype(float))}
+    alone = [choose_smoothing(inputs["x"], group.weights, each, shifted=False)[0].factor
+             for group, each in zip(groups, (STATIC, WEIGHT_ONLY), strict=True)]  # fmt: skip
+    assert smooth(groups, inputs, [STATIC, WEIGHT_ONLY]) == 2
+    for layer, factor, weight in zip(inventory(model)[0], alone, (W.T, recurrent[0]), strict=False):
+        scaled = layer.weight.T if layer.op == "MatMul" else layer.weight[0]
+        np.testing.assert_allclose(scaled, weight * factor, rtol=1e-5)
+    after = Session(ir.to_proto(model).SerializeToString()).run({"x": ROWS[None]})
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_allclose(new, old, rtol=1e-3, atol=1e-4 * np.abs(old).max())

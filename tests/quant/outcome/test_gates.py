@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from quant.errors import DataRequired, SpecError
-from quant.outcome.gates import GATES, Better, GateFigures, check_gates, verdict
+from quant.outcome.gates import GATES, Better, GateFigures, GateResult, check_gates, verdict
 from quant.outcome.summary import UNMEASURED, OutputFigures, SizeFigures
 from quant.spec import Gates, require_data, resolve
 
@@ -139,3 +139,28 @@ def test_a_new_gate_is_one_value_in_the_table():
     assert description == "The least cosine similarity."
     assert result == "fail"
     assert any('message="min_output_cosine is 0.5, which misses' in line for line in document)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "value", "margin"),
+    [
+        ("min_output_sqnr_db", 20.0, 22.5, 2.5),
+        ("min_output_sqnr_db", 20.0, 19.0, -1.0),
+        ("max_size_ratio", 0.5, 0.25, 0.25),
+        ("max_size_ratio", 0.25, 0.5, -0.25),
+        ("max_size_ratio", 0.25, None, None),
+    ],
+)
+def test_the_margin_is_above_zero_where_the_limit_is_kept(name, limit, value, margin):
+    assert GateResult(name=name, limit=limit, value=value, passed=(margin or 0) > 0).margin == margin
+
+
+def test_the_margin_at_the_limit_is_a_positive_zero():
+    margin = GateResult(name="max_size_ratio", limit=0.25, value=0.25, passed=True).margin
+    assert f"{margin:+g}" == "+0"
+
+
+@pytest.mark.parametrize(("better", "rise"), [(Better.HIGHER, "better"), (Better.LOWER, "worse")])
+def test_a_change_is_better_or_worse_by_the_direction(better, rise):
+    assert better.word(1.0) == rise
+    assert {better.word(1.0), better.word(-1.0)} == {"better", "worse"}
