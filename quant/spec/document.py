@@ -68,14 +68,14 @@ class Spec(Section):
     @property
     def may_keep_float(self) -> bool:
         """True if the spec does not leave slow layers in float, but could."""
-        return self.keep_float == "none" and self.export.profile == "ort-cpu" and not self.allocates
+        return self.keep_float == "none" and self.export.target.timed_here and not self.allocates
 
     @model_validator(mode="after")
     def _timed(self) -> Self:
         timed = [gate.name for gate, _ in self.gates.requested() if gate.is_timed]
         if timed and not self.measures_latency:
             raise ValueError(f"gate {timed[0]} needs a measurement; accepted: measure without latency: false")
-        if self.keep_float == "slower" and self.export.profile != "ort-cpu":
+        if self.keep_float == "slower" and not self.export.target.timed_here:
             raise ValueError("keep_float slower is measured with ONNX Runtime on the CPU; accepted: profile ort-cpu")
         if self.keep_float == "slower" and self.allocates:
             raise ValueError("keep_float slower would enlarge the file that a budget or an objective decides on; "

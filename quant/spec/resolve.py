@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 
 from quant.errors import FieldError, SpecError
 from quant.spec.document import Spec
+from quant.spec.profiles import PROFILES
 from quant.spec.unknown_keys import unknown_key
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -42,8 +43,7 @@ def resolve(raw: Mapping[str, Any]) -> Spec:
     """
     preset = raw.get("preset", "int8")
     defaults = PRESETS.get(preset, {}) if isinstance(preset, str) else {}
-    if _is_generic(raw.get("export")) and defaults.get("activations"):
-        defaults = _merge(defaults, {"activations": {"symmetric": True}})
+    defaults = _merge(defaults, _profile_options(raw.get("export"), activations=bool(defaults.get("activations"))))
     try:
         return Spec.model_validate(_merge(defaults, raw))
     except ValidationError as error:
@@ -56,8 +56,11 @@ def _detail(fault: ErrorDetails) -> str:
     return unknown_key(fault["loc"]) if fault["type"] == "extra_forbidden" else fault["msg"]
 
 
-def _is_generic(export: Any) -> bool:
-    return isinstance(export, Mapping) and export.get("profile") == "generic"
+def _profile_options(export: Any, *, activations: bool) -> Mapping[str, Any]:
+    """Return the options that the profile of an export section sets, those of activations only if asked for."""
+    name = export.get("profile") if isinstance(export, Mapping) else None
+    options = PROFILES[name].options if isinstance(name, str) and name in PROFILES else {}
+    return {key: value for key, value in options.items() if key != "activations" or activations}
 
 
 def _merge(defaults: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:

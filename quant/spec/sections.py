@@ -3,7 +3,15 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from quant.methods import registry
 from quant.methods.clipping.auto import Auto
@@ -12,6 +20,7 @@ from quant.methods.ranges.minmax import MinMaxRange
 from quant.methods.registry import ClipRuleField, GridField, RangeRuleField, RoundingField
 from quant.methods.rounding.nearest import Nearest
 from quant.outcome.gates import GateLimits, gates_section
+from quant.spec.profiles import PROFILES, Profile
 
 
 class Section(BaseModel):
@@ -41,6 +50,11 @@ class Weights(Section):
     """The criterion for the best family: Akaike's or the Bayesian information criterion, or Kolmogorov-Smirnov."""
     rounding: RoundingField = Nearest()
     """The rule that assigns a level to each weight."""
+    scale: Literal["any", "power_of_two"] = "any"
+    """The scales: any positive number, or powers of two, as machines require that shift instead of multiplying."""
+    pair_sums: Literal["any", "int16"] = "any"
+    """Sums of two adjacent products: `int16` makes them fit 16 bits for every activation of 8 bits, as kernels for AVX2
+    require; rows whose codes would not are rounded to fewer levels. Read only where activations are quantized."""
 
     @field_validator("distributions")
     @classmethod
@@ -75,8 +89,24 @@ class Activations(Section):
     """Bits of a code."""
     symmetric: bool = False
     """Ranges are symmetric about 0, as integer kernels of some devices require."""
+    sign: Literal["auto", "signed", "unsigned"] = "auto"
+    """The sign of the codes; `auto` is signed for symmetric ranges, and unsigned for others."""
+    scale: Literal["any", "power_of_two"] = "any"
+    """The scales: any positive number, or powers of two; ranges then grow to the next power."""
     clipping: RangeRuleField = MinMaxRange()
     """The rule for the activation range, measured on the calibration set."""
+
+
+def _known_profile(name: str) -> str:
+    if name not in PROFILES:
+        raise ValueError(f"there is no profile {name!r}; accepted: {', '.join(PROFILES)}")
+    return name
+
+
+ProfileName = Annotated[
+    str, AfterValidator(_known_profile), WithJsonSchema({"type": "string", "enum": list(PROFILES)})
+]
+"""The name of a profile in the registry."""
 
 
 class Export(Section):
@@ -88,12 +118,26 @@ class Export(Section):
     """The ONNX opset of the quantized model."""
     weight_storage: Literal["fast", "direct"] = "fast"
     """The nodes after a stored weight: those that ONNX Runtime runs fastest, or the standard DequantizeLinear alone."""
-    profile: Literal["ort-cpu", "generic"] = "ort-cpu"
-    """The target: ONNX Runtime on the CPU, or any runtime; a preset is symmetric in its activations with `generic`."""
+    max_opset: int | None = Field(default=None, ge=13, le=26)
+    """The highest opset that the target reads; a model of a later one is converted, or refused; null for no limit."""
+    max_ir_version: int | None = Field(default=None, ge=7, le=13)
+    """The highest version of ONNX's file format that the target reads; null for no limit."""
+    profile: ProfileName = "ort-cpu"
+    """The target. A profile sets the options that its machine needs and the caller does not set; the plan and the
+    report list what the exported model has that the machine does not take."""
+    bias: Literal["int32", "float"] = "int32"
+    """The biases of quantized layers: codes at the scale of input times weight, or floats."""
+    float_storage: Literal["fp32", "fp16"] = "fp32"
+    """The type in which constants are stored that stay in float; fp16 is cast to float32 when the model is loaded."""
     matmul_accuracy: Literal["auto", "float", "int8"] = "auto"
     """The inputs of MatMul and Gemm in a weight-only model, as ONNX Runtime on the CPU computes with them: `float`
     inputs in every session, `int8` for inputs rounded to 8 bits in blocks, which is faster and takes less memory for
     large weights; `auto` measures on held-out calibration samples, and takes int8 without data."""
+
+    @property
+    def target(self) -> Profile:
+        """The profile."""
+        return PROFILES[self.profile]
 
 
 class ModuleInput(Section):

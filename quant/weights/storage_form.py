@@ -57,4 +57,4 @@ def _is_shared(layer: Layer) -> bool:
 
 def _targets_ort(spec: Spec) -> bool:
     """Return True if the file is for the fast kernels of ONNX Runtime on a CPU."""
-    return spec.export.weight_storage == "fast" and spec.export.profile == "ort-cpu"
+    return spec.export.weight_storage == "fast" and spec.export.target.fast_storage
