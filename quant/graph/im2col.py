@@ -16,13 +16,13 @@ def weight_matrix(layer: Layer, array: NDArray[Scalar]) -> NDArray[Scalar] | Non
     return None if form is None else form.matrix(layer.node, array, layer.axis)
 
 
-def from_weight_matrix(layer: Layer, matrix: NDArray[Scalar]) -> NDArray[Scalar]:
-    """Return a matrix (G, O, K) in the weight's own shape: the inverse of `weight_matrix`."""
-    positions = weight_matrix(layer, np.arange(layer.size).reshape(layer.shape))
+def from_weight_matrix(layer: Layer, matrix: NDArray[Scalar], shape: tuple[int, ...]) -> NDArray[Scalar]:
+    """Return a matrix (G, O, K) in the shape of the weight, or of a part of it: the inverse of `weight_matrix`."""
+    positions = weight_matrix(layer, np.arange(matrix.size).reshape(shape))
     assert positions is not None, "the layer has no matrix form"
-    flat = np.empty(layer.size, matrix.dtype)
+    flat = np.empty(matrix.size, matrix.dtype)
     flat[positions.reshape(-1)] = matrix.reshape(-1)
-    return flat.reshape(layer.shape)
+    return flat.reshape(shape)
 
 
 def input_rows(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ class LayerProblem:
 
     Attributes:
         layer: The layer.
+        weight: Its weight, or a part of it with some of its outputs.
         granularity: The weights that share a scale, which are a row of the codebook.
         matrix: The weights (G, O, K).
         rows: The row of the codebook that each weight belongs to (G, O, K).
@@ -29,6 +30,7 @@ class LayerProblem:
     """
 
     layer: Layer
+    weight: NDArray[np.float32]
     granularity: Granularity
     matrix: Matrix
     rows: NDArray[np.intp]
@@ -36,15 +38,21 @@ class LayerProblem:
     moments: Moments
 
     @classmethod
-    def from_layer(cls, layer: Layer, granularity: Granularity, moments: Moments) -> "LayerProblem":
-        """Return the problem of a layer whose weight has a matrix form, as every layer with moments has."""
-        row_numbers = granularity.rows(np.zeros(layer.shape, np.intp))
+    def from_layer(
+        cls, layer: Layer, granularity: Granularity, moments: Moments, weight: NDArray[np.float32] | None = None
+    ) -> "LayerProblem":
+        """Return the problem of a layer whose weight has a matrix form, as every layer with moments has.
+
+        `weight` is a part of the layer's weight with some of its outputs; None for all of it.
+        """
+        weight = layer.weight if weight is None else weight
+        row_numbers = granularity.rows(np.zeros(weight.shape, np.intp))
         row_numbers += np.arange(len(row_numbers))[:, None]
-        matrix = weight_matrix(layer, layer.weight)
-        rows = weight_matrix(layer, granularity.restore(row_numbers, layer.shape))
+        matrix = weight_matrix(layer, weight)
+        rows = weight_matrix(layer, granularity.restore(row_numbers, weight.shape))
         assert matrix is not None, "a layer with moments has a matrix"
         assert rows is not None, "an array of the weight's shape has a matrix, too"
-        return cls(layer, granularity, matrix, rows, _row_outputs(rows, granularity), moments)
+        return cls(layer, weight, granularity, matrix, rows, _row_outputs(rows, granularity), moments)
 
     @property
     def hessian(self) -> NDArray[np.float64]:
@@ -64,8 +72,8 @@ class LayerProblem:
 
     def nearest(self, codebook: AnyCodebook) -> Matrix:
         """Return the level nearest to each weight (G, O, K), float32."""
-        rows = self.granularity.rows(self.layer.weight)
-        values = self.granularity.restore(codebook.decode(codebook.encode(rows)), self.layer.shape)
+        rows = self.granularity.rows(self.weight)
+        values = self.granularity.restore(codebook.decode(codebook.encode(rows)), self.weight.shape)
         matrix = weight_matrix(self.layer, values)
         assert matrix is not None, "an array of the weight's shape has a matrix"
         return matrix
@@ -121,7 +129,7 @@ class LayerProblem:
 
     def restore(self, values: Matrix) -> NDArray[np.float32]:
         """Return values (G, O, K) as rows (R, n) of the codebook."""
-        return self.granularity.rows(from_weight_matrix(self.layer, values.astype(np.float32)))
+        return self.granularity.rows(from_weight_matrix(self.layer, values.astype(np.float32), self.weight.shape))
 
     def _compiled_independent_errors(
         self, books: Sequence[UniformCodebook], variance: NDArray[np.float64], mean: NDArray[np.float64]

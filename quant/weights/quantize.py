@@ -9,7 +9,7 @@ from quant.errors import NonFiniteWeight
 from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.selection import select
 from quant.methods.distributions.statistics import RowStatistics, summarise
-from quant.methods.grids.codebook import AnyCodebook, Codebook
+from quant.methods.grids.codebook import AffineCodebook, AnyCodebook, Codebook
 from quant.methods.grids.expected_error import expected_weight_error
 from quant.spec import Weights
 from quant.weights.errors import RowErrors, WeightError, measure_row_errors
@@ -37,7 +37,7 @@ class FittedWeight:
 class QuantizedWeight:
     """A weight as integer codes with their scales.
 
-    A code c stands for c * scale, or for levels[row, c] if the grid is a codebook.
+    A code c stands for (c - zero) * scale, or for levels[row, c] if the grid is a codebook.
 
     Attributes:
         codes: Codes in the weight's own shape.
@@ -49,6 +49,7 @@ class QuantizedWeight:
         errors: Errors of each row.
         levels: Levels (R, K) of a codebook, ascending; None for a grid with integer levels. They are multiples of
             the scale, up to 127 of it, unless the weight is computed in float.
+        zero: Zero points in the shape of `scale`; None if all are 0.
     """
 
     codes: NDArray[np.int8]
@@ -58,6 +59,7 @@ class QuantizedWeight:
     clip: NDArray[np.float64]
     errors: RowErrors
     levels: NDArray[np.float32] | None = None
+    zero: NDArray[np.int8] | None = None
 
     @property
     def error(self) -> WeightError:
@@ -148,11 +150,13 @@ def encode_weight(
     expected = expected_weight_error(fitted.statistics, fitted.fit, codebook)
     errors = measure_row_errors(fitted.statistics, codebook.decode(codes), clip, expected)
     shape, granularity = fitted.shape, fitted.granularity
+    zero = codebook.zero if isinstance(codebook, AffineCodebook) else None
     if isinstance(granularity, PerTensor):
         scale = scale.reshape(())
     elif isinstance(granularity, PerBlock | PerMatrixChannel):
         scale = granularity.restore_scale(scale, shape)
-    return QuantizedWeight(granularity.restore(codes, shape), scale, spec.bits, granularity, clip, errors, levels)
+        zero = None if zero is None else granularity.restore_scale(zero, shape)
+    return QuantizedWeight(granularity.restore(codes, shape), scale, spec.bits, granularity, clip, errors, levels, zero)
 
 
 def decoded(weight: QuantizedWeight) -> NDArray[np.float32]:
@@ -163,7 +167,8 @@ def decoded(weight: QuantizedWeight) -> NDArray[np.float32]:
         values = np.take_along_axis(weight.levels, rows.view(np.uint8).astype(np.intp), axis=1)
     elif isinstance(granularity, PerBlock):
         moved = np.moveaxis(weight.scale, granularity.axis, -1)
-        values = rows * moved.reshape(-1, 1)
+        steps = rows if weight.zero is None else rows - np.moveaxis(weight.zero, granularity.axis, -1).reshape(-1, 1)
+        values = steps * moved.reshape(-1, 1)
     else:
         values = rows * weight.scale.reshape(-1, 1)
     return granularity.restore(values, shape)

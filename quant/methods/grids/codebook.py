@@ -140,4 +140,52 @@ class UniformCodebook:
         return weights
 
 
-AnyCodebook = Codebook | TernaryCodebook | UniformCodebook
+@dataclass(frozen=True)
+class AffineCodebook:
+    """The levels (k - zero) scale for each of R rows; a code is k = -qmax - 1 .. qmax.
+
+    Attributes:
+        scale: Distance between levels (R,), above zero.
+        zero: Zero points (R,), int8: the codes that stand for 0.
+        qmax: Largest code, 2^(bits-1) - 1.
+    """
+
+    scale: NDArray[np.float32]
+    zero: NDArray[np.int8]
+    qmax: int
+
+    @property
+    def levels(self) -> Rows:
+        """The levels (R, 2 qmax + 2), ascending."""
+        steps = np.arange(-self.qmax - 1, self.qmax + 1) - self.zero.astype(np.float64)[:, None]
+        return self.scale.astype(np.float64)[:, None] * steps
+
+    @property
+    def edges(self) -> Rows:
+        """The edges (R, 2 qmax + 1) between the cells of the levels."""
+        levels = self.levels
+        return (levels[:, 1:] + levels[:, :-1]) / 2
+
+    def select_rows(self, rows: NDArray[np.intp]) -> "AffineCodebook":
+        """Return the codebook of the rows with these numbers, which may repeat."""
+        return AffineCodebook(self.scale[rows], self.zero[rows], self.qmax)
+
+    def scaled(self, factor: Rows) -> "AffineCodebook":
+        """Return the codebook with the levels of each row multiplied by its factor (R,), above zero."""
+        return AffineCodebook((self.scale * factor).astype(np.float32), self.zero, self.qmax)
+
+    def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Return the codes (R, n) of weights (R, n)."""
+        steps = np.rint(rows / self.scale[:, None])
+        steps += self.zero[:, None]
+        codes: NDArray[np.int8] = np.clip(steps, -self.qmax - 1, self.qmax, out=steps).astype(np.int8)
+        return codes
+
+    def decode(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
+        """Return the weights (R, n) of codes (R, n), exactly as DequantizeLinear computes them."""
+        steps = codes.astype(np.int16) - self.zero[:, None]
+        weights: NDArray[np.float32] = steps * self.scale[:, None]
+        return weights
+
+
+AnyCodebook = AffineCodebook | Codebook | TernaryCodebook | UniformCodebook

@@ -28,7 +28,7 @@ def test_the_weight_matrix_times_the_input_rows_is_the_layer(built):
     axis = 1 if "Conv" in layer.op else -1
     expected = np.moveaxis(output, axis, -1).reshape(products.shape)
     np.testing.assert_allclose(products, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(from_weight_matrix(layer, matrix.astype(np.float64)), layer.weight)
+    np.testing.assert_array_equal(from_weight_matrix(layer, matrix.astype(np.float64), layer.shape), layer.weight)
 
 
 def test_positions_are_drawn_evenly_and_always_the_same():

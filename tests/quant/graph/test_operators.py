@@ -135,7 +135,7 @@ def test_rows_times_matrix_are_the_outputs(name):
     if matrix is None:
         assert layer.is_batch
         return
-    np.testing.assert_array_equal(from_weight_matrix(layer, matrix), layer.weight)
+    np.testing.assert_array_equal(from_weight_matrix(layer, matrix, layer.shape), layer.weight)
     products = np.einsum("gnk,gok->ngo", input_rows(layer, x, 10**6, seed=0), matrix)
     output = run(model, x) - run(model, np.zeros_like(x))
     axis = -2 if layer.output_axis is None else layer.output_axis
