@@ -1,4 +1,4 @@
-"""The registry of plug-ins: distributions, clip rules, grids, range rules and roundings.
+"""The registry of plug-ins: distributions, clip rules, grids, range rules, roundings and metrics of tasks.
 
 The spec, the capabilities, the documentation and the tests read these lists. The gateway imports this module, so the
 families, which need scipy, are listed by the path of their class and imported when they are used.
@@ -23,6 +23,13 @@ from quant.methods.grids.kmeans import KMeans
 from quant.methods.grids.lloyd_max import LloydMax
 from quant.methods.grids.ternary import TernaryMquant, TernaryOptimal, TernaryTquant, TernaryTwn
 from quant.methods.grids.uniform import Uniform
+from quant.methods.metrics.ctc_text import CtcText
+from quant.methods.metrics.detection import Detection
+from quant.methods.metrics.next_token import NextToken
+from quant.methods.metrics.regression import Regression
+from quant.methods.metrics.retrieval import Retrieval
+from quant.methods.metrics.segmentation import Segmentation
+from quant.methods.metrics.speech import Speech
 from quant.methods.ranges.analytic import AnalyticRange
 from quant.methods.ranges.auto import AutoRange
 from quant.methods.ranges.entropy import EntropyRange
@@ -102,6 +109,15 @@ RangeRule = (
     | AutoRange
 )  # fmt: skip
 Rounding = Nearest | ErrorFeedback | ExpectedFeedback
+TaskMetric = (
+    Detection
+    | Segmentation
+    | Retrieval
+    | CtcText
+    | NextToken
+    | Speech
+    | Regression
+)  # fmt: skip
 
 
 def expand_name(value: Any) -> Any:
@@ -113,6 +129,7 @@ ClipRuleField = Annotated[ClipRule, Field(discriminator="name"), BeforeValidator
 GridField = Annotated[Grid, Field(discriminator="name"), BeforeValidator(expand_name)]
 RangeRuleField = Annotated[RangeRule, Field(discriminator="name"), BeforeValidator(expand_name)]
 RoundingField = Annotated[Rounding, Field(discriminator="name"), BeforeValidator(expand_name)]
+TaskMetricField = Annotated[TaskMetric, Field(discriminator="name"), BeforeValidator(expand_name)]
 
 
 def describe_plugins(classes: Iterable[type[BaseModel]]) -> list[dict[str, Any]]:
@@ -145,6 +162,15 @@ def describe_range_rules() -> list[dict[str, Any]]:
 def describe_roundings() -> list[dict[str, Any]]:
     """Return the entries of the roundings."""
     return describe_plugins(get_args(Rounding))
+
+
+def describe_task_metrics() -> list[dict[str, Any]]:
+    """Return the entries of the metrics of tasks, each with the names of its figures."""
+    classes = get_args(TaskMetric)
+    return [
+        {**entry, "figures": [figure.name for figure in cls.figures]}
+        for entry, cls in zip(describe_plugins(classes), classes, strict=True)
+    ]
 
 
 def describe_distributions() -> list[dict[str, Any]]:

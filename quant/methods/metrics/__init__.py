@@ -1,0 +1,1 @@
+"""Metrics of tasks: detection, segmentation, retrieval, text, language, speech and regression."""
