@@ -15,6 +15,7 @@ from quant.graph.names import Names, shortened
 from quant.graph.operators import is_add
 from quant.graph.uses import only_use
 from quant.weights.layers import QuantizedLayer
+from quant.weights.power_of_two import next_power
 from quant.weights.quantize import QuantizedWeight
 from quant.weights.storage_form import StorageForm
 from quant.weights.widen import widen_scales
@@ -35,13 +36,16 @@ def widen_scales_for_bias(layer: QuantizedLayer, ranges: Mapping[str, Activation
         layer: the quantized layer; one whose bias stays in float is returned as it is.
         ranges: the activation ranges by the tensor's name.
     """
-    bias = constant(layer.layer.bias) if layer.form in INTEGER_KERNEL_FORMS else None
+    integers = layer.form in INTEGER_KERNEL_FORMS and not layer.float_bias
+    bias = constant(layer.layer.bias) if integers else None
     activation = _input_range(layer.layer, ranges)
     scale, channels = layer.quantized.scale, layer.layer.shape[layer.layer.axis]
     if bias is None or activation is None or bias.size not in (1, channels) or scale.size not in (1, channels):
         return layer
     least = np.abs(bias.astype(np.float64).reshape(-1)) / (float(activation.scale) * MAX_BIAS_CODE)
     least = np.broadcast_to(least, (channels,)) if scale.size > 1 else least.max(keepdims=True)
+    if layer.spec.scale == "power_of_two":
+        least = next_power(np.maximum(least, np.finfo(np.float32).tiny))
     narrow = least > scale.reshape(-1)
     if not narrow.any():
         return layer

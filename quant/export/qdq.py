@@ -25,11 +25,12 @@ from quant.weights.storage_form import StorageForm
 
 @dataclass(frozen=True)
 class ExportedWeight:
-    """A layer with its quantized weight and the form that the weight is stored in."""
+    """A layer with its quantized weight, the form that the weight is stored in, and True if its bias stays in float."""
 
     layer: Layer
     weight: QuantizedWeight
     form: StorageForm
+    float_bias: bool = False
 
 
 StoredWeights = dict[tuple[object, ...], ir.Value]
@@ -52,7 +53,8 @@ def export_qdq(
     rewrite_followers(model, [(exported.layer, exported.form) for exported in weights], ranges, names)
     ranks = _inferred_ranks(model, [exported.layer for exported in weights])
     for exported in weights:
-        quantize_bias(exported.layer, exported.weight, exported.form, ranges, ranks, names)
+        if not exported.float_bias:
+            quantize_bias(exported.layer, exported.weight, exported.form, ranges, ranks, names)
         replace_weight(exported, stored, opset, names)
     values = {str(v.name): v for v in (*model.graph.inputs, *(out for node in model.graph for out in node.outputs))}
     for name, activation in ranges.items():

@@ -86,7 +86,8 @@ def placeholder(layer: Layer, section: Weights, spec: Spec, number: int) -> Quan
     levels = None if one_row.levels is None else np.tile(one_row.levels, (rows, 1)) * np.float32(1 + number)
     clip = np.full(rows, 1.0 + number)
     weight = QuantizedWeight(codes, scale, section.bits, granularity, clip, one_row.errors, levels)
-    return QuantizedLayer(layer, section, form, fitted, weight, seconds=0.0)
+    float_bias = spec.export.bias == "float"
+    return QuantizedLayer(layer, section, form, fitted, weight, seconds=0.0, float_bias=float_bias)
 
 
 @cache

@@ -81,7 +81,10 @@ def assemble(
     add_to_biases(list(copied.values()), shifts)
     on_copy = [replace(quantized, layer=copied[quantized.layer.name]) for quantized in layers]
     fitted = [widen_scales_for_bias(quantized, ranges) for quantized in on_copy]
-    weights = [ExportedWeight(quantized.layer, quantized.quantized, quantized.form) for quantized in fitted]
+    weights = [
+        ExportedWeight(quantized.layer, quantized.quantized, quantized.form, quantized.float_bias)
+        for quantized in fitted
+    ]
     export_qdq(copy, weights, ranges, opset)
     return copy, [replace(after, layer=before.layer) for after, before in zip(fitted, layers, strict=True)]
 

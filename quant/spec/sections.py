@@ -77,6 +77,8 @@ class Weights(Section):
             raise ValueError(
                 "3 bits are stored as a codebook; accepted: grid lloyd_max, kmeans or apot, or bits 8, 4, 2"
             )
+        if self.scale == "power_of_two" and self.pair_sums == "int16":
+            raise ValueError("pair_sums int16 needs scales of any size; accepted: scale any, or pair_sums any")
         if self.granularity == "block" and not grid.uniform:
             raise ValueError(f"a {grid.name} grid is per tensor or channel; accepted with granularity block: uniform")
         return self

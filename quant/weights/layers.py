@@ -20,6 +20,7 @@ from quant.weights.clip_choice import ClipChoice, choose_clipping
 from quant.weights.granularity import PerMatrixChannel
 from quant.weights.layer_granularity import granularity_of
 from quant.weights.layer_problem import LayerProblem
+from quant.weights.machine import fit_to_machine
 from quant.weights.output_error import minimise_output_error
 from quant.weights.quantize import (
     FittedWeight,
@@ -45,6 +46,7 @@ class QuantizedLayer:
         seconds: Time that the quantization took.
         notes: Sentences for the report about what was replaced.
         by_output_error: True if the clip bounds are those of least output error.
+        float_bias: True if the layer's bias stays in float.
     """
 
     layer: Layer
@@ -55,6 +57,7 @@ class QuantizedLayer:
     seconds: float
     notes: tuple[str, ...] = ()
     by_output_error: bool = False
+    float_bias: bool = False
 
 
 def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weights]], list[Skipped]]:
@@ -197,9 +200,11 @@ def _quantize_layer(
         quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
     if spec.activations is not None and layer.float_only is not None:
         notes.append(f"computed in float with quantized weights: {layer.float_only}")
+    quantized, changes = fit_to_machine(layer, section, form, spec, fitted, quantized)
+    notes += changes
     by_output = moments is not None and choice.by_output_error
     seconds = time.perf_counter() - start
-    return QuantizedLayer(layer, section, form, fitted, quantized, seconds, tuple(notes), by_output)
+    return QuantizedLayer(layer, section, form, fitted, quantized, seconds, tuple(notes), by_output, spec.export.bias == "float")
 
 
 def _quantize_for_output(

@@ -1,0 +1,162 @@
+"""Codes whose sums of two adjacent products fit 16 bits.
+
+On x86 CPUs without VNNI, ONNX Runtime's kernels multiply unsigned activations a by signed weight codes c and add the
+products of two neighbours along the sum in 16 bits (VPMADDUBSW), which saturates. No activation of 8 bits, 0 <= a <= 255,
+can make the sum of a pair (c, d) saturate if
+
+    max(c, 0) + max(d, 0) <= 128    and    min(c, 0) + min(d, 0) >= -128,
+
+because 255 * 128 < 2^15. Pairs are formed in the order in which the kernel reads the codes of an output: over the inputs
+of a MatMul or Gemm, and over the input channels at each position of a Conv's kernel, one position after the other.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quant.graph.inventory import Layer
+from quant.graph.matrix_form import group_count
+from quant.methods.grids.codebook import AnyCodebook, Codebook, UniformCodebook
+from quant.methods.grids.expected_error import expected_weight_error
+from quant.weights.errors import measure_row_errors
+from quant.weights.granularity import PerTensor
+from quant.weights.quantize import FittedWeight, QuantizedWeight, decoded
+
+MAX_PAIR = 128
+"""The largest sum of two codes of one sign: 255 * 128 is the largest multiple of 255 that 16 bits hold."""
+_LEAST = 63
+"""The number of positive levels at which no pair can exceed `MAX_PAIR`."""
+_STEP = 8
+"""The distance between the numbers of positive levels that are tried, from 127 down to `_LEAST`."""
+
+
+def fit_pair_sums(layer: Layer, fitted: FittedWeight, weight: QuantizedWeight) -> tuple[QuantizedWeight, int]:
+    """Return the weight with codes whose pairs fit 16 bits, and the number of rows that were changed.
+
+    A uniform row is rounded to 127, 119, .. or 63 levels on each side, and pairs that are still too large are made
+    smaller; the number of levels with the least squared error is chosen. The levels of a codebook are rounded to
+    multiples of a wider scale, up to the first at which all pairs fit.
+
+    Args:
+        layer: a layer that an integer kernel computes.
+        fitted: its float weight and its fit.
+        weight: its quantized weight; its scales lie along channels, or there is one scale.
+    """
+    if not is_paired(layer):
+        return weight, 0
+    excess = pair_excess(sum_order(layer, integer_codes(weight)))
+    scales = weight.scale.reshape(-1)
+    per_tensor = isinstance(weight.granularity, PerTensor)
+    too_large = np.array([excess.max() > 0]) if per_tensor else excess > 0
+    if not too_large.any():
+        return weight, 0
+    if weight.levels is not None:
+        return _fewer_codebook_levels(layer, fitted, weight, too_large), int(too_large.sum())
+    rows = sum_order(layer, fitted.granularity.restore(fitted.statistics.rows, fitted.shape))
+    best = np.full(scales.size, np.inf)
+    scale, codes = scales.astype(np.float64), sum_order(layer, weight.codes).astype(np.int16)
+    for levels in range(127, _LEAST - 1, -_STEP):
+        step = (scales * (127 / levels)).astype(np.float32)
+        tried = _encode(rows, step, levels)
+        errors = ((tried * step[:, None] - rows) ** 2).sum(axis=1, dtype=np.float64)
+        errors = errors.sum(keepdims=True) if per_tensor else errors
+        better = too_large & (errors < best)
+        best = np.where(better, errors, best)
+        scale = np.where(better, step, scale)
+        codes = np.where(better[:, None], tried, codes)
+    restored = _restore_order(layer, codes.astype(np.int8))
+    return _measured(fitted, weight, restored, scale.astype(np.float32)), int(too_large.sum())
+
+
+def is_paired(layer: Layer) -> bool:
+    """Return True if the kernel adds pairs of products: a depthwise Conv has a kernel that adds single products."""
+    depthwise = layer.operator.spatial and group_count(layer.node) == layer.shape[0] and layer.shape[1] == 1
+    return not depthwise
+
+
+def integer_codes(weight: QuantizedWeight) -> NDArray[np.int8]:
+    """Return the 8-bit codes that an integer kernel reads, in the weight's own shape."""
+    if weight.levels is None:
+        return weight.codes
+    scale = weight.granularity.rows(np.broadcast_to(1.0, weight.codes.shape)) * weight.scale.reshape(-1, 1)
+    rows = weight.granularity.rows(decoded(weight))
+    return weight.granularity.restore(np.rint(rows / scale).astype(np.int8), weight.codes.shape)
+
+
+def sum_order(layer: Layer, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return an array of the weight's shape as (outputs, inputs) in the order in which a kernel sums over the inputs."""
+    moved = np.moveaxis(array, 1 if layer.operator.spatial else _summed(layer), -1)
+    return np.ascontiguousarray(moved).reshape(-1, moved[0].size if layer.operator.spatial else moved.shape[-1])
+
+
+def pair_excess(codes: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Return by how much the largest pair of each output (outputs,) exceeds `MAX_PAIR`; 0 or less if all pairs fit."""
+    pairs = _pairs(codes.astype(np.int16))
+    positive, negative = np.maximum(pairs, 0).sum(axis=2), np.maximum(-pairs, 0).sum(axis=2)
+    largest: NDArray[np.int64] = np.maximum(positive, negative).max(axis=1).astype(np.int64)
+    return largest - MAX_PAIR
+
+
+def _encode(rows: NDArray[np.generic], step: NDArray[np.float32], levels: int) -> NDArray[np.int16]:
+    """Return the nearest codes within `levels`, with each pair that is too large made smaller by its excess."""
+    codes = np.clip(np.rint(rows / step[:, None]), -levels, levels).astype(np.int16)
+    pairs = _pairs(codes)
+    for sign in (1, -1):
+        positive = np.maximum(sign * pairs, 0)
+        excess = np.maximum(positive.sum(axis=2) - MAX_PAIR, 0)
+        pairs = pairs - sign * np.stack([excess - excess // 2, excess // 2], axis=2).astype(np.int16)
+    return pairs.reshape(len(codes), -1)[:, : codes.shape[1]]
+
+
+def _pairs(codes: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Return codes (outputs, n) as (outputs, n / 2, 2), padded with a zero as the kernels do."""
+    padded = np.pad(codes, [(0, 0), (0, codes.shape[1] % 2)])
+    return padded.reshape(len(codes), -1, 2)
+
+
+def _summed(layer: Layer) -> int:
+    axis = layer.reduced_axis
+    assert axis is not None, "a product sums over one axis of its weight"
+    return axis
+
+
+def _restore_order(layer: Layer, rows: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return codes in the order of `sum_order` in the weight's own shape."""
+    axis = 1 if layer.operator.spatial else _summed(layer)
+    shape = layer.shape
+    moved = (*shape[:axis], *shape[axis + 1 :], shape[axis])
+    return np.ascontiguousarray(np.moveaxis(rows.reshape(moved), -1, axis))
+
+
+def _fewer_codebook_levels(
+    layer: Layer, fitted: FittedWeight, weight: QuantizedWeight, too_large: NDArray[np.bool_]
+) -> QuantizedWeight:
+    """Return the weight with the levels of the marked rows at multiples of the least scale at which all pairs fit."""
+    assert weight.levels is not None, "the weight has a codebook"
+    levels, original = weight.levels.astype(np.float64), weight.scale.reshape(-1)
+    marked = too_large.copy()
+    for most in range(127 - _STEP, _LEAST - 1, -_STEP):
+        step = np.where(marked, np.abs(levels).max(axis=1) / most, weight.scale.reshape(-1)).astype(np.float32)
+        rounded = np.where(marked[:, None], np.rint(levels / step[:, None]) * step[:, None], weight.levels)
+        weight = replace(
+            weight, levels=rounded.astype(np.float32), scale=step.reshape(weight.scale.shape)
+        )
+        excess = pair_excess(sum_order(layer, integer_codes(weight)))
+        marked &= np.array([excess.max() > 0]) if original.size == 1 else excess > 0
+        if not marked.any():
+            break
+    return _measured(fitted, weight, weight.codes, weight.scale.reshape(-1))
+
+
+def _measured(
+    fitted: FittedWeight, weight: QuantizedWeight, codes: NDArray[np.int8], scale: NDArray[np.float32]
+) -> QuantizedWeight:
+    """Return the weight with new codes and scales, and its errors measured again."""
+    changed = replace(weight, codes=codes, scale=scale.reshape(weight.scale.shape))
+    codebook: AnyCodebook = UniformCodebook(scale, 127)
+    if changed.levels is not None:
+        codebook = Codebook.from_levels(changed.levels.astype(np.float64))
+    expected = expected_weight_error(fitted.statistics, fitted.fit, codebook)
+    values = fitted.granularity.rows(decoded(changed))
+    return replace(changed, errors=measure_row_errors(fitted.statistics, values, changed.clip, expected))
