@@ -1,12 +1,12 @@
-"""Mean shift: the difference of the means that quantization causes at each layer's output, before and after correction.
+"""Comparison at the layers' outputs: the mean shifts before and after bias correction, and the energy of the error.
 
 The mean shift of a layer is |E[quantized - float]|, averaged over its channels, after the activation that reads the
-layer. The model with and the model without bias correction are measured on the same samples. See docs/methods.md, 'Bias
-correction'.
+layer. All figures are measured on the same samples: one run of a twin graph for the model with bias correction, and one
+for the model without. See docs/methods.md, 'Bias correction'.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from quant.correction.twin import twin_session, with_channels
 from quant.data.dataset import Dataset
+from quant.evaluation.sqnr import sqnr_db
 from quant.graph.inventory import Layer
 from quant.graph.weightless import Weightless
 
-PRECISION = 0.1
-"""The standard error, as a share of the shift, below which no further samples are run."""
 MIN_BATCHES = 8
 """Batches from which a standard error is trusted; smaller sets are cut into smaller batches."""
 
@@ -36,11 +35,6 @@ class MeanShift:
 
     value: float
     standard_error: float | None
-
-    @property
-    def is_precise(self) -> bool:
-        """True if the standard error is below `PRECISION` times the shift."""
-        return self.standard_error is not None and self.standard_error <= PRECISION * self.value
 
 
 @dataclass(frozen=True)
@@ -78,22 +72,62 @@ class MeanShifts:
         return LayerShift(_sum(before) if before else None, _sum([shift.after for shift in self.layers.values()]))
 
 
-def measure_mean_shifts(
+@dataclass(frozen=True)
+class LayerDifference:
+    """The difference between the quantized and the float output of a layer over a dataset, in the output's unit.
+
+    Attributes:
+        shift: the mean of quantized - float in each channel (C,), after the activation that reads the layer.
+        signal: the energy of the float output, a sum over all samples and positions.
+        quantized: the energy of the quantized output.
+        noise: the energy of their difference.
+    """
+
+    shift: NDArray[np.float64]
+    signal: float
+    quantized: float
+    noise: float
+
+    @property
+    def sqnr_db(self) -> float:
+        """The ratio of signal to noise energy in dB."""
+        return sqnr_db(self.signal, self.noise)
+
+    @property
+    def cosine(self) -> float | None:
+        """The cosine similarity (|x|^2 + |y|^2 - |x - y|^2) / (2 |x| |y|) of both outputs.
+
+        None if an output is zero, or an energy is infinite in float32.
+        """
+        size = float(np.sqrt(self.signal * self.quantized))
+        finite = np.isfinite([size, self.noise]).all()
+        return (self.signal + self.quantized - self.noise) / (2 * size) if finite and size > 0 else None
+
+
+@dataclass(frozen=True)
+class LayerComparison:
+    """The figures at the layers' outputs: the differences by the layer's name, and the mean shifts."""
+
+    shifts: MeanShifts
+    differences: Mapping[str, LayerDifference] = field(default_factory=dict)
+
+
+def compare_layers(
     float_model: Weightless,
     uncorrected: ir.Model | None,
     quantized: ir.Model,
     layers: Sequence[Layer],
     samples: Dataset,
     progress: Callable[[int, int], None],
-) -> MeanShifts:
-    """Return the mean shifts of the layers, from as many samples as make each of them precise, or from all.
+) -> LayerComparison:
+    """Return the differences and the mean shifts of the layers, measured on all samples.
 
     Args:
         float_model: the float model.
         uncorrected: the quantized model without bias correction; None if no bias was corrected.
         quantized: the quantized model.
         layers: the layers to compare; those without a channel axis are left out.
-        samples: the samples, run batch by batch.
+        samples: the samples, run in small batches: the twin graphs hold all compared tensors of a batch.
         progress: called with the samples completed and the samples in total.
 
     Raises:
@@ -101,23 +135,30 @@ def measure_mean_shifts(
     """
     layers = with_channels(layers)
     if not layers:
-        return MeanShifts({}, 0, "no layer has an output with channels")
+        return LayerComparison(MeanShifts({}, 0, "no layer has an output with channels"))
     samples = _in_small_batches(samples)
-    models = [quantized] if uncorrected is None else [uncorrected, quantized]
-    twins = [twin_session(float_model, model, layers, feed_back=False, energies=False)[0] for model in models]
-    sums = [_Sums(layers) for _ in twins]
-    used = 0
+    twin = twin_session(float_model, quantized, layers, feed_back=False)[0]
+    other = None
+    if uncorrected is not None:
+        other = twin_session(float_model, uncorrected, layers, feed_back=False, energies=False)[0]
+    after, before, energies = _Sums(layers), _Sums(layers), np.zeros((len(layers), 3))
     for feeds in samples.watched(progress):
-        for twin, side in zip(twins, sums, strict=True):
-            side.add(twin.run(feeds))
-        used = min(used + samples.batch, samples.used)
-        if sums[0].batches >= MIN_BATCHES and all(shift.is_precise for side in sums for shift in side.shifts()):
-            break
-    after = sums[-1].shifts()
-    before: Sequence[MeanShift | None] = [None] * len(layers) if uncorrected is None else sums[0].shifts()
-    shifts = [LayerShift(*sides) for sides in zip(before, after, strict=True)]
-    by_name = {layer.name: shift for layer, shift in zip(layers, shifts, strict=True)}
-    return MeanShifts(by_name, used, "no bias was corrected" if uncorrected is None else None)
+        outputs = twin.run(feeds)
+        after.add(outputs[::2])
+        energies += np.array(outputs[1::2], np.float64)
+        if other is not None:
+            before.add(other.run(feeds))
+    earlier: Sequence[MeanShift | None] = before.shifts() if other is not None else [None] * len(layers)
+    shifts = {
+        layer.name: LayerShift(*sides)
+        for layer, sides in zip(layers, zip(earlier, after.shifts(), strict=True), strict=True)
+    }
+    differences = {
+        layer.name: LayerDifference(-mean, *map(float, energy))
+        for layer, mean, energy in zip(layers, after.means(), energies, strict=True)
+    }
+    reason = "no bias was corrected" if other is None else None
+    return LayerComparison(MeanShifts(shifts, samples.used, reason), differences)
 
 
 class _Sums:
@@ -135,6 +176,10 @@ class _Sums:
         self._total += batch
         self._squares += batch**2
         self.batches += 1
+
+    def means(self) -> list[NDArray[np.float64]]:
+        """Return the mean of float - quantized in each channel (C,) of each layer."""
+        return [self._total[window] / self.batches for window in self._windows]
 
     def shifts(self) -> list[MeanShift]:
         """Return the mean shift of each layer."""

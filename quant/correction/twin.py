@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from quant.correction.twin_graph import build_twin
 from quant.data.dataset import Dataset
 from quant.errors import ExportError, ModelError
-from quant.evaluation.sqnr import sqnr_db
 from quant.graph.inventory import Layer
 from quant.graph.weightless import Weightless
 from quant.runtime import Session
@@ -37,38 +36,6 @@ class Correction:
 
     shift: NDArray[np.float64]
     correction: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class LayerDifference:
-    """The difference between the quantized and the float output of a layer over a dataset, in the output's unit.
-
-    Attributes:
-        shift: the mean of quantized - float in each channel (C,), after the activation that reads the layer.
-        signal: the energy of the float output, a sum over all samples and positions.
-        quantized: the energy of the quantized output.
-        noise: the energy of their difference.
-    """
-
-    shift: NDArray[np.float64]
-    signal: float
-    quantized: float
-    noise: float
-
-    @property
-    def sqnr_db(self) -> float:
-        """The ratio of signal to noise energy in dB."""
-        return sqnr_db(self.signal, self.noise)
-
-    @property
-    def cosine(self) -> float | None:
-        """The cosine similarity (|x|^2 + |y|^2 - |x - y|^2) / (2 |x| |y|) of both outputs.
-
-        None if an output is zero, or an energy is infinite in float32.
-        """
-        size = float(np.sqrt(self.signal * self.quantized))
-        finite = np.isfinite([size, self.noise]).all()
-        return (self.signal + self.quantized - self.noise) / (2 * size) if finite and size > 0 else None
 
 
 def find_corrections(
@@ -111,34 +78,6 @@ def find_corrections(
         )
     batches = len(dataset.numbers)
     return {name: Correction(-total / batches, total / active) for name, (total, active) in sums.items()}
-
-
-def compare_layers(
-    float_model: Weightless,
-    quantized_model: ir.Model,
-    layers: Sequence[Layer],
-    dataset: Dataset,
-    progress: Callable[[int, int], None],
-) -> dict[str, LayerDifference]:
-    """Return the difference at each layer by its name, measured in one run over the dataset.
-
-    The arguments are those of `find_corrections`; nothing is corrected.
-
-    Raises:
-        ExportError: the models do not run as one graph.
-    """
-    layers = with_channels(layers)
-    if not layers:
-        return {}
-    sums = {layer.name: (np.zeros(layer.output_channels), np.zeros(3)) for layer in layers}
-    twin, _ = twin_session(float_model, quantized_model, layers, feed_back=False)
-    for feeds in dataset.watched(progress):
-        outputs = iter(np.asarray(output, np.float64) for output in twin.run(feeds))
-        sums = {name: (shift + next(outputs)[0], energy + next(outputs)) for name, (shift, energy) in sums.items()}
-    return {
-        name: LayerDifference(-shift / len(dataset.numbers), *map(float, energy))
-        for name, (shift, energy) in sums.items()
-    }
 
 
 def with_channels(layers: Sequence[Layer]) -> list[Layer]:

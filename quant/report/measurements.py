@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from quant.calibration.saturation import ClippedShare, clipped_shares
-from quant.correction.mean_shift import MeanShifts, measure_mean_shifts
-from quant.correction.twin import LayerDifference, compare_layers
+from quant.correction.mean_shift import LayerComparison, LayerDifference, MeanShifts, compare_layers
 from quant.data.dataset import Dataset
 from quant.error_bounds.propagate import NO_BOX, NOT_ASKED, Bounds, bound_errors
 from quant.progress import Progress, correction_progress, subject_progress
@@ -15,8 +14,9 @@ from quant.search.context import CalibratedContext
 from quant.search.error_shares import ErrorShares
 
 SAMPLES = 16
-"""Held-out samples for each layer's SQNR. It differs by 0.3 to 0.5 dB from the SQNR on many samples; on 8 samples it
-differs by up to twice as much (ResNet20, MobileNetV1)."""
+"""Held-out samples for the figures at the layers' outputs. A layer's SQNR differs by 0.3 to 0.5 dB from the SQNR on many
+samples; on 8 samples it differs by up to twice as much (ResNet20, MobileNetV1). The time of one sample is that of four to
+six float runs."""
 NO_SHIFTS = MeanShifts({}, 0, "without calibration data nothing is measured")
 
 
@@ -50,34 +50,48 @@ def measure(choice: Choice, evaluation: Dataset | None, progress: Progress) -> M
         ExportError: the float and the quantized model do not run as one graph.
         ModelError: the float model does not run on a data set.
     """
-    differences, bounds = measure_layers(choice, progress)
+    compared = measure_layers(choice, progress)
     return Measurements(
-        differences=differences,
-        bounds=bounds,
-        shifts=measure_shifts(choice, progress),
+        differences=compared.differences,
+        bounds=measure_bounds(choice),
+        shifts=compared.shifts,
         clipped=measure_clipping(choice, evaluation),
     )
 
 
-def measure_layers(choice: Choice, progress: Progress) -> tuple[Mapping[str, LayerDifference], Bounds]:
-    """Return the differences at the layers' outputs by the layer's name, and bounds on the errors.
+def measure_layers(choice: Choice, progress: Progress) -> LayerComparison:
+    """Return the differences and the mean shifts at the layers' outputs on held-out samples.
 
-    Both need calibration data, and a spec that asks for a full report.
+    Nothing is measured without calibration data, or if the spec asks for a report on the weights only.
 
     Raises:
         ExportError: the float and the quantized model do not run as one graph.
+    """
+    context = choice.context
+    if not isinstance(context, CalibratedContext):
+        return LayerComparison(NO_SHIFTS)
+    if context.spec.report == "weights":
+        return LayerComparison(MeanShifts({}, 0, "the spec asks for a report on the weights alone"))
+    uncorrected = None
+    if choice.shifts:
+        uncorrected, _ = assemble(context.model, choice.layers, choice.ranges, {}, context.spec.export.opset)
+    samples = context.held_out.halved().spread(SAMPLES)
+    reported = subject_progress(correction_progress(progress), "the outputs of every layer")
+    return compare_layers(context.graph, uncorrected, choice.model, context.comparable_layers, samples, reported)
+
+
+def measure_bounds(choice: Choice) -> Bounds:
+    """Return the bounds on the errors of layers and outputs over the box of the calibration set.
+
+    Raises:
         ModelError: the float model does not run on the calibration set.
     """
     context = choice.context
     if not isinstance(context, CalibratedContext):
-        return {}, NO_BOX
+        return NO_BOX
     if context.spec.report == "weights":
-        return {}, NOT_ASKED
-    samples = context.held_out.halved().spread(SAMPLES)
-    reported = subject_progress(correction_progress(progress), "the outputs of every layer")
-    differences = compare_layers(context.graph, choice.model, context.comparable_layers, samples, reported)
-    bounds = bound_errors(context.model, context.graph, choice.model, choice.layers, choice.ranges, context.calibration)
-    return differences, bounds
+        return NOT_ASKED
+    return bound_errors(context.model, context.graph, choice.model, choice.layers, choice.ranges, context.calibration)
 
 
 def measure_clipping(choice: Choice, evaluation: Dataset | None) -> dict[str, ClippedShare]:
@@ -92,22 +106,3 @@ def measure_clipping(choice: Choice, evaluation: Dataset | None) -> dict[str, Cl
     if evaluation is None or not isinstance(context, CalibratedContext) or context.spec.report == "weights":
         return {}
     return clipped_shares(context.graph, [layer.layer for layer in choice.layers], choice.ranges, evaluation)
-
-
-def measure_shifts(choice: Choice, progress: Progress) -> MeanShifts:
-    """Return the mean shifts at the layers' outputs on held-out samples, with and without bias correction.
-
-    Raises:
-        ExportError: the float and the quantized model do not run as one graph.
-    """
-    context = choice.context
-    if not isinstance(context, CalibratedContext):
-        return NO_SHIFTS
-    if context.spec.report == "weights":
-        return MeanShifts({}, 0, "the spec asks for a report on the weights alone")
-    uncorrected = None
-    if choice.shifts:
-        uncorrected, _ = assemble(context.model, choice.layers, choice.ranges, {}, context.spec.export.opset)
-    reported = subject_progress(correction_progress(progress), "the mean of every layer's output")
-    layers = context.comparable_layers
-    return measure_mean_shifts(context.graph, uncorrected, choice.model, layers, context.held_out, reported)

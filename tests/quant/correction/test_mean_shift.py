@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from quant.calibration.observers import session_with_outputs
-from quant.correction.mean_shift import measure_mean_shifts
+from quant.correction.mean_shift import MIN_BATCHES, compare_layers
 from quant.data.dataset import Dataset
 from quant.graph.activation_sites import site_of
 from quant.graph.load.onnx_file import load
@@ -15,7 +15,6 @@ from quant.graph.normalise.normalise import normalise
 from quant.graph.weightless import weightless
 from quant.outcome.stages import Stage
 from quant.pipeline import Inputs, quantize_model
-from quant.report.measurements import measure_shifts
 from quant.runtime import Session
 from quant.search.candidates import assemble
 from quant.search.context import Source, calibrate
@@ -56,9 +55,9 @@ def channel_means(model, tensor, samples, axis):
 def test_before_and_after_are_those_of_direct_inference_on_the_same_samples(chosen):
     choice, uncorrected = chosen
     context = choice.context
-    shifts = measure_mean_shifts(
+    shifts = compare_layers(
         context.graph, uncorrected, choice.model, context.comparable_layers, context.held_out, ignore
-    )
+    ).shifts
     assert shifts.samples == context.held_out.used
     logits = context.model.graph.outputs[0].name
     last = context.comparable_layers[-1].name
@@ -85,7 +84,9 @@ def test_before_and_after_are_those_of_direct_inference_on_the_same_samples(chos
 def test_the_standard_error_is_that_of_the_mean_over_batches(chosen):
     choice, uncorrected = chosen
     context = choice.context
-    shifts = measure_shifts(choice, ignore)
+    shifts = compare_layers(
+        context.graph, uncorrected, choice.model, context.comparable_layers, context.held_out, ignore
+    ).shifts
     output = context.model.graph.outputs[0].name
     models = (context.model, uncorrected)
     sides = [Session(ir.to_proto(model).SerializeToString(), fold_weights=True) for model in models]
@@ -96,15 +97,13 @@ def test_the_standard_error_is_that_of_the_mean_over_batches(chosen):
     assert last.before.standard_error == pytest.approx(error.mean(), rel=1e-2)
 
 
-def test_it_stops_as_soon_as_every_shift_is_precise(chosen):
+def test_few_samples_are_run_in_batches_that_give_a_standard_error(chosen):
     choice, _ = chosen
     context = choice.context
-    shifted = {layer.name: np.full(layer.output_channels, 1e3) for layer in context.comparable_layers}
-    far_off, _ = assemble(context.model, choice.layers, {}, shifted, 21)
-    shifts = measure_mean_shifts(context.graph, None, far_off, context.comparable_layers, context.calibration, ignore)
-    assert shifts.samples < context.calibration.used
-    assert all(shift.before is None and shift.after.is_precise for shift in shifts.layers.values())
-    assert shifts.reason == "no bias was corrected"
+    batches = []
+    few = context.held_out.spread(MIN_BATCHES)
+    compare_layers(context.graph, None, choice.model, context.comparable_layers, few, lambda *_: batches.append(1))
+    assert len(batches) == MIN_BATCHES
 
 
 @pytest.mark.parametrize(

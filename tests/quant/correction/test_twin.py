@@ -6,7 +6,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from quant.calibration.observers import session_with_outputs
-from quant.correction.twin import compare_layers, find_corrections
+from quant.correction.mean_shift import compare_layers
+from quant.correction.twin import find_corrections
 from quant.data.dataset import Dataset
 from quant.errors import ModelError
 from quant.graph.inventory import inventory
@@ -67,6 +68,11 @@ def measured(measure, model, other, batch):
     return measure(weightless(model), other, layers, data, lambda *_: None)
 
 
+def differences(float_model, other, layers, data, progress):
+    """Return the differences at each layer; no bias is corrected."""
+    return compare_layers(float_model, None, other, layers, data, progress).differences
+
+
 def outputs(model, layers):
     """Return each layer's output as (values, channels), from a run of the model by itself."""
     graph_outputs = {node.name: node.outputs[0].name for node in model.graph}
@@ -91,10 +97,10 @@ def best_bias(x, y, reads):
 def test_differences_are_those_of_two_separate_runs(model, quantized, batch):
     layers, _ = inventory(model)
     other = quantized({})
-    differences = measured(compare_layers, model, other, batch)
-    assert list(differences) == ["conv1", "conv2", "conv3", "matmul4", "matmul5", "gemm6"]
+    compared = measured(differences, model, other, batch)
+    assert list(compared) == ["conv1", "conv2", "conv3", "matmul4", "matmul5", "gemm6"]
     for layer, x, y in zip(layers, outputs(model, layers), outputs(other, layers), strict=True):
-        difference = differences[layer.name]
+        difference = compared[layer.name]
         shift = (read(model, layer, y) - read(model, layer, x)).mean(0)
         np.testing.assert_allclose(difference.shift, shift, rtol=1e-3, atol=1e-4)
         assert difference.sqnr_db == pytest.approx(10 * np.log10((x**2).sum() / ((x - y) ** 2).sum()), abs=0.01)
@@ -117,8 +123,8 @@ def test_one_run_finds_the_corrections_of_a_run_for_each_layer(model, quantized)
 def test_the_corrected_model_has_almost_no_shift_left(model, quantized, batch):
     before = measured(find_corrections, model, quantized({}), batch)
     corrected = quantized({name: correction.correction for name, correction in before.items()})
-    after = measured(compare_layers, model, corrected, 32)
-    final = {name: (np.abs(measured(compare_layers, model, quantized({}), 32)[name].shift).mean(),
+    after = measured(differences, model, corrected, 32)
+    final = {name: (np.abs(measured(differences, model, quantized({}), 32)[name].shift).mean(),
                     np.abs(after[name].shift).mean()) for name in ("conv1", "conv2", "conv3", "gemm6")}  # fmt: skip
     for name, (uncorrected, left) in final.items():
         assert left < 0.3 * uncorrected, name
