@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -18,6 +19,7 @@ from quant.spec import Activations
 
 FIT_SAMPLE = 1024
 """At most so many values of each batch of a tensor are kept for a fit, evenly spaced over the batch."""
+NO_VALUES = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -29,17 +31,28 @@ class ActivationRange:
         maximum: the largest value of the range, at least 0.
         bits: the bits of a code, 8 or 16.
         symmetric: True if zero lies in the middle of the codes.
+        sign: the sign of the codes; `auto` is signed if the range is symmetric, else unsigned.
+        power_of_two: True if the scale is the next power of two.
     """
 
     minimum: float
     maximum: float
     bits: int = 8
     symmetric: bool = False
+    sign: Literal["auto", "signed", "unsigned"] = "auto"
+    power_of_two: bool = False
+
+    @classmethod
+    def of(cls, bounds: Range, activations: Activations) -> "ActivationRange":
+        """Return the range between two bounds with the codes that a section of the spec asks for."""
+        power_of_two = activations.scale == "power_of_two"
+        return cls(*bounds, activations.bits, activations.symmetric, activations.sign, power_of_two)
 
     @property
     def dtype(self) -> np.dtype[np.integer]:
-        """The type of the codes: signed if the range is symmetric, else unsigned."""
-        return np.dtype(f"{'int' if self.symmetric else 'uint'}{self.bits}")
+        """The type of the codes."""
+        signed = self.sign == "signed" or (self.sign == "auto" and self.symmetric)
+        return np.dtype(f"{'int' if signed else 'uint'}{self.bits}")
 
     @property
     def scale(self) -> np.float32:
@@ -49,13 +62,16 @@ class ActivationRange:
             span = max(-self.minimum, self.maximum) / (largest // 2)
         else:
             span = (self.maximum - self.minimum) / largest
-        return np.float32(span) if np.float32(span) > 0 else np.float32(1)
+        if not np.float32(span) > 0:
+            return np.float32(1)
+        return np.float32(np.exp2(np.ceil(np.log2(span)))) if self.power_of_two else np.float32(span)
 
     @property
     def zero_point(self) -> np.integer:
         """The code of zero, which is represented exactly."""
-        code = 0 if self.symmetric else np.clip(np.rint(-self.minimum / float(self.scale)), 0, 2**self.bits - 1)
-        return self.dtype.type(code)
+        middle, lowest = 2 ** (self.bits - 1), int(np.iinfo(self.dtype).min)
+        steps = middle if self.symmetric else np.clip(np.rint(-self.minimum / float(self.scale)), 0, 2 * middle - 1)
+        return self.dtype.type(int(steps) + lowest)
 
     @property
     def representable(self) -> tuple[float, float]:
@@ -66,13 +82,23 @@ class ActivationRange:
 
 
 class RangeObserver:
-    """Observer that finds the range of each named float tensor by the rule of the spec."""
+    """Observer that finds the range of each named float tensor by the rule of the spec.
 
-    def __init__(self, graph: ir.Graph, names: Sequence[str], activations: Activations) -> None:
+    Args:
+        graph: the graph of the float model.
+        names: the tensors to observe.
+        activations: the section of the spec.
+        held_out: the numbers of the batches on which candidates are compared.
+    """
+
+    def __init__(
+        self, graph: ir.Graph, names: Sequence[str], activations: Activations, held_out: Collection[int] = ()
+    ) -> None:
         rule = activations.clipping
         only_extremes = rule.evidence == "extremes"
         self._sources = extremes_sources(graph, names) if only_extremes else dict(zip(names, names, strict=True))
         self._activations = activations
+        self._held_out = frozenset(held_out)
         self._tensors = {name: TensorObserver(rule.evidence) for name in names}
         self._limits = {} if rule.needs_every_batch else clip_limits(graph, names)
 
@@ -81,7 +107,7 @@ class RangeObserver:
         return [
             source
             for name, source in self._sources.items()
-            if name not in self._limits or self._tensors[name].extremes != self._limits[name]
+            if name not in self._limits or self._tensors[name].fitting_extremes != self._limits[name]
         ]
 
     def add(self, number: int, values: Tensors) -> None:
@@ -92,16 +118,23 @@ class RangeObserver:
         """
         for name, source in self._sources.items():
             if source in values:
-                self._tensors[name].add(name, values[source])
+                self._tensors[name].add(name, values[source], held_out=number in self._held_out)
 
     def ranges(self) -> dict[str, dict[str, ActivationRange]]:
         """Return the range of each tensor over all batches, for each candidate rule by its name."""
+        return self._ranges({name: tensor.observed() for name, tensor in self._tensors.items()})
+
+    def fitting_ranges(self) -> dict[str, dict[str, ActivationRange]]:
+        """Return the same over the batches that are not held out."""
+        return self._ranges({name: tensor.observed(held_out=False) for name, tensor in self._tensors.items()})
+
+    def _ranges(self, evidence: Mapping[str, Observed]) -> dict[str, dict[str, ActivationRange]]:
+        """Return the range of each tensor by its evidence, for each candidate rule by its name."""
         bits, symmetric = self._activations.bits, self._activations.symmetric
         levels = 2**bits - (1 if symmetric else 0)
-        evidence = {name: tensor.observed() for name, tensor in self._tensors.items()}
         return {
             rule.name: {
-                name: ActivationRange(*rule.range(observed, levels), bits, symmetric)
+                name: ActivationRange.of(rule.range(observed, levels), self._activations)
                 for name, observed in evidence.items()
             }
             for rule in self._activations.clipping.candidates
@@ -122,17 +155,19 @@ def tie(ranges: Mapping[str, ActivationRange], ties: Mapping[str, str]) -> dict[
 class TensorObserver:
     """The evidence from the batches of one tensor: a few numbers, a histogram or a sample, as the rule needs.
 
+    The evidence of held-out batches is separate from that of the others.
+
     Attributes:
-        extremes: the smallest and the largest value of all batches, zero included.
+        fitting_extremes: the smallest and the largest value of all batches that are not held out, zero included.
     """
 
     def __init__(self, evidence: Evidence) -> None:
-        self.extremes: Range = (0.0, 0.0)
-        self._batches: list[Range] = []
-        self._histogram = Histogram() if evidence == "histogram" else None
-        self._samples: list[NDArray[np.float32]] | None = [] if evidence == "fit" else None
+        self.fitting_extremes: Range = (0.0, 0.0)
+        self._evidence = evidence
+        self._batches: list[_Batch] = []
+        self._histograms = {False: Histogram(), True: Histogram()} if evidence == "histogram" else {}
 
-    def add(self, name: str, value: NDArray[np.generic]) -> None:
+    def add(self, name: str, value: NDArray[np.generic], *, held_out: bool = False) -> None:
         """Observe the values of one batch.
 
         Raises:
@@ -147,24 +182,34 @@ class TensorObserver:
                 f"tensor {name!r} is NaN or infinite on the calibration data; "
                 "accepted: calibration data for which it is finite"
             )
-        self.extremes = min(self.extremes[0], low), max(self.extremes[1], high)
-        self._batches.append((low, high))
-        if self._histogram is not None:
-            self._histogram.add(flat, max(-low, high))
-        if self._samples is not None:
-            self._samples.append(flat[:: -(-flat.size // FIT_SAMPLE)].copy())
+        if not held_out:
+            self.fitting_extremes = min(self.fitting_extremes[0], low), max(self.fitting_extremes[1], high)
+        sample = flat[:: -(-flat.size // FIT_SAMPLE)].copy() if self._evidence == "fit" else NO_VALUES
+        self._batches.append(_Batch(held_out, (low, high), sample))
+        if self._histograms:
+            self._histograms[held_out].add(flat, max(-low, high))
 
-    def observed(self) -> Observed:
-        """Return the evidence for a range rule."""
-        extremes = Observed(np.array(self._batches or [(0.0, 0.0)], np.float64))
-        if self._histogram is not None:
-            return Observed(extremes.batches, self._histogram.edges, self._histogram.counts)
-        if self._samples is None:
-            return extremes
-        sample = np.concatenate(self._samples or [np.zeros(0, np.float32)])
+    def observed(self, *, held_out: bool = True) -> Observed:
+        """Return the evidence for a range rule, with or without that of the held-out batches."""
+        batches = [batch for batch in self._batches if held_out or not batch.held_out]
+        extremes = Observed(np.array([batch.extremes for batch in batches] or [(0.0, 0.0)], np.float64))
+        if self._histograms:
+            histogram = self._histograms[False]
+            histogram = histogram.plus(self._histograms[True]) if held_out else histogram
+            return Observed(extremes.batches, histogram.edges, histogram.counts)
+        sample = np.concatenate([NO_VALUES, *(batch.sample for batch in batches)])
         sample = sample[sample != 0]
         if not sample.size:
             return extremes
         row = np.concatenate([sample, -sample]) if extremes.one_sided else sample
         statistics = summarise(row[None])
         return Observed(extremes.batches, statistics=statistics, fit=select(statistics, tuple(DISTRIBUTIONS), "aic"))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """The evidence of one batch: its extremes, and a sample of its values where a rule needs one."""
+
+    held_out: bool
+    extremes: Range
+    sample: NDArray[np.float32]

@@ -41,6 +41,17 @@ class Histogram:
         count = _count_compiled if dispatch.loaded() else _count
         self.counts += count(values, np.float32(HALF / self._limit))
 
+    def plus(self, other: "Histogram") -> "Histogram":
+        """Return the counts of the values of both histograms."""
+        total, addend = Histogram(), Histogram()
+        for histogram, source in ((total, self), (addend, other)):
+            histogram.counts, histogram._limit = source.counts.copy(), source._limit
+        if total._limit and addend._limit:
+            addend._grow(total._limit)
+        total._grow(addend._limit)
+        total.counts += addend.counts
+        return total
+
     def _grow(self, limit: float) -> None:
         """Double the limit until it is at least `limit`."""
         if self._limit == 0:

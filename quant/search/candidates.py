@@ -18,7 +18,7 @@ from quant.graph.inventory import inventory
 from quant.graph.random_values import random_tensors
 from quant.progress import StepProgress, subject_progress
 from quant.runtime import Session
-from quant.search.context import CalibratedContext, DataFreeContext, Ranges, Work
+from quant.search.context import NO_RANGES, CalibratedContext, DataFreeContext, RangeOption, Ranges, Work
 from quant.weights.clip_choice import rival_section
 from quant.weights.layers import QuantizedLayer, quantize_layers
 
@@ -35,17 +35,22 @@ class Candidate:
 
     Attributes:
         name: its name in the report: the clip bounds, the bias correction and the rule of the activation ranges.
-        ranges: the activation ranges by the tensor's name.
+        option: the activation ranges.
         layers: the quantized layers as they were exported.
-        model: the quantized model.
+        model: the quantized model, with the ranges over the whole calibration set.
         shifts: what was added to each layer's bias to correct it, by the layer's name; empty without bias correction.
     """
 
     name: str
-    ranges: Ranges
+    option: RangeOption
     layers: list[QuantizedLayer]
     model: ir.Model
     shifts: Shifts
+
+    @property
+    def ranges(self) -> Ranges:
+        """The activation ranges by the tensor's name."""
+        return self.option.ranges
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def data_free_candidate(context: DataFreeContext, layers: list[QuantizedLayer]) 
     correct = context.spec.bias_correction != "none"
     shifts = expected_shifts(layers, context.moments) if correct else {}
     model, exported = assemble(context.model, layers, {}, shifts, context.spec.export.opset)
-    return Candidate("data-free", {}, exported, model, shifts)
+    return Candidate("data-free", NO_RANGES, exported, model, shifts)
 
 
 def build_candidates(
@@ -110,32 +115,43 @@ def build_candidates(
     by_bounds = _weights_by_bounds(context, work, layers)
     return [
         replace(candidate, name=candidate.name + suffix)
-        for suffix, ranges in context.range_options.items()
-        for candidate in _candidates(context, ranges, by_bounds, progress)
+        for suffix, option in context.range_options.items()
+        for candidate in _candidates(context, option, by_bounds, progress)
     ]
 
 
 def measure(context: CalibratedContext, candidate: Candidate, progress: StepProgress) -> MeasuredCandidate:
     """Return the candidate with its outputs compared on held-out samples, if they were not compared before.
 
+    The model that is compared has the activation ranges without the held-out samples.
+
     Raises:
         ExportError: the quantized model does not run.
     """
     if isinstance(candidate, MeasuredCandidate):
         return candidate
-    session = Session(ir.to_proto(candidate.model).SerializeToString(), "the quantized model", ExportError)
+    data = ir.to_proto(_judged_model(context, candidate)).SerializeToString()
+    session = Session(data, "the quantized model", ExportError)
     samples = context.held_out
     expected = context.float_outputs(samples)
     reported = subject_progress(progress, candidate.name)
     outputs = evaluate(expected, session, samples, reported, random_tensors(context.model.graph))
     return MeasuredCandidate(
         name=candidate.name,
-        ranges=candidate.ranges,
+        option=candidate.option,
         layers=candidate.layers,
         model=candidate.model,
         shifts=candidate.shifts,
         outputs=outputs,
     )
+
+
+def _judged_model(context: CalibratedContext, candidate: Candidate) -> ir.Model:
+    """Return the quantized model with the activation ranges without the held-out samples."""
+    judging = candidate.option.judging
+    if judging == candidate.ranges:
+        return candidate.model
+    return assemble(context.model, candidate.layers, judging, candidate.shifts, context.spec.export.opset)[0]
 
 
 def best_corrected(
@@ -146,7 +162,7 @@ def best_corrected(
     Raises:
         ExportError: a quantized model does not run.
     """
-    candidates = _candidates(context, context.ranges, {"allocated bits": layers}, progress)
+    candidates = _candidates(context, context.first_ranges, {"allocated bits": layers}, progress)
     measured = [measure(context, candidate, progress) for candidate in candidates]
     return max(measured, key=lambda candidate: candidate.rank)
 
@@ -165,7 +181,7 @@ def _weights_by_bounds(
 
 def _candidates(
     context: CalibratedContext,
-    ranges: Ranges,
+    option: RangeOption,
     by_bounds: Mapping[str, list[QuantizedLayer]],
     progress: StepProgress,
 ) -> list[Candidate]:
@@ -178,10 +194,10 @@ def _candidates(
     if mode == "data_free":
         shifts = {bounds: expected_shifts(layers, context.inferred) for bounds, layers in by_bounds.items()}
         return [
-            _candidate(context, f"{bounds}, data-free correction", ranges, layers, shifts[bounds])
+            _candidate(context, f"{bounds}, data-free correction", option, layers, shifts[bounds])
             for bounds, layers in by_bounds.items()
         ]
-    candidates = [_candidate(context, bounds, ranges, layers, {}) for bounds, layers in by_bounds.items()]
+    candidates = [_candidate(context, bounds, option, layers, {}) for bounds, layers in by_bounds.items()]
     if mode == "none" or not context.comparable_layers:
         return candidates
     promising = candidates
@@ -204,15 +220,15 @@ def _corrected(context: CalibratedContext, plain: Candidate, progress: StepProgr
     reported = subject_progress(progress, "the outputs of every layer")
     corrections = find_corrections(context.graph, plain.model, context.comparable_layers, samples, reported)
     shifts = {layer: correction.correction for layer, correction in corrections.items()}
-    return _candidate(context, f"{plain.name}, corrected biases", plain.ranges, plain.layers, shifts)
+    return _candidate(context, f"{plain.name}, corrected biases", plain.option, plain.layers, shifts)
 
 
 def _candidate(
     context: CalibratedContext,
     name: str,
-    ranges: Ranges,
+    option: RangeOption,
     layers: list[QuantizedLayer],
     shifts: Shifts,
 ) -> Candidate:
-    model, exported = assemble(context.model, layers, ranges, shifts, context.spec.export.opset)
-    return Candidate(name, ranges, exported, model, shifts)
+    model, exported = assemble(context.model, layers, option.ranges, shifts, context.spec.export.opset)
+    return Candidate(name, option, exported, model, shifts)

@@ -1,6 +1,6 @@
 """The context of a search: one variant of the float model, its layers, and statistics of its activations."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,11 +26,30 @@ from quant.progress import Progress, sample_progress
 from quant.search.variants import Variant
 from quant.spec import Spec, Weights
 from quant.weights.layers import choose_layers, needs_moments
+from quant.weights.storage_form import has_static_range
 
 Work = Sequence[tuple[Layer, Weights]]
 """The layers to quantize, each with its section of the spec."""
 Ranges = Mapping[str, ActivationRange]
 """The activation ranges by the tensor's name."""
+
+
+@dataclass(frozen=True)
+class RangeOption:
+    """The activation ranges of one rule.
+
+    Attributes:
+        ranges: the ranges over the whole calibration set, which are exported.
+        judging: the ranges without the held-out samples. Candidates are compared with these: on the exported ranges,
+            the held-out samples would never be clipped.
+    """
+
+    ranges: Ranges
+    judging: Ranges
+
+
+NO_RANGES = RangeOption({}, {})
+"""The option that leaves all activations in float."""
 
 HELD_OUT, HELD_OUT_FOR_GATES = 4, 2
 """Every fourth batch of the calibration set is held out to compare candidates; every second where gates decide."""
@@ -73,9 +92,9 @@ class DataFreeContext(_Context):
     moments: Mapping[str, InferredMoments]
 
     @property
-    def range_options(self) -> Mapping[str, Ranges]:
+    def range_options(self) -> Mapping[str, RangeOption]:
         """The only option: no activation is quantized."""
-        return {"": {}}
+        return {"": NO_RANGES}
 
 
 @dataclass(frozen=True)
@@ -100,11 +119,11 @@ class CalibratedContext(_Context):
     graph: Weightless
     moments: Mapping[str, Moments]
     inferred: Mapping[str, InferredMoments]
-    range_options: Mapping[str, Ranges]
+    range_options: Mapping[str, RangeOption]
     recorded: Mapping[int, Sequence[NDArray[np.generic]]]
 
     @property
-    def ranges(self) -> Ranges:
+    def first_ranges(self) -> RangeOption:
         """The activation ranges of the first rule."""
         return next(iter(self.range_options.values()))
 
@@ -139,7 +158,7 @@ def calibrate(
     Raises:
         QuantdError: as `choose_layers` and `observe` do.
     """
-    work, skipped = choose_layers(variant.model, spec)
+    work, skipped = choose_layers(variant.model, spec, calibrated=calibration is not None)
     layers = [layer for layer, _ in work]
     if calibration is None:
         inferred = infer_input_moments(variant.model, layers, variant.normals)
@@ -150,7 +169,7 @@ def calibrate(
     graph = weightless(variant.model)
     moments = MomentObserver(variant.model, _observed_layers(work, spec), fitting)
     outputs = OutputRecorder(variant.model, held_out)
-    ranges = _RangeOptions(variant.model, work, spec)
+    ranges = _RangeOptions(variant.model, work, spec, () if held_out is fitting else held_out.numbers)
     if spec.activations is not None or any(_needs_moments(section, spec) for _, section in work):
         observe(graph, calibration, [moments, *ranges.observers, outputs], sample_progress(progress, Stage.CALIBRATING))
     return CalibratedContext(
@@ -186,17 +205,20 @@ def _needs_moments(section: Weights, spec: Spec) -> bool:
 class _RangeOptions:
     """The activation ranges of every rule that the spec compares, observed in one run."""
 
-    def __init__(self, model: ir.Model, work: Work, spec: Spec) -> None:
+    def __init__(self, model: ir.Model, work: Work, spec: Spec, held_out: Collection[int]) -> None:
         self.observers: list[RangeObserver] = []
         if spec.activations is not None:
-            placement = place(model.graph, [layer for layer, _ in work if layer.float_only is None])
-            self.observers = [RangeObserver(model.graph, placement.observed, spec.activations)]
+            placement = place(model.graph, [layer for layer, _ in work if has_static_range(layer, spec)])
+            self.observers = [RangeObserver(model.graph, placement.observed, spec.activations, held_out)]
             self._ties = placement.ties
 
-    def options(self) -> dict[str, Ranges]:
+    def options(self) -> dict[str, RangeOption]:
         """Return the ranges of each rule by the suffix of its candidates' names; the first suffix is empty."""
         if not self.observers:
-            return {"": {}}
-        ranges = self.observers[0].ranges()
+            return {"": NO_RANGES}
+        ranges, judging = self.observers[0].ranges(), self.observers[0].fitting_ranges()
         suffixes = ["", *(f", ranges by {rule}" for rule in list(ranges)[1:])]
-        return {suffix: tie(by_name, self._ties) for suffix, by_name in zip(suffixes, ranges.values(), strict=True)}
+        return {
+            suffix: RangeOption(tie(ranges[rule], self._ties), tie(judging[rule], self._ties))
+            for suffix, rule in zip(suffixes, ranges, strict=True)
+        }

@@ -135,7 +135,8 @@ def export_size(context: SearchContext, layers: Sequence[QuantizedLayer]) -> int
         corrected = [quantized.layer for quantized in layers if quantized.layer.output_axis is not None]
         biases = {layer.name: np.ones(layer.output_channels) for layer in corrected}
     opset = context.spec.export.opset
-    models = (assemble(context.model, layers, r, biases, opset)[0] for r in context.range_options.values())
+    options = context.range_options.values()
+    models = (assemble(context.model, layers, option.ranges, biases, opset)[0] for option in options)
     return max(len(context.export(model)) for model in models)
 
 

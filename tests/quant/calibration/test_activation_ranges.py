@@ -66,6 +66,31 @@ def test_a_rule_that_weighs_every_batch_sees_every_batch(rule):
     assert "low" in clipped_at(-1.0, 6.0, rule).wants(1)
 
 
+@pytest.mark.parametrize("rule", ["minmax", {"name": "minmax", "moving": 0.5}, "percentile", "mse", "analytic"])
+def test_held_out_batches_are_left_out_of_the_ranges_that_they_judge(rule):
+    batches = [np.random.default_rng(number).normal(size=500).astype(np.float32) for number in range(3)]
+    batches[1] *= 9
+    activations = resolve({"preset": "int8", "activations": {"clipping": rule}}).activations
+    graph = ir.Graph([], [], nodes=[])
+    both, fitting, whole = (RangeObserver(graph, ["x"], activations, held_out) for held_out in ((1,), (), ()))
+    for number, batch in enumerate(batches):
+        both.add(number, {"x": batch})
+        whole.add(number, {"x": batch})
+        if number != 1:
+            fitting.add(number, {"x": batch})
+    assert both.ranges() == whole.ranges()
+    assert both.fitting_ranges() == fitting.ranges() != both.ranges()
+
+
+def test_a_tensor_is_read_until_the_fitting_batches_reach_its_limits():
+    activations = resolve({"preset": "int8"}).activations
+    observer = RangeObserver(activations_model().graph, ["low"], activations, held_out=(0,))
+    observer.add(0, {"low": np.array([-1.0, 6.0], np.float32)})
+    assert "low" in observer.wants(1)
+    observer.add(1, {"low": np.array([-1.0, 6.0], np.float32)})
+    assert "low" not in observer.wants(2)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_tensor_that_is_not_finite_is_refused_by_name(value):
     observer = TensorObserver("extremes")

@@ -18,6 +18,19 @@ def test_the_histogram_of_batches_is_that_of_all_values():
     np.testing.assert_array_equal(histogram.counts, expected)
 
 
+@pytest.mark.parametrize("scales", [(1, 30), (30, 1), (1, 0), (0, 1), (0, 0)])
+def test_the_sum_of_two_histograms_is_that_of_all_values(scales):
+    both, parts = Histogram(), []
+    for scale in scales:
+        values = RNG.normal(size=1000).astype(np.float32) * np.float32(scale)
+        parts.append(Histogram())
+        for histogram in (both, parts[-1]):
+            histogram.add(values, float(np.abs(values).max()))
+    total = parts[0].plus(parts[1])
+    np.testing.assert_array_equal(total.counts, both.counts)
+    np.testing.assert_array_equal(total.edges, both.edges)
+
+
 @pytest.mark.parametrize("size", [1, 1000, 3 * SLAB, 40 * SLAB + 7])
 def test_threads_count_the_same_values(monkeypatch, size):
     dispatch.load()

@@ -4,13 +4,13 @@ import numpy as np
 import onnx
 import pytest
 
-from quant.search.context import HELD_OUT, HELD_OUT_FOR_GATES, CalibratedContext, DataFreeContext
+from quant.search.context import HELD_OUT, HELD_OUT_FOR_GATES, NO_RANGES, CalibratedContext, DataFreeContext
 
 
 def test_without_calibration_data_no_activation_is_quantized(context):
     data_free = context({"preset": "int8-weights"}, calibrated=False)
     assert isinstance(data_free, DataFreeContext)
-    assert data_free.range_options == {"": {}}
+    assert data_free.range_options == {"": NO_RANGES}
     assert len(data_free.work) == 7
 
 
@@ -46,8 +46,8 @@ def test_each_rule_of_activation_ranges_is_an_option(context):
     suffixes = list(calibrated.range_options)
     assert suffixes[0] == ""
     assert ", ranges by mse" in suffixes
-    assert calibrated.ranges is calibrated.range_options[""]
-    assert context({"preset": "int8-weights"}).range_options == {"": {}}
+    assert calibrated.first_ranges is calibrated.range_options[""]
+    assert context({"preset": "int8-weights"}).range_options == {"": NO_RANGES}
 
 
 def test_recorded_and_computed_outputs_of_the_float_model_are_equal(context):
