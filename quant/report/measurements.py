@@ -14,9 +14,9 @@ from quant.search.context import CalibratedContext
 from quant.search.error_shares import ErrorShares
 
 SAMPLES = 16
-"""Held-out samples for the figures at the layers' outputs. A layer's SQNR differs by 0.3 to 0.5 dB from the SQNR on many
-samples; on 8 samples it differs by up to twice as much (ResNet20, MobileNetV1). The time of one sample is that of four to
-six float runs."""
+"""Held-out samples for the figures at the layers' outputs. A layer's SQNR differs by 0.3 to 0.5 dB from the SQNR on
+many samples; on 8 samples it differs by up to twice as much (ResNet20, MobileNetV1). The time of one sample is that of
+four to six float runs."""
 NO_SHIFTS = MeanShifts({}, 0, "without calibration data nothing is measured")
 
 

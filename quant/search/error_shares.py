@@ -24,8 +24,10 @@ from quant.search.sensitivity import Sensitivity, can_be_changed, measure_sensit
 
 MAX_SAMPLES = 8
 """The most samples for each layer. The standard error of a large share is then 10 to 25 % of it (ResNet20)."""
-FREE_RUNS = 64
-"""Runs of one sample that are made however small the calibration set is."""
+PART = 4
+"""The layers together are run on as many samples as a quarter of the calibration set has."""
+SMALL_RUNS, MAX_REPEATS = 64, 2
+"""For a small set, they are run on up to 64 samples, but on no more than twice as many as the set has."""
 NO_DATA = "without calibration data nothing is measured"
 NOT_ASKED = "the spec asks for a report on the weights alone"
 RANDOM = "the model draws random numbers, which differ in every run"
@@ -93,7 +95,8 @@ def total_error(weights: float | None, activations: float | None, everything: fl
 def measure_error_shares(choice: Choice, quantized: Session, progress: Progress) -> ErrorShares:
     """Return the layers' shares of the output error on held-out samples.
 
-    The runs of all layers together cost about as much as one run of the float model over the calibration set, or less.
+    The runs of all layers together cost about as much as half a run of the float model over the calibration set, and no
+    more than four runs over a small set.
 
     Args:
         choice: the chosen candidate.
@@ -129,7 +132,8 @@ def _few_samples(context: CalibratedContext, layers: int) -> Dataset | None:
 
     None if one sample for each layer is more than the cost allows.
     """
-    runs = max(context.calibration.used, FREE_RUNS)
+    used = context.calibration.used
+    runs = max(used // PART, min(SMALL_RUNS, MAX_REPEATS * used))
     count = min(MAX_SAMPLES, runs // max(layers, 1))
     samples = context.held_out
     while (smaller := samples.halved()).batch < samples.batch:
