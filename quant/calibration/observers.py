@@ -9,6 +9,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.data.dataset import Dataset
+from quant.deadline import UNLIMITED, Deadline
 from quant.graph.constants import constant
 from quant.graph.names import Names
 from quant.graph.operators import is_clip, is_convolution, is_never_negative
@@ -68,9 +69,15 @@ class OutputRecorder:
 
 
 def observe(
-    model: Weightless, dataset: Dataset, observers: Sequence[Observer], progress: Callable[[int, int], None]
+    model: Weightless,
+    dataset: Dataset,
+    observers: Sequence[Observer],
+    progress: Callable[[int, int], None],
+    deadline: Deadline = UNLIMITED,
 ) -> None:
     """Run the float model once over the set and pass the tensors of each batch to all observers.
+
+    After the deadline, no batch but the first is run.
 
     Raises:
         ModelError: the model does not run on the data.
@@ -78,6 +85,8 @@ def observe(
     sessions: dict[frozenset[str], Session] = {}
     numbers = dataset.numbers
     for turn, feeds in enumerate(dataset.watched(progress)):
+        if turn and deadline.skips("a part of the calibration samples"):
+            return
         required = _required(observers, numbers[turn])
         if not required:
             continue

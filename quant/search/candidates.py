@@ -25,6 +25,8 @@ from quant.weights.layers import QuantizedLayer, quantize_layers
 CORRECTION_SAMPLES = 64
 """Samples on which biases are corrected. The variance of a mean over n samples is 1 / n of the variance of one sample,
 so that more samples bring little; each of them runs through both models."""
+CORRECTION = "the correction of biases"
+"""The name of the work that a deadline leaves out."""
 RELIABLE_DB = 10.0
 """SQNR below which the order of uncorrected candidates says little about the order of corrected ones."""
 
@@ -113,11 +115,29 @@ def build_candidates(
         ExportError: a quantized model does not run.
     """
     by_bounds = _weights_by_bounds(context, work, layers)
-    return [
-        replace(candidate, name=candidate.name + suffix)
-        for suffix, option in context.range_options.items()
-        for candidate in _candidates(context, option, by_bounds, progress)
-    ]
+    candidates: list[Candidate] = []
+    for suffix, option in context.range_options.items():
+        if candidates and context.deadline.skips("the comparison of activation ranges"):
+            break
+        of_option = _candidates(context, option, by_bounds, progress)
+        candidates += [replace(candidate, name=candidate.name + suffix) for candidate in of_option]
+    return candidates
+
+
+def measure_in_time(
+    context: CalibratedContext, candidates: Sequence[Candidate], progress: StepProgress
+) -> list[MeasuredCandidate]:
+    """Return the candidates with their outputs compared on held-out samples, the first at least, until the deadline.
+
+    Raises:
+        ExportError: a quantized model does not run.
+    """
+    measured: list[MeasuredCandidate] = []
+    for candidate in candidates:
+        if measured and context.deadline.skips("the comparison of candidates"):
+            break
+        measured.append(measure(context, candidate, progress))
+    return measured
 
 
 def measure(context: CalibratedContext, candidate: Candidate, progress: StepProgress) -> MeasuredCandidate:
@@ -173,6 +193,9 @@ def _weights_by_bounds(
     """Return the quantized layers by the name of their clip bounds, MinMax among them where the spec says `auto`."""
     if all(section.clipping.rival is None for _, section in work):
         return {"specified bounds": layers}
+    if context.deadline.skips("the comparison with MinMax bounds"):
+        fitted = any(layer.spec.clipping.rival is not None for layer in layers)
+        return {"fitted bounds" if fitted else "MinMax bounds": layers}
     minmax = [(layer, rival_section(section)) for layer, section in work]
     fits = {quantized.layer.name: quantized.fitted for quantized in layers}
     rival = quantize_layers(minmax, context.moments, context.spec, lambda *_: None, fits)
@@ -198,14 +221,15 @@ def _candidates(
             for bounds, layers in by_bounds.items()
         ]
     candidates = [_candidate(context, bounds, option, layers, {}) for bounds, layers in by_bounds.items()]
-    if mode == "none" or not context.comparable_layers:
+    if mode == "none" or not context.comparable_layers or context.deadline.skips(CORRECTION):
         return candidates
     promising = candidates
     if len(candidates) > 1:
-        measured = [measure(context, candidate, progress) for candidate in candidates]
+        measured = measure_in_time(context, candidates, progress)
         candidates, promising = [*measured], _promising(measured)
-    corrected = [_corrected(context, candidate, progress) for candidate in promising]
-    return corrected if mode == "calibrated" else [*corrected, *candidates]
+    in_time = (candidate for candidate in promising if not context.deadline.skips(CORRECTION))
+    corrected = [_corrected(context, candidate, progress) for candidate in in_time]
+    return corrected if mode == "calibrated" and corrected else [*corrected, *candidates]
 
 
 def _promising(candidates: Sequence[MeasuredCandidate]) -> list[Candidate]:

@@ -13,6 +13,7 @@ from quant.calibration.input_moments import InferredMoments, Moments
 from quant.calibration.moment_observer import MomentObserver
 from quant.calibration.observers import OutputRecorder, observe, session_with_outputs
 from quant.data.dataset import Dataset
+from quant.deadline import UNLIMITED, Deadline
 from quant.export.compact import compact
 from quant.export.serialize import stamp
 from quant.graph.activation_sites import compared_tensors
@@ -65,13 +66,17 @@ class Source:
 
 @dataclass(frozen=True)
 class _Context:
-    """A variant of the float model, its layers to quantize (`work`) and the nodes that stay in float (`skipped`)."""
+    """A variant of the float model, its layers to quantize (`work`) and the nodes that stay in float (`skipped`).
+
+    The search ends at the `deadline`.
+    """
 
     variant: Variant
     spec: Spec
     source: Source
     work: Work
     skipped: Sequence[Skipped]
+    deadline: Deadline
 
     @property
     def model(self) -> ir.Model:
@@ -151,7 +156,12 @@ SearchContext = CalibratedContext | DataFreeContext
 
 
 def calibrate(
-    variant: Variant, calibration: Dataset | None, spec: Spec, source: Source, progress: Progress
+    variant: Variant,
+    calibration: Dataset | None,
+    spec: Spec,
+    source: Source,
+    progress: Progress,
+    deadline: Deadline = UNLIMITED,
 ) -> SearchContext:
     """Return the context of a variant; the float model runs once over the calibration set, if there is one.
 
@@ -162,7 +172,7 @@ def calibrate(
     layers = [layer for layer, _ in work]
     if calibration is None:
         inferred = infer_input_moments(variant.model, layers, variant.normals)
-        return DataFreeContext(variant, spec, source, work, skipped, inferred)
+        return DataFreeContext(variant, spec, source, work, skipped, deadline, inferred)
     data_free = spec.bias_correction == "data_free"
     inferred = infer_input_moments(variant.model, layers, variant.normals) if data_free else {}
     fitting, held_out = calibration.split(HELD_OUT if spec.objective == "fixed" else HELD_OUT_FOR_GATES)
@@ -171,13 +181,15 @@ def calibrate(
     outputs = OutputRecorder(variant.model, held_out)
     ranges = _RangeOptions(variant.model, work, spec, () if held_out is fitting else held_out.numbers)
     if spec.activations is not None or any(_needs_moments(section, spec) for _, section in work):
-        observe(graph, calibration, [moments, *ranges.observers, outputs], sample_progress(progress, Stage.CALIBRATING))
+        reported = sample_progress(progress, Stage.CALIBRATING)
+        observe(graph, calibration, [moments, *ranges.observers, outputs], reported, deadline)
     return CalibratedContext(
         variant=variant,
         spec=spec,
         source=source,
         work=work,
         skipped=skipped,
+        deadline=deadline,
         calibration=calibration,
         fitting=fitting,
         held_out=held_out,

@@ -7,7 +7,7 @@ from typing import Any
 from quant.outcome.stages import Stage
 from quant.progress import Progress, StepProgress, correction_progress, stage_progress
 from quant.search.allocation import Allocation
-from quant.search.candidates import best_corrected, build_candidates, data_free_candidate, measure
+from quant.search.candidates import best_corrected, build_candidates, data_free_candidate, measure_in_time
 from quant.search.choice import Choice
 from quant.search.context import CalibratedContext, SearchContext, Work
 from quant.search.mixed_precision import WidthAllocator, describe_allocation, promising, width_allocator
@@ -43,7 +43,8 @@ def quantize_weights(context: SearchContext, progress: Progress) -> QuantizedWei
         return _smallest_weights(context, limit, progress)
     if limit is not None:
         return _weights_within_budget(context, limit, progress)
-    layers = quantize_layers(context.work, context.moments, spec, stage_progress(progress, Stage.FITTING))
+    fitting = stage_progress(progress, Stage.FITTING)
+    layers = quantize_layers(context.work, context.moments, spec, fitting, deadline=context.deadline)
     return QuantizedWeights(context.work, layers)
 
 
@@ -65,8 +66,8 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
         reported = correction_progress(progress)
         candidates = build_candidates(context, weights.work, weights.layers, reported)
         chosen, compared = candidates[0], {}
-        if compare or len(candidates) > 1:
-            measured = [measure(context, candidate, reported) for candidate in candidates]
+        if (compare and not context.deadline.is_over) or len(candidates) > 1:
+            measured = measure_in_time(context, candidates, reported)
             chosen = max(measured, key=lambda candidate: candidate.rank)
             rank = max(candidate.rank for candidate in measured)
             compared = {candidate.name + context.variant.suffix: candidate.sqnr_db for candidate in measured}
@@ -93,7 +94,8 @@ def _weights_within_budget(context: SearchContext, limit: int, progress: Progres
     allocator = width_allocator(context, progress)
     allocations = promising(allocator, limit)
     allocation = allocations[0]
-    if isinstance(context, CalibratedContext) and len(allocations) > 1:
+    comparable = isinstance(context, CalibratedContext) and len(allocations) > 1
+    if comparable and not context.deadline.skips("the comparison of allocations"):
         allocation = _best_allocation(context, allocator, allocations, correction_progress(progress))
     return _allocated(allocator, allocation, limit)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from quant.deadline import LIMIT_REACHED
 from quant.errors import ExportError
 from quant.evaluation.compare import evaluate
 from quant.graph.random_values import random_tensors
@@ -46,6 +47,8 @@ def settle_matmul_accuracy(choice: Choice, progress: Progress) -> Choice:
         return _with_int8(choice, _entry(choice, "int8", "assumed: without calibration data it is not measured"))
     if spec.allocates:
         return _with_int8(choice, _entry(choice, "int8", "the bits were chosen with it"))
+    if context.deadline.skips("the measurement of MatMul with float inputs"):
+        return _with_int8(choice, _entry(choice, "int8", f"assumed: {LIMIT_REACHED}"))
     measured = {name: _sqnr_db(choice, context, name, progress) for name in ("int8", "float")}
     int8, in_float = measured["int8"], measured["float"]
     if int8 is None or in_float is None:

@@ -109,7 +109,7 @@ def width_allocator(context: SearchContext, progress: Progress) -> WidthAllocato
     spec = context.spec
     weights = quantize_at_widths(context.work, context.moments, spec, stage_progress(progress, Stage.FITTING))
     errors = [[relative_error(width, context.moments, spec) for width in widths] for widths in weights]
-    if isinstance(context, CalibratedContext):
+    if isinstance(context, CalibratedContext) and not context.deadline.skips("the sensitivity of single weights"):
         reported = subject_progress(correction_progress(progress), "one weight at a time")
         gains = _gains(context, weights, errors, reported)
         errors = [[error * gain for error in by_width] for by_width, gain in zip(errors, gains, strict=True)]

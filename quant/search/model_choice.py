@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from quant.calibration.channel_moments import ChannelMoments
 from quant.data.dataset import Dataset
+from quant.deadline import UNLIMITED, Deadline
 from quant.errors import ModelError
 from quant.evaluation.timed_inputs import NO_INPUTS, timed_inputs
 from quant.progress import Progress
@@ -31,6 +32,7 @@ class NormalisedModel:
         evaluation: the evaluation set, if there is one; no choice is made with it.
         source: the size and the digest of the upload.
         progress: receives the stages and their steps.
+        deadline: ends the search.
     """
 
     model: ir.Model
@@ -39,6 +41,7 @@ class NormalisedModel:
     evaluation: Dataset | None
     source: Source
     progress: Progress
+    deadline: Deadline = UNLIMITED
 
     @property
     def timing_data(self) -> Dataset | None:
@@ -51,10 +54,12 @@ class NormalisedModel:
         Raises:
             QuantdError: as `calibrate`, `quantize_weights` and `choose` do.
         """
-        choices = []
+        choices: list[Choice] = []
         variants = self._variants(spec)
         for variant in variants:
-            context = calibrate(variant, self.calibration, spec, self.source, self.progress)
+            if choices and self.deadline.skips(f"the variant{variant.suffix}"):
+                break
+            context = calibrate(variant, self.calibration, spec, self.source, self.progress, self.deadline)
             weights = quantize_weights(context, self.progress)
             choices.append(choose(context, weights, self.progress, compare=len(variants) > 1))
         return best(choices)
@@ -66,6 +71,8 @@ class NormalisedModel:
         """
         variants = [*form_variants(self.model, self.normals, spec, calibrated=self.calibration is not None)]
         if self.calibration is None or spec.smoothing == "none" or spec.allocates:
+            return variants
+        if self.deadline.skips("smoothing"):
             return variants
         fitting, _ = self.calibration.split(HELD_OUT)
         smooth = smoothed(variants[-1], fitting, spec, self.progress)
@@ -86,7 +93,8 @@ def choose_model(float_model: NormalisedModel, spec: Spec) -> Choice:
     Raises:
         QuantdError: the model cannot be quantized by the spec, or does not run.
     """
-    choice = float_model.quantize(spec) if spec.keep_float == "none" else _keep_slow_layers(float_model, spec)
+    keep_slow = spec.keep_float == "slower" and not float_model.deadline.skips("the measurement of slow layers")
+    choice = _keep_slow_layers(float_model, spec) if keep_slow else float_model.quantize(spec)
     return settle_matmul_accuracy(choice, float_model.progress)
 
 

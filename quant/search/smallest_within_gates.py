@@ -82,20 +82,27 @@ def smallest_within_gates(
         trials[number] = _trial(context, allocator, allocations[number], progress)
         return trials[number].passed
 
-    first = first_that_passes(len(allocations), passes)
+    def is_over() -> bool:
+        return context.deadline.skips("a part of the search for the smallest model")
+
+    first = first_that_passes(len(allocations), passes, is_over)
     chosen = len(allocations) - 1 if first is None else first
     return GateSearch(trials[chosen], [trials[number] for number in sorted(trials)])
 
 
-def first_that_passes(count: int, passes: Callable[[int], bool]) -> int | None:
+def first_that_passes(
+    count: int, passes: Callable[[int], bool], is_over: Callable[[], bool] = lambda: False
+) -> int | None:
     """Return the least number below `count` that passes, by bisection; None where the last one fails.
+
+    Once `is_over` returns True, the least number that has passed so far is returned.
 
     Requires that every number above one that passes does so, too.
     """
     if not passes(count - 1):
         return None
     low, high = -1, count - 1
-    while high - low > 1:
+    while high - low > 1 and not is_over():
         middle = (low + high) // 2
         low, high = (low, middle) if passes(middle) else (middle, high)
     return high

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from quant.outcome.gates import GATES
 from quant.spec.layer_rules import LayerRule
-from quant.spec.sections import Activations, Budget, Export, Gates, Measure, Section, TorchScript, Weights
+from quant.spec.sections import Activations, Budget, Export, Gates, Limits, Measure, Section, TorchScript, Weights
 
 Metric = Literal["sqnr", "cosine", "mse", "mean_iou"]
 """A measure of how close two models' outputs are; `mean_iou` compares the most probable class of every position."""
@@ -43,6 +43,8 @@ class Spec(Section):
     """The extent of the report: `weights` leaves out the measurements of layer outputs and takes less time."""
     metric: Metric | None = None
     """A further comparison of the outputs in the report, for models that are no classifiers; null for none."""
+    limits: Limits = Limits()
+    """Limits on the job."""
     measure: Measure = Measure()
     """Measurements of time."""
     torchscript: TorchScript = TorchScript()

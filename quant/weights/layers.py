@@ -8,11 +8,13 @@ import numpy as np
 import onnx_ir as ir
 
 from quant.calibration.input_moments import MAX_INPUTS, InferredMoments, Moments, SecondMoments
+from quant.deadline import UNLIMITED, Deadline
 from quant.errors import AlreadyQuantized, NothingToQuantize
 from quant.graph.inventory import Layer, Skipped, inventory
 from quant.graph.matrix_form import group_count
 from quant.graph.operators import OPERATORS
 from quant.kernel import dispatch
+from quant.methods.clipping.minmax import MinMax
 from quant.methods.grids.codebook import Codebook
 from quant.methods.rounding.nearest import Nearest
 from quant.spec import Spec, Weights
@@ -93,8 +95,9 @@ def quantize_layers(
     spec: Spec,
     progress: Callable[[int, int, str], None],
     fits: Mapping[str, FittedWeight] | None = None,
+    deadline: Deadline = UNLIMITED,
 ) -> list[QuantizedLayer]:
-    """Return every layer quantized by its section of the spec.
+    """Return every layer quantized by its section of the spec; after the deadline, without clipping, to nearest.
 
     Args:
         work: The layers with their sections.
@@ -107,6 +110,8 @@ def quantize_layers(
     quantized = []
     for completed, (layer, section) in enumerate(work):
         progress(completed, len(work), layer.name)
+        if deadline.skips("the clip bounds of a part of the layers"):
+            section = section.model_copy(update={"clipping": MinMax(), "rounding": Nearest()})
         fitted = (fits or {}).get(layer.name)
         quantized.append(_quantize_layer(layer, section, moments.get(layer.name), spec, compiled, fitted))
     return quantized
