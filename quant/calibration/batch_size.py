@@ -9,7 +9,7 @@ Rules, for a model whose inputs declare a free batch:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,30 +61,25 @@ def find_batch_size(session: Session, data: Dataset) -> BatchSize:
     if data.fixed:
         return BatchSize(session.run(next(data.batches())))
     try:
-        alone = session.run(_first(data, 1))
+        alone = session.run(data.first(1))
     except ModelError as failure:
         return _only_size(session, data, failure)
-    if data.samples < 2:
+    if data.longest_run < 2:
         return BatchSize(alone)
     try:
-        pair = session.run(_first(data, 2))
+        pair = session.run(data.first(2))
     except ModelError:
         return BatchSize(alone, 1, _one_by_one("it does not run with several samples at once"))
     return _judged(session, data, alone, pair)
 
 
-def _first(data: Dataset, samples: int) -> dict[str, NDArray[np.generic]]:
-    """Return the feeds with the first samples of a set."""
-    return next(replace(data, batch=samples, part=None).batches())
-
-
 def _only_size(session: Session, data: Dataset, failure: ModelError) -> BatchSize:
     """Return the first size with which the model runs; `failure` is the error of the run with one sample."""
     for size in (2, *OTHER_SIZES):
-        if size > data.samples:
+        if size > data.longest_run:
             continue
         try:
-            outputs = session.run(_first(data, size))
+            outputs = session.run(data.first(size))
         except ModelError:
             continue
         if size == 2 and _runs(session, data, BATCH):
@@ -96,7 +91,7 @@ def _only_size(session: Session, data: Dataset, failure: ModelError) -> BatchSiz
 def _runs(session: Session, data: Dataset, size: int) -> bool:
     """Return True if the set has so many samples and the model runs with them."""
     try:
-        return data.samples >= size and bool(session.run(_first(data, size)))
+        return data.longest_run >= size and bool(session.run(data.first(size)))
     except ModelError:
         return False
 
@@ -107,14 +102,14 @@ def _judged(session: Session, data: Dataset, alone: Outputs, pair: Outputs) -> B
     if any(_joins_samples(a, b) for a, b in arrays):
         return BatchSize(alone, 1, _one_by_one("it puts the values of all samples into one row of an output"))
     if any(a.ndim != b.ndim for a, b in arrays):
-        size = min(BATCH, data.samples)
+        size = min(BATCH, data.longest_run)
         return BatchSize(pair, size, _only(size, "an output has fewer axes for one sample than for several"))
     if any(_depends(a, b) for a, b in arrays) and _repeats(session, data, pair):
         return BatchSize(pair, None, DataFinding(
             "dataset.samples_interact",
             "the outputs for a sample depend on the other samples of its batch, so the figures hold for batches of "
-            f"{min(data.batch, data.samples)}; if the first axis of an input does not count samples, give arrays with "
-            "one axis more: a complete value of each input for each sample",
+            f"{min(data.batch, data.longest_run)}; if the first axis of an input does not count samples, give arrays "
+            "with one axis more: a complete value of each input for each sample",
         ))  # fmt: skip
     return BatchSize(pair)
 
@@ -149,7 +144,7 @@ def _depends(alone: NDArray[np.generic], pair: NDArray[np.generic]) -> bool:
 
 def _repeats(session: Session, data: Dataset, pair: Outputs) -> bool:
     """Return True if the model gives the same outputs again: one with random operators does not."""
-    again = session.run(_first(data, 2))
+    again = session.run(data.first(2))
     return all(np.array_equal(a, b) for a, b in zip(pair, again, strict=True) if isinstance(a, np.ndarray))
 
 

@@ -172,6 +172,7 @@ def _repeats_one_sample(data: Dataset) -> bool:
     for feeds in data.batches():
         for name, axis in axes.items():
             rows = feeds[name][None] if axis is None else np.moveaxis(feeds[name], axis, 0)
-            if not (rows == first.setdefault(name, rows[:1].copy())).all():
+            same = first.setdefault(name, rows[:1].copy())
+            if rows.shape[1:] != same.shape[1:] or not (rows == same).all():
                 return False
     return True

@@ -1,16 +1,34 @@
 """A calibration or evaluation set: an array for each input of the model, in batches, and labels if there are any."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quant.data.sequences import Sequences
 from quant.data.sources import AlongAxis, Source
+from quant.data.targets import Targets
 from quant.errors import InputMismatch
 
 BATCH = 8
 """The samples of a batch for a model that takes any number; the activations of one batch are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of the samples of one batch.
+
+    Attributes:
+        samples: the number of samples.
+        labels: the class numbers (samples,), or None.
+        targets: the target of each sample, by the name of the output; empty without targets.
+    """
+
+    samples: int
+    labels: NDArray[np.int64] | None = None
+    targets: Targets = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -24,6 +42,9 @@ class Dataset:
         batch: the number of samples in a batch: the batch size that the model requires, or `BATCH`.
         part: the numbers of the batches that this set consists of; None for all batches.
         fixed: True if the model requires this batch size; an incomplete last batch is then left out.
+        targets: the target of each sample, by the name of the output; empty without targets.
+        runs: the ends of runs of samples of one shape, which batches do not mix; empty if all samples have one shape.
+        sequences: the sequences that the samples are the steps of; None for independent samples.
     """
 
     inputs: Mapping[str, NDArray[np.generic] | Source]
@@ -32,6 +53,9 @@ class Dataset:
     batch: int
     part: tuple[int, ...] | None = None
     fixed: bool = False
+    targets: Targets = field(default_factory=dict)
+    runs: tuple[int, ...] = ()
+    sequences: Sequences | None = None
 
     @property
     def sources(self) -> dict[str, Source]:
@@ -49,15 +73,28 @@ class Dataset:
     @property
     def used(self) -> int:
         """The number of samples in all batches; a model with a fixed batch size cannot use an incomplete last batch."""
-        return sum(window.stop - window.start for window in self._windows())
+        return sum(self.sizes)
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """The number of samples in every batch."""
+        return [window.stop - window.start for window in self._windows()]
+
+    @property
+    def longest_run(self) -> int:
+        """The largest number of samples of one shape; samples of this shape come first."""
+        return self.runs[0] if self.runs else self.samples
 
     def split(self, every: int) -> tuple["Dataset", "Dataset"]:
         """Return the set without every n-th batch, and the set of these batches.
 
-        If there are fewer than n batches, both are the whole set.
+        If there are fewer than n batches, both are the whole set. A set of sequences is split by sequences.
         """
         numbers = range(len(self._windows()))
-        held_out = tuple(number for number in numbers if number % every == every - 1)
+        if self.sequences is not None:
+            held_out = tuple(self.sequences.held_out(len(numbers), every))
+        else:
+            held_out = tuple(number for number in numbers if number % every == every - 1)
         if not held_out:
             return self, self
         return replace(self, part=tuple(n for n in numbers if n not in held_out)), replace(self, part=held_out)
@@ -65,7 +102,8 @@ class Dataset:
     def spread(self, samples: int) -> "Dataset":
         """Return a subset of about `samples` samples: batches at even distances, at least one."""
         numbers = self.numbers
-        count = min(max(samples // self.batch, 1), len(numbers))
+        mean = self.used / len(numbers) if self.runs else self.batch
+        count = min(max(int(samples / mean), 1), len(numbers))
         return replace(self, part=tuple(numbers[i * len(numbers) // count] for i in range(count)))
 
     @property
@@ -83,9 +121,10 @@ class Dataset:
         Raises:
             InputMismatch: there are fewer samples than one batch.
         """
-        if self.samples < size:
+        if self.longest_run < size:
+            shape = " of one shape" if self.runs else ""
             raise InputMismatch(
-                f"the model takes batches of exactly {size} samples; the dataset has {self.samples}; "
+                f"the model takes batches of exactly {size} samples; the dataset has {self.longest_run}{shape}; "
                 f"accepted: at least {size} samples, best a multiple of {size}"
             )
         return replace(self, batch=size, part=None, fixed=True)
@@ -97,10 +136,11 @@ class Dataset:
         """
         if self.fixed or self.batch % 2:
             return self
-        half = self.batch // 2
-        parts = (part for number in self.numbers for part in (2 * number, 2 * number + 1))
-        complete = tuple(part for part in parts if (part + 1) * half <= self.samples)
-        return replace(self, batch=half, part=complete) if complete else self
+        windows, halves = self._windows(), replace(self, batch=self.batch // 2, part=None)
+        starts, sizes = {window.start: number for number, window in enumerate(halves._windows())}, halves.sizes
+        parts = (place for window in windows for place in range(window.start, window.stop, halves.batch))
+        complete = [starts[place] for place in parts if sizes[starts[place]] == halves.batch]
+        return replace(halves, part=tuple(complete)) if complete else self
 
     def batches(self) -> Iterator[dict[str, NDArray[np.generic]]]:
         """Yield the feeds of every batch: an array for each input."""
@@ -113,9 +153,9 @@ class Dataset:
     def watched(self, progress: Callable[[int, int], None]) -> Iterator[dict[str, NDArray[np.generic]]]:
         """Yield the feeds of every batch; after each, call `progress(completed samples, total samples)`."""
         completed, total = 0, self.used
-        for feeds in self.batches():
+        for feeds, size in zip(self.batches(), self.sizes, strict=True):
             yield feeds
-            completed = min(completed + self.batch, total)
+            completed += size
             progress(completed, total)
 
     def label_batches(self) -> Iterator[NDArray[np.int64] | None]:
@@ -123,8 +163,20 @@ class Dataset:
         for window in self._windows():
             yield None if self.labels is None else self.labels[window]
 
+    def truth_batches(self) -> Iterator[Truth]:
+        """Yield what is known of the samples of every batch."""
+        for window, labels in zip(self._windows(), self.label_batches(), strict=True):
+            targets = {name: values[window] for name, values in self.targets.items()}
+            yield Truth(window.stop - window.start, labels, targets)
+
+    def first(self, samples: int) -> dict[str, NDArray[np.generic]]:
+        """Return the feeds with the first samples, at most `longest_run` of them."""
+        return next(replace(self, batch=samples, part=None).batches())
+
     def _windows(self) -> list[slice]:
         """Return the slice of the samples in every batch."""
-        end = self.samples - (self.samples % self.batch if self.fixed else 0)
-        windows = [slice(start, min(start + self.batch, end)) for start in range(0, end, self.batch)]
+        windows: list[slice] = []
+        for first, last in pairwise((0, *(self.runs or (self.samples,)))):
+            end = last - ((last - first) % self.batch if self.fixed else 0)
+            windows += [slice(start, min(start + self.batch, end)) for start in range(first, end, self.batch)]
         return windows if self.part is None else [windows[number] for number in self.part]

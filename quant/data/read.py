@@ -24,7 +24,9 @@ from quant.data.declared import (
 )
 from quant.data.labels import read_labels
 from quant.data.npz import read_arrays, release_pages
-from quant.data.sources import AlongAxis, Constant, Feeds, Images, Source
+from quant.data.ragged import RaggedArrays, cut, free_axes, group_samples, in_runs, ragged_source
+from quant.data.sources import AlongAxis, Constant, Feeds, Images, Ragged, Source
+from quant.data.targets import Targets, is_targets, read_targets
 from quant.errors import InputMismatch, NonFiniteData
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -42,6 +44,9 @@ def read_dataset(path: Path, model: ir.Model) -> Dataset:
 
     The array of an input has the input's shape, with all samples along its batch axis. An array with one axis more
     holds a complete value of the input for each sample. An input without a batch axis may have one value for all.
+    Samples of several shapes are arrays `x.0`, `x.1`, and so on, or a padded array `x` with `x.lengths`.
+
+    `targets` and `targets.<output>` hold the right outputs, for the metrics of tasks.
 
     Raises:
         UnreadableDataset: the file is no .npz or .npy, is cut short, or contains pickled objects.
@@ -49,17 +54,21 @@ def read_dataset(path: Path, model: ir.Model) -> Dataset:
         NonFiniteData: an array contains NaN or infinity.
     """
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
-    arrays = _name_single(read_arrays(path), inputs)
     names = {str(value.name) for value in inputs}
+    ragged = group_samples(_name_single(read_arrays(path), inputs), names)
+    arrays, targets = _split_targets(ragged, names)
     special = _special(arrays, names)
-    sources = {str(value.name): _source(value, arrays, special, alone=len(inputs) == 1) for value in inputs}
-    unknown = sorted(set(arrays) - names - {name for name, _ in special.values()})
+    sources: dict[str, Source] = {}
+    for value in inputs:
+        several_shapes = _ragged_samples(value, arrays, ragged)
+        sources[str(value.name)] = several_shapes or _source(value, arrays, special, alone=len(inputs) == 1)
+    unknown = sorted({*arrays, *_ragged_names(ragged)} - names - {name for name, _ in special.values()})
     if unknown:
         raise InputMismatch(f"array {unknown[0]!r} is no input of the model; its inputs are {describe_inputs(inputs)}")
     labels = read_labels(*special["labels"]) if "labels" in special else None
     sources = _with_constants(sources, inputs, labels)
-    samples = _count_samples(sources, labels)
-    data = Dataset(sources, labels, samples, BATCH)
+    samples = _count_samples(sources, labels, targets)
+    data = in_runs(Dataset(sources, labels, samples, BATCH, targets=targets))
     size = _required_batch(sources, inputs)
     return data if size is None else data.in_batches_of(size)
 
@@ -85,8 +94,54 @@ def _special(arrays: Arrays, inputs: set[str]) -> dict[str, tuple[str, NDArray[n
     return special
 
 
-def _count_samples(sources: Mapping[str, Source], labels: NDArray[np.int64] | None) -> int:
+def _split_targets(ragged: RaggedArrays, inputs: set[str]) -> tuple[dict[str, NDArray[np.generic]], Targets]:
+    """Return the other arrays of one array for all samples, and the targets of each sample."""
+    named = {name: array for name, array in ragged.plain.items() if name not in inputs and is_targets(name)}
+    if scalar := next((name for name, array in named.items() if not array.ndim), None):
+        raise InputMismatch(f"array {scalar!r} is one number; accepted: a target for each sample, samples first")
+    samples = {name: list(array) for name, array in named.items()}
+    for name in ragged.lengths.keys() & samples.keys():
+        lengths = ragged.lengths[name]
+        axes = range(1 if lengths.ndim == 1 else lengths.shape[1])
+        samples[name] = list(cut(name, samples[name], lengths, axes))
+    samples |= {name: list(values) for name, values in ragged.samples.items() if is_targets(name)}
+    return {name: array for name, array in ragged.plain.items() if name not in named}, read_targets(samples)
+
+
+def _ragged_names(ragged: RaggedArrays) -> set[str]:
+    """Return the names of the arrays with samples of several shapes that hold no targets."""
+    return {name for name in (*ragged.samples, *ragged.lengths) if not is_targets(name)}
+
+
+def _ragged_samples(value: ir.Value, arrays: Arrays, ragged: RaggedArrays) -> Ragged | None:
+    """Return the samples of one input that differ in shape; None where they do not."""
+    name = str(value.name)
+    samples = ragged.samples.get(name)
+    if name in ragged.lengths:
+        array = arrays[name]
+        sizes = sizes_of(value)
+        complete = sizes is not None and array.ndim == len(sizes) + 1
+        axes = free_axes(value, array.ndim, complete=complete)
+        if not axes or array.ndim < 2:
+            raise InputMismatch(
+                f"the model fixes every size of input {name!r} but the number of samples, so samples have one shape; "
+                f"accepted: {describe_shape(value)} without lengths"
+            )
+        if sizes is not None and array.ndim not in (len(sizes), len(sizes) + 1):
+            raise InputMismatch(f"array {name!r} has shape {list(array.shape)}; accepted: {describe_shape(value)}")
+        rows = list(array if complete else np.moveaxis(array, batch_axis(value), 0))
+        samples = cut(name, rows, ragged.lengths[name], axes)
+    if samples is None:
+        return None
+    source = ragged_source(value, samples)
+    for number, sample in enumerate(source.arrays):
+        _check_finite(f"{name}.{number}", sample)
+    return source
+
+
+def _count_samples(sources: Mapping[str, Source], labels: NDArray[np.int64] | None, targets: Targets) -> int:
     counts = {name: source.samples for name, source in sources.items() if source.samples is not None}
+    counts |= {f"targets.{name}".removesuffix("."): len(values) for name, values in targets.items()}
     if labels is not None:
         counts["labels"] = len(labels)
     if len(set(counts.values())) != 1 or 0 in counts.values():
@@ -182,7 +237,7 @@ def _required_batch(sources: Mapping[str, Source], inputs: list[ir.Value]) -> in
         InputMismatch: they require different ones.
     """
     sizes = {
-        name: 1 if isinstance(source, Feeds) else fixed_batch(value)
+        name: 1 if isinstance(source, Feeds | Ragged) and source.axis is None else fixed_batch(value)
         for value in inputs
         if not isinstance(source := sources[name := str(value.name)], Constant)
     }

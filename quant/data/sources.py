@@ -1,4 +1,4 @@
-"""The sources of an input's values: an array whose samples lie along an axis, whole feeds, a constant, or images."""
+"""The sources of an input's values: samples along an axis or of several shapes, whole feeds, a constant, or images."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -67,6 +67,33 @@ class Feeds:
     def release(self) -> None:
         """Release the memory of a mapped array."""
         release_pages(self.array)
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """An array for each sample; samples differ in shape.
+
+    Attributes:
+        arrays: the samples, without the axis of samples.
+        axis: the axis of a batch that counts its samples; None if each array is a complete value of the input.
+    """
+
+    arrays: tuple[NDArray[np.generic], ...]
+    axis: int | None
+
+    @property
+    def samples(self) -> int:
+        """The number of arrays."""
+        return len(self.arrays)
+
+    def batch(self, window: slice) -> NDArray[np.generic]:
+        """Return the samples of `window`, which have one shape, along the batch axis."""
+        samples = self.arrays[window]
+        return _aligned(samples[0] if self.axis is None else np.stack(samples, self.axis))
+
+    def release(self) -> None:
+        """Release the memory of mapped arrays; all arrays of a file share one mapping."""
+        release_pages(self.arrays[0])
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,8 @@ def bound_errors(
     """
     if not calibration.samples_first:
         return Bounds({}, {}, "no axis of the inputs counts samples")
+    if calibration.runs:
+        return Bounds({}, {}, "the samples differ in shape")
     by_name = {layer.layer.name: layer for layer in layers}
     propagation = _Propagation(model, quantized, by_name, ranges, observe_tensors(model, graph, calibration))
     for name, box in input_boxes(calibration).items():

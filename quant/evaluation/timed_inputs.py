@@ -37,7 +37,7 @@ def timed_inputs(model: ir.Model, dataset: Dataset | None) -> TimedInputs | None
 
 
 def _of_dataset(dataset: Dataset) -> TimedInputs:
-    samples = min(dataset.batch, dataset.used)
+    samples = dataset.sizes[0]
     single = dataset.singly()
     alone = next(single.batches()) if samples > 1 and single.batch == 1 else None
     return TimedInputs(next(dataset.batches()), samples, alone)
