@@ -10,6 +10,7 @@ import onnx_ir as ir
 from quant.calibration.data_checks import CheckedData, check_data
 from quant.data.dataset import Dataset
 from quant.data.findings import texts
+from quant.deadline import UNLIMITED, Deadline
 from quant.digests import write
 from quant.equalization.cross_layer import equalize
 from quant.errors import ExportError
@@ -34,7 +35,7 @@ from quant.runtime import Session
 from quant.search.context import Work
 from quant.spec import Spec
 from quant.weights.chunked import quantize_in_parts
-from quant.weights.layers import choose_layers, loops_pay
+from quant.weights.layers import choose_layers, loops_pay, without_search
 from quant.weights.storage_form import storage_form
 
 MAX_WHOLE_BYTES = 1_500_000_000
@@ -78,7 +79,13 @@ def max_whole_bytes(reasons: Sequence[str]) -> int:
 
 
 def quantize_layerwise(
-    source: FloatModel, evaluation: Dataset | None, spec: Spec, out: Path, source_sha256: str, progress: Progress
+    source: FloatModel,
+    evaluation: Dataset | None,
+    spec: Spec,
+    out: Path,
+    source_sha256: str,
+    progress: Progress,
+    deadline: Deadline = UNLIMITED,
 ) -> Result:
     """Quantize the weights without data and write model.onnx and model.onnx.data to `out`.
 
@@ -87,7 +94,8 @@ def quantize_layerwise(
     3. Export: write the remaining large tensors and the graph, which onnx's checker then checks.
     4. Evaluate, where there is evaluation data, with both models mapped from their files.
 
-    Memory is taken for one layer at a time, except in step 4. `source_sha256` is the digest of the upload.
+    Memory is taken for one layer at a time, except in step 4. `source_sha256` is the digest of the upload. After the
+    deadline, the remaining weights are neither clipped nor rounded by a search.
 
     Raises:
         ModelError: the model cannot be normalised, or a weight is not finite.
@@ -105,7 +113,7 @@ def quantize_layerwise(
     names = Names.of(model.graph)
     rewrite_followers(model, [(layer, storage_form(layer, section, spec)) for layer, section in work], (), names)
     with DataFile(out / DATA) as data:
-        entries, seconds, energies = _quantize_layers(work, spec, data, names, progress)
+        entries, seconds, energies = _quantize_layers(work, spec, data, names, progress, deadline)
         progress(Stage.EXPORTING, 0, 1, MODEL)
         tidy(model)
         for graph in (model.graph, *model.graph.subgraphs()):
@@ -123,7 +131,7 @@ def quantize_layerwise(
 
 
 def _quantize_layers(
-    work: Work, spec: Spec, data: DataFile, names: Names, progress: Progress
+    work: Work, spec: Spec, data: DataFile, names: Names, progress: Progress, deadline: Deadline
 ) -> tuple[list[LayerEntry], dict[str, float], SignalAndNoise]:
     """Quantize each layer and move its codes to the data file.
 
@@ -137,6 +145,8 @@ def _quantize_layers(
     stored: dict[tuple[object, ...], ir.Value] = {}
     for number, (layer, section) in enumerate(work):
         progress(Stage.QUANTIZING, number, len(work), layer.name)
+        if deadline.skips("the clip bounds of a part of the layers"):
+            section = without_search(section)
         quantized = quantize_in_parts(layer, section, spec, compiled)
         entries.append(layer_report(quantized, spec))
         seconds[layer.name] = quantized.seconds

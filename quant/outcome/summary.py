@@ -85,8 +85,21 @@ class OutputFigures(BaseModel):
         return self.top1_float - self.top1_quantized
 
 
+class JobWarning(BaseModel):
+    """A warning with a code that a program can read; its sentence is among the warnings of the report."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: Annotated[str, Field(description="Stable name of the kind, such as `limits.seconds`.")]
+    detail: Annotated[str, Field(description="Sentence for the owner of the model.")]
+
+
 class Summary(OutputFigures, LayerFigures, SizeFigures):
     """The most important figures of a job; a figure is null where the data for it was not given."""
+
+    warnings: Annotated[
+        tuple[JobWarning, ...], Field(description="Warnings about the job: its time limit, the size of the file.")
+    ] = ()
 
     seconds: Annotated[float | None, _figure("seconds", "Duration of the job; null in the stored report.")]
 

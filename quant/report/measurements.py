@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from quant.calibration.saturation import ClippedShare, clipped_shares
 from quant.correction.mean_shift import LayerComparison, LayerDifference, MeanShifts, compare_layers
 from quant.data.dataset import Dataset
+from quant.deadline import LIMIT_REACHED
 from quant.error_bounds.propagate import NO_BOX, NOT_ASKED, Bounds, bound_errors
 from quant.progress import Progress, correction_progress, subject_progress
 from quant.search.candidates import assemble
@@ -17,6 +18,8 @@ SAMPLES = 16
 """Held-out samples for the figures at the layers' outputs. A layer's SQNR differs by 0.3 to 0.5 dB from the SQNR on
 many samples; on 8 samples it differs by up to twice as much (ResNet20, MobileNetV1). The time of one sample is that of
 four to six float runs."""
+FIGURES = "figures of the report"
+"""The name of the work that a deadline leaves out."""
 NO_SHIFTS = MeanShifts({}, 0, "without calibration data nothing is measured")
 
 
@@ -72,6 +75,8 @@ def measure_layers(choice: Choice, progress: Progress) -> LayerComparison:
         return LayerComparison(NO_SHIFTS)
     if context.spec.report == "weights":
         return LayerComparison(MeanShifts({}, 0, "the spec asks for a report on the weights alone"))
+    if context.deadline.skips(FIGURES):
+        return LayerComparison(MeanShifts({}, 0, LIMIT_REACHED))
     uncorrected = None
     if choice.shifts:
         uncorrected, _ = assemble(context.model, choice.layers, choice.ranges, {}, context.spec.export.opset)
@@ -91,6 +96,8 @@ def measure_bounds(choice: Choice) -> Bounds:
         return NO_BOX
     if context.spec.report == "weights":
         return NOT_ASKED
+    if context.deadline.skips(FIGURES):
+        return Bounds({}, {}, LIMIT_REACHED)
     return bound_errors(context.model, context.graph, choice.model, choice.layers, choice.ranges, context.calibration)
 
 
@@ -104,5 +111,7 @@ def measure_clipping(choice: Choice, evaluation: Dataset | None) -> dict[str, Cl
     """
     context = choice.context
     if evaluation is None or not isinstance(context, CalibratedContext) or context.spec.report == "weights":
+        return {}
+    if context.deadline.skips(FIGURES):
         return {}
     return clipped_shares(context.graph, [layer.layer for layer in choice.layers], choice.ranges, evaluation)

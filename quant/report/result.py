@@ -13,7 +13,7 @@ from quant.graph.inventory import Skipped
 from quant.outcome.gates import GateFigures
 from quant.outcome.latency import Latency
 from quant.outcome.report.layer import LayerEntry
-from quant.outcome.summary import UNMEASURED, SizeFigures, Summary
+from quant.outcome.summary import UNMEASURED, JobWarning, SizeFigures, Summary
 from quant.report.measurements import NOTHING_MEASURED, Measurements
 from quant.search.choice import Choice
 from quant.weights.errors import RowErrors
@@ -47,6 +47,7 @@ class Result:
         outputs: the comparison with the float model's outputs; None without evaluation data.
         choice: the choice between candidates; None where the model was quantized layer by layer.
         measured: the measurements of the quantized model.
+        job_warnings: the warnings of the summary; their sentences are not among `warnings`.
         latency: the latency of both models, which no artifact holds; None where the spec asks for no measurement.
     """
 
@@ -62,6 +63,7 @@ class Result:
     measured: Measurements = NOTHING_MEASURED
     findings: Sequence[DataFinding] = ()
     latency: Latency | None = None
+    job_warnings: Sequence[JobWarning] = ()
 
     def summary(self, bytes_before: int) -> Summary:
         """Return the summary without its duration, which no artifact holds."""
@@ -73,6 +75,7 @@ class Result:
             quantized_layers=len(self.entries),
             weight_sqnr_db=sqnr_db(self.weights.signal, self.weights.noise) if self.entries else None,
             **outputs.model_dump(),
+            warnings=tuple(self.job_warnings),
             seconds=None,
         )
 

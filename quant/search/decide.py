@@ -94,8 +94,8 @@ def _weights_within_budget(context: SearchContext, limit: int, progress: Progres
     allocator = width_allocator(context, progress)
     allocations = promising(allocator, limit)
     allocation = allocations[0]
-    comparable = isinstance(context, CalibratedContext) and len(allocations) > 1
-    if comparable and not context.deadline.skips("the comparison of allocations"):
+    several = len(allocations) > 1
+    if isinstance(context, CalibratedContext) and several and not context.deadline.skips("the choice of bits"):
         allocation = _best_allocation(context, allocator, allocations, correction_progress(progress))
     return _allocated(allocator, allocation, limit)
 

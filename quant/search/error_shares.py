@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from quant.correction.data_free import expected_shifts
 from quant.data.dataset import Dataset
+from quant.deadline import LIMIT_REACHED
 from quant.errors import ExportError
 from quant.graph.random_values import random_tensors
 from quant.progress import Progress, correction_progress, subject_progress
@@ -114,6 +115,8 @@ def measure_error_shares(choice: Choice, quantized: Session, progress: Progress)
         return ErrorShares(reason=NOT_ASKED)
     if random_tensors(context.model.graph):
         return ErrorShares(reason=RANDOM)
+    if context.deadline.skips("the shares of the layers in the error"):
+        return ErrorShares(reason=LIMIT_REACHED)
     changes = {layer.layer.name: [layer] for layer in choice.layers if can_be_changed(layer.layer, context.model)}
     samples = _few_samples(context, len(changes))
     if not changes or samples is None:

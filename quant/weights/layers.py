@@ -111,7 +111,7 @@ def quantize_layers(
     for completed, (layer, section) in enumerate(work):
         progress(completed, len(work), layer.name)
         if deadline.skips("the clip bounds of a part of the layers"):
-            section = section.model_copy(update={"clipping": MinMax(), "rounding": Nearest()})
+            section = without_search(section)
         fitted = (fits or {}).get(layer.name)
         quantized.append(_quantize_layer(layer, section, moments.get(layer.name), spec, compiled, fitted))
     return quantized
@@ -148,6 +148,11 @@ def adapt_to_kernel(layer: Layer, section: Weights) -> tuple[Weights, list[str]]
 def round_to_nearest(section: Weights) -> Weights:
     """Return the section with rounding to the nearest level, which needs no moments."""
     return section.model_copy(update={"rounding": Nearest()})
+
+
+def without_search(section: Weights) -> Weights:
+    """Return the section with the bounds and the rounding that need no search."""
+    return round_to_nearest(section).model_copy(update={"clipping": MinMax()})
 
 
 def _refuse_quantized(skipped: Sequence[Skipped], spec: Spec) -> None:
