@@ -109,7 +109,7 @@ def quantize_layerwise(
     model = normalise(source.model, spec.export.opset, compare=False)
     if spec.equalization == "cross_layer":
         equalize(model)
-    work, skipped = choose_layers(model, spec)
+    work, skipped = choose_layers(model, spec, calibrated=False)
     names = Names.of(model.graph)
     rewrite_followers(model, [(layer, storage_form(layer, section, spec)) for layer, section in work], (), names)
     with DataFile(out / DATA) as data:

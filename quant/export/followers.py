@@ -98,8 +98,8 @@ class _Chain:
 
 
 def _is_product(layer: Layer, form: StorageForm) -> bool:
-    """Return True for a MatMul or Gemm whose weight is quantized when it runs."""
-    return form is not StorageForm.FOLDED and layer.operator.is_product
+    """Return True for a MatMul or Gemm whose weight is dequantized before it runs, unless a kernel is fused."""
+    return form not in (StorageForm.FOLDED, StorageForm.DYNAMIC) and layer.operator.is_product
 
 
 def _is_fused(other: ir.Value | None, rank: int | None) -> bool:

@@ -10,10 +10,11 @@ from onnx_ir.passes import common as passes
 
 from quant.calibration.activation_ranges import ActivationRange
 from quant.export.bias import quantize_bias
+from quant.export.dynamic import replace_with_integers
 from quant.export.followers import rewrite_followers
 from quant.export.matmul import replace_with_matmul
 from quant.export.shared import share_constants
-from quant.export.storage import dequantized_weight
+from quant.export.storage import dequantized_weight, integer_weight
 from quant.graph.constants import add_initializer, constant
 from quant.graph.inventory import Layer
 from quant.graph.names import Names, shortened
@@ -34,7 +35,7 @@ class ExportedWeight:
 
 
 StoredWeights = dict[tuple[object, ...], ir.Value]
-"""The dequantized weights that a model holds already, by everything that distinguishes them."""
+"""The weights that a model holds already, dequantized or as int8 codes, by everything that distinguishes them."""
 
 
 def export_qdq(
@@ -79,14 +80,19 @@ def replace_weight(exported: ExportedWeight, stored: StoredWeights, opset: int, 
         names: the names in use in the model.
     """
     layer, weight, form = exported.layer, exported.weight, exported.form
-    transposed = form is StorageForm.MATMUL_NBITS and layer.axis == 0
+    transposed = form in (StorageForm.MATMUL_NBITS, StorageForm.DYNAMIC) and layer.axis == 0
     scale = sha256(weight.scale.tobytes()).digest()
     key = (layer.graph, layer.weight_name, form, weight.granularity, weight.bits, scale, transposed)
     if key not in stored:
         number = sum(other[:2] == key[:2] for other in stored)
         name = f"{layer.weight_name}_{number}" if number else layer.weight_name
-        stored[key] = dequantized_weight(layer.node, name, weight, form, opset, names, transposed=transposed)
-    if form is StorageForm.MATMUL_NBITS:
+        if form is StorageForm.DYNAMIC:
+            stored[key] = integer_weight(layer.node, name, weight, opset, names, transposed=transposed)
+        else:
+            stored[key] = dequantized_weight(layer.node, name, weight, form, opset, names, transposed=transposed)
+    if form is StorageForm.DYNAMIC:
+        replace_with_integers(layer, stored[key], weight.scale, names)
+    elif form is StorageForm.MATMUL_NBITS:
         replace_with_matmul(layer, stored[key], names)
     else:
         layer.node.replace_input_with(layer.weight_index, stored[key])

@@ -25,7 +25,7 @@ def stored_bits(bits: int, opset: int, form: StorageForm = StorageForm.INTEGER) 
     A code of 6 bits is stored as 4 and 2 in the forms that are computed when the model is loaded, else in 8.
     """
     if bits > 4:
-        return 6 if bits == 6 and opset >= INT2_OPSET and form in (StorageForm.INTEGER, StorageForm.FOLDED) else 8
+        return 6 if bits == 6 and opset >= INT2_OPSET and (form.reads_integers or form is StorageForm.FOLDED) else 8
     return 2 if bits == 2 and opset >= INT2_OPSET else 4
 
 
@@ -40,7 +40,7 @@ def stored_bytes(weight: QuantizedWeight, form: StorageForm, opset: int) -> int:
     codes = code_bytes(weight.codes.size, weight.bits, form, opset)
     if weight.levels is None:
         return codes + weight.scale.nbytes
-    return codes + (weight.levels.size + weight.scale.nbytes if form is StorageForm.INTEGER else weight.levels.nbytes)
+    return codes + (weight.levels.size + weight.scale.nbytes if form.reads_integers else weight.levels.nbytes)
 
 
 def dequantized_weight(
@@ -67,9 +67,8 @@ def dequantized_weight(
     write = _Writer(before, name, names)
     if weight.levels is not None:
         return _from_codebook(write, weight, weight.levels, form, opset)
-    codes = np.ascontiguousarray(weight.codes.T) if transposed else weight.codes
     bits = stored_bits(weight.bits, opset, form)
-    source = _from_planes(write, codes) if bits == 6 else write.constant("codes", codes.astype(_SIGNED[bits]))
+    source = _stored_codes(write, weight, bits, transposed=transposed)
     if form is StorageForm.FOLDED:
         values = _cast(write, source, ir.DataType.FLOAT)
         if _has_whole_blocks(weight):
@@ -82,6 +81,21 @@ def dequantized_weight(
     if transposed:
         scale, axis = np.ascontiguousarray(scale.T), None if axis is None else 1 - axis
     return dequantize_linear(before, name, source, scale, axis, names, block)
+
+
+def integer_weight(
+    before: ir.Node, name: str, weight: QuantizedWeight, opset: int, names: Names, *, transposed: bool
+) -> ir.Value:
+    """Insert nodes that compute the int8 codes of a weight whose scale the layer multiplies by, and return them.
+
+    The arguments are those of `dequantized_weight`. ONNX Runtime computes the codes once, when the model is loaded.
+    """
+    write = _Writer(before, name, names)
+    if weight.levels is None:
+        bits = stored_bits(weight.bits, opset, StorageForm.DYNAMIC)
+        return _cast(write, _stored_codes(write, weight, bits, transposed=transposed), ir.DataType.INT8)
+    codes = _levels(write, weight, _integer_levels(weight, weight.levels), opset)
+    return write.node("Transpose", [codes], "transposed") if transposed else codes
 
 
 def dequantize_linear(
@@ -136,11 +150,24 @@ def _from_codebook(
     write: "_Writer", weight: QuantizedWeight, levels: NDArray[np.float32], form: StorageForm, opset: int
 ) -> ir.Value:
     """Return the levels that the indices select: int8 levels and a DequantizeLinear for integer kernels, else float."""
+    if form is not StorageForm.INTEGER:
+        return _levels(write, weight, levels, opset)
+    value = _levels(write, weight, _integer_levels(weight, levels), opset)
+    value.dtype = ir.DataType.INT8
+    axis, block = _axis_and_block(weight)
+    return dequantize_linear(write.before, write.name, value, weight.scale, axis, write.names, block)
+
+
+def _integer_levels(weight: QuantizedWeight, levels: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Return the levels of each row in units of its scale; they are integers in the forms that read integers."""
+    integers: NDArray[np.int8] = np.rint(levels / weight.scale.reshape(-1, 1)).astype(np.int8)
+    return integers
+
+
+def _levels(write: "_Writer", weight: QuantizedWeight, codebook: NDArray[np.generic], opset: int) -> ir.Value:
+    """Return the entries of a codebook that the indices of the weight select."""
     granularity, shape = weight.granularity, weight.codes.shape
     assert not isinstance(granularity, PerBlock), "codebooks are per tensor or channel"
-    codebook: NDArray[np.generic] = levels
-    if form is StorageForm.INTEGER:
-        codebook = np.rint(levels / weight.scale.reshape(-1, 1)).astype(np.int8)
     dtype = _UNSIGNED[stored_bits(weight.bits, opset)]
     if isinstance(granularity, PerTensor):
         indices = _cast(write, write.constant("indices", weight.codes.astype(dtype)), ir.DataType.INT32)
@@ -152,11 +179,13 @@ def _from_codebook(
             "GatherElements", [write.constant("codebook", codebook), indices], "levels", [ir.AttrInt64("axis", 1)]
         )
         value = _restored(write, value, granularity, shape)
-    if form is not StorageForm.INTEGER:
-        return value
-    value.dtype = ir.DataType.INT8
-    axis, block = _axis_and_block(weight)
-    return dequantize_linear(write.before, write.name, value, weight.scale, axis, write.names, block)
+    return value
+
+
+def _stored_codes(write: "_Writer", weight: QuantizedWeight, bits: int, *, transposed: bool) -> ir.Value:
+    """Return the codes of a weight as they are stored in `bits` bits, of a matrix `transposed` where that is asked."""
+    codes = np.ascontiguousarray(weight.codes.T) if transposed else weight.codes
+    return _from_planes(write, codes) if bits == 6 else write.constant("codes", codes.astype(_SIGNED[bits]))
 
 
 def _from_planes(write: "_Writer", codes: NDArray[np.int8]) -> ir.Value:

@@ -299,6 +299,8 @@ is_quantize = _named("QuantizeLinear")
 """Return True if the node is a QuantizeLinear."""
 is_dequantize = _named("DequantizeLinear")
 """Return True if the node is a DequantizeLinear."""
+is_dynamic_quantize = _named("DynamicQuantizeLinear")
+"""Return True if the node is a DynamicQuantizeLinear."""
 reads_shape_only = _named("Shape", "Size")
 """Return True if the output depends on the shape of the input, not on its values."""
 keeps_channel_moments = _named(

@@ -12,8 +12,9 @@ from quant.outcome.report.sections import SkippedNode
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 """Version of the plan's schema: the second number rises with new keys, the first with changed or removed ones."""
 
-Form = Literal["integer", "matmul_nbits", "folded", "direct"]
-"""The stored form of a weight: 8-bit codes for integer kernels; codes for MatMulNBits; codes that become floats when
+Form = Literal["integer", "dynamic", "matmul_nbits", "folded", "direct"]
+"""The stored form of a weight: 8-bit codes for integer kernels, with inputs in static or in `dynamic` ranges; codes for
+MatMulNBits; codes that become floats when
 the model is loaded; the standard DequantizeLinear."""
 PLAN_FILE, INSPECTION_FILE = "plan.json", "inspection.json"
 """The files that a process writes a plan and an inspection to."""

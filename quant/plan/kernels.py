@@ -14,6 +14,7 @@ _INTEGER = {
     "QGemm": "integer matrix product (QGemm)",
     "QLinearMatMul": "integer matrix product (QLinearMatMul)",
     "MatMulIntegerToFloat": "integer matrix product with a float result (MatMulIntegerToFloat)",
+    "DynamicQuantizeMatMul": "integer matrix product with inputs rounded by their own range (DynamicQuantizeMatMul)",
     "MatMulNBits": "matrix product of codes, with inputs rounded to 8 bits in blocks (MatMulNBits)",
 }
 """The kernels of ONNX Runtime's CPU provider that read the codes of a weight."""
@@ -50,6 +51,8 @@ def expected_kernel(layer: QuantizedLayer) -> str:
     """Return the kernel of a layer in words as its stored form lets expect, without loading the model."""
     if layer.form is StorageForm.MATMUL_NBITS:
         return _INTEGER["MatMulNBits"]
+    if layer.form is StorageForm.DYNAMIC:
+        return _INTEGER["DynamicQuantizeMatMul"]
     if layer.form is StorageForm.FOLDED:
         return _float_kernel(layer.layer.op, _ONCE)
     if layer.layer.float_only is None:

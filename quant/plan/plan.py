@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from quant.data.read_sequences import check_states
 from quant.errors import DataRequired, ExportError
 from quant.export.storage import stored_bytes
 from quant.graph.executed_names import executed_names
@@ -32,6 +33,7 @@ from quant.weights.storage_form import StorageForm
 NOT_READ = "the model is too large to be held as a whole, and a plan reads none of its weights"
 _FORMS: Mapping[StorageForm, Form] = {
     StorageForm.INTEGER: "integer",
+    StorageForm.DYNAMIC: "dynamic",
     StorageForm.MATMUL_NBITS: "matmul_nbits",
     StorageForm.FOLDED: "folded",
     StorageForm.DIRECT: "direct",
@@ -70,6 +72,7 @@ def plan_model(inputs: Inputs, progress: Progress) -> Plan:
         file = onnx_file(inputs.model, inputs.name, Path(scratch), spec.torchscript.inputs)
         progress(Stage.NORMALISING, 0, 1, inputs.name)
         graph = float_graph(file, Path(scratch), spec.export.opset)
+        check_states(spec.states, graph.model)
         planner = WeightPlanner(Variant("", graph.model, graph.normals), sampled=graph.whole)
         weights = _planner_of(spec, graph, planner).plan(spec, stage_progress(progress, Stage.FITTING))
         progress(Stage.EXPORTING, 0, 1, inputs.name)

@@ -15,6 +15,7 @@ from quant.search.variants import Variant
 from quant.spec import Spec, Weights
 from quant.weights.clip_choice import choose_clipping
 from quant.weights.layers import QuantizedLayer, adapt_to_kernel, choose_layers, round_to_nearest
+from quant.weights.storage_form import float_input_note
 
 NEAREST_NOTE = "the plan rounds to nearest: error_feedback needs calibration data"
 OUTPUT_ERROR_NOTE = "the plan chooses bounds by the error of the weights, a job by the error of the layer's output"
@@ -80,7 +81,8 @@ class WeightPlanner:
             section, notes = _without_data(layer, section, moments.get(layer.name), spec)
             number = numbers.setdefault(layer.weight_name, len(numbers) % (1 << 15))
             quantized = placeholder(layer, section, spec, number)
-            layers.append(replace(quantized, notes=tuple(notes)))
+            note = float_input_note(layer, quantized.form, spec)
+            layers.append(replace(quantized, notes=(*notes, *([] if note is None else [note]))))
             if self._sampled:
                 samples.append(self._sampler.quantize(quantized))
         exact = {layer.name for (layer, _), sample in zip(work, samples, strict=False) if sample.noise == 0}
@@ -99,8 +101,6 @@ def _without_data(
     choice = choose_clipping(section, moments, bias_corrected=spec.bias_correction != "none")
     notes += [OUTPUT_ERROR_NOTE] if choice.by_output_error else []
     notes += [] if choice.note is None else [choice.note]
-    if spec.activations is not None and layer.float_only is not None:
-        notes.append(f"computed in float with quantized weights: {layer.float_only}")
     return choice.section, notes
 
 

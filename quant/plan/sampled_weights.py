@@ -19,7 +19,6 @@ from quant.spec import Weights
 from quant.weights.granularity import Granularity, PerTensor
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import FittedWeight, QuantizedWeight, clip_bound, fit_weight, quantize_weight
-from quant.weights.storage_form import StorageForm
 
 MAX_CHANNELS = 64
 """Output channels of the sample of a layer. The SQNR of all weights was within 0.2 dB of that of all channels for
@@ -84,7 +83,7 @@ class WeightSampler:
             NonFiniteWeight: the weight holds NaN or infinity.
         """
         section, granularity = layer.spec, layer.quantized.granularity
-        integer = layer.form is StorageForm.INTEGER and not section.grid.integer_levels  # others are the same anyway
+        integer = layer.form.reads_integers and not section.grid.integer_levels  # others are the same anyway
         key = (layer.layer.name, granularity, section, integer)
         if key not in self._samples:
             fitted = self._fit(layer.layer, section, granularity)

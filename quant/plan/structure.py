@@ -20,12 +20,12 @@ from quant.graph.inventory import Layer
 from quant.graph.operators import is_never_negative, is_rectifier
 from quant.graph.placement import place
 from quant.search.candidates import assemble
-from quant.spec import Activations, Spec, Weights
+from quant.spec import Spec, Weights
 from quant.weights.granularity import Granularity, PerBlock, PerChannel, PerMatrixChannel, PerTensor
 from quant.weights.layer_granularity import granularity_of
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import FittedWeight, QuantizedWeight, fit_weight, quantize_weight
-from quant.weights.storage_form import storage_form
+from quant.weights.storage_form import has_static_range, storage_form
 
 _NO_DIGEST = "0" * 64
 """Stands for the digest of the upload, which has as many digits."""
@@ -54,7 +54,7 @@ class Structure:
             for layer in self.layers
             if layer.layer.name in self.corrected
         }
-        ranges = _placeholder_ranges(self.model.graph, self.layers, self.spec.activations)
+        ranges = _placeholder_ranges(self.model.graph, self.layers, self.spec)
         model, _ = assemble(self.model, self.layers, ranges, shifts, self.spec.export.opset)
         if self.spec.allocates:
             compact(model, {layer.layer.name for layer in self.layers})
@@ -109,16 +109,15 @@ def row_count(granularity: Granularity, shape: tuple[int, ...]) -> int:
     return math.prod(shape) // shape[granularity.axis] * blocks
 
 
-def _placeholder_ranges(
-    graph: ir.Graph, layers: Sequence[QuantizedLayer], activations: Activations | None
-) -> Mapping[str, ActivationRange]:
+def _placeholder_ranges(graph: ir.Graph, layers: Sequence[QuantizedLayer], spec: Spec) -> Mapping[str, ActivationRange]:
     """Return a range for every activation that a job quantizes, by the tensor's name.
 
     What is never negative has a range from zero, so that the same rectifiers become part of the rounding.
     """
+    activations = spec.activations
     if activations is None:
         return {}
-    placement = place(graph, [layer.layer for layer in layers if layer.layer.float_only is None])
+    placement = place(graph, [layer.layer for layer in layers if has_static_range(layer.layer, spec)])
     producers = {str(output.name): node for node in graph for output in node.outputs}
 
     def lowest(name: str) -> float:

@@ -19,9 +19,12 @@ def require_data(spec: Spec, *, calibration: bool, evaluation: bool) -> None:
 
 
 def _needs_calibration(spec: Spec) -> Iterator[FieldError]:
-    if spec.activations is not None:
-        yield FieldError("/activations", "needs calibration data; give a calibration dataset or "
-                                         "choose activations: null (or a *-weights preset)")  # fmt: skip
+    if spec.activations is not None and spec.activations.mode != "dynamic":
+        detail = (
+            "needs calibration data; give a calibration dataset or choose mode dynamic, or activations: null (or a "
+            "*-weights preset)"
+        )
+        yield FieldError("/activations", detail)
     if spec.objective != "fixed":
         yield FieldError("/objective", f"{spec.objective} is decided on calibration data; without it: fixed")
     if spec.bias_correction == "calibrated":

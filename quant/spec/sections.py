@@ -34,12 +34,17 @@ class Weights(Section):
 
     bits: Literal[8, 6, 4, 3, 2] = 8
     """Bits of a code."""
-    granularity: Literal["tensor", "channel", "block"] = "channel"
-    """The weights that share a scale: the whole tensor, an output channel, or a block of `block_size` inputs."""
+    granularity: Literal["tensor", "channel", "block", "auto"] = "channel"
+    """The weights that share a scale: the whole tensor, an output channel, or a block of `block_size` inputs. `auto`
+    chooses blocks for MatMul and Gemm in weight-only models, and channels for all others."""
     block_size: Literal[16, 32, 64, 128] = 32
-    """Weights in a block; read only with granularity `block`."""
-    symmetric: Literal[True] = True
-    """Weights are always symmetric: the zero point is 0."""
+    """Weights in a block; read only with granularity `block` or `auto`."""
+    symmetric: bool = True
+    """The zero point is 0; false gives zero points to blocks of at most 4 bits. All others are always symmetric."""
+    tables: Literal["same", "int8", "float"] = "same"
+    """Tables (Gather) and the last MatMul or Gemm to a vocabulary: quantized as other weights (`same`) or to 8 bits by
+    channel, or left in float. With `int8`, a table of under 0.1 % of the weights stays in float. A layer rule that sets
+    bits, a budget and an objective override it."""
     grid: GridField = Uniform()
     """The rule for the levels of a codebook."""
     clipping: ClipRuleField = Auto()
@@ -85,7 +90,12 @@ class Weights(Section):
 
 
 class Activations(Section):
-    """The quantization of the activations; it needs calibration data."""
+    """The quantization of the activations; it needs calibration data, except in the mode `dynamic`."""
+
+    mode: Literal["static", "dynamic", "auto"] = "static"
+    """The ranges of the inputs of MatMul and Gemm: `static` ranges are measured on the calibration set, `dynamic` ones
+    by the model on each of its inputs, which needs no calibration data. `auto` chooses for each layer on held-out
+    samples. Other operators have static ranges, or float inputs without calibration data."""
 
     bits: Literal[8, 16] = 8
     """Bits of a code."""
@@ -97,6 +107,16 @@ class Activations(Section):
     """The scales: any positive number, or powers of two; ranges then grow to the next power."""
     clipping: RangeRuleField = MinMaxRange()
     """The rule for the activation range, measured on the calibration set."""
+
+    @model_validator(mode="after")
+    def _computed_by_the_model(self) -> Self:
+        if self.mode != "static" and self.bits != 8:
+            raise ValueError(f"mode {self.mode} rounds inputs to 8 bits; accepted: bits 8, or mode static")
+        if self.mode != "static" and self.symmetric:
+            raise ValueError(
+                f"mode {self.mode} rounds inputs to unsigned codes; accepted: symmetric false, or mode static"
+            )
+        return self
 
 
 def _known_profile(name: str) -> str:

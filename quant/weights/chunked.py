@@ -23,7 +23,7 @@ from quant.weights.quantize import (
     fit_weight,
     quantize_weight,
 )
-from quant.weights.storage_form import INT8_INPUTS_NOTE, StorageForm, storage_form
+from quant.weights.storage_form import INT8_INPUTS_NOTE, StorageForm, float_input_note, storage_form
 
 WEIGHTS_AT_ONCE = 1 << 20
 """Weights of a part."""
@@ -54,9 +54,11 @@ def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool
     weight = np.require(layer.weight, requirements=["C", "A", "W"])  # the array type of the compiled loops
     granularity = granularity_of(layer, section, form)
     whole = fit_weight(weight, PerTensor(), section, compiled, name=layer.name)
-    quantized = _quantize(weight, layer.axis, granularity, section, whole, integer=form is StorageForm.INTEGER)
+    quantized = _quantize(weight, layer.axis, granularity, section, whole, integer=form.reads_integers)
     if form is StorageForm.MATMUL_NBITS:
         notes.append(INT8_INPUTS_NOTE)
+    note = float_input_note(layer, form, spec)
+    notes += [] if note is None else [note]
     return QuantizedLayer(layer, section, form, whole, quantized, time.perf_counter() - start, tuple(notes))
 
 

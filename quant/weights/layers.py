@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -32,7 +32,16 @@ from quant.weights.quantize import (
     fit_weight,
     quantize_weight,
 )
-from quant.weights.storage_form import StorageForm, is_plain_matmul, storage_form
+from quant.weights.storage_form import (
+    StorageForm,
+    float_input_note,
+    has_dynamic_form,
+    is_plain_matmul,
+    storage_form,
+)
+
+NO_RANGE = "without calibration data its input has no static range, and it cannot have a dynamic one"
+"""Why a layer that has an integer kernel computes in float."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +71,15 @@ class QuantizedLayer:
     float_bias: bool = False
 
 
-def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weights]], list[Skipped]]:
+def choose_layers(
+    model: ir.Model, spec: Spec, *, calibrated: bool = True
+) -> tuple[list[tuple[Layer, Weights]], list[Skipped]]:
     """Return the layers to quantize with their sections of the spec, and the nodes that stay in float.
+
+    Args:
+        model: The normalised model.
+        spec: The whole spec.
+        calibrated: False if there are no calibration data, so that no input can have a static range.
 
     Raises:
         AlreadyQuantized: there are quantized layers that no rule of the spec skips.
@@ -76,8 +92,10 @@ def choose_layers(model: ir.Model, spec: Spec) -> tuple[list[tuple[Layer, Weight
         section = spec.weights_for(layer.name, layer.op)
         if section is None:
             skipped.append(Skipped(layer.name, layer.op, "a layer rule of the spec skips it"))
-        else:
+        elif calibrated or spec.activations is None or layer.float_only is not None or has_dynamic_form(layer):
             work.append((layer, section))
+        else:
+            work.append((replace(layer, float_only=NO_RANGE), section))
     if not work and not (layers and spec.keep_float == "slower"):
         examples = "".join(f"; {node.name!r} stays in float: {node.reason}" for node in skipped[:3])
         raise NothingToQuantize(f"no {', '.join(OPERATORS)} with a constant float32 weight{examples}")
@@ -202,14 +220,14 @@ def _quantize_layer(
         name = section.rounding.name
         notes.append(f"rounded to nearest: {name} is for matrices of at most {MAX_INPUTS} known inputs")
         section = round_to_nearest(section)
-    integer = form is StorageForm.INTEGER
+    integer = form.reads_integers
     if moments is not None and (choice.by_output_error or section.rounding.needs_moments):
         problem = LayerProblem.from_layer(layer, fitted.granularity, moments)
         quantized = _quantize_for_output(problem, section, choice, fitted, integer=integer)
     else:
         quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
-    if spec.activations is not None and layer.float_only is not None:
-        notes.append(f"computed in float with quantized weights: {layer.float_only}")
+    note = float_input_note(layer, form, spec)
+    notes += [] if note is None else [note]
     quantized, changes = fit_to_machine(layer, section, form, spec, fitted, quantized)
     notes += changes
     by_output = moments is not None and choice.by_output_error

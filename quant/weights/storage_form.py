@@ -18,9 +18,15 @@ class StorageForm(Enum):
     """The nodes between the stored codes of a weight and the layer that uses it."""
 
     INTEGER = "8-bit codes at load, then DequantizeLinear: fuses to QLinearConv, QGemm or QLinearMatMul"
+    DYNAMIC = "8-bit codes at load, then MatMulInteger on inputs rounded by their own range: fuses to one kernel"
     MATMUL_NBITS = "DequantizeLinear of the stored codes, before a MatMul: fuses to MatMulNBits"
     FOLDED = "Cast and Mul, which are computed when the model is loaded: runs as float"
     DIRECT = "DequantizeLinear of the stored codes, the standard form of ONNX"
+
+    @property
+    def reads_integers(self) -> bool:
+        """True if the kernel reads 8-bit codes, so that the levels of a codebook are integers times a scale."""
+        return self in (StorageForm.INTEGER, StorageForm.DYNAMIC)
 
 
 def storage_form(layer: Layer, section: Weights, spec: Spec) -> StorageForm:
@@ -32,8 +38,10 @@ def storage_form(layer: Layer, section: Weights, spec: Spec) -> StorageForm:
         spec: The whole spec.
     """
     codebook = not section.grid.integer_levels
-    if spec.activations is not None and layer.float_only is None:
+    if has_static_range(layer, spec):
         return StorageForm.INTEGER if codebook or _targets_ort(spec) else StorageForm.DIRECT
+    if _has_dynamic_range(layer, spec):
+        return StorageForm.DYNAMIC
     if codebook:
         return StorageForm.FOLDED
     fused = spec.activations is None and is_plain_matmul(layer)
@@ -45,9 +53,32 @@ def storage_form(layer: Layer, section: Weights, spec: Spec) -> StorageForm:
     return StorageForm.MATMUL_NBITS if fused and pays else StorageForm.FOLDED
 
 
+def has_static_range(layer: Layer, spec: Spec) -> bool:
+    """Return True if the layer's input is rounded by a range that calibration data decide."""
+    return spec.activations is not None and layer.float_only is None and not _has_dynamic_range(layer, spec)
+
+
+def _has_dynamic_range(layer: Layer, spec: Spec) -> bool:
+    """Return True if the spec asks for a range that the model computes for each input, and the layer can have one."""
+    return spec.activations is not None and spec.activations.mode == "dynamic" and has_dynamic_form(layer)
+
+
+def float_input_note(layer: Layer, form: StorageForm, spec: Spec) -> str | None:
+    """Return the note for the report at a layer with a float input in a model with quantized activations, or None."""
+    if spec.activations is None or layer.float_only is None or form is StorageForm.DYNAMIC:
+        return None
+    return f"computed in float with quantized weights: {layer.float_only}"
+
+
 def is_plain_matmul(layer: Layer) -> bool:
     """Return True for a MatMul with a matrix on its right, or a Gemm that is such a MatMul and an Add."""
-    return layer.float_only is None and len(layer.shape) == 2 and layer.operator.is_matmul(layer.node)
+    return layer.float_only is None and has_dynamic_form(layer)
+
+
+def has_dynamic_form(layer: Layer) -> bool:
+    """Return True if the layer is such a product, in the model's graph or in a body: MatMulInteger computes it."""
+    integer = layer.weight_operand.integer_kernel is not None
+    return integer and len(layer.shape) == 2 and layer.operator.is_matmul(layer.node)
 
 
 def _is_shared(layer: Layer) -> bool:
