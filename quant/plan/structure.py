@@ -126,6 +126,6 @@ def _placeholder_ranges(graph: ir.Graph, layers: Sequence[QuantizedLayer], spec:
 
     source = {name: placement.ties.get(name, name) for name in placement.values}
     return {
-        name: ActivationRange(lowest(source[name]), 1.0, activations.bits, activations.symmetric)
+        name: ActivationRange.of((lowest(source[name]), 1.0), activations)
         for name in placement.values
     }
