@@ -1,6 +1,6 @@
 """Placement: the activations that get a QuantizeLinear and a DequantizeLinear, so that integer kernels are found."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -27,12 +27,18 @@ class Placement:
         return [name for name in self.values if name not in self.ties]
 
 
-def place(graph: ir.Graph, layers: Sequence[Layer]) -> Placement:
+def place(graph: ir.Graph, layers: Sequence[Layer], excluded: Collection[str] = ()) -> Placement:
     """Return the values to quantize around the layers and between them.
 
     These are the inputs and outputs of the layers, and the outputs of nodes between them that an integer kernel takes.
     An output of the model stays in float, unless the kernel of the layer that computes it writes integers only.
+
+    Args:
+        graph: the graph of the model.
+        layers: the layers that compute with integers.
+        excluded: the operators without a weight whose nodes stay in float.
     """
+    takes = _Kernels(frozenset(excluded))
     layer_of = {layer.node: layer for layer in layers}
     layer_inputs = {str(layer.operand(layer.input_index).name) for layer in layers}
     values = dict.fromkeys(str(value.name) for value in graph.inputs if str(value.name) in layer_inputs)
@@ -44,11 +50,11 @@ def place(graph: ir.Graph, layers: Sequence[Layer]) -> Placement:
         if layer is not None:
             if name in layer_inputs or not layer.operator.writes_float:
                 values[name] = None
-        elif _shares_scale(node) and output is node.outputs[0] and _are_quantized(node.inputs[:1], values):
+        elif takes.shared_scale(node) and output is node.outputs[0] and _are_quantized(node.inputs[:1], values):
             source = str(node.inputs[0].name)  # type: ignore[union-attr]
             if not output.is_graph_output():
                 values[name], ties[name] = None, ties.get(source, source)
-        elif computes_with_own_scales(node) and _are_quantized(node.inputs, values) and not output.is_graph_output():
+        elif takes.own_scales(node) and _are_quantized(node.inputs, values) and not output.is_graph_output():
             values[name] = None
         values |= dict.fromkeys(str(value.name) for value in node.outputs if str(value.name) in layer_inputs)
     return Placement(tuple(values), ties)
@@ -62,6 +68,24 @@ def fused_output(node: ir.Node) -> ir.Value:
         return output
     fuses = all(bound is None or constant(bound) is not None for bound in reader.inputs[1:])
     return reader.outputs[0] if fuses else output
+
+
+@dataclass(frozen=True)
+class _Kernels:
+    """The integer kernels that nodes without a weight may use: none for `excluded` operators."""
+
+    excluded: frozenset[str]
+
+    def shared_scale(self, node: ir.Node) -> bool:
+        """Return True if a kernel takes the node whose output has the scale of its first input."""
+        return _shares_scale(node) and not self._excludes(node)
+
+    def own_scales(self, node: ir.Node) -> bool:
+        """Return True if a kernel takes the node whose output has a scale of its own."""
+        return computes_with_own_scales(node) and not self._excludes(node)
+
+    def _excludes(self, node: ir.Node) -> bool:
+        return bool(self.excluded.intersection((node.op_type,)))
 
 
 def _shares_scale(node: ir.Node) -> bool:

@@ -220,7 +220,11 @@ class _RangeOptions:
     def __init__(self, model: ir.Model, work: Work, spec: Spec, held_out: Collection[int]) -> None:
         self.observers: list[RangeObserver] = []
         if spec.activations is not None:
-            placement = place(model.graph, [layer for layer, _ in work if has_static_range(layer, spec)])
+            placement = place(
+                model.graph,
+                [layer for layer, _ in work if has_static_range(layer, spec)],
+                spec.exclude_operators,
+            )
             self.observers = [RangeObserver(model.graph, placement.observed, spec.activations, held_out)]
             self._ties = placement.ties
 

@@ -35,6 +35,8 @@ class Spec(Section):
     """Leave the layers in float that are measured to run slower quantized; the file then depends on measured time."""
     layers: tuple[LayerRule, ...] = ()
     """Exceptions for single layers; the first rule that matches a layer applies."""
+    exclude_operators: tuple[str, ...] = Field(default=(), max_length=64)
+    """Operators that stay in float, with or without a weight, such as `Sigmoid`."""
     export: Export = Export()
     """The storage of the quantized model."""
     gates: Gates = Gates()
@@ -99,6 +101,8 @@ class Spec(Section):
 
     def weights_for(self, name: str, op: str) -> Weights | None:
         """Return the weights section for a layer, after the first rule that matches; None if the layer is skipped."""
+        if op in self.exclude_operators:
+            return None
         for rule in self.layers:
             if rule.matches(name, op):
                 return None if rule.skip else rule.weights.apply(self.weights)
