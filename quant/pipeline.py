@@ -17,6 +17,7 @@ from quant.calibration.data_checks import check_data
 from quant.calibration.saturation import saturated
 from quant.data.dataset import Dataset
 from quant.data.findings import texts
+from quant.deadline import LIMIT_REACHED, Deadline
 from quant.digests import write
 from quant.errors import ExportError
 from quant.evaluation.compare import evaluate
@@ -34,6 +35,7 @@ from quant.outcome.summary import Summary
 from quant.progress import Progress, sample_progress
 from quant.report.dequantized import dequantized_warnings
 from quant.report.exports import export_report
+from quant.report.job_warnings import limit_warnings, size_warnings
 from quant.report.junit import junit_xml
 from quant.report.latency import IN_LAYERS, latency_of
 from quant.report.layer_entry import layer_report
@@ -104,6 +106,7 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _ig
     """
     started = time.perf_counter()
     spec = resolve(inputs.spec)
+    deadline = Deadline(spec.limits.seconds)
     require_data(spec, calibration=inputs.calibration is not None, evaluation=inputs.evaluation is not None)
     with (
         tempfile.TemporaryDirectory() as scratch,  # external data stays mapped from here until the end
@@ -112,19 +115,24 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _ig
         progress(Stage.LOADING, 0, 1, inputs.name)
         opened = open_inputs(inputs, spec, Path(scratch), background)
         if opened.whole:
-            result = _quantize_whole(opened, spec, out, progress)
+            result = _quantize_whole(opened, spec, out, progress, deadline)
         else:
             evaluation = opened.dataset("evaluation")
-            result = quantize_layerwise(opened.source, evaluation, spec, out, opened.model_sha256, progress)
+            sha256 = opened.model_sha256
+            result = quantize_layerwise(opened.source, evaluation, spec, out, sha256, progress, deadline)
             result = replace(result, latency=Latency.unmeasured(IN_LAYERS) if spec.measures_latency else None)
         progress(Stage.STORING, 0, 1, artifacts.REPORT.name)
         spec = spec if result.choice is None else result.choice.context.spec
+        grown = size_warnings(opened.source.size, result.bytes, result.choice)
+        result = replace(result, job_warnings=[*limit_warnings(deadline), *grown])
         summary, gates = _report(inputs, opened, result, spec, out, log)
     summary = summary.model_copy(update={"seconds": time.perf_counter() - started})
     return Outcome(summary, verdict(gates), gates, result.seconds, result.latency)
 
 
-def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progress) -> Result:
+def _quantize_whole(
+    opened: OpenedInputs, spec: Spec, out: Path, progress: Progress, deadline: Deadline
+) -> Result:
     """Quantize a model that fits in memory and that ONNX Runtime can run: stages 2 to 8."""
     reference = Session(opened.source.reference)  # a model that ONNX Runtime cannot load is refused first
     data = check_data(reference, opened.dataset("calibration"), opened.dataset("evaluation"))
@@ -134,7 +142,7 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     model, normals = _normalise(opened.source.model, spec, calibration or evaluation, reference)
     del reference  # it is loaded again for the evaluation; its weights would take memory until then
     source = Source(opened.source.size, opened.model_sha256)
-    float_model = NormalisedModel(model, normals, calibration, evaluation, source, progress)
+    float_model = NormalisedModel(model, normals, calibration, evaluation, source, progress, deadline)
     choice = choose_model(float_model, spec)
 
     measured = measure(choice, evaluation, progress)
@@ -146,7 +154,9 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, random, progress)
     measured = replace(measured, shares=measure_error_shares(choice, quantized, progress))
     del quantized
-    latency = latency_of(opened.source.reference, choice.context.model, exported, float_model.timing_data, spec)
+    latency: Latency | None = Latency.unmeasured(LIMIT_REACHED)
+    if spec.always_measures_latency or not deadline.skips("the measurement of latency"):
+        latency = latency_of(opened.source.reference, choice.context.model, exported, float_model.timing_data, spec)
     findings = [*data.findings, *saturated(measured.clipped)]
 
     return Result(
@@ -205,7 +215,7 @@ def _report(
     """Write the reports and the manifest; return the summary without its duration, and the gates."""
     for node in result.skipped:
         log("info", f"{node.name} ({node.op}) is left as it is: {node.reason}")
-    for warning in (*result.warnings, *(result.latency.warnings if result.latency else ())):
+    for warning in (*result.all_warnings, *(result.latency.warnings if result.latency else ())):
         log("warning", warning)
     summary = result.summary(opened.source.size)
     gates = check_gates(spec.gates, result.gate_figures(summary))

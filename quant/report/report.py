@@ -77,7 +77,7 @@ def build_report(
         worst_layers_by=worst_by,
         error_share_basis=shares,
         skipped=tuple(SkippedNode(name=node.name, op=node.op, reason=node.reason) for node in result.skipped),
-        warnings=tuple(result.warnings),
+        warnings=result.all_warnings,
         data_findings=tuple(Finding.model_validate(finding.as_dict()) for finding in result.findings),
         total_mean_shift=_total_mean_shift(measured.shifts),
         compared=None if choice is None else _compared(choice),

@@ -65,9 +65,19 @@ class Result:
     latency: Latency | None = None
     job_warnings: Sequence[JobWarning] = ()
 
+    @property
+    def bytes(self) -> int:
+        """The size of the quantized model with its external data."""
+        return sum(file.size for file in self.files.values())
+
+    @property
+    def all_warnings(self) -> tuple[str, ...]:
+        """The sentences of all warnings."""
+        return (*self.warnings, *(warning.detail for warning in self.job_warnings))
+
     def summary(self, bytes_before: int) -> Summary:
         """Return the summary without its duration, which no artifact holds."""
-        sizes = SizeFigures.of(bytes_before, sum(file.size for file in self.files.values()))
+        sizes = SizeFigures.of(bytes_before, self.bytes)
         outputs = UNMEASURED if self.outputs is None else self.outputs.figures()
         return Summary(
             **sizes.model_dump(),
