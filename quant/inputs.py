@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from quant.data.dataset import Dataset
 from quant.data.read import read_dataset
+from quant.data.read_sequences import check_states, read_sequences
 from quant.digests import FileDigest
 from quant.errors import DatasetError, LargeModel
 from quant.graph.load.source import FloatModel, open_model
@@ -84,6 +85,7 @@ def open_inputs(inputs: Inputs, spec: Spec, scratch: Path, background: Executor)
 
     Raises:
         ModelError: the model cannot be opened.
+        SpecError: a pair of states in the spec is no input and output of the model of one shape.
         LargeModel: the model is too large for what the job needs of it.
     """
     roles: dict[Role, Path | None] = {"calibration": inputs.calibration, "evaluation": inputs.evaluation}
@@ -92,20 +94,21 @@ def open_inputs(inputs: Inputs, spec: Spec, scratch: Path, background: Executor)
     reasons = whole_model_reasons(spec, calibrated="calibration" in paths)
     max_bytes = max_whole_bytes(reasons)
     source = open_model(inputs.model, scratch, spec.torchscript.inputs, max_bytes)
+    check_states(spec.states, source.model)
     whole = source.size <= max_bytes
     if reasons and not whole:
         raise LargeModel(
             f"{' and '.join(reasons)}, which is for models of at most {max_bytes} bytes, and the model has "
             f"{source.size}; accepted: a *-weights preset without calibration data and without a budget"
         )
-    datasets = {role: background.submit(_read, role, path, source.model) for role, path in paths.items()}
+    datasets = {role: background.submit(_read, role, path, source.model, spec.states) for role, path in paths.items()}
     digests |= {role: background.submit(FileDigest.read, path) for role, path in paths.items()}
     return OpenedInputs(inputs.name, source, whole, datasets, digests)
 
 
-def _read(role: Role, path: Path, model: ir.Model) -> Dataset:
+def _read(role: Role, path: Path, model: ir.Model, states: Mapping[str, str]) -> Dataset:
     """Read a dataset; an error says which one it is about."""
     try:
-        return read_dataset(path, model)
+        return read_sequences(path, model, states) if states else read_dataset(path, model)
     except DatasetError as error:
         raise type(error)(f"{role} data: {error.detail}", error.errors) from None

@@ -11,6 +11,7 @@ from quant.data.dataset import Dataset
 from quant.data.findings import DataFinding, incomplete_batches
 from quant.data.labels import check_labels
 from quant.evaluation.output_pairs import type_name
+from quant.evaluation.states import roll_out
 from quant.runtime import Session
 
 
@@ -26,14 +27,16 @@ class CheckedData:
 def check_data(session: Session, calibration: Dataset | None, evaluation: Dataset | None) -> CheckedData:
     """Return the data sets in batches that the model of `session` takes, from runs over a few samples.
 
+    Sets of sequences are run as a whole, for the states that the model reaches before every step.
+
     Raises:
         ModelError: the model does not run on the first samples.
         InputMismatch: a set has fewer samples than one batch, or a label that is no class of the model.
     """
-    data = calibration or evaluation
+    sets = {"calibration": roll_out(session, calibration), "evaluation": roll_out(session, evaluation)}
+    data = sets["calibration"] or sets["evaluation"]
     if data is None:
         return CheckedData(None, None)
-    sets = {"calibration": calibration, "evaluation": evaluation}
     has_labels = any(data is not None and data.labels is not None for data in sets.values())
     findings: list[DataFinding] = []
     if has_labels or not data.fixed:

@@ -135,7 +135,7 @@ def _ragged_samples(value: ir.Value, arrays: Arrays, ragged: RaggedArrays) -> Ra
         return None
     source = ragged_source(value, samples)
     for number, sample in enumerate(source.arrays):
-        _check_finite(f"{name}.{number}", sample)
+        check_finite(f"{name}.{number}", sample)
     return source
 
 
@@ -169,7 +169,7 @@ def _source(
         escape = f"; uint8 images for it go into '__{name}__'" if name == "images" else ""
         raise InputMismatch(f"array {name!r} is {array.dtype}; accepted: {describe_type(value)}{escape}")
     source = _placed(name, array, value)
-    _check_finite(name, array)
+    check_finite(name, array)
     return source
 
 
@@ -250,7 +250,7 @@ def _required_batch(sources: Mapping[str, Source], inputs: list[ir.Value]) -> in
     return next(iter(required.values()), None)
 
 
-def _check_finite(name: str, array: NDArray[Any]) -> None:
+def check_finite(name: str, array: NDArray[Any]) -> None:
     """Raise if a float array holds NaN or infinity; 0 and -inf alone are the mask of an attention.
 
     Raises:
