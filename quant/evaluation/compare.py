@@ -5,6 +5,7 @@ from typing import Any
 
 from quant.data.dataset import Dataset
 from quant.evaluation.metrics import OutputComparison
+from quant.evaluation.states import StateRunner
 from quant.runtime import Session
 
 
@@ -28,6 +29,7 @@ def evaluate(
         ExportError: the quantized model does not run on the data.
     """
     comparison = OutputComparison(quantized.outputs, samples.used, random=random)
+    runner = StateRunner(quantized, samples)
     for feeds, outputs, labels in zip(samples.watched(progress), expected, samples.label_batches(), strict=True):
-        comparison.add(list(outputs), quantized.run(feeds), labels)
+        comparison.add(list(outputs), runner.run(feeds)[1], labels)
     return comparison

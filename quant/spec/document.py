@@ -51,6 +51,8 @@ class Spec(Section):
     """Measurements of time."""
     torchscript: TorchScript = TorchScript()
     """Options for TorchScript modules."""
+    states: dict[str, str] = Field(default={}, max_length=64)
+    """For a streaming model, the output that holds the next value of each state input; data are then sequences."""
     seed: int = Field(default=0, ge=0)
     """The seed of all random numbers."""
 
