@@ -22,9 +22,10 @@ def limit_warnings(deadline: Deadline) -> Iterator[JobWarning]:
     if deadline.skipped:
         yield JobWarning(
             code=LIMIT_CODE,
-            detail=f"the time limit of {deadline.seconds:g} s ended the search with the best candidate so far; left out: "
-            f"{', '.join(deadline.skipped)}; the result depends on measured time, so an equal job may give another one; "
-            "accepted for a full search: a larger limits.seconds, or fewer calibration samples",
+            detail=f"the time limit of {deadline.seconds:g} s ended the search with the best candidate so far; "
+            f"left out: {', '.join(deadline.skipped)}; the result depends on measured time: an "
+            "equal job may give another one; accepted for a full search: a larger limits.seconds, or fewer calibration "
+            "samples",
         )
 
 

@@ -33,9 +33,10 @@ def job(tmp_path):
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     np.savez(tmp_path / "c.npz", x=rng.normal(size=(32, 3, 8, 8)).astype(np.float32))
 
-    def run(spec, calibrated=True):
-        data = tmp_path / "c.npz" if calibrated else None
-        outcome = quantize_model(Inputs(tmp_path / "m.onnx", "m.onnx", spec, data), tmp_path, lambda *_: None)
+    def run(spec):
+        evaluation = tmp_path / "c.npz" if "gates" in spec else None
+        inputs = Inputs(tmp_path / "m.onnx", "m.onnx", spec, tmp_path / "c.npz", evaluation)
+        outcome = quantize_model(inputs, tmp_path, lambda *_: None)
         return outcome.summary, json.loads((tmp_path / "report.json").read_text())
 
     return run
