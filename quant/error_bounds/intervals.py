@@ -135,6 +135,15 @@ class ErrorInterval:
         error = self.error + outside.norm(shape) + half * float(np.sqrt(np.prod(shape)))
         return replace(self, change=Box(change.low - half, change.high + half), error=error)
 
+    def rounded_by_range(self, shape: Sequence[int]) -> "ErrorInterval":
+        """Return the interval with the quantized tensor rounded to 256 levels over its own range, zero included.
+
+        The step follows from the largest range that the tensor can have.
+        """
+        low = min(0.0, float((self.value.low + self.change.low).min()))
+        high = max(0.0, float((self.value.high + self.change.high).max()))
+        return self.rounded(low, high, (high - low) / 255, shape)
+
 
 def _clip_change(value: Box, change: Box, low: Array | float, high: Array | float, *, both: bool) -> Box:
     """Return the box of clip(x + d) - clip(x), or of clip(x + d) - x, for x and d in their boxes.

@@ -25,6 +25,7 @@ from quant.graph.inventory import Layer, inventory
 from quant.graph.weightless import Weightless
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import decoded
+from quant.weights.storage_form import StorageForm
 
 WORK = 2e9
 """Multiplications for the operator norms of all layers together."""
@@ -221,6 +222,8 @@ class _Propagation:
         if biases is None:
             raise Unbounded("its bias is computed at run time")
         maps, interval = AffineMaps(weight, change, *biases), self.intervals[source]
+        if quantized_layer is not None and quantized_layer.form is StorageForm.DYNAMIC:
+            interval = interval.rounded_by_range(self._shape(source))
         return rule(LayerPassage(layer, maps, interval, self._shape(source), self._shape(name), self._work))
 
 

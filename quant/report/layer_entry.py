@@ -2,8 +2,8 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 
-from quant.calibration.saturation import ClippedShare
 from quant.correction.mean_shift import MeanShift
 from quant.error_bounds.propagate import Bound
 from quant.export.storage import stored_bytes
@@ -18,6 +18,7 @@ from quant.spec import Spec
 from quant.weights.granularity import PerChannel, PerMatrixChannel
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import FittedWeight, QuantizedWeight
+from quant.weights.storage_form import ActivationMode, activation_mode
 
 NOT_COMPARED = (
     "the output has no channel axis, lies in the body of a node, depends on random numbers, or has a shape that "
@@ -28,6 +29,13 @@ NOT_ALONE = "the layer lies in the body of a node, so that it cannot be changed 
 """Why a layer has no share of the output error where others have."""
 NOT_EXPECTED = "the rows were not fitted, or none of the fitted distributions has a mean or a variance"
 """Why an expected error of a weight is missing."""
+
+_NOT_CLIPPED: Mapping[ActivationMode, str] = {
+    "static": "it is measured on evaluation data, for a full report",
+    "dynamic": "the model computes the range of each input, so that it clips none",
+    "float": "the input is not rounded",
+}
+"""Why no clipped values were measured, by the rounding of the layer's input."""
 
 
 def layer_report(quantized: QuantizedLayer, spec: Spec, measured: Measurements = NOTHING_MEASURED) -> LayerEntry:
@@ -41,6 +49,7 @@ def layer_report(quantized: QuantizedLayer, spec: Spec, measured: Measurements =
     layer, section = quantized.layer, quantized.spec
     fitted, weight = quantized.fitted, quantized.quantized
     share = measured.shares.layers.get(layer.name)
+    clipped, mode = measured.clipped.get(layer.name), activation_mode(quantized.form, layer, spec)
     study, no_picture = study_weights(quantized)
     channels, no_channels = list_channels(quantized)
     return LayerEntry(
@@ -62,7 +71,9 @@ def layer_report(quantized: QuantizedLayer, spec: Spec, measured: Measurements =
         weight=_weight_errors(weight),
         output=_output(layer.name, measured),
         output_reason=_output_reason(layer.name, measured),
-        activation=_activation(measured.clipped.get(layer.name)),
+        activations=mode,
+        activation=None if clipped is None else ClippedActivation.model_validate(clipped.as_dict()),
+        activation_reason=_NOT_CLIPPED[mode] if clipped is None else None,
         bound=_bound(measured.bounds.layers.get(layer.name)),
         bytes_before=4 * layer.size,
         bytes_after=stored_bytes(weight, quantized.form, spec.export.opset),
@@ -138,10 +149,6 @@ def _output_reason(name: str, measured: Measurements) -> str | None:
         return None
     shifts = measured.shifts
     return NOT_COMPARED if shifts.layers or shifts.reason is None else shifts.reason
-
-
-def _activation(clipped: ClippedShare | None) -> ClippedActivation | None:
-    return None if clipped is None else ClippedActivation.model_validate(clipped.as_dict())
 
 
 def _bound(bound: Bound | None) -> ErrorBound | None:

@@ -15,6 +15,9 @@ from quant.correction.data_free import expected_shifts
 from quant.data.dataset import Dataset
 from quant.deadline import LIMIT_REACHED
 from quant.errors import ExportError
+from quant.export.dynamic import round_input
+from quant.graph.inventory import inventory
+from quant.graph.names import Names
 from quant.graph.random_values import random_tensors
 from quant.progress import Progress, correction_progress, subject_progress
 from quant.runtime import Session
@@ -22,6 +25,7 @@ from quant.search.candidates import assemble
 from quant.search.choice import Choice
 from quant.search.context import CalibratedContext
 from quant.search.sensitivity import Sensitivity, can_be_changed, measure_sensitivity
+from quant.weights.storage_form import StorageForm
 
 MAX_SAMPLES = 8
 """The most samples for each layer. The standard error of a large share is then 10 to 25 % of it (ResNet20)."""
@@ -122,7 +126,7 @@ def measure_error_shares(choice: Choice, quantized: Session, progress: Progress)
     if not changes or samples is None:
         return ErrorShares(reason=TOO_FEW if changes else NOT_ALONE)
     shifts = expected_shifts([layer for change in changes.values() for layer in change], context.moments)
-    models = {ALL: quantized} | ({ACTIVATIONS: _with_quantized_activations(choice)} if choice.ranges else {})
+    models = {ALL: quantized} | ({ACTIVATIONS: _with_quantized_activations(choice)} if _rounds_inputs(choice) else {})
     reported = subject_progress(correction_progress(progress), "one layer at a time")
     sensitivity = measure_sensitivity(
         context.model, changes, shifts if choice.shifts else {}, samples, reported, models, side_by_side=True
@@ -183,9 +187,19 @@ def _standard_errors(noises: NDArray[np.float64], shares: NDArray[np.float64]) -
     return errors
 
 
+def _rounds_inputs(choice: Choice) -> bool:
+    """Return True if any activation of the chosen model is quantized."""
+    return bool(choice.ranges) or any(layer.form is StorageForm.DYNAMIC for layer in choice.layers)
+
+
 def _with_quantized_activations(choice: Choice) -> Session:
     """Return the float model with the activations of the choice quantized."""
     context = choice.context
     model, _ = assemble(context.model, [], choice.ranges, {}, context.spec.export.opset)
+    dynamic = {layer.layer.name for layer in choice.layers if layer.form is StorageForm.DYNAMIC}
+    names = Names.of(model.graph)
+    for layer in inventory(model)[0]:
+        if layer.name in dynamic:
+            round_input(layer, names)
     data = ir.to_proto(model).SerializeToString()
     return Session(data, "the model with quantized activations", ExportError, fold_weights=True)

@@ -1,6 +1,7 @@
 """Storage forms: the nodes between a weight's codes and its layer, which decide the kernel of ONNX Runtime."""
 
 from enum import Enum
+from typing import Literal
 
 from quant.graph.inventory import Layer
 from quant.spec import Spec, Weights
@@ -12,6 +13,9 @@ MIN_MATMUL_NBITS_SIZE = 1 << 18
 
 INT8_INPUTS_NOTE = "ONNX Runtime rounds the inputs to 8 bits: matmul_accuracy int8"
 """The note for the report at a layer that becomes MatMulNBits."""
+
+ActivationMode = Literal["static", "dynamic", "float"]
+"""The rounding of a layer's input: in a static range, in the range of each input, or none."""
 
 
 class StorageForm(Enum):
@@ -61,6 +65,14 @@ def has_static_range(layer: Layer, spec: Spec) -> bool:
 def _has_dynamic_range(layer: Layer, spec: Spec) -> bool:
     """Return True if the spec asks for a range that the model computes for each input, and the layer can have one."""
     return spec.activations is not None and spec.activations.mode == "dynamic" and has_dynamic_form(layer)
+
+
+def activation_mode(form: StorageForm, layer: Layer, spec: Spec) -> ActivationMode:
+    """Return how the input of a layer is rounded in a model with weights of this form."""
+    if form is StorageForm.DYNAMIC:
+        return "dynamic"
+    direct = form is StorageForm.DIRECT and has_static_range(layer, spec)
+    return "static" if form is StorageForm.INTEGER or direct else "float"
 
 
 def float_input_note(layer: Layer, form: StorageForm, spec: Spec) -> str | None:

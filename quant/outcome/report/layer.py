@@ -164,8 +164,13 @@ class LayerEntry(ReportModel):
     """Differences at the layer's output on held-out samples."""
     output_reason: str | None
     """Why `output` is null."""
+    activations: Literal["static", "dynamic", "float"]
+    """Rounding of the layer's input: in a range that calibration data decided, in a range that the model computes for
+    each input, or none."""
     activation: ClippedActivation | None
-    """Clipped values of the layer's quantized input; null where it was not measured."""
+    """Clipped values of the layer's input, outside of its static range."""
+    activation_reason: str | None
+    """Why `activation` is null."""
     bound: ErrorBound | None
     """Guaranteed bounds on the error of the layer's output; null where there are none."""
     bytes_before: Bytes

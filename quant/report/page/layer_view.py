@@ -138,6 +138,8 @@ def facts(layer: LayerEntry) -> Iterator[tuple[str, str]]:
     yield "Mean squared error", f"{figure(weight.mse)} measured, {expected}"
     if output is not None:
         yield "Cosine at the output", "undefined" if output.cosine is None else f"{output.cosine:.5f}"
+    if layer.activations == "dynamic":
+        yield "Range of the input", "computed by the model for each input"
     if layer.activation is not None:
         clipped = layer.activation
         limits = f"{figure(clipped.minimum)} to {figure(clipped.maximum)}"
