@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quant.evaluation.channel_groups import ChannelGroups
 from quant.evaluation.class_overlap import ClassOverlap
 from quant.evaluation.matched_pairs import MatchedPairs
 from quant.evaluation.output_errors import RANDOM, OutputErrors, cosine_of, ratio_db
@@ -35,6 +36,7 @@ class OutputComparison:
         overlap: the overlap of both models' class maps.
         classifies: False as soon as the first output turned out not to have the shape (samples, classes).
         random: the names of the outputs that depend on random numbers.
+        by_channel: True if groups of channels are compared, too.
     """
 
     names: Sequence[str] = ()
@@ -53,6 +55,7 @@ class OutputComparison:
     overlap: ClassOverlap = field(default_factory=ClassOverlap)
     classifies: bool = True
     random: Container[str] = ()
+    by_channel: bool = False
 
     def add(self, expected: Sequence[Any], actual: Sequence[Any], labels: NDArray[np.int64] | None) -> None:
         """Add one batch.
@@ -64,7 +67,12 @@ class OutputComparison:
         """
         names = self.names or [f"output {number}" for number in range(len(expected))]
         self.errors = self.errors or [
-            OutputErrors(name, incomparable=RANDOM if name in self.random else None) for name in names
+            OutputErrors(
+                name,
+                incomparable=RANDOM if name in self.random else None,
+                channels=ChannelGroups() if self.by_channel else None,
+            )
+            for name in names
         ]
         for errors, float_output, quantized_output in zip(self.errors, expected, actual, strict=True):
             errors.add(float_output, quantized_output)
@@ -106,18 +114,6 @@ class OutputComparison:
         outputs = self.pooled
         ratio = ratio_db(outputs) if outputs else None
         return None if ratio is None or math.isinf(ratio) else ratio
-
-    @property
-    def rank(self) -> float:
-        """The figure by which candidates are compared, the larger the better: the SQNR in dB.
-
-        Where no output has one, it is the mean agreement of the outputs, or 0 where nothing can be compared.
-        """
-        outputs = self.pooled
-        if outputs:
-            return ratio_db(outputs)
-        shares = [errors.agreement for errors in self.errors if errors.agreement is not None]
-        return float(np.mean(shares)) if shares else 0.0
 
     @property
     def worst(self) -> WorstOutput | None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from quant.evaluation.channel_groups import ChannelGroups
 from quant.evaluation.output_pairs import (
     IncomparableError,
     Pair,
@@ -59,6 +60,7 @@ class OutputErrors:
         special, special_same: positions that are no quantities in the float model, and those that are the same in both.
         unbounded: positions at which only the quantized model's value is NaN or infinite.
         incomparable: why the output cannot be compared position by position; None if it can.
+        channels: the sums over groups of channels; None if they are not needed.
     """
 
     name: str
@@ -80,6 +82,7 @@ class OutputErrors:
     special_same: int = 0
     unbounded: int = 0
     incomparable: str | None = None
+    channels: ChannelGroups | None = None
 
     def add(self, expected: Any, actual: Any) -> None:
         """Add one batch; values as in `quant.evaluation.output_pairs`."""
@@ -99,6 +102,8 @@ class OutputErrors:
         self.floats, self.numeric = is_float(expected), expected.dtype.kind in "fiu"
         self.quantity = self.floats or is_narrow_integer(expected)
         self.elements += expected.size
+        if self.channels is not None and self.floats:
+            self.channels.add(*pair)
         if not self.floats:
             self.equal += int(np.count_nonzero(expected == pair[1]))
         if self.numeric:

@@ -19,6 +19,7 @@ from quant.graph.random_values import random_tensors
 from quant.progress import StepProgress, subject_progress
 from quant.runtime import Session
 from quant.search.context import NO_RANGES, CalibratedContext, DataFreeContext, RangeOption, Ranges, Work
+from quant.search.ranking import Scores, best_position, scores
 from quant.weights.clip_choice import rival_section
 from quant.weights.layers import QuantizedLayer, quantize_layers
 
@@ -67,9 +68,9 @@ class MeasuredCandidate(Candidate):
         return self.outputs.sqnr_db
 
     @property
-    def rank(self) -> float:
-        """The figure by which candidates are compared, the larger the better: the SQNR where the outputs have one."""
-        return self.outputs.rank
+    def scores(self) -> Scores:
+        """The scores of the outputs, by which candidates are compared."""
+        return scores(self.outputs)
 
 
 def assemble(
@@ -155,7 +156,7 @@ def measure(context: CalibratedContext, candidate: Candidate, progress: StepProg
     samples = context.held_out
     expected = context.float_outputs(samples)
     reported = subject_progress(progress, candidate.name)
-    outputs = evaluate(expected, session, samples, reported, random_tensors(context.model.graph))
+    outputs = evaluate(expected, session, samples, reported, random_tensors(context.model.graph), by_channel=True)
     return MeasuredCandidate(
         name=candidate.name,
         option=candidate.option,
@@ -177,14 +178,19 @@ def _judged_model(context: CalibratedContext, candidate: Candidate) -> ir.Model:
 def best_corrected(
     context: CalibratedContext, layers: list[QuantizedLayer], progress: StepProgress
 ) -> MeasuredCandidate:
-    """Return the layers with or without corrected biases, whichever has the greater output SQNR on held-out samples.
+    """Return the layers with or without corrected biases, whichever has the better outputs on held-out samples.
 
     Raises:
         ExportError: a quantized model does not run.
     """
     candidates = _candidates(context, context.first_ranges, {"allocated bits": layers}, progress)
     measured = [measure(context, candidate, progress) for candidate in candidates]
-    return max(measured, key=lambda candidate: candidate.rank)
+    return best_measured(measured)
+
+
+def best_measured(candidates: Sequence[MeasuredCandidate]) -> MeasuredCandidate:
+    """Return the candidate with the least loss on its worst output."""
+    return candidates[best_position([candidate.scores for candidate in candidates])]
 
 
 def _weights_by_bounds(
@@ -234,7 +240,7 @@ def _candidates(
 
 def _promising(candidates: Sequence[MeasuredCandidate]) -> list[Candidate]:
     """Return the best of the uncorrected candidates, or all where the best is below `RELIABLE_DB`."""
-    best = max(candidates, key=lambda candidate: candidate.rank)
+    best = best_measured(candidates)
     return [*candidates] if best.sqnr_db is None or best.sqnr_db < RELIABLE_DB else [best]
 
 

@@ -1,13 +1,14 @@
 """The choice of a job: the candidate that becomes the quantized model, and what it was compared with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import onnx_ir as ir
 
 from quant.graph.biases import Shifts
 from quant.search.context import Ranges, SearchContext
+from quant.search.ranking import Scores, best_position
 from quant.weights.layers import QuantizedLayer
 
 
@@ -29,7 +30,7 @@ class Choice:
         max_bytes: the most that the exported file may take, where there is a budget.
         warnings: what the owner of the model has to know about the choice.
         matmul_accuracy: the report's `matmul_accuracy`; None if no MatMul could have rounded inputs.
-        rank: the figure by which the candidate was chosen, the larger the better; 0 if there was one candidate only.
+        scores: the scores of the outputs by which the candidate was chosen; empty if there was one candidate only.
     """
 
     context: SearchContext
@@ -43,16 +44,16 @@ class Choice:
     search: Mapping[str, Any] | None = None
     max_bytes: int | None = None
     warnings: tuple[str, ...] = ()
-    rank: float = 0.0
+    scores: Scores = field(default_factory=dict)
     matmul_accuracy: Mapping[str, Any] | None = None
 
 
 def best(choices: Sequence[Choice]) -> Choice:
-    """Return the choice with the greatest output SQNR on held-out samples, its table extended by all the others'.
+    """Return the choice with the best outputs on held-out samples, its table extended by all the others'.
 
     Requires that all candidates were compared, if there are several choices.
     """
     if len(choices) == 1:
         return choices[0]
     compared = {name: sqnr_db for choice in choices for name, sqnr_db in (choice.compared or {}).items()}
-    return replace(max(choices, key=lambda choice: choice.rank), compared=compared)
+    return replace(choices[best_position([choice.scores for choice in choices])], compared=compared)

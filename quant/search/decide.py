@@ -7,10 +7,11 @@ from typing import Any
 from quant.outcome.stages import Stage
 from quant.progress import Progress, StepProgress, correction_progress, stage_progress
 from quant.search.allocation import Allocation
-from quant.search.candidates import best_corrected, build_candidates, data_free_candidate, measure_in_time
+from quant.search.candidates import best_corrected, best_measured, build_candidates, data_free_candidate, measure_in_time
 from quant.search.choice import Choice
 from quant.search.context import CalibratedContext, SearchContext, Work
 from quant.search.mixed_precision import WidthAllocator, describe_allocation, promising, width_allocator
+from quant.search.ranking import Scores, best_position
 from quant.search.smallest_within_gates import smallest_within_gates
 from quant.weights.layers import QuantizedLayer, quantize_layers
 
@@ -49,7 +50,7 @@ def quantize_weights(context: SearchContext, progress: Progress) -> QuantizedWei
 
 
 def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress, *, compare: bool = False) -> Choice:
-    """Correct the biases and return the candidate with the greatest output SQNR on held-out samples.
+    """Correct the biases and return the candidate with the best outputs on held-out samples.
 
     Args:
         context: the variant of the float model, with its statistics.
@@ -61,15 +62,15 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
         ExportError: a quantized model does not run.
     """
     compared: dict[str, float | None] | None = None
-    rank = 0.0
+    scores: Scores = {}
     if isinstance(context, CalibratedContext):
         reported = correction_progress(progress)
         candidates = build_candidates(context, weights.work, weights.layers, reported)
         chosen, compared = candidates[0], {}
         if (compare and not context.deadline.is_over) or len(candidates) > 1:
             measured = measure_in_time(context, candidates, reported)
-            chosen = max(measured, key=lambda candidate: candidate.rank)
-            rank = max(candidate.rank for candidate in measured)
+            best = best_measured(measured)
+            chosen, scores = best, best.scores
             compared = {candidate.name + context.variant.suffix: candidate.sqnr_db for candidate in measured}
     else:
         chosen = data_free_candidate(context, weights.layers)
@@ -85,7 +86,7 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
         search=weights.search,
         max_bytes=weights.max_bytes,
         warnings=weights.warnings,
-        rank=rank,
+        scores=scores,
     )
 
 
@@ -103,12 +104,9 @@ def _weights_within_budget(context: SearchContext, limit: int, progress: Progres
 def _best_allocation(
     context: CalibratedContext, allocator: WidthAllocator, allocations: Sequence[Allocation], progress: StepProgress
 ) -> Allocation:
-    """Return the allocation with the greatest output SQNR on held-out samples, biases corrected."""
-
-    def rank(allocation: Allocation) -> float:
-        return best_corrected(context, allocator.layers_at(allocation), progress).rank
-
-    return max(allocations, key=rank)
+    """Return the allocation with the best outputs on held-out samples, biases corrected."""
+    tried = [best_corrected(context, allocator.layers_at(allocation), progress).scores for allocation in allocations]
+    return allocations[best_position(tried)]
 
 
 def _smallest_weights(context: CalibratedContext, limit: int | None, progress: Progress) -> QuantizedWeights:

@@ -7,9 +7,9 @@ import pytest
 from quant.search.choice import Choice, best
 
 
-def choice(name, compared, rank=0.0):
+def choice(name, compared, score=0.0):
     model = ir.from_proto(onnx.ModelProto(ir_version=10))
-    return Choice(None, name, model, [], {}, {}, compared, rank=rank)  # type: ignore[arg-type]
+    return Choice(None, name, model, [], {}, {}, compared, scores={"y": score})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("compared", [None, {}, {"plain": 20.0}])
