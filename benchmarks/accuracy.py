@@ -8,30 +8,26 @@ images evaluate a model. docs/accuracy.json keeps the results, so that parts of 
 """
 
 import argparse
-import csv
-import io
 import json
-import os
 import tempfile
 import time
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from benchmarks import peers
+from benchmarks.networks import DATA, split
+from benchmarks.networks import LABELLED as MODELS
+from benchmarks.peers import PEERS, Job
+from quant.data.read import read_dataset
+from quant.errors import QuantdError
+from quant.evaluation.compare import evaluate
+from quant.graph.load.onnx_file import load
 from quant.pipeline import Inputs, quantize_model
+from quant.runtime import Session
 
-DATA = Path(os.environ.get("QUANTD_DATA", Path(__file__).parents[2] / "shared" / "data"))
-CIFAR = {"mean": np.array([0.485, 0.456, 0.406]), "std": np.array([0.229, 0.224, 0.225])}
-RAW = {"mean": np.array([0.0]), "std": np.array([1 / 255])}
-MODELS = ("resnet20_cifar10", "resnet20_cifar10_jpeg", "resnet56_cifar10", "resnet8_mlperftiny",
-          "vww_mobilenetv1_025", "mobilenetv1_075_imagenet", "vit_mnist", "mnist_opset8")  # fmt: skip
 CIFAR_NETS, DEPTHWISE = MODELS[:4], MODELS[4:6]
 BEST_OF_SEVEN = {"resnet20_cifar10": 28.9, "resnet20_cifar10_jpeg": 31.7, "resnet56_cifar10": 28.1,
                  "vww_mobilenetv1_025": 25.1, "mobilenetv1_075_imagenet": 17.3, "vit_mnist": 31.2}  # fmt: skip
@@ -138,7 +134,13 @@ STEPS: dict[str, dict[str, Any]] = {
     "+ equalization": {"weights": FEEDBACK, "bias_correction": "calibrated", "equalization": "cross_layer"},
 }
 """The methods that make up the setting w4a8, added one after the other."""
-Arrays = dict[str, NDArray[Any]]
+PEER_SAMPLES = 32
+"""Calibration images for other tools, whose percentile methods keep the activations of all images in memory."""
+PEER_NAMES = {
+    "ONNX Runtime MinMax": "quantize_static MinMax",
+    "ONNX Runtime Percentile": "quantize_static Percentile",
+}
+"""The other tools by their names in the tables."""
 Row = dict[str, Any]
 
 
@@ -173,14 +175,14 @@ def measure(name: str, settings: list[str], steps: bool, images: int) -> Iterato
     """Yield a row for each setting, step and other tool."""
     with tempfile.TemporaryDirectory() as folder:
         sets = Path(folder, "calibration.npz"), Path(folder, "evaluation.npz")
-        for path, arrays in zip(sets, split(name, images), strict=True):
+        for path, arrays in zip(sets, split(name, None, images), strict=True):
             np.savez(path, **arrays)
         for title in settings:
             setting = SETTINGS[title]
             yield ours(name, title, "quantd", setting.spec, sets, calibrated=setting.calibrated)
-            for tool in peers.installed(setting.peers) if setting.peers else ():
+            for tool in PEER_NAMES if setting.peers else ():
                 begun = time.perf_counter()
-                result = peers.measure(tool, DATA / "models" / f"{name}.onnx", *sets, Path(folder), setting.peers or 8)
+                result = by_peer(tool, DATA / "models" / f"{name}.onnx", sets, Path(folder), setting.peers or 8)
                 yield row_of(name, title, tool, result, time.perf_counter() - begun)
         for step, spec in STEPS.items() if steps else ():
             yield ours(name, "steps", step, {**SETTINGS["w4a8"].spec, **spec}, sets, calibrated=True)
@@ -198,6 +200,21 @@ def ours(name: str, setting: str, what: str, spec: dict[str, Any], sets: tuple[P
     return row_of(name, setting, what, result, seconds) | {"kept": (report["compared"] or {}).get("kept")}
 
 
+def by_peer(tool: str, model: Path, sets: tuple[Path, Path], folder: Path, bits: int) -> dict[str, Any]:
+    """Quantize a model with a tool, weights per channel; return its figures, or `refused` with the reason."""
+    out, source = folder / "peer.onnx", load(model)
+    try:
+        samples = list(read_dataset(sets[0], source).singly().spread(PEER_SAMPLES).batches())
+        PEERS[PEER_NAMES[tool]].quantize(Job(model, samples, out, bits=bits))
+        test, reference = read_dataset(sets[1], source), Session(model)
+        expected = (reference.run(feeds) for feeds in test.batches())
+        comparison = evaluate(expected, Session(out), test, lambda *_: None)
+    except (QuantdError, ValueError, RuntimeError, KeyError) as error:
+        return {"refused": f"fails: {type(error).__name__}"}
+    sizes = {"size_ratio": out.stat().st_size / model.stat().st_size}
+    return {**comparison.figures().model_dump(), **comparison.details(None)["top1_difference"], **sizes}
+
+
 def row_of(name: str, setting: str, what: str, result: dict[str, Any], seconds: float) -> Row:
     columns = ("top1_float", "top1_quantized", "points", "low", "high", "samples", "output_sqnr_db", "size_ratio")
     figures = {figure: result.get(figure) for figure in columns}
@@ -209,40 +226,6 @@ def row_of(name: str, setting: str, what: str, result: dict[str, Any], seconds: 
         "kept": result.get("refused"),
         "seconds": seconds,
     }
-
-
-def split(name: str, images: int) -> tuple[Arrays, Arrays]:
-    """Return calibration images, and evaluation images with labels, as arrays of a dataset file."""
-    if "cifar" in name or "resnet8" in name:
-        calibration, evaluation = load("cifar10_calibration"), load("cifar10_test")
-        scale = RAW if "resnet8" in name else CIFAR
-        return part(calibration, slice(256), scale), part(evaluation, slice(images), scale)
-    if "mnist" in name:
-        scale = RAW if "opset8" in name else {"mean": np.array([0.1307]), "std": np.array([0.3081])}
-        return part(load("mnist_train"), slice(256), scale), part(load("mnist_test"), slice(images), scale)
-    arrays = load("vww_test") if "vww" in name else imagenet()
-    scale = {} if "vww" in name else {"mean": np.array([0.5]), "std": np.array([0.5])}
-    return part(arrays, slice(200), scale), part(arrays, slice(200, 200 + images), scale)
-
-
-def load(name: str) -> Arrays:
-    with np.load(DATA / "datasets" / f"{name}.npz") as arrays:
-        return {key: arrays[key] for key in ("images", "labels")}
-
-
-def part(arrays: Arrays, window: slice, scale: Arrays) -> Arrays:
-    return {**{key: array[window] for key, array in arrays.items()}, **scale}
-
-
-def imagenet() -> Arrays:
-    with zipfile.ZipFile(DATA / "datasets" / "imagenet_sample1000.zip") as archive:
-        listing = next(name for name in archive.namelist() if name.endswith("labels.csv"))
-        rows = list(csv.DictReader(io.TextIOWrapper(archive.open(listing))))
-        names = {Path(name).name: name for name in archive.namelist()}
-        order = np.random.default_rng(0).permutation(len(rows))
-        files = [names[Path(rows[i]["file"]).name] for i in order]
-        images = [np.asarray(Image.open(archive.open(file)).convert("RGB")) for file in files]
-    return {"images": np.stack(images), "labels": np.array([int(rows[i]["label"]) for i in order])}
 
 
 def figures(row: Row) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from every_model import MODULES, datasets
+from networks import DATA, completed, datasets, samples_beside
 
 from quant.errors import QuantdError
 from quant.pipeline import Inputs, quantize_model
@@ -41,7 +41,7 @@ SEARCHED = ("resnet20_cifar10", "vit_mnist", "dtln_1", "vww_mobilenetv1_025", "g
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, nargs="?")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--compare", type=Path, nargs=2)
     parser.add_argument("--reports", type=Path, help="a folder to keep the reports in")
@@ -71,32 +71,15 @@ def digests_of(path: Path, data: Path, reports: Path | None) -> dict[str, dict[s
         sets = dict(data_of(path, data, Path(folder)))
         digests = {}
         for name, spec in specs.items():
-            digests[name] = run(
-                path, completed(path, spec, sets), sets, Path(folder, "out"), reports and reports / name
-            )
+            whole = completed(path, spec, bool(sets))
+            digests[name] = run(path, whole, sets, Path(folder, "out"), reports and reports / name)
         return digests
 
 
 def data_of(path: Path, data: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield role and path of the calibration and evaluation files beside a model, or of random ones."""
-    beside = {
-        role: path.with_name(f"{path.stem}{mark}{role}.npz")
-        for role in ("calibration", "evaluation")
-        for mark in "_."
-        if path.with_name(f"{path.stem}{mark}{role}.npz").exists()
-    }
+    beside = samples_beside(path)
     yield from beside.items() if beside else datasets(path, data, folder)
-
-
-def completed(path: Path, spec: Mapping[str, Any], sets: Mapping[str, Path]) -> dict[str, Any]:
-    """Return the spec with the inputs of a scripted module; weight-only if there is no calibration data."""
-    spec = dict(spec)
-    if path.suffix != ".onnx" and path.stem in MODULES:
-        inputs = MODULES[path.stem].items()
-        spec["torchscript"] = {"inputs": [{"name": name, "shape": shape, "dtype": "float32"} for name, shape in inputs]}
-    if not sets and not spec["preset"].endswith("-weights"):
-        spec["activations"] = None
-    return spec
 
 
 def run(

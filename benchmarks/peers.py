@@ -1,92 +1,218 @@
-"""Other quantizers, to compare with: ONNX Runtime's own, and NNCF if it is installed."""
+"""Other quantizers, to compare with: those of ONNX Runtime, and NNCF in an environment of its own.
+
+    python -m benchmarks.peers NAME MODEL SAMPLES OUT KIND
+
+quantizes one model in this process and prints seconds and peak memory. SAMPLES is a file of `write_samples`.
+"""
 
 import contextlib
-import importlib.util
 import io
 import logging
-from collections.abc import Iterator
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from onnxruntime import quantization as ort_quantization
-from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
+from onnxruntime.quantization.onnx_model import ONNXModel
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from quant.data.dataset import Dataset
-from quant.data.read import read_dataset
-from quant.errors import QuantdError
-from quant.evaluation.compare import evaluate
-from quant.evaluation.metrics import OutputComparison
-from quant.graph.load.onnx_file import load
-from quant.runtime import Session
+from benchmarks import child
 
-SAMPLES = 32
-"""Calibration images for other tools, whose percentile methods keep the activations of all images in memory."""
-METHODS = {"ONNX Runtime MinMax": CalibrationMethod.MinMax, "ONNX Runtime Percentile": CalibrationMethod.Percentile}
-NNCF = "NNCF"
+NNCF = "nncf==3.4.0"
+ENVIRONMENT = child.ROOT / "build" / "nncf"
+"""The virtual environment of NNCF, which needs other versions of some packages than quantd."""
+LEAST_OPSET = {8: 13, 4: 21}
+"""The first opset with weights per channel at 8 bits, and with 4-bit types."""
+Feeds = dict[str, NDArray[Any]]
 
 logging.getLogger().setLevel(logging.ERROR)  # the tools log warnings at every model
 
 
-def installed(bits: int) -> list[str]:
-    """Return the tools that can quantize to `bits`; NNCF quantizes convolutions to 8 bits only."""
-    return [*METHODS, *([NNCF] if bits == 8 and importlib.util.find_spec("nncf") else [])]
+@dataclass(frozen=True)
+class Job:
+    """One model to quantize.
+
+    Attributes:
+        model: the float model.
+        samples: the feeds of single samples that calibrate.
+        out: the file to write.
+        kind: the kind of network, such as `transformer`.
+        bits: the bits of the weights.
+    """
+
+    model: Path
+    samples: list[Feeds]
+    out: Path
+    kind: str = ""
+    bits: int = 8
 
 
-def measure(tool: str, model: Path, calibration: Path, evaluation: Path, folder: Path, bits: int) -> dict[str, Any]:
-    """Quantize a model with a tool, weights per channel; return its figures, or `refused` with the reason."""
-    source = load(model.read_bytes())
-    quantized_path = folder / "peer.onnx"
-    samples = read_dataset(calibration, source).singly().spread(SAMPLES)
-    try:
-        if tool == NNCF:
-            _nncf(model, quantized_path, samples)
-        else:
-            _onnxruntime(model, quantized_path, samples, METHODS[tool], bits, folder)
-        test = read_dataset(evaluation, source)
-        comparison = _compared(model, quantized_path, test)
-    except (QuantdError, ValueError, RuntimeError, KeyError) as error:
-        return {"refused": f"fails: {type(error).__name__}"}
-    sizes = {"size_ratio": quantized_path.stat().st_size / model.stat().st_size}
-    return {**comparison.figures().model_dump(), **comparison.details(None)["top1_difference"], **sizes}
+@dataclass(frozen=True)
+class Peer:
+    """Another quantizer; `weight_bits` are those of its weights."""
 
-
-def _compared(model: Path, quantized_path: Path, test: Dataset) -> OutputComparison:
-    reference = Session(model)
-    return evaluate((reference.run(feeds) for feeds in test.batches()), Session(quantized_path), test, lambda *_: None)
+    quantize: Callable[[Job], None]
+    weight_bits: int = 8
 
 
 class _Reader(CalibrationDataReader):
-    def __init__(self, samples: Dataset) -> None:
-        self._batches: Iterator[dict[str, np.ndarray]] = samples.batches()
+    def __init__(self, samples: Iterable[Feeds]) -> None:
+        self._samples = iter(samples)
 
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self._batches, None)
-
-
-def _onnxruntime(
-    model: Path, quantized_path: Path, samples: Dataset, method: CalibrationMethod, bits: int, folder: Path
-) -> None:
-    prepared = folder / "prepared.onnx"
-    converted = onnx.version_converter.convert_version(onnx.load(model), 21)
-    onnx.save(converted, prepared)
-    with contextlib.redirect_stdout(io.StringIO()):
-        quant_pre_process(str(prepared), str(prepared), skip_symbolic_shape=True)
-        ort_quantization.quantize_static(
-            str(prepared),
-            str(quantized_path),
-            _Reader(samples),
-            per_channel=True,
-            weight_type=QuantType.QInt8 if bits == 8 else QuantType.QInt4,
-            activation_type=QuantType.QUInt8,
-            calibrate_method=method,
-        )
+    def get_next(self) -> Feeds | None:
+        return next(self._samples, None)
 
 
-def _nncf(model: Path, quantized_path: Path, samples: Dataset) -> None:
+def static(method: CalibrationMethod) -> Callable[[Job], None]:
+    """Return ONNX Runtime's `quantize_static` with a calibration method, in QDQ format."""
+
+    def run(job: Job) -> None:
+        def quantize(model: str, per_channel: bool) -> None:
+            quantize_static(
+                model,
+                str(job.out),
+                _Reader(job.samples),
+                per_channel=per_channel,
+                weight_type=QuantType.QInt8 if job.bits == 8 else QuantType.QInt4,
+                activation_type=QuantType.QUInt8,
+                calibrate_method=method,
+            )
+
+        _run_first(job, quantize)
+
+    return run
+
+
+def dynamic(job: Job) -> None:
+    """Quantize by ONNX Runtime's `quantize_dynamic`."""
+    _run_first(job, lambda model, per_channel: quantize_dynamic(model, str(job.out), per_channel=per_channel))
+
+
+def matmul_nbits(job: Job) -> None:
+    """Quantize the weights of MatMul to 4 bits in blocks of 32 with zero points.
+
+    Gemm is written as MatMul and Add before, as ONNX Runtime's other quantizers do.
+    """
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer  # not in NNCF's environment
+
+    model = ONNXModel(onnx.load(job.model))
+    model.replace_gemm_with_matmul()
+    quantizer = MatMulNBitsQuantizer(model.model, bits=4, block_size=32, is_symmetric=False)
+    quantizer.process()
+    quantizer.model.save_model_to_file(str(job.out))
+
+
+def nncf(job: Job) -> None:
+    """Quantize by NNCF; transformers with SmoothQuant, as NNCF does for this type of model."""
     import nncf
 
-    quantized = nncf.quantize(onnx.load(model), nncf.Dataset(list(samples.batches())), subset_size=SAMPLES)
-    onnx.save(quantized, quantized_path)
+    def quantize(model: str, _: bool) -> None:
+        quantized = nncf.quantize(
+            onnx.load(model),
+            nncf.Dataset(job.samples),
+            subset_size=len(job.samples),
+            model_type=nncf.ModelType.TRANSFORMER if job.kind == "transformer" else None,
+        )
+        onnx.save(quantized, job.out)
+
+    _run_first(job, quantize)
+
+
+PEERS: Mapping[str, Peer] = {
+    "quantize_static MinMax": Peer(static(CalibrationMethod.MinMax)),
+    "quantize_static Entropy": Peer(static(CalibrationMethod.Entropy)),
+    "quantize_static Percentile": Peer(static(CalibrationMethod.Percentile)),
+    "quantize_dynamic": Peer(dynamic),
+    "NNCF": Peer(nncf),
+    "MatMulNBits": Peer(matmul_nbits, weight_bits=4),
+}
+
+
+def write_samples(path: Path, samples: Iterable[Feeds]) -> None:
+    """Write the feeds of single samples to one file."""
+    np.savez(
+        path, **{f"{number}/{name}": array for number, feeds in enumerate(samples) for name, array in feeds.items()}
+    )
+
+
+def read_samples(path: Path) -> list[Feeds]:
+    """Return the feeds of a file of `write_samples`."""
+    samples: dict[int, Feeds] = {}
+    with np.load(path) as stored:
+        for key in stored.files:
+            number, name = key.split("/", 1)
+            samples.setdefault(int(number), {})[name] = stored[key]
+    return [samples[number] for number in sorted(samples)]
+
+
+def python_of(name: str) -> Path:
+    """Return the interpreter for a peer; make NNCF's environment where it does not exist.
+
+    Raises:
+        subprocess.CalledProcessError: the peer cannot be installed.
+    """
+    if name != "NNCF":
+        return Path(sys.executable)
+    python, installed = ENVIRONMENT / "bin" / "python", ENVIRONMENT / NNCF
+    if not installed.exists():
+        venv.create(ENVIRONMENT, with_pip=True)
+        packages = ["--constraint", "constraints.txt", NNCF, "onnx", "onnxruntime"]
+        command = [str(python), "-m", "pip", "install", "--quiet", *packages]
+        subprocess.run(command, check=True, cwd=child.ROOT, capture_output=True, text=True)
+        installed.touch()
+    return python
+
+
+def _run_first(job: Job, quantize: Callable[[str, bool], None]) -> None:
+    """Call `quantize` with a model and True for weights per channel, with the first setting that does not fail.
+
+    Settings are as ONNX Runtime recommends, pre-processed and per channel, then without one of the two, then without
+    both.
+    """
+    failures = []
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        for per_channel in (True, False):
+            for prepared in (True, False):
+                try:
+                    return quantize(_source(job, Path(folder), prepared=prepared), per_channel)
+                except Exception as error:  # noqa: BLE001 - a defect of the tool is a result
+                    failures.append(error)
+    raise failures[0]
+
+
+def _source(job: Job, folder: Path, *, prepared: bool) -> str:
+    """Return the path of the model with the opset that its types need; `prepared` if ONNX Runtime pre-processes it."""
+    proto = onnx.load(job.model)
+    opset = next(entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx"))
+    if opset < LEAST_OPSET[job.bits]:
+        proto = onnx.version_converter.convert_version(proto, LEAST_OPSET[job.bits])
+    path = str(folder / "prepared.onnx")
+    onnx.save(proto, path)
+    if prepared:
+        quant_pre_process(path, path, skip_symbolic_shape=True)
+    return path
+
+
+def main() -> None:
+    name, model, samples, out, kind = sys.argv[1:]
+    peer = PEERS[name]
+    job = Job(Path(model), read_samples(Path(samples)), Path(out), kind, peer.weight_bits)
+    child.answer(child.measured(lambda: peer.quantize(job)))
+
+
+if __name__ == "__main__":
+    main()
