@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
+from tests.specs import UNTIMED
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -64,6 +65,7 @@ def quantize_case(field, tmp_path) -> Callable[..., QuantizedCase]:
         out = tmp_path / "out"
         out.mkdir(exist_ok=True)
         spec = {"preset": spec} if isinstance(spec, str) else spec
+        spec = {**UNTIMED, **spec}
         model = field / f"{name}.onnx"
         sets = {role: field / f"{name}.{role}.npz" for role in ("calibration", "evaluation")}
         quantize_model(Inputs(model, model.name, spec, **sets), out, lambda *_: None)

@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from quant.errors import InputMismatch
 from quant.pipeline import Inputs, quantize_model
 from tests.field.conftest import QuantizedCase
+from tests.specs import UNTIMED
 
 RANDOM = np.random.default_rng(0)
 HEADER = '<ir_version: 8, opset_import: ["": 18]>'
@@ -38,7 +39,7 @@ def quantize(tmp_path):
         for role, arrays in sets.items():
             np.savez(tmp_path / f"{role}.npz", **arrays)
         files: dict[str, Path] = {role: tmp_path / f"{role}.npz" for role in sets}
-        quantize_model(Inputs(path, path.name, {"preset": preset}, **files), out, lambda *_: None)
+        quantize_model(Inputs(path, path.name, {**UNTIMED, "preset": preset}, **files), out, lambda *_: None)
         return QuantizedCase(path, out / "model.onnx", json.loads((out / "report.json").read_text()))
 
     return run

@@ -8,6 +8,7 @@ import pytest
 
 from quant.errors import InputMismatch, ModelError, NonFiniteWeight
 from quant.pipeline import Inputs, quantize_model
+from tests.specs import UNTIMED
 
 RNG = np.random.default_rng(5)
 W = RNG.normal(size=(12, 5)).astype(np.float32)
@@ -89,5 +90,5 @@ def quantized(text, constants, data, preset, folder):
     sets = {} if data is None else {role: folder / f"{role}.npz" for role in ("calibration", "evaluation")}
     for path in sets.values():
         np.savez(path, **data)
-    quantize_model(Inputs(folder / "m.onnx", "m.onnx", {"preset": preset}, **sets), folder, lambda *_: None)
+    quantize_model(Inputs(folder / "m.onnx", "m.onnx", {**UNTIMED, "preset": preset}, **sets), folder, lambda *_: None)
     return json.loads((folder / "report.json").read_text())

@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
+from tests.specs import UNTIMED
 
 SUFFIXES = (
     "w_folded", "w_folded_bias", "w_scale", "w_zero_point", "w_codes", "w_dequantized", "w_int32", "w_indices",
@@ -52,7 +53,7 @@ def quantize(model, tmp_path, spec, **arrays):
         data = {role: tmp_path / f"{role}.npz" for role in ("calibration", "evaluation")}
         for file in data.values():
             np.savez(file, **arrays)
-    quantize_model(Inputs(path, path.name, spec, **data), out, lambda *_: None)
+    quantize_model(Inputs(path, path.name, {**UNTIMED, **spec}, **data), out, lambda *_: None)
     return onnx.load(out / "model.onnx")
 
 

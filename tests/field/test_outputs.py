@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from quant.pipeline import Inputs, quantize_model
+from tests.specs import UNTIMED
 
 PRESETS = ("int8", "int4", "int4-weights", "ternary")
 
@@ -92,5 +93,5 @@ def quantized(kind, spec, folder):
     for role in ("calibration", "evaluation"):
         np.savez(folder / f"{role}.npz", x=rng.normal(size=(24, 8)).astype(np.float32))
     sets = {role: folder / f"{role}.npz" for role in ("calibration", "evaluation")}
-    quantize_model(Inputs(folder / "m.onnx", "m.onnx", spec, **sets), folder, lambda *_: None)
+    quantize_model(Inputs(folder / "m.onnx", "m.onnx", {**UNTIMED, **spec}, **sets), folder, lambda *_: None)
     return json.loads((folder / "report.json").read_text())

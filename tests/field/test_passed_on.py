@@ -10,6 +10,7 @@ from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
 from tests.field.conftest import signature
 from tests.quant.onnx_text import proto_of
+from tests.specs import UNTIMED
 
 RNG = np.random.default_rng(0)
 MODELS = {
@@ -31,7 +32,9 @@ def test_an_input_that_is_an_output_is_passed_on(kind, preset, tmp_path):
     x = RNG.normal(size=(16, *((4, 8, 8) if len(shape) == 4 else (16,)))).astype(dtype)
     np.savez(tmp_path / "c.npz", x=x)
     data = {"calibration": tmp_path / "c.npz", "evaluation": tmp_path / "c.npz"}
-    quantize_model(Inputs(tmp_path / "m.onnx", "m.onnx", {"preset": preset}, **data), tmp_path, lambda *_: None)
+    quantize_model(
+        Inputs(tmp_path / "m.onnx", "m.onnx", {**UNTIMED, "preset": preset}, **data), tmp_path, lambda *_: None
+    )
     exported = (tmp_path / "model.onnx").read_bytes()
     assert signature(onnx.load_from_string(exported)) == signature(onnx.load_from_string(uploaded))
     names = [value.name for value in onnx.load_from_string(uploaded).graph.output]

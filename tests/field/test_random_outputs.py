@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from quant.pipeline import Inputs, quantize_model
+from tests.specs import UNTIMED
 
 KINDS = {
     "noise": "n = RandomNormalLike(z) y = Add(z, n)",
@@ -48,5 +49,5 @@ def quantized(tail, opset, preset, folder):
     sets = {role: folder / f"{role}.npz" for role in ("calibration", "evaluation")}
     for path in sets.values():
         np.savez(path, x=rng.normal(size=(24, 8)).astype(np.float32))
-    quantize_model(Inputs(folder / "m.onnx", "m.onnx", {"preset": preset}, **sets), folder, lambda *_: None)
+    quantize_model(Inputs(folder / "m.onnx", "m.onnx", {**UNTIMED, "preset": preset}, **sets), folder, lambda *_: None)
     return json.loads((folder / "report.json").read_text())
