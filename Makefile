@@ -1,11 +1,11 @@
 # `make demo` shows quantd at work, `make test` checks it; both install into .venv first.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m coverage run -m pytest
+PYTEST := $(BIN)/python -m pytest
 
 # The tests run side by side in two halves that take about as long, the numerics, and models of the field with all servers;
 # and the pages, which leave the processors idle while they wait for jobs.
-.PHONY: install chromium demo test test-library test-service test-pages lint openapi screenshots up clean
+.PHONY: install chromium demo test test-library test-service test-pages coverage lint openapi screenshots up clean
 
 install: .venv/installed
 
@@ -26,11 +26,8 @@ demo: install
 	$(BIN)/python examples/demo.py
 
 test: install chromium
-	rm -rf .coverage
 	$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-library test-service test-pages
-	$(BIN)/python -m tests.coverage_table
 
-# Lines are counted in the test processes themselves, not in the servers and jobs that these start.
 test-library:
 	$(PYTEST) tests/quant tests/test_docker.py tests/test_docs.py tests/test_layers.py
 
@@ -39,6 +36,13 @@ test-service:
 
 test-pages:
 	$(PYTEST) tests/browser
+
+# The share of lines that the tests run, by package. Counting them takes a third of the time again, so `make test` does not.
+# Lines are counted in the test processes themselves, not in the servers and jobs that these start.
+coverage: install
+	rm -rf .coverage
+	$(MAKE) --no-print-directory test-library test-service PYTEST="$(BIN)/python -m coverage run -m pytest"
+	$(BIN)/python -m tests.coverage_table
 
 up: install
 	$(BIN)/quantd up
