@@ -27,6 +27,8 @@ from quant.graph.random_values import random_tensors
 from quant.graph.signature import require_signature
 from quant.inputs import Inputs, OpenedInputs, open_inputs
 from quant.layerwise import quantize_layerwise
+from quant.lint.lint import lint
+from quant.lint.lint import texts as target_texts
 from quant.outcome import artifacts
 from quant.outcome.gates import GateResult, Verdict, check_gates, verdict
 from quant.outcome.latency import Latency
@@ -158,6 +160,8 @@ def _quantize_whole(
     if spec.always_measures_latency or not deadline.skips("the measurement of latency"):
         latency = latency_of(opened.source.reference, choice.context.model, exported, float_model.timing_data, spec)
     findings = [*data.findings, *saturated(measured.clipped)]
+    target = lint(exported, spec.export.target)
+    warnings = [*dequantized_warnings(choice.layers, dequantized), *choice.warnings, *texts(findings)]
 
     return Result(
         files={artifacts.MODEL.name: write(out / artifacts.MODEL.name, exported)},
@@ -165,8 +169,9 @@ def _quantize_whole(
         seconds={layer.layer.name: layer.seconds for layer in choice.layers},
         skipped=choice.context.skipped,
         weights=reduce(SignalAndNoise.plus, (layer.quantized.errors for layer in choice.layers), SignalAndNoise()),
-        warnings=[*dequantized_warnings(choice.layers, dequantized), *choice.warnings, *texts(findings)],
+        warnings=[*warnings, *target_texts(target, spec.export.target)],
         findings=findings,
+        target=target,
         samples=samples_used(calibration, evaluation),
         outputs=outputs,
         choice=choice,

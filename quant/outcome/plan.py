@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from quant.outcome.model_description import ModelDescription
 from quant.outcome.report.base import Bytes, Decibels, ReportModel, Share
-from quant.outcome.report.sections import SkippedNode
+from quant.outcome.report.sections import SkippedNode, TargetFinding
 
 SCHEMA_VERSION: Literal["1.0"] = "1.0"
 """Version of the plan's schema: the second number rises with new keys, the first with changed or removed ones."""
@@ -126,6 +126,8 @@ class Plan(ReportModel):
     """Nodes that stay as they are, with the reason."""
     presets: tuple[PresetSize, ...]
     """The same model with each preset."""
+    target: tuple[TargetFinding, ...] = ()
+    """Parts of the file that the machine of the profile does not take; a job also checks codes and scales."""
     warnings: tuple[str, ...]
     """Sentences that the owner of the model should read."""
 

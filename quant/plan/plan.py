@@ -13,8 +13,9 @@ from quant.graph.executed_names import executed_names
 from quant.graph.inventory import Layer
 from quant.inputs import Inputs
 from quant.layerwise import MAX_MESSAGE_BYTES, whole_model_reasons
+from quant.lint.lint import lint
 from quant.outcome.plan import FileSize, Form, Plan, PlannedLayer, PresetSize, SizeBasis, WeightSqnr
-from quant.outcome.report.sections import SkippedNode
+from quant.outcome.report.sections import SkippedNode, TargetFinding
 from quant.outcome.stages import Stage
 from quant.plan.kernels import expected_kernel, kernels
 from quant.plan.large import size_by_sum
@@ -42,10 +43,11 @@ _FORMS: Mapping[StorageForm, Form] = {
 
 @dataclass(frozen=True)
 class _Executed:
-    """The kernels of the layers by name, and warnings about them."""
+    """The kernels of the layers by name, warnings about them, and what the target machine does not take."""
 
     kernels: Mapping[str, str]
     warnings: Sequence[str] = ()
+    target: tuple[TargetFinding, ...] = ()
 
 
 def plan_model(inputs: Inputs, progress: Progress) -> Plan:
@@ -90,6 +92,7 @@ def plan_model(inputs: Inputs, progress: Progress) -> Plan:
         layers=layers,
         skipped=tuple(SkippedNode(name=node.name, op=node.op, reason=node.reason) for node in weights.skipped),
         presets=presets,
+        target=executed.target,
         warnings=(*_warnings(graph, spec), *executed.warnings),
     )
 
@@ -128,7 +131,8 @@ def _size_and_kernels(graph: FloatGraph, weights: PlannedWeights) -> tuple[FileS
         return _file_size(graph, weights, file), _Executed(expected, [error.detail])
     actual = kernels(weights.layers, executed, executed_names(weights.model))
     warnings = dequantized_warnings(weights.layers, executed.dequantized)
-    return _file_size(graph, weights, file), _Executed(actual, warnings)
+    target = lint(file, weights.spec.export.target, placeholders=True)
+    return _file_size(graph, weights, file), _Executed(actual, warnings, target)
 
 
 def _file_size(graph: FloatGraph, weights: PlannedWeights, file: bytes | None) -> FileSize:

@@ -79,6 +79,7 @@ def build_report(
         skipped=tuple(SkippedNode(name=node.name, op=node.op, reason=node.reason) for node in result.skipped),
         warnings=result.all_warnings,
         data_findings=tuple(Finding.model_validate(finding.as_dict()) for finding in result.findings),
+        target=tuple(result.target),
         total_mean_shift=_total_mean_shift(measured.shifts),
         compared=None if choice is None else _compared(choice),
         outputs=None if output_entries is None else tuple(output_entries),

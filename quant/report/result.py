@@ -13,6 +13,7 @@ from quant.graph.inventory import Skipped
 from quant.outcome.gates import GateFigures
 from quant.outcome.latency import Latency
 from quant.outcome.report.layer import LayerEntry
+from quant.outcome.report.sections import TargetFinding
 from quant.outcome.summary import UNMEASURED, JobWarning, SizeFigures, Summary
 from quant.report.measurements import NOTHING_MEASURED, Measurements
 from quant.search.choice import Choice
@@ -43,6 +44,7 @@ class Result:
         weights: the energies of all quantized weights and of their errors.
         warnings: sentences for the owner of the model.
         findings: what the owner has to know about the data; their sentences are among the warnings.
+        target: what the exported model has that the machine of the profile does not take; as sentences, too.
         samples: the report's `samples`.
         outputs: the comparison with the float model's outputs; None without evaluation data.
         choice: the choice between candidates; None where the model was quantized layer by layer.
@@ -62,6 +64,7 @@ class Result:
     choice: Choice | None = None
     measured: Measurements = NOTHING_MEASURED
     findings: Sequence[DataFinding] = ()
+    target: Sequence[TargetFinding] = ()
     latency: Latency | None = None
     job_warnings: Sequence[JobWarning] = ()
 

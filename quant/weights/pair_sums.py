@@ -13,10 +13,12 @@ of a MatMul or Gemm, and over the input channels at each position of a Conv's ke
 from dataclasses import replace
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.graph.inventory import Layer
 from quant.graph.matrix_form import group_count
+from quant.graph.operators import Operator
 from quant.methods.grids.codebook import AnyCodebook, Codebook, UniformCodebook
 from quant.methods.grids.expected_error import expected_weight_error
 from quant.weights.errors import measure_row_errors
@@ -43,9 +45,9 @@ def fit_pair_sums(layer: Layer, fitted: FittedWeight, weight: QuantizedWeight) -
         fitted: its float weight and its fit.
         weight: its quantized weight; its scales lie along channels, or there is one scale.
     """
-    if not is_paired(layer):
+    if not is_paired(layer.operator, layer.node, layer.shape):
         return weight, 0
-    excess = pair_excess(sum_order(layer, integer_codes(weight)))
+    excess = pair_excess(_ordered(layer, integer_codes(weight)))
     scales = weight.scale.reshape(-1)
     per_tensor = isinstance(weight.granularity, PerTensor)
     too_large = np.array([excess.max() > 0]) if per_tensor else excess > 0
@@ -53,9 +55,9 @@ def fit_pair_sums(layer: Layer, fitted: FittedWeight, weight: QuantizedWeight) -
         return weight, 0
     if weight.levels is not None:
         return _fewer_codebook_levels(layer, fitted, weight, too_large), int(too_large.sum())
-    rows = sum_order(layer, fitted.granularity.restore(fitted.statistics.rows, fitted.shape))
+    rows = _ordered(layer, fitted.granularity.restore(fitted.statistics.rows, fitted.shape))
     best = np.full(scales.size, np.inf)
-    scale, codes = scales.astype(np.float64), sum_order(layer, weight.codes).astype(np.int16)
+    scale, codes = scales.astype(np.float64), _ordered(layer, weight.codes).astype(np.int16)
     for levels in range(127, _LEAST - 1, -_STEP):
         step = (scales * (127 / levels)).astype(np.float32)
         tried = _encode(rows, step, levels)
@@ -69,10 +71,9 @@ def fit_pair_sums(layer: Layer, fitted: FittedWeight, weight: QuantizedWeight) -
     return _measured(fitted, weight, restored, scale.astype(np.float32)), int(too_large.sum())
 
 
-def is_paired(layer: Layer) -> bool:
+def is_paired(operator: Operator, node: ir.Node, shape: tuple[int, ...]) -> bool:
     """Return True if the kernel adds pairs of products: a depthwise Conv has a kernel that adds single products."""
-    depthwise = layer.operator.spatial and group_count(layer.node) == layer.shape[0] and layer.shape[1] == 1
-    return not depthwise
+    return not (operator.spatial and group_count(node) == shape[0] and shape[1] == 1)
 
 
 def integer_codes(weight: QuantizedWeight) -> NDArray[np.int8]:
@@ -84,10 +85,16 @@ def integer_codes(weight: QuantizedWeight) -> NDArray[np.int8]:
     return weight.granularity.restore(np.rint(rows / scale).astype(np.int8), weight.codes.shape)
 
 
-def sum_order(layer: Layer, array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return an array of the weight's shape as (outputs, inputs) in the order in which a kernel sums over the inputs."""
-    moved = np.moveaxis(array, 1 if layer.operator.spatial else _summed(layer), -1)
-    return np.ascontiguousarray(moved).reshape(-1, moved[0].size if layer.operator.spatial else moved.shape[-1])
+def sum_order(array: NDArray[np.generic], operator: Operator, channel_axis: int) -> NDArray[np.generic]:
+    """Return an array of the weight's shape as (outputs, inputs) in the order in which a kernel sums over the inputs.
+
+    Args:
+        array: the array.
+        operator: the operator that reads the weight.
+        channel_axis: the weight's axis of output channels.
+    """
+    moved = np.moveaxis(array, _summed_axis(operator, channel_axis, array.ndim), -1)
+    return np.ascontiguousarray(moved).reshape(-1, moved[0].size if operator.spatial else moved.shape[-1])
 
 
 def pair_excess(codes: NDArray[np.generic]) -> NDArray[np.int64]:
@@ -115,16 +122,21 @@ def _pairs(codes: NDArray[np.int16]) -> NDArray[np.int16]:
     return padded.reshape(len(codes), -1, 2)
 
 
-def _summed(layer: Layer) -> int:
-    axis = layer.reduced_axis
-    assert axis is not None, "a product sums over one axis of its weight"
-    return axis
+def _summed_axis(operator: Operator, channel_axis: int, rank: int) -> int:
+    """Return the axis that is summed: the input channels of a Conv, and the other axis of a matrix (.., K, N)."""
+    if operator.spatial:
+        return 1
+    return rank - 1 if channel_axis == rank - 2 else rank - 2
+
+
+def _ordered(layer: Layer, array: NDArray[np.generic]) -> NDArray[np.generic]:
+    return sum_order(array, layer.operator, layer.axis)
 
 
 def _restore_order(layer: Layer, rows: NDArray[np.int8]) -> NDArray[np.int8]:
     """Return codes in the order of `sum_order` in the weight's own shape."""
-    axis = 1 if layer.operator.spatial else _summed(layer)
     shape = layer.shape
+    axis = _summed_axis(layer.operator, layer.axis, len(shape))
     moved = (*shape[:axis], *shape[axis + 1 :], shape[axis])
     return np.ascontiguousarray(np.moveaxis(rows.reshape(moved), -1, axis))
 
@@ -139,10 +151,8 @@ def _fewer_codebook_levels(
     for most in range(127 - _STEP, _LEAST - 1, -_STEP):
         step = np.where(marked, np.abs(levels).max(axis=1) / most, weight.scale.reshape(-1)).astype(np.float32)
         rounded = np.where(marked[:, None], np.rint(levels / step[:, None]) * step[:, None], weight.levels)
-        weight = replace(
-            weight, levels=rounded.astype(np.float32), scale=step.reshape(weight.scale.shape)
-        )
-        excess = pair_excess(sum_order(layer, integer_codes(weight)))
+        weight = replace(weight, levels=rounded.astype(np.float32), scale=step.reshape(weight.scale.shape))
+        excess = pair_excess(_ordered(layer, integer_codes(weight)))
         marked &= np.array([excess.max() > 0]) if original.size == 1 else excess > 0
         if not marked.any():
             break

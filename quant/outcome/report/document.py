@@ -24,6 +24,7 @@ from quant.outcome.report.sections import (
     Samples,
     SearchSection,
     SkippedNode,
+    TargetFinding,
     TotalMeanShift,
 )
 from quant.outcome.summary import Summary
@@ -69,6 +70,9 @@ class Report(ReportModel):
     """Warnings for the owner of the model."""
     data_findings: tuple[Finding, ...]
     """Findings on the data; their sentences are among the warnings."""
+    target: tuple[TargetFinding, ...] = ()
+    """Parts of the exported model that the machine of the profile does not take; their sentences are among the
+    warnings."""
     total_mean_shift: TotalMeanShift
     """The mean shifts summed over the layers."""
     compared: Compared | None

@@ -93,6 +93,21 @@ class Finding(ReportModel):
     """Names of the inputs or tensors that it is about."""
 
 
+class TargetFinding(ReportModel):
+    """A part of the exported model that the machine of the spec's profile does not take."""
+
+    code: str
+    """Stable name of the rule."""
+    names: tuple[str, ...]
+    """Names of the layers, nodes or tensors that it is about."""
+    detail: str
+    """What the machine does not take."""
+    accepted: str
+    """What it takes instead."""
+    source: str
+    """The document that the rule is from."""
+
+
 class TotalMeanShift(ReportModel):
     """The sums over the layers of the mean shifts at their outputs, all on the same held-out samples."""
 

@@ -1,0 +1,1 @@
+"""Lint: the rules of target machines, checked on exported models."""
