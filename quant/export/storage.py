@@ -39,7 +39,8 @@ def stored_bytes(weight: QuantizedWeight, form: StorageForm, opset: int) -> int:
     """Return the size in bytes of a weight's codes, scales and codebook; a float codebook needs no scales."""
     codes = code_bytes(weight.codes.size, weight.bits, form, opset)
     if weight.levels is None:
-        return codes + weight.scale.nbytes
+        zeros = 0 if weight.zero is None else code_bytes(weight.zero.size, weight.bits, form, opset)
+        return codes + weight.scale.nbytes + zeros
     return codes + (weight.levels.size + weight.scale.nbytes if form.reads_integers else weight.levels.nbytes)
 
 
@@ -70,17 +71,15 @@ def dequantized_weight(
     bits = stored_bits(weight.bits, opset, form)
     source = _stored_codes(write, weight, bits, transposed=transposed)
     if form is StorageForm.FOLDED:
-        values = _cast(write, source, ir.DataType.FLOAT)
-        if _has_whole_blocks(weight):
-            return _from_blocks(write, weight, values)
-        return write.node("Mul", [values, _broadcast(write, weight)], "dequantized")
+        return _folded(write, weight, _cast(write, source, ir.DataType.FLOAT), bits)
     if form is StorageForm.INTEGER:
         source = _cast(write, source, ir.DataType.INT8)
     axis, block = _axis_and_block(weight)
-    scale = weight.scale
+    scale, zero = weight.scale, weight.zero
     if transposed:
         scale, axis = np.ascontiguousarray(scale.T), None if axis is None else 1 - axis
-    return dequantize_linear(before, name, source, scale, axis, names, block)
+        zero = None if zero is None else np.ascontiguousarray(zero.T)
+    return dequantize_linear(before, name, source, scale, axis, names, block, zero)
 
 
 def integer_weight(
@@ -106,8 +105,9 @@ def dequantize_linear(
     axis: int | None,
     names: Names,
     block: int = 0,
+    zero: NDArray[np.int8] | None = None,
 ) -> ir.Value:
-    """Insert a symmetric DequantizeLinear before the node `before`, and return its output.
+    """Insert a DequantizeLinear before the node `before`, and return its output.
 
     Args:
         before: the node before which it is inserted.
@@ -117,6 +117,7 @@ def dequantize_linear(
         axis: the axis along which scales differ; None for one scale.
         names: the names in use in the model.
         block: the number of codes along `axis` that share a scale; 0 if all do.
+        zero: the zero points in the shape of the scale; None if all are 0.
     """
     write = _Writer(before, name, names)
     attributes = [ir.AttrInt64("axis", axis)] if axis is not None else []
@@ -124,7 +125,8 @@ def dequantize_linear(
     assert source.dtype is not None
     inputs = [source, write.constant("scale", scale)]
     if source.dtype != ir.DataType.INT32:  # ONNX Runtime's integer kernels require the zero point of a weight
-        inputs.append(write.constant("zero_point", np.zeros(scale.shape, source.dtype.numpy())))
+        zeros = np.zeros(scale.shape, np.int8) if zero is None else zero
+        inputs.append(write.constant("zero_point", zeros.astype(source.dtype.numpy())))
     output = write.node("DequantizeLinear", inputs, "dequantized", attributes)
     output.dtype = ir.DataType.FLOAT
     return output
@@ -230,7 +232,18 @@ def _has_whole_blocks(weight: QuantizedWeight) -> bool:
     return isinstance(granularity, PerBlock) and weight.codes.shape[granularity.axis] % granularity.size == 0
 
 
-def _from_blocks(write: "_Writer", weight: QuantizedWeight, codes: ir.Value) -> ir.Value:
+def _folded(write: "_Writer", weight: QuantizedWeight, codes: ir.Value, bits: int) -> ir.Value:
+    """Return the weight from codes in float, by nodes that are computed when the model is loaded."""
+    if _has_whole_blocks(weight):
+        return _from_blocks(write, weight, codes, bits)
+    if weight.zero is not None:
+        zero = _broadcast(write, weight, _zeros(write, weight, bits), "zeros")
+        codes = write.node("Sub", [codes, zero], "centred")
+    scale = write.constant("scale", _scale(weight))
+    return write.node("Mul", [codes, _broadcast(write, weight, scale, "scales")], "dequantized")
+
+
+def _from_blocks(write: "_Writer", weight: QuantizedWeight, codes: ir.Value, bits: int) -> ir.Value:
     """Return the weight from codes in float that are split into blocks, multiplied by a scale each and joined again.
 
     OpenVINO 2026 knows this pattern, and ends with a division by zero where the scales are repeated by a Gather.
@@ -240,25 +253,44 @@ def _from_blocks(write: "_Writer", weight: QuantizedWeight, codes: ir.Value) -> 
     axis = granularity.axis
     split = (*shape[:axis], shape[axis] // granularity.size, granularity.size, *shape[axis + 1 :])
     blocks = write.node("Reshape", [codes, write.constant("split", np.array(split, np.int64))], "blocks")
+    if weight.zero is not None:
+        blocks = write.node("Sub", [blocks, _zeros(write, weight, bits)], "centred")
     scale = write.constant("scale", np.expand_dims(weight.scale, axis + 1))
     scaled = write.node("Mul", [blocks, scale], "scaled")
     return write.node("Reshape", [scaled, write.constant("shape", np.array(shape, np.int64))], "dequantized")
 
 
-def _broadcast(write: "_Writer", weight: QuantizedWeight) -> ir.Value:
-    """Return the scale in a shape that broadcasts to the codes; scales of blocks and groups repeat at load time."""
-    scale, granularity, shape = weight.scale, weight.granularity, weight.codes.shape
+def _zeros(write: "_Writer", weight: QuantizedWeight, bits: int) -> ir.Value:
+    """Return the zero points of a weight in blocks as floats, with an axis of blocks if all blocks are whole."""
+    granularity, zero = weight.granularity, weight.zero
+    assert isinstance(granularity, PerBlock), "only blocks have zero points"
+    assert zero is not None, "the weight has zero points"
+    if _has_whole_blocks(weight):
+        zero = np.expand_dims(zero, granularity.axis + 1)
+    return _cast(write, write.constant("zero_point", zero.astype(_SIGNED[bits])), ir.DataType.FLOAT, "zero_point")
+
+
+def _scale(weight: QuantizedWeight) -> NDArray[np.float32]:
+    """Return the scale in a shape that broadcasts to the codes, once those of blocks and groups are repeated."""
+    scale, granularity = weight.scale, weight.granularity
     if isinstance(granularity, PerChannel):
-        scale = scale.reshape([-1 if axis == granularity.axis else 1 for axis in range(len(shape))])
+        return scale.reshape([-1 if axis == granularity.axis else 1 for axis in range(weight.codes.ndim)])
+    if isinstance(granularity, PerMatrixChannel) and granularity.groups is not None:
+        return scale.reshape(granularity.groups, *scale.shape[2:])
+    return scale
+
+
+def _broadcast(write: "_Writer", weight: QuantizedWeight, value: ir.Value, output: str) -> ir.Value:
+    """Return a value of each scale in a shape that broadcasts to the codes; those of blocks and groups are repeated."""
+    granularity, shape = weight.granularity, weight.codes.shape
     if isinstance(granularity, PerBlock):
         axis, size = granularity.axis, granularity.size
     elif isinstance(granularity, PerMatrixChannel) and granularity.groups is not None:
         axis, size = 0, shape[0] // granularity.groups
-        scale = scale.reshape(granularity.groups, *scale.shape[2:])
     else:
-        return write.constant("scale", scale)
-    value, block_of = write.constant("scale", scale), np.arange(shape[axis], dtype=np.int64) // size
-    return write.node("Gather", [value, write.constant("block", block_of)], "scales", [ir.AttrInt64("axis", axis)])
+        return value
+    block_of = write.constant("block", np.arange(shape[axis], dtype=np.int64) // size)
+    return write.node("Gather", [value, block_of], output, [ir.AttrInt64("axis", axis)])
 
 
 class _Writer:

@@ -36,6 +36,7 @@ from quant.methods.ranges.entropy import EntropyRange
 from quant.methods.ranges.minmax import MinMaxRange
 from quant.methods.ranges.mse import MseRange
 from quant.methods.ranges.percentile import PercentileRange
+from quant.methods.rounding.auto import AutoRounding
 from quant.methods.rounding.error_feedback import ErrorFeedback, ExpectedFeedback
 from quant.methods.rounding.nearest import Nearest
 
@@ -108,7 +109,7 @@ RangeRule = (
     | AnalyticRange
     | AutoRange
 )  # fmt: skip
-Rounding = Nearest | ErrorFeedback | ExpectedFeedback
+Rounding = Nearest | ErrorFeedback | ExpectedFeedback | AutoRounding
 TaskMetric = (
     Detection
     | Segmentation

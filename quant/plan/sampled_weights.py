@@ -16,7 +16,8 @@ from quant.evaluation.sqnr import sqnr_db
 from quant.graph.inventory import Layer
 from quant.outcome.plan import WeightSqnr
 from quant.spec import Weights
-from quant.weights.granularity import Granularity, PerTensor
+from quant.weights.blocks import BlockQuantizer, fit_blocks
+from quant.weights.granularity import Granularity, PerBlock, PerTensor
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import FittedWeight, QuantizedWeight, clip_bound, fit_weight, quantize_weight
 
@@ -87,7 +88,10 @@ class WeightSampler:
         key = (layer.layer.name, granularity, section, integer)
         if key not in self._samples:
             fitted = self._fit(layer.layer, section, granularity)
-            quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
+            if isinstance(granularity, PerBlock):
+                quantized = BlockQuantizer(layer.layer, section, granularity, fitted).quantize(_sample(layer.layer))
+            else:
+                quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
             energy, axis = self._energy(layer.layer), layer.layer.axis
             self._samples[key] = SampledWeight(fitted, quantized, energy, fitted.shape[axis], layer.layer.shape[axis])
         return self._samples[key]
@@ -95,8 +99,12 @@ class WeightSampler:
     def _fit(self, layer: Layer, section: Weights, granularity: Granularity) -> FittedWeight:
         key = (layer.name, granularity, section.distributions, section.selection)
         if key not in self._fits:
-            weight = layer.weight if isinstance(granularity, PerTensor) else _sample(layer)
-            self._fits[key] = fit_weight(weight, granularity, section, self._compiled, name=layer.name)
+            if isinstance(granularity, PerBlock):
+                fitted = fit_blocks(_sample(layer), granularity, section, self._compiled, layer.name)
+            else:
+                weight = layer.weight if isinstance(granularity, PerTensor) else _sample(layer)
+                fitted = fit_weight(weight, granularity, section, self._compiled, name=layer.name)
+            self._fits[key] = fitted
         return self._fits[key]
 
     def _energy(self, layer: Layer) -> float:

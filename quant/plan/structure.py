@@ -21,6 +21,7 @@ from quant.graph.operators import is_never_negative, is_rectifier
 from quant.graph.placement import place
 from quant.search.candidates import assemble
 from quant.spec import Spec, Weights
+from quant.weights.blocks import has_zero_points
 from quant.weights.granularity import Granularity, PerBlock, PerChannel, PerMatrixChannel, PerTensor
 from quant.weights.layer_granularity import granularity_of
 from quant.weights.layers import QuantizedLayer
@@ -85,7 +86,8 @@ def placeholder(layer: Layer, section: Weights, spec: Spec, number: int) -> Quan
     fitted, one_row = _one_row(section)
     levels = None if one_row.levels is None else np.tile(one_row.levels, (rows, 1)) * np.float32(1 + number)
     clip = np.full(rows, 1.0 + number)
-    weight = QuantizedWeight(codes, scale, section.bits, granularity, clip, one_row.errors, levels)
+    zero = scale.astype(np.int8) if isinstance(granularity, PerBlock) and has_zero_points(section) else None
+    weight = QuantizedWeight(codes, scale, section.bits, granularity, clip, one_row.errors, levels, zero)
     float_bias = spec.export.bias == "float"
     return QuantizedLayer(layer, section, form, fitted, weight, seconds=0.0, float_bias=float_bias)
 

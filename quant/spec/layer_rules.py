@@ -14,7 +14,7 @@ class WeightsOverride(Section):
 
     bits: Literal[8, 6, 4, 3, 2] | None = None
     """Bits of a code; a budget leaves the bits of this layer as they are."""
-    granularity: Literal["tensor", "channel", "block"] | None = None
+    granularity: Literal["tensor", "channel", "block", "auto"] | None = None
     """The weights that share a scale."""
     block_size: Literal[16, 32, 64, 128] | None = None
     """Weights in a block."""

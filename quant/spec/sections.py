@@ -86,6 +86,8 @@ class Weights(Section):
             raise ValueError("pair_sums int16 needs scales of any size; accepted: scale any, or pair_sums any")
         if self.granularity == "block" and not grid.uniform:
             raise ValueError(f"a {grid.name} grid is per tensor or channel; accepted with granularity block: uniform")
+        if self.granularity == "block" and self.scale == "power_of_two":
+            raise ValueError("blocks have scales of any size; accepted: scale any, or granularity channel or tensor")
         return self
 
 
@@ -125,9 +127,7 @@ def _known_profile(name: str) -> str:
     return name
 
 
-ProfileName = Annotated[
-    str, AfterValidator(_known_profile), WithJsonSchema({"type": "string", "enum": list(PROFILES)})
-]
+ProfileName = Annotated[str, AfterValidator(_known_profile), WithJsonSchema({"type": "string", "enum": list(PROFILES)})]
 """The name of a profile in the registry."""
 
 

@@ -12,8 +12,9 @@ from quant.graph.inventory import Layer
 from quant.kernel import dispatch
 from quant.methods.grids.uniform import step
 from quant.spec import Spec, Weights
+from quant.weights.blocks import BlockQuantizer, fit_blocks
 from quant.weights.errors import RowErrors
-from quant.weights.granularity import Granularity, PerBlock, PerChannel, PerMatrixChannel, PerTensor
+from quant.weights.granularity import PerBlock, PerChannel, PerMatrixChannel, PerTensor
 from quant.weights.layer_granularity import granularity_of
 from quant.weights.layers import QuantizedLayer, adapt_to_kernel, round_to_nearest
 from quant.weights.quantize import (
@@ -33,6 +34,10 @@ SLABS = 128
 """Slabs of rows that a matrix with a scale for each column is cut into, so that threads can share it."""
 
 
+RowGranularity = PerTensor | PerChannel | PerMatrixChannel
+"""The granularities whose rows are no blocks."""
+
+
 def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool) -> QuantizedLayer:
     """Return one layer quantized without data, with the same codes as from `quantize_layers`.
 
@@ -48,13 +53,18 @@ def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool
     start = time.perf_counter()
     section, notes = adapt_to_kernel(layer, section)
     if section.rounding.needs_moments:
+        if not section.rounding.for_blocks:
+            notes.append("rounded to nearest: the model is too large for its inputs to be known")
         section = round_to_nearest(section)
-        notes.append("rounded to nearest: the model is too large for its inputs to be known")
     form = storage_form(layer, section, spec)
     weight = np.require(layer.weight, requirements=["C", "A", "W"])  # the array type of the compiled loops
     granularity = granularity_of(layer, section, form)
-    whole = fit_weight(weight, PerTensor(), section, compiled, name=layer.name)
-    quantized = _quantize(weight, layer.axis, granularity, section, whole, integer=form.reads_integers)
+    if isinstance(granularity, PerBlock):
+        whole = fit_blocks(weight, granularity, section, compiled, layer.name)
+        quantized = BlockQuantizer(layer, section, granularity, whole).quantize(weight)
+    else:
+        whole = fit_weight(weight, PerTensor(), section, compiled, name=layer.name)
+        quantized = _quantize(weight, layer.axis, granularity, section, whole, integer=form.reads_integers)
     if form is StorageForm.MATMUL_NBITS:
         notes.append(INT8_INPUTS_NOTE)
     note = float_input_note(layer, form, spec)
@@ -62,7 +72,7 @@ def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool
     return QuantizedLayer(layer, section, form, whole, quantized, time.perf_counter() - start, tuple(notes))
 
 
-def quantize_contiguous(weight: NDArray[np.float32], granularity: Granularity, bits: int) -> QuantizedWeight | None:
+def quantize_contiguous(weight: NDArray[np.float32], granularity: RowGranularity, bits: int) -> QuantizedWeight | None:
     """Return the weight with MinMax bounds on the uniform grid, by compiled loops that copy no rows.
 
     None for one scale, and where the weights that share a scale are not contiguous enough for the loops. The errors
@@ -76,11 +86,7 @@ def quantize_contiguous(weight: NDArray[np.float32], granularity: Granularity, b
     unknown = np.full(number, np.inf)
     ratio = np.full(number, 1.0 if clip.any() else np.nan)
     errors = RowErrors(sums[:, 0], sums[:, 1], sums[:, 2], np.zeros(number, np.int64), ratio, unknown, unknown)
-    if isinstance(granularity, PerBlock):
-        blocks = [-1 if axis == granularity.axis else length for axis, length in enumerate(shape)]
-        scale = scale.reshape(blocks)
-        clip = np.moveaxis(clip.reshape(blocks), granularity.axis, -1)
-    elif isinstance(granularity, PerMatrixChannel):
+    if isinstance(granularity, PerMatrixChannel):
         scale = granularity.restore_scale(scale.reshape(-1), shape)
     else:
         scale = scale.reshape(-1)
@@ -90,7 +96,7 @@ def quantize_contiguous(weight: NDArray[np.float32], granularity: Granularity, b
 def _quantize(
     weight: NDArray[np.float32],
     channels: int,
-    granularity: Granularity,
+    granularity: RowGranularity,
     section: Weights,
     whole: FittedWeight,
     *,
@@ -113,7 +119,7 @@ def _quantize(
 def _quantize_rows(
     weight: NDArray[np.float32],
     channels: int,
-    granularity: PerChannel | PerMatrixChannel | PerBlock,
+    granularity: PerChannel | PerMatrixChannel,
     section: Weights,
     whole: FittedWeight,
     *,
@@ -128,11 +134,10 @@ def _quantize_rows(
         quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
         codes[part] = quantized.codes
         parts.append(replace(quantized, codes=quantized.codes[:0]))
-    axis = channels if isinstance(granularity, PerBlock) else 0
     levels = [part.levels for part in parts if part.levels is not None]
     return QuantizedWeight(
         codes=codes,
-        scale=np.concatenate([part.scale for part in parts], axis=axis),
+        scale=np.concatenate([part.scale for part in parts]),
         bits=section.bits,
         granularity=granularity,
         clip=np.concatenate([part.clip for part in parts]),
@@ -142,8 +147,8 @@ def _quantize_rows(
 
 
 def _parts(
-    shape: tuple[int, ...], channels: int, granularity: PerChannel | PerMatrixChannel | PerBlock
-) -> Iterator[tuple[tuple[slice, ...], Granularity]]:
+    shape: tuple[int, ...], channels: int, granularity: PerChannel | PerMatrixChannel
+) -> Iterator[tuple[tuple[slice, ...], RowGranularity]]:
     """Yield slices that are small enough in weights and in rows, each with its granularity.
 
     The slices lie along the axis of output channels `channels`, or along the first axis of stacked matrices and groups.
@@ -152,20 +157,13 @@ def _parts(
     axis = 0 if isinstance(granularity, PerMatrixChannel) else channels
     unit = 1 if groups is None else shape[0] // groups
     weights = math.prod(shape) // shape[axis] * unit
-    rows = _rows_of(shape, weights, unit, granularity)
+    rows = granularity.row_count(shape) * unit // shape[0] if isinstance(granularity, PerMatrixChannel) else 1
     length = max(min(WEIGHTS_AT_ONCE // max(weights, 1), ROWS_AT_ONCE // rows), 1) * unit
     for start in range(0, shape[axis], length):
-        part: Granularity = granularity
+        part: RowGranularity = granularity
         if isinstance(granularity, PerMatrixChannel) and groups is not None:
             part = replace(granularity, groups=min(length, shape[0] - start) // unit)
         yield (slice(None),) * axis + (slice(start, start + length),), part
-
-
-def _rows_of(shape: tuple[int, ...], weights: int, unit: int, granularity: Granularity) -> int:
-    """Return the number of rows of the smallest slice, which has `weights` weights and `unit` indices on its axis."""
-    if isinstance(granularity, PerBlock):
-        return -(-weights // granularity.size)
-    return granularity.row_count(shape) * unit // shape[0] if isinstance(granularity, PerMatrixChannel) else 1
 
 
 Encoded = tuple[NDArray[np.int8], NDArray[np.float64], NDArray[np.float32], NDArray[np.float64]]
@@ -198,19 +196,15 @@ def _encode_columns(view: NDArray[np.float32], bits: int) -> Encoded:
     return codes, clip, scale, sums
 
 
-def _view_groups(
-    weight: NDArray[np.float32], granularity: PerChannel | PerMatrixChannel | PerBlock
-) -> NDArray[np.float32] | None:
+def _view_groups(weight: NDArray[np.float32], granularity: PerChannel | PerMatrixChannel) -> NDArray[np.float32] | None:
     """Return the weight viewed as (G, S, C), where the S weights of each group and column share a scale.
 
-    None if that takes a copy, because channels lie along a middle axis or the last block is incomplete.
+    None if that takes a copy, because channels lie along a middle axis.
     """
     shape = weight.shape
     if isinstance(granularity, PerMatrixChannel):
         return _view_matrices(weight, granularity)
     before, after = math.prod(shape[: granularity.axis]), math.prod(shape[granularity.axis + 1 :])
-    if isinstance(granularity, PerBlock):
-        return None if shape[granularity.axis] % granularity.size else weight.reshape(-1, granularity.size, after)
     if before == 1:
         return weight.reshape(-1, after, 1)
     return weight.reshape(1, before, -1) if after == 1 else None

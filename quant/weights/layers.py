@@ -16,12 +16,16 @@ from quant.graph.operators import OPERATORS
 from quant.kernel import dispatch
 from quant.methods.clipping.minmax import MinMax
 from quant.methods.grids.codebook import Codebook
+from quant.methods.rounding.auto import AutoRounding
+from quant.methods.rounding.error_feedback import ErrorFeedback
 from quant.methods.rounding.nearest import Nearest
 from quant.spec import Spec, Weights
+from quant.weights.blocks import BlockQuantizer, fit_blocks
 from quant.weights.clip_choice import ClipChoice, choose_clipping
-from quant.weights.granularity import PerMatrixChannel
+from quant.weights.granularity import PerBlock, PerMatrixChannel
 from quant.weights.layer_granularity import granularity_of
 from quant.weights.layer_problem import LayerProblem
+from quant.weights.layer_sections import LayerSections
 from quant.weights.machine import fit_to_machine
 from quant.weights.output_error import minimise_output_error
 from quant.weights.quantize import (
@@ -88,10 +92,11 @@ def choose_layers(
     layers, skipped = inventory(model)
     _refuse_quantized(skipped, spec)
     work: list[tuple[Layer, Weights]] = []
+    sections = LayerSections(layers, spec)
     for layer in layers:
-        section = spec.weights_for(layer.name, layer.op)
-        if section is None:
-            skipped.append(Skipped(layer.name, layer.op, "a layer rule of the spec skips it"))
+        section = sections.section(layer)
+        if isinstance(section, str):
+            skipped.append(Skipped(layer.name, layer.op, section))
         elif calibrated or spec.activations is None or layer.float_only is not None or has_dynamic_form(layer):
             work.append((layer, section))
         else:
@@ -215,13 +220,18 @@ def _quantize_layer(
         notes.append(choice.note)
     form = storage_form(layer, section, spec)
     granularity = granularity_of(layer, section, form)
+    section, reason = _with_usable_rounding(section, moments)
+    notes += [] if reason is None else [reason]
+    uses_moments = choice.by_output_error or section.rounding.needs_moments
+    if isinstance(granularity, PerBlock):
+        fitted = fitted or fit_blocks(layer.weight, granularity, section, compiled, layer.name)
+        known = moments if uses_moments else None
+        quantized = BlockQuantizer(layer, section, granularity, fitted, known).quantize(layer.weight)
+        by_output, seconds = moments is not None and choice.by_output_error, time.perf_counter() - start
+        return QuantizedLayer(layer, section, form, fitted, quantized, seconds, tuple(notes), by_output)
     fitted = fitted or fit_weight(layer.weight, granularity, section, compiled, name=layer.name)
-    if section.rounding.needs_moments and not isinstance(moments, SecondMoments):
-        name = section.rounding.name
-        notes.append(f"rounded to nearest: {name} is for matrices of at most {MAX_INPUTS} known inputs")
-        section = round_to_nearest(section)
     integer = form.reads_integers
-    if moments is not None and (choice.by_output_error or section.rounding.needs_moments):
+    if moments is not None and uses_moments:
         problem = LayerProblem.from_layer(layer, fitted.granularity, moments)
         quantized = _quantize_for_output(problem, section, choice, fitted, integer=integer)
     else:
@@ -233,6 +243,21 @@ def _quantize_layer(
     by_output = moments is not None and choice.by_output_error
     seconds = time.perf_counter() - start
     return QuantizedLayer(layer, section, form, fitted, quantized, seconds, tuple(notes), by_output, spec.export.bias == "float")
+
+
+def _with_usable_rounding(section: Weights, moments: Moments | None) -> tuple[Weights, str | None]:
+    """Return the section with a rounding that the moments allow, and a note if it is not the one that was asked for."""
+    rounding = section.rounding
+    known = isinstance(moments, SecondMoments)
+    if isinstance(rounding, AutoRounding):
+        if not known or isinstance(moments, InferredMoments):
+            return round_to_nearest(section), None
+        feedback = ErrorFeedback(sweeps=rounding.sweeps, damping=rounding.damping)
+        return section.model_copy(update={"rounding": feedback}), None
+    if rounding.needs_moments and not known:
+        note = f"rounded to nearest: {rounding.name} is for matrices of at most {MAX_INPUTS} known inputs"
+        return round_to_nearest(section), note
+    return section, None
 
 
 def _quantize_for_output(

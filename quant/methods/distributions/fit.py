@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from quant.kernel import dispatch
 from quant.methods.distributions.fitted import FittedFamily, Rows, concatenate_rows
 
+CRITERIA = ("log_likelihood", "ks", "aic", "bic")
+"""The figures of a family's fit by which families are compared, in the order of `FamilyFit`."""
+
 
 @dataclass(frozen=True)
 class FamilyFit:
@@ -131,6 +134,17 @@ class Fit:
             self.notes,
         )
 
+    def at_scales(self, factors: Rows) -> "Fit":
+        """Return the fit of one row as the fits of R rows, each of them scaled by its factor (R,), above zero."""
+        rows = np.zeros(len(factors), np.intp)
+        candidates = []
+        for candidate in self.candidates:
+            fitted = candidate.fitted.select_rows(rows)
+            scaled = replace(fitted, location=fitted.location * factors, scale=fitted.scale * factors)
+            criteria = (getattr(candidate, name)[rows] for name in CRITERIA)
+            candidates.append(FamilyFit(scaled, *criteria))
+        return Fit(tuple(candidates), self.chosen[rows], self.notes, self.compiled)
+
     def groups(self) -> Iterator[tuple[NDArray[np.bool_], FittedFamily]]:
         """Yield the mask (R,) of the rows that chose each family, with its fit to these rows."""
         for index, candidate in enumerate(self.candidates):
@@ -150,11 +164,10 @@ class Fit:
 
 def concatenate_fits(fits: Sequence[Fit]) -> Fit:
     """Return the fits of the same families to consecutive rows as one fit, without notes."""
-    criteria = ("log_likelihood", "ks", "aic", "bic")
     candidates = [
         FamilyFit(
             concatenate_rows([part.fitted for part in parts]),
-            *(np.concatenate([getattr(part, name) for part in parts]) for name in criteria),
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in CRITERIA),
         )
         for parts in zip(*(fit.candidates for fit in fits), strict=True)
     ]

@@ -37,7 +37,8 @@ class RowStatistics:
         sum: Sum of the weights.
         sum_abs: Sum of |w|.
         sum_sq: Sum of w^2.
-        counts: Histogram (R, 2, BINS) of the non-zero weights by |w|: negative weights first, then positive ones.
+        counts: Histogram (R, 2, BINS) of the non-zero weights by |w|: negative weights first, then positive ones;
+            (R, 2, 0) if it was left out.
         edges: Edges (BINS + 1,) of the bins. Bin k holds edges[k] <= |w| < edges[k + 1]; bin 0 also what is smaller.
         compiled: True if compiled loops are to work on these rows.
     """
@@ -88,7 +89,9 @@ class RowStatistics:
         return replace(self, **parts)
 
 
-def summarise(rows: NDArray[np.float32], compiled: bool = False, largest: float = 0.0) -> RowStatistics:
+def summarise(
+    rows: NDArray[np.float32], compiled: bool = False, largest: float = 0.0, *, histogram: bool = True
+) -> RowStatistics:
     """Return the statistics of float32 rows (R, n).
 
     Args:
@@ -96,6 +99,7 @@ def summarise(rows: NDArray[np.float32], compiled: bool = False, largest: float 
         compiled: Use compiled loops, here and in everything that reads the statistics.
         largest: Largest |w| of the whole weight where `rows` are only a part of it. The bins reach up to it, so that
             all parts have the same bins.
+        histogram: False to leave the histogram out: for short rows it takes more memory than the weights.
 
     Raises:
         NonFiniteWeight: a row holds NaN or infinity.
@@ -107,7 +111,8 @@ def summarise(rows: NDArray[np.float32], compiled: bool = False, largest: float 
         raise NonFiniteWeight(f"row {row} of the weight holds NaN or infinity; accepted: finite weights")
     base, edges = _bins(np.float32(max(np.maximum(-minimum, maximum).max(), largest)))
     rows = np.require(rows, requirements=["C", "A", "W"])  # one type of array for the compiled loops
-    counts, zeros, sums = (_reduce_compiled if compiled else _reduce)(rows, _bin_numbers(base))
+    reduce = (_reduce_compiled if compiled else _reduce) if histogram else _reduce_without_histogram
+    counts, zeros, sums = reduce(rows, _bin_numbers(base))
     return RowStatistics(
         rows=rows,
         count=np.full(len(rows), rows.shape[1], np.int64),
@@ -117,7 +122,7 @@ def summarise(rows: NDArray[np.float32], compiled: bool = False, largest: float 
         sum=sums[0],
         sum_abs=sums[1],
         sum_sq=sums[2],
-        counts=counts.reshape(len(rows), 2, BINS),
+        counts=counts.reshape(len(rows), 2, BINS if histogram else 0),
         edges=edges,
         compiled=compiled,
     )
@@ -176,14 +181,29 @@ def _reduce(
     """Return counts (R, 2 BINS) of the non-zero weights, zeros (R,) and sums of w, |w| and w^2 (3, R)."""
     counts, sums = np.zeros((len(rows), 2 * BINS), np.int64), np.zeros((3, len(rows)))
     for part, columns in tiles(rows.shape):
-        wide = rows[part, columns].astype(np.float64)
-        sums[0, part] += wide.sum(axis=1)
-        sums[2, part] += np.einsum("rn,rn->r", wide, wide)
-        sums[1, part] += np.abs(wide, out=wide).sum(axis=1)
+        sums[:, part] += _sums(rows[part, columns].astype(np.float64))
         by_code = _count_codes(rows.view(np.uint32)[part, columns], len(bin_numbers))
         for code in np.flatnonzero(by_code.any(axis=0)):  # a few hundred at most
             counts[part, bin_numbers[code]] += by_code[:, code]
     return counts, rows.shape[1] - counts.sum(axis=1), sums
+
+
+def _reduce_without_histogram(
+    rows: NDArray[np.float32], _bin_numbers: NDArray[np.uint16]
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float64]]:
+    """Return the result of `_reduce` with counts (R, 0)."""
+    zeros, sums = np.zeros(len(rows), np.int64), np.zeros((3, len(rows)))
+    for part, columns in tiles(rows.shape):
+        wide = rows[part, columns].astype(np.float64)
+        zeros[part] += wide.shape[1] - np.count_nonzero(wide, axis=1)
+        sums[:, part] += _sums(wide)
+    return np.zeros((len(rows), 0), np.int32), zeros, sums
+
+
+def _sums(wide: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums (3, R) of w, |w| and w^2 of rows (R, n), which become their magnitudes in place."""
+    total, square = wide.sum(axis=1), np.einsum("rn,rn->r", wide, wide)
+    return np.stack([total, np.abs(wide, out=wide).sum(axis=1), square])
 
 
 def _count_codes(bits: NDArray[np.uint32], codes: int) -> NDArray[np.int64]:

@@ -7,7 +7,7 @@ from quant.graph.inventory import inventory
 from quant.spec import resolve
 from quant.weights import chunked
 from quant.weights.chunked import quantize_contiguous, quantize_in_parts
-from quant.weights.granularity import PerBlock, PerChannel, PerTensor
+from quant.weights.granularity import PerChannel, PerTensor
 from quant.weights.layers import quantize_layers
 from quant.weights.quantize import clip_bound, fit_weight, quantize_weight
 from tests.quant.one_layer import model_of
@@ -39,7 +39,7 @@ def test_parts_have_the_codes_of_the_whole(monkeypatch, clipping, grid, granular
     assert len(parts.fitted.statistics.rows) == 1
 
 
-@pytest.mark.parametrize("granularity", [PerChannel(0), PerChannel(2), PerBlock(0, 4), PerBlock(1, 5), PerBlock(2, 6)])
+@pytest.mark.parametrize("granularity", [PerChannel(0), PerChannel(2)])
 def test_contiguous_rows_are_quantized_where_they_lie(granularity):
     weight = RNG.normal(size=(8, 10, 6)).astype(np.float32)
     section = resolve({"preset": "int4-weights", "weights": {"clipping": "minmax"}}).weights
@@ -52,7 +52,7 @@ def test_contiguous_rows_are_quantized_where_they_lie(granularity):
     assert result.error.clipped_fraction == 0
 
 
-@pytest.mark.parametrize("granularity", [PerTensor(), PerChannel(1), PerBlock(0, 3)])
+@pytest.mark.parametrize("granularity", [PerTensor(), PerChannel(1)])
 def test_rows_that_are_not_contiguous_are_left_to_another_method(granularity):
     assert quantize_contiguous(RNG.normal(size=(8, 10, 6)).astype(np.float32), granularity, 4) is None
 

@@ -1,0 +1,12 @@
+"""Error feedback where it can be used."""
+
+from typing import ClassVar, Literal
+
+from quant.methods.rounding.error_feedback import Feedback
+
+
+class AutoRounding(Feedback):
+    """Error feedback for weights in blocks whose inputs are measured on calibration data, nearest for all others."""
+
+    name: Literal["auto"] = "auto"
+    for_blocks: ClassVar[bool] = True
