@@ -1,7 +1,7 @@
 """Quality gates: limits on a job's figures that decide its verdict.
 
-A new gate is one `Gate` in `GATES`. The spec's `gates` section, the check, the verdict, the JUnit file and the report
-read that table.
+A new gate is one `Gate` in `GATES`; the gates on the figures of tasks follow from `quant.outcome.task_figures`. The
+spec's `gates` section, the check, the verdict, the JUnit file and the report read that table.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from quant.outcome.summary import OutputFigures, SizeFigures
+from quant.outcome.task_figures import TASK_FIGURES, TaskFigure
+from quant.outcome.task_values import worst_loss, worst_value
 
 Verdict = Literal["pass", "fail"] | None
 """None where the spec sets no gate."""
@@ -65,6 +67,7 @@ class Gate:
         judges_quality: True if the gate judges the quality of the model; False if it judges its size or its speed.
         is_timed: True if the figure is a duration, which differs from run to run. The stored report leaves such a gate
             out, and a search for the smallest model does not check it.
+        of_task: True if the figure is one of the model's task, see `quant.outcome.task_figures`.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Gate:
     needs_evaluation: bool = False
     judges_quality: bool = True
     is_timed: bool = False
+    of_task: bool = False
 
     def passes(self, value: float | None, limit: float) -> bool:
         """Return True if `value` keeps the limit; a value that was not measured does not."""
@@ -140,7 +144,48 @@ MAX_LATENCY_RATIO = Gate(
     is_timed=True,
 )
 
-GATES = (MIN_OUTPUT_SQNR, MAX_TOP1_DROP, MIN_TOP1_AGREEMENT, MAX_SIZE_RATIO, MIN_LAYER_SQNR, MAX_LATENCY_RATIO)
+
+def _task_gates(figure: TaskFigure) -> tuple[Gate, Gate]:
+    """Return the gates on the value of a task figure and on its loss; the worst output counts."""
+    compared = {
+        "either": "compared with the targets, or with the float model where there are none",
+        "labels": "compared with the targets",
+        "float": "compared with the float model",
+    }[figure.reference]
+    limited = "least" if figure.higher_is_better else "largest"
+    value = Gate(
+        figure.gate_name,
+        figure.unit,
+        f"The {limited} accepted {figure.title} on the evaluation data, {compared}. {figure.description}.",
+        Better.HIGHER if figure.higher_is_better else Better.LOWER,
+        lambda figures: worst_value(figures.outputs.task_metrics, figure),
+        bounds=figure.bounds,
+        needs_evaluation=True,
+        of_task=True,
+    )
+    loss = Gate(
+        figure.loss_gate_name,
+        figure.unit,
+        f"The largest accepted {'drop' if figure.higher_is_better else 'rise'} of {figure.title} by quantization; "
+        "without targets, every difference from the float model counts.",
+        Better.LOWER,
+        lambda figures: worst_loss(figures.outputs.task_metrics, figure),
+        bounds={"ge": 0},
+        needs_evaluation=True,
+        of_task=True,
+    )
+    return value, loss
+
+
+GATES = (
+    MIN_OUTPUT_SQNR,
+    MAX_TOP1_DROP,
+    MIN_TOP1_AGREEMENT,
+    MAX_SIZE_RATIO,
+    MIN_LAYER_SQNR,
+    MAX_LATENCY_RATIO,
+    *(gate for figure in TASK_FIGURES for gate in _task_gates(figure)),
+)
 
 
 class GateLimits(BaseModel):

@@ -1,6 +1,7 @@
 """Metrics: the figures of a job's summary by which two jobs are compared.
 
-A new metric is one `Metric` in `METRICS`. The comparison of two jobs and the limits on regressions read that table.
+A new metric is one `Metric` in `METRICS`; those of tasks follow from `quant.outcome.task_figures`. The comparison of two
+jobs and the limits on regressions read that table.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from quant.errors import SpecError
 from quant.outcome.gates import Better
 from quant.outcome.summary import Summary
+from quant.outcome.task_figures import TASK_FIGURES, TaskFigure
+from quant.outcome.task_values import worst_value
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,20 @@ TOP1_DROP = Metric(
     needs_evaluation=True,
 )
 
+
+def _task_metric(figure: TaskFigure) -> Metric:
+    """Return the metric of a task figure; the worst output counts."""
+    return Metric(
+        figure.name,
+        figure.title,
+        figure.unit,
+        f"{figure.description}.",
+        Better.HIGHER if figure.higher_is_better else Better.LOWER,
+        lambda summary: worst_value(summary.task_metrics, figure),
+        needs_evaluation=True,
+    )
+
+
 METRICS = (
     BYTES_AFTER,
     SIZE_RATIO,
@@ -131,6 +148,7 @@ METRICS = (
     TOP1_AGREEMENT,
     TOP1_QUANTIZED,
     TOP1_DROP,
+    *map(_task_metric, TASK_FIGURES),
 )
 """Every metric, in the order in which a comparison lists them."""
 

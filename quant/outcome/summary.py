@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from quant.outcome.task_values import TaskValue
+
 
 def _figure(unit: str, description: str) -> Any:
     """Return the schema metadata of one figure; `unit` is published as the extension `x-unit`."""
@@ -71,6 +73,9 @@ class OutputFigures(BaseModel):
     worst_output: Annotated[
         WorstOutput | None, _figure("dB", "The output with the least SQNR; null where no output has one.")
     ] = None
+    task_metrics: Annotated[
+        tuple[TaskValue, ...], _figure("each value's own", "The figures of the model's task; empty without any.")
+    ] = ()
 
     @property
     def least_sqnr_db(self) -> float | None:

@@ -25,6 +25,7 @@ class TaskFigure:
         higher_is_better: the direction in which the figure improves.
         reference: the values that the outputs are compared with.
         bounds: the constraints on the limit of its gate, as keyword arguments of `pydantic.Field`.
+        best: the value of a model without errors; None if there is none.
         is_share: True for a share of samples, whose interval follows from the binomial distribution.
     """
 
@@ -35,6 +36,7 @@ class TaskFigure:
     higher_is_better: bool
     reference: Reference = "either"
     bounds: Mapping[str, Any] = field(default_factory=dict)
+    best: float | None = None
     is_share: bool = False
 
     @property
@@ -58,9 +60,16 @@ MAP = TaskFigure(
     "Mean average precision of the boxes, averaged over the IoU thresholds .5, .55 .. .95",
     higher_is_better=True,
     bounds=SHARE,
+    best=1,
 )
 MAP50 = TaskFigure(
-    "map50", "mAP@.5", "", "Mean average precision of the boxes at an IoU of .5", higher_is_better=True, bounds=SHARE
+    "map50",
+    "mAP@.5",
+    "",
+    "Mean average precision of the boxes at an IoU of .5",
+    higher_is_better=True,
+    bounds=SHARE,
+    best=1,
 )
 MEAN_IOU = TaskFigure(
     "mean_iou",
@@ -69,6 +78,7 @@ MEAN_IOU = TaskFigure(
     "Intersection over union of the regions of each class, averaged over the classes",
     higher_is_better=True,
     bounds=SHARE,
+    best=1,
 )
 NEIGHBOUR_AGREEMENT = TaskFigure(
     "neighbour_agreement",
@@ -77,6 +87,7 @@ NEIGHBOUR_AGREEMENT = TaskFigure(
     "Share of samples whose nearest neighbour by cosine is the float model's, or has the same label",
     higher_is_better=True,
     bounds=SHARE,
+    best=1,
     is_share=True,
 )
 EMBEDDING_COSINE = TaskFigure(
@@ -87,6 +98,7 @@ EMBEDDING_COSINE = TaskFigure(
     higher_is_better=True,
     reference="float",
     bounds={"ge": -1, "le": 1},
+    best=1,
 )
 TEXT_EXACT = TaskFigure(
     "text_exact",
@@ -95,6 +107,7 @@ TEXT_EXACT = TaskFigure(
     "Share of samples whose decoded text is right as a whole",
     higher_is_better=True,
     bounds=SHARE,
+    best=1,
     is_share=True,
 )
 CHAR_ERROR_RATE = TaskFigure(
@@ -104,6 +117,7 @@ CHAR_ERROR_RATE = TaskFigure(
     "Insertions, deletions and substitutions in the decoded texts, per character of the right texts",
     higher_is_better=False,
     bounds=POSITIVE,
+    best=0,
 )
 NEXT_TOKEN_AGREEMENT = TaskFigure(
     "next_token_agreement",
@@ -113,6 +127,7 @@ NEXT_TOKEN_AGREEMENT = TaskFigure(
     higher_is_better=True,
     reference="float",
     bounds=SHARE,
+    best=1,
 )
 TOKEN_KL = TaskFigure(
     "token_kl",
@@ -122,6 +137,7 @@ TOKEN_KL = TaskFigure(
     higher_is_better=False,
     reference="float",
     bounds=POSITIVE,
+    best=0,
 )
 PERPLEXITY = TaskFigure(
     "perplexity",
@@ -146,6 +162,7 @@ LOG_SPECTRAL_DISTANCE = TaskFigure(
     "Root mean square difference of the log power spectra, averaged over frames and samples",
     higher_is_better=False,
     bounds=POSITIVE,
+    best=0,
 )
 MEAN_ABSOLUTE_ERROR = TaskFigure(
     "mean_absolute_error",
@@ -154,6 +171,7 @@ MEAN_ABSOLUTE_ERROR = TaskFigure(
     "Mean absolute error of the values, in the output's own unit",
     higher_is_better=False,
     bounds=POSITIVE,
+    best=0,
 )
 ROOT_MEAN_SQUARE_ERROR = TaskFigure(
     "root_mean_square_error",
@@ -162,6 +180,7 @@ ROOT_MEAN_SQUARE_ERROR = TaskFigure(
     "Root of the mean squared error of the values, in the output's own unit",
     higher_is_better=False,
     bounds=POSITIVE,
+    best=0,
 )
 R_SQUARED = TaskFigure(
     "r_squared",
@@ -170,6 +189,7 @@ R_SQUARED = TaskFigure(
     "Coefficient of determination: 1 less the squared error divided by the variance about the mean of each column",
     higher_is_better=True,
     bounds={"le": 1},
+    best=1,
 )
 
 TASK_FIGURES = (

@@ -5,6 +5,7 @@ Importing this package loads neither onnx nor scipy, because the gateway validat
 
 from quant.spec.capabilities import capabilities, json_schema
 from quant.spec.document import Metric, Spec
+from quant.spec.evaluation import Evaluation
 from quant.spec.layer_rules import LayerRule, OperatorMatch, WeightsOverride
 from quant.spec.requirements import require_data
 from quant.spec.resolve import PRESET_DESCRIPTIONS, PRESETS, resolve
@@ -15,6 +16,7 @@ __all__ = [
     "PRESET_DESCRIPTIONS",
     "Activations",
     "Budget",
+    "Evaluation",
     "Export",
     "Gates",
     "LayerRule",

@@ -23,6 +23,7 @@ def capabilities() -> dict[str, Any]:
         "roundings": registry.describe_roundings(),
         "activation_clipping": registry.describe_range_rules(),
         "distributions": registry.describe_distributions(),
+        "task_metrics": registry.describe_task_metrics(),
         "presets": PRESETS,
         "preset_descriptions": PRESET_DESCRIPTIONS,
         "spec_schema": json_schema(),

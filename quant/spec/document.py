@@ -4,7 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from quant.outcome.gates import GATES
+from quant.outcome.gates import GATES, MAX_TOP1_DROP, MIN_TOP1_AGREEMENT
+from quant.spec.evaluation import Evaluation
 from quant.spec.layer_rules import LayerRule
 from quant.spec.sections import Activations, Budget, Export, Gates, Limits, Measure, Section, TorchScript, Weights
 
@@ -15,8 +16,11 @@ Metric = Literal["sqnr", "cosine", "mse", "mean_iou"]
 class Spec(Section):
     """A resolved spec: every option has a value."""
 
-    preset: Literal["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary"] = "int8"
+    preset: Literal["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary", "fp16"] = "int8"
     """The defaults of the options that are not given."""
+    precision: Literal["integers", "fp16"] = "integers"
+    """The numbers that the model computes with: integers, as `weights` and `activations` say, or float16 everywhere
+    but where its range is too small; no layer is quantized then."""
     weights: Weights = Weights()
     """The quantization of the weights."""
     activations: Activations | None = Activations()
@@ -31,8 +35,9 @@ class Spec(Section):
     """The limit on the size of the exported file."""
     objective: Literal["fixed", "smallest_within_gates"] = "fixed"
     """Keep the bits of the spec, or find the smallest model that passes all gates."""
-    keep_float: Literal["none", "slower"] = "none"
-    """Leave the layers in float that are measured to run slower quantized; the file then depends on measured time."""
+    keep_float: Literal["none", "auto", "slower"] = "none"
+    """Leave layers in float: with `auto` those whose error at the output weighs more than their bytes, with `slower`
+    those that are measured to run slower quantized; the file then depends on measured time."""
     layers: tuple[LayerRule, ...] = ()
     """Exceptions for single layers; the first rule that matches a layer applies."""
     exclude_operators: tuple[str, ...] = Field(default=(), max_length=64)
@@ -45,6 +50,8 @@ class Spec(Section):
     """The extent of the report: `weights` leaves out the measurements of layer outputs and takes less time."""
     metric: Metric | None = None
     """A further comparison of the outputs in the report, for models that are no classifiers; null for none."""
+    evaluation: Evaluation = Evaluation()
+    """The figures of the model's task on evaluation data."""
     limits: Limits = Limits()
     """Limits on the job."""
     measure: Measure = Measure()
@@ -72,9 +79,15 @@ class Spec(Section):
         return self.measure.latency is True or any(gate.is_timed for gate, _ in self.gates.requested())
 
     @property
+    def has_classes(self) -> bool | None:
+        """True if the first output holds a score for each class; None where labels and values decide."""
+        asks_for_top1 = any(gate in (MAX_TOP1_DROP, MIN_TOP1_AGREEMENT) for gate, _ in self.gates.requested())
+        return True if asks_for_top1 else self.evaluation.classes
+
+    @property
     def may_keep_float(self) -> bool:
         """True if the spec does not leave slow layers in float, but could."""
-        return self.keep_float == "none" and self.export.target.timed_here and not self.allocates
+        return self.keep_float != "slower" and self.export.target.timed_here and not self.allocates
 
     @model_validator(mode="after")
     def _timed(self) -> Self:
@@ -83,17 +96,29 @@ class Spec(Section):
             raise ValueError(f"gate {timed[0]} needs a measurement; accepted: measure without latency: false")
         if self.keep_float == "slower" and not self.export.target.timed_here:
             raise ValueError("keep_float slower is measured with ONNX Runtime on the CPU; accepted: profile ort-cpu")
-        if self.keep_float == "slower" and self.allocates:
-            raise ValueError("keep_float slower would enlarge the file that a budget or an objective decides on; "
-                             "accepted: keep_float none")  # fmt: skip
+        if self.keep_float != "none" and self.allocates:
+            raise ValueError(f"keep_float {self.keep_float} would enlarge the file that a budget or an objective "
+                             "decides on; accepted: keep_float none")  # fmt: skip
+        return self
+
+    @model_validator(mode="after")
+    def _in_half_precision(self) -> Self:
+        if self.precision != "fp16":
+            return self
+        if self.activations is not None:
+            raise ValueError("precision fp16 quantizes nothing; accepted: activations null, or precision integers")
+        if self.allocates or self.keep_float != "none":
+            raise ValueError("precision fp16 has no bits to choose; accepted: no budget, objective fixed and keep_float "
+                             "none, or precision integers")  # fmt: skip
         return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.objective != "fixed" and not any(gate.judges_quality for gate, _ in self.gates.requested()):
-            *names, last = (gate.name for gate in GATES if gate.judges_quality)
+            names = (gate.name for gate in GATES if gate.judges_quality and not gate.of_task)
             raise ValueError(
-                f"objective {self.objective} needs a gate on quality; accepted: gates with {', '.join(names)} or {last}"
+                f"objective {self.objective} needs a gate on quality; accepted: gates with {', '.join(names)} or a "
+                "figure of the task"
             )
         sections = [self.weights, *(rule.weights.apply(self.weights) for rule in self.layers)]
         if self.activations is not None and any(section.granularity == "block" for section in sections):
@@ -103,7 +128,7 @@ class Spec(Section):
 
     def weights_for(self, name: str, op: str) -> Weights | None:
         """Return the weights section for a layer, after the first rule that matches; None if the layer is skipped."""
-        if op in self.exclude_operators:
+        if op in self.exclude_operators or self.precision == "fp16":
             return None
         for rule in self.layers:
             if rule.matches(name, op):

@@ -4,6 +4,7 @@ import pytest
 
 from quant.errors import SpecError
 from quant.outcome.metrics import METRICS, metric_named
+from quant.outcome.task_figures import TASK_FIGURES
 from tests.quant.outcome.summaries import summary
 
 
@@ -30,6 +31,7 @@ def test_every_metric_reads_its_figure():
         "top1_agreement": 0.98,
         "top1_quantized": 91.5,
         "top1_drop_points": 0.5,
+        **{figure.name: None for figure in TASK_FIGURES},
     }
 
 
@@ -41,5 +43,5 @@ def test_a_difference_of_percentages_is_in_points():
 def test_the_page_on_comparisons_describes_each_of_them(examples):
     page = (examples.parent / "docs" / "artifacts.md").read_text()
     for metric in METRICS:
-        unit = metric.unit_of_difference or "fraction"
+        unit = metric.unit_of_difference or "number"
         assert f"| `{metric.name}` | {unit} | {metric.better} | {metric.description} |" in page

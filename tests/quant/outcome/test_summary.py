@@ -4,7 +4,7 @@ from quant.outcome.summary import UNMEASURED, OutputFigures, SizeFigures, Summar
 
 FIELDS = [
     "bytes_before", "bytes_after", "size_ratio", "layers", "quantized_layers", "weight_sqnr_db", "output_sqnr_db",
-    "output_cosine", "top1_agreement", "top1_float", "top1_quantized", "worst_output", "seconds",
+    "output_cosine", "top1_agreement", "top1_float", "top1_quantized", "worst_output", "task_metrics", "seconds",
 ]  # fmt: skip
 
 
