@@ -18,6 +18,7 @@ from quant.outcome.artifacts import ARTIFACTS
 from quant.outcome.report import Report
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
+from tests.specs import UNTIMED
 
 RNG = np.random.default_rng(0)
 PLAIN = {"bias_correction": "none"}
@@ -83,7 +84,7 @@ def quantize(tmp_path, monkeypatch):
         monkeypatch.setattr(layerwise, "MAX_WHOLE_BYTES", 0 if large else 1 << 40)
         out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
         out.mkdir()
-        quantize_model(Inputs(model, "m.onnx", spec, **data), out, lambda *_: None)
+        quantize_model(Inputs(model, "m.onnx", {**UNTIMED, **spec}, **data), out, lambda *_: None)
         return out
 
     return run

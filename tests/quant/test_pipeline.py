@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 from quant.errors import DataRequired, ModelError, NothingToQuantize
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session, optimised_operators
+from tests.specs import UNTIMED
 
 RNG = np.random.default_rng(0)
 
@@ -22,7 +23,7 @@ def quantize(tmp_path, examples):
     def run(spec, model=None, calibration=examples / "digits_calibration.npz", evaluation=None):
         out = tmp_path / "out"
         out.mkdir(exist_ok=True)
-        inputs = Inputs(model or examples / "digits.onnx", "m.onnx", spec, calibration, evaluation)
+        inputs = Inputs(model or examples / "digits.onnx", "m.onnx", {**UNTIMED, **spec}, calibration, evaluation)
         outcome = quantize_model(inputs, out, lambda *_: None)
         return outcome, (out / "model.onnx").read_bytes(), json.loads((out / "report.json").read_text())
 

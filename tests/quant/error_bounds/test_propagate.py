@@ -8,6 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
+from tests.specs import UNTIMED
 
 RANDOM = np.random.default_rng(0)
 
@@ -25,7 +26,7 @@ def test_no_input_in_the_box_is_further_off_than_the_bounds(tmp_path, spec):
     files["model"].write_bytes(network())
     samples = RANDOM.uniform(-1, 1, size=(64, 3, 8, 8)).astype(np.float32)
     np.save(files["calibration"], samples)
-    quantize_model(Inputs(files["model"], "m", spec, files["calibration"]), tmp_path, lambda *_: None)
+    quantize_model(Inputs(files["model"], "m", {**UNTIMED, **spec}, files["calibration"]), tmp_path, lambda *_: None)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["error_bound"]["reason"] is None
     low, high = (end(axis=(0, 2, 3), keepdims=True) for end in (samples.min, samples.max))
@@ -64,7 +65,7 @@ def test_a_wide_bound_is_vacuous_with_its_figure_and_a_narrow_one_is_not(tmp_pat
 def reported(folder, model, spec):
     (folder / "m.onnx").write_bytes(model)
     np.save(folder / "c.npy", RANDOM.uniform(-1, 1, size=(32, 3, 8, 8)).astype(np.float32))
-    quantize_model(Inputs(folder / "m.onnx", "m", spec, folder / "c.npy"), folder, lambda *_: None)
+    quantize_model(Inputs(folder / "m.onnx", "m", {**UNTIMED, **spec}, folder / "c.npy"), folder, lambda *_: None)
     return json.loads((folder / "report.json").read_text())
 
 
@@ -108,8 +109,8 @@ def test_real_networks_are_bounded_to_their_outputs(tmp_path, data, name):
     images = np.load(data / "datasets" / f"{'vww_test' if 'vww' in name else 'cifar10_calibration'}.npz")["images"]
     scale = {} if "vww" in name else {"mean": np.zeros(3), "std": np.full(3, 1 / 255)}
     np.savez(tmp_path / "c.npz", images=images[:16], **scale)
-    inputs = Inputs(data / "models" / f"{name}.onnx", "m", {"preset": "int8", "weights": {"clipping": "minmax"}},
-                    tmp_path / "c.npz")  # fmt: skip
+    spec = {**UNTIMED, "preset": "int8", "weights": {"clipping": "minmax"}}
+    inputs = Inputs(data / "models" / f"{name}.onnx", "m", spec, tmp_path / "c.npz")
     quantize_model(inputs, tmp_path, lambda *_: None)
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["error_bound"]["reason"] is None

@@ -14,8 +14,7 @@ CODEBOOKS = [("lloyd_max", 4), ("lloyd_max", 3), ("lloyd_max", 2), ("kmeans", 4)
 TERNARY = ["ternary_tquant", "ternary_mquant", "ternary_twn", "ternary_optimal"]
 
 
-@pytest.mark.parametrize("opset", [21, 25])
-@pytest.mark.parametrize("granularity", ["channel", "tensor"])
+@pytest.mark.parametrize(("granularity", "opset"), [("channel", 21), ("tensor", 25)])
 @pytest.mark.parametrize(("grid", "bits"), [*CODEBOOKS, *((name, 2) for name in TERNARY)])
 def test_codebooks_and_ternary_weights_run_on_the_int8_kernels(quantize, grid, bits, granularity, opset):
     weights = {"grid": grid, "bits": bits, "granularity": granularity}

@@ -22,6 +22,7 @@ from quant.search.candidates import (
 )
 from quant.search.context import NO_RANGES, RangeOption
 from quant.search.decide import quantize_weights
+from tests.specs import UNTIMED
 
 
 def ignore(*_):
@@ -104,7 +105,7 @@ def test_without_calibration_data_there_is_one_candidate_with_float_activations(
 def test_activation_ranges_of_three_rules_are_compared(tmp_path, examples, mode):
     compared = {}
     for rule in ("auto", {"name": "percentile", "q": 99.999}, "mse", "minmax"):
-        spec = {"preset": "int8", "activations": {"clipping": rule}, "bias_correction": mode}
+        spec = {**UNTIMED, "preset": "int8", "activations": {"clipping": rule}, "bias_correction": mode}
         inputs = Inputs(examples / "digits.onnx", "m", spec, examples / "digits_calibration.npz")
         quantize_model(inputs, tmp_path, lambda *_: None)
         name = rule if isinstance(rule, str) else rule["name"]
@@ -131,7 +132,7 @@ def test_auto_clipping_is_never_worse_than_minmax(tmp_path, examples, preset):
         out = tmp_path / name
         out.mkdir()
         inputs = Inputs(
-            examples / "digits.onnx", "m", {"preset": preset, **spec},
+            examples / "digits.onnx", "m", {**UNTIMED, "preset": preset, **spec},
             examples / "digits_calibration.npz", examples / "digits_evaluation.npz",
         )  # fmt: skip
         outcome = quantize_model(inputs, out, lambda *_: None)

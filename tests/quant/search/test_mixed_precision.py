@@ -10,6 +10,7 @@ from quant.errors import BudgetTooSmall, SpecError
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session, optimised_operators
 from quant.spec import resolve
+from tests.specs import UNTIMED
 
 PLAIN = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
 
@@ -21,7 +22,7 @@ def quantize(tmp_path, examples):
     def run(spec, data=True):
         tmp_path.mkdir(exist_ok=True)
         calibration, evaluation = (examples / f"digits_{role}.npz" for role in ("calibration", "evaluation"))
-        inputs = Inputs(examples / "digits.onnx", "m", spec, calibration if data else None, evaluation)
+        inputs = Inputs(examples / "digits.onnx", "m", {**UNTIMED, **spec}, calibration if data else None, evaluation)
         outcome = quantize_model(inputs, tmp_path, lambda *_: None)
         return (
             (tmp_path / "model.onnx").read_bytes(),
@@ -119,7 +120,9 @@ def test_a_budget_shortens_names_and_changes_no_output(quantize, examples):
 @pytest.mark.parametrize("name", ["silero_vad", "dtln_1", "yunet_n_dynamic"])
 def test_bits_are_allocated_to_weights_in_bodies_and_recurrent_layers(tmp_path, data, name):
     inputs = Inputs(
-        data / "coverage" / f"{name}.onnx", "m", {"preset": "int8-weights", "budget": {"max_size_ratio": 0.4}}
+        data / "coverage" / f"{name}.onnx",
+        "m",
+        {**UNTIMED, "preset": "int8-weights", "budget": {"max_size_ratio": 0.4}},
     )
     summary = quantize_model(inputs, tmp_path, lambda *_: None).summary
     assert summary.size_ratio <= 0.4

@@ -12,6 +12,7 @@ from quant.pipeline import Inputs, quantize_model
 from quant.search.candidates import MeasuredCandidate
 from quant.search.smallest_within_gates import first_that_passes, held_out_gates
 from quant.spec import Gates, require_data, resolve
+from tests.specs import UNTIMED
 
 BASE = {"preset": "int8", "objective": "smallest_within_gates", "export": {"opset": 25}}
 
@@ -29,7 +30,7 @@ def test_bisection_finds_the_first_that_passes_in_few_trials(count):
 def quantize(tmp_path, examples):
     def run(spec):
         calibration, evaluated = (examples / f"digits_{role}.npz" for role in ("calibration", "evaluation"))
-        inputs = Inputs(examples / "digits.onnx", "m", {**BASE, **spec}, calibration, evaluated)
+        inputs = Inputs(examples / "digits.onnx", "m", {**UNTIMED, **BASE, **spec}, calibration, evaluated)
         outcome = quantize_model(inputs, tmp_path, lambda *_: None)
         return outcome, json.loads((tmp_path / "report.json").read_text()), (tmp_path / "gates.junit.xml").read_text()
 

@@ -13,6 +13,7 @@ from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
 from quant.search.variants import form_variants
 from quant.spec import resolve
+from tests.specs import UNTIMED
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_an_equalized_variant_has_other_weights_and_the_same_outputs(model, exam
 def equalized(tmp_path, examples, spec, data=True):
     """Return the weights' SQNR and the report's table of compared candidates."""
     calibration = examples / "digits_calibration.npz" if data else None
-    inputs = Inputs(examples / "digits.onnx", "m", {**spec, "weights": {"clipping": "mse"}}, calibration)
+    inputs = Inputs(examples / "digits.onnx", "m", {**UNTIMED, **spec, "weights": {"clipping": "mse"}}, calibration)
     summary = quantize_model(inputs, tmp_path, lambda *_: None).summary
     return summary.weight_sqnr_db, json.loads((tmp_path / "report.json").read_text())["compared"]
 
