@@ -23,6 +23,7 @@ from quant.spec import PRESETS
 
 SPECS: Mapping[str, dict[str, Any]] = {
     **{preset: {"preset": preset} for preset in PRESETS},
+    "int4, feedback": {"preset": "int4", "weights": {"rounding": "error_feedback"}},
     "int8, auto": {
         "preset": "int8",
         "activations": {"clipping": "auto"},
@@ -44,7 +45,7 @@ def quantize(name: str, model: Path, out: Path, sets: dict[str, Path]) -> dict[s
     with tempfile.TemporaryDirectory() as folder:
 
         def run() -> None:
-            inputs = Inputs(model, model.name, spec, **sets)
+            inputs = Inputs(model, model.name, spec, sets.get("calibration"), sets.get("evaluation"))
             outcomes.append(quantize_model(inputs, Path(folder), lambda *_: None))
 
         figures = child.measured(run)
