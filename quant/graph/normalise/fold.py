@@ -8,7 +8,8 @@ Rewrite rules:
 
 Expressions that share an intermediate value or a constant are folded together, unless the file would grow by it. Their
 own inputs become unused, and a result that is the weight of a layer counts with the 8 bits in which it is stored. If
-the file would grow, only results of at most `SMALL` bytes are folded: shapes, borders and sizes.
+the file would grow, only results of at most `SMALL` bytes are folded: shapes, borders and sizes. An expression that is
+computed several times, as in both branches of an If, is stored once.
 
 A lookup in a table of floats is folded only on the way to a weight. Otherwise the table stays the weight of an
 embedding, which is quantized.
@@ -17,7 +18,7 @@ Requires: constants are initializers.
 Ensures: the same outputs; a weight that is computed from constants is an initializer unless the file would grow.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -40,11 +41,10 @@ def fold_constants(model: ir.Model) -> None:
     for value in list(results):
         if _is_embedding(value) and not _leads_to_weights(value, results):
             _forget(value, results)
-    names = Names.of(model.graph)
-    folded = {value for group in _groups(results) for value in _folded(group, results)}
+    copies = _copies(results)
+    folded = {value for group in _groups(results) for value in _folded(group, results, copies)}
     in_order = [value for value in results if value in folded]
-    for value in in_order:
-        _replace(value, results, folded, names)
+    _store(model.graph, in_order, results, copies)
     for node in {value.producer(): None for value in reversed(in_order)}:
         if node is not None and node.graph is not None:
             node.graph.remove(node, safe=True)
@@ -125,10 +125,34 @@ def _groups(results: Results) -> Iterable[list[ir.Value]]:
     return groups.values()
 
 
-def _folded(group: list[ir.Value], results: Results) -> list[ir.Value]:
+def _copies(results: Results) -> dict[ir.Value, list[ir.Value]]:
+    """Return for each result all results of the same operator with the same inputs, itself among them, in order."""
+    first: dict[ir.Value, ir.Value] = {}
+    by_expression: dict[tuple[object, ...], list[ir.Value]] = {}
+    for value in results:
+        node = value.producer()
+        assert node is not None, "a result is computed by a node"
+        inputs = tuple(_identity(source, first) for source in node.inputs)
+        attributes = tuple(sorted(str(attribute) for attribute in node.attributes.values()))
+        equal = by_expression.setdefault((node.op_type, attributes, inputs, value.index()), [])
+        equal.append(value)
+        first[value] = equal[0]
+    return {value: equal for equal in by_expression.values() for value in equal}
+
+
+def _identity(source: ir.Value | None, first: Mapping[ir.Value, ir.Value]) -> object:
+    """Return what equal operands have in common: the values of a small constant, else the first of equal results."""
+    tensor = constant_tensor(source)
+    if source is None or source in first or tensor is None or tensor.nbytes > SMALL:
+        return None if source is None else first.get(source, source)
+    return tensor.dtype, tuple(tensor.shape.numpy()), tensor.tobytes()
+
+
+def _folded(group: list[ir.Value], results: Results, copies: Mapping[ir.Value, list[ir.Value]]) -> list[ir.Value]:
     """Return the values of a group to fold: all of them, or the small ones if the file would grow."""
     nodes = {value.producer() for value in group}
-    added = sum(_stored_bytes(value, results, nodes) for value in group)
+    stored = {copies[value][0]: value for value in reversed(group)}.values()
+    added = sum(_stored_bytes(copies[value], results, nodes) for value in stored)
     if added <= _freed_bytes(nodes) + SMALL:
         return group
     return [value for value in group if all(output.nbytes <= SMALL for output in _outputs(value, results))]
@@ -141,12 +165,12 @@ def _outputs(value: ir.Value, results: Results) -> Iterator[ir.TensorProtocol]:
     return (results[output] for output in node.outputs)
 
 
-def _stored_bytes(value: ir.Value, results: Results, nodes: set[ir.Node | None]) -> float:
-    """Return the bytes that the value takes in the file once the nodes of its group are gone."""
-    readers = [(node, index) for node, index in value.uses() if node not in nodes]
+def _stored_bytes(equal: Sequence[ir.Value], results: Results, nodes: set[ir.Node | None]) -> float:
+    """Return the bytes that equal values take in the file together once the nodes of their group are gone."""
+    readers = [(node, index) for value in equal for node, index in value.uses() if node not in nodes]
     if not readers:
         return 0
-    size = results[value].nbytes
+    size = results[equal[0]].nbytes
     return size / WEIGHT_RATIO if all(_is_weight(node, index) for node, index in readers) else size
 
 
@@ -163,9 +187,28 @@ def _freed_bytes(nodes: set[ir.Node | None]) -> int:
     return size
 
 
-def _replace(value: ir.Value, results: Results, folded: set[ir.Value], names: Names) -> None:
-    """Let the readers of a value read an initializer instead, if any of them is not folded itself."""
+def _store(
+    graph: ir.Graph, folded: Sequence[ir.Value], results: Results, copies: Mapping[ir.Value, list[ir.Value]]
+) -> None:
+    """Let the readers of each value that is not only read by folded nodes read an initializer instead.
+
+    The initializer of copies in several graphs is in the main graph, which all bodies can read.
+    """
+    names, known = Names.of(graph), set(folded)
+    initializers: dict[ir.Value, ir.Value] = {}
+    read = [value for value in folded if not all(reader.outputs[0] in known for reader, _ in value.uses())]
+    for value in read:
+        first = copies[value][0]
+        if first not in initializers:
+            homes = {_graph_of(copy) for copy in copies[value] if copy in known}
+            home = homes.pop() if len(homes) == 1 else graph
+            initializers[first] = add_initializer(home, f"{value.name}_constant", results[value], names)
+        value.replace_all_uses_with(initializers[first])
+
+
+def _graph_of(value: ir.Value) -> ir.Graph:
+    """Return the graph in which a result is computed."""
     node = value.producer()
     assert node is not None, "a result is computed by a node"
-    if isinstance(node.graph, ir.Graph) and not all(reader.outputs[0] in folded for reader, _ in value.uses()):
-        value.replace_all_uses_with(add_initializer(node.graph, f"{value.name}_constant", results[value], names))
+    assert isinstance(node.graph, ir.Graph), "functions are inlined"
+    return node.graph

@@ -1,6 +1,7 @@
 """Weights that are computed from constants are folded into initializers."""
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -89,6 +90,66 @@ def test_what_explodes_when_it_is_folded_stays(tmp_path):
     model = load(model_of(nodes, [tensor("v0", normal(1))], opset=21))
     fold_constants(model)
     assert sum(node.op_type == "Concat" for node in model.graph) >= 25
+
+
+def integers(name, *values):
+    return numpy_helper.from_array(np.array(values, np.int64), name)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [helper.make_node("ConstantOfShape", ["six_fives"], ["w"])],
+        [helper.make_node("Expand", ["row", "six_fives"], ["w"])],
+        [helper.make_node("Tile", ["column", "one_five"], ["w"])],
+        [helper.make_node("Range", ["zero", "thousand", "one"], ["r"]), helper.make_node("Cast", ["r"], ["f"], to=1),
+         helper.make_node("Reshape", ["f", "rows"], ["t"]), helper.make_node("Transpose", ["t"], ["w"])],
+        [helper.make_node("Range", ["zero", "thousand", "one"], ["r"]),
+         helper.make_node("OneHot", ["r", "depth", "off_on"], ["h"], axis=0),
+         helper.make_node("Cast", ["h"], ["w"], to=1)],
+    ],
+    ids=["ConstantOfShape", "Expand", "Tile", "Range", "OneHot"],
+)  # fmt: skip
+@pytest.mark.parametrize("reader", ["MatMul", "Add"])
+def test_a_large_tensor_that_a_few_bytes_describe_stays_an_expression(nodes, reader):
+    constants = [
+        integers("six_fives", 6, 500), integers("one_five", 1, 500), integers("rows", -1, 6), integers("depth", 6),
+        integers("off_on", 0, 1), *(numpy_helper.from_array(np.array(n), name) for name, n in
+                                    (("zero", 0), ("one", 1), ("thousand", 3000))),
+        tensor("row", normal(1, 500)[:, :1]), tensor("column", normal(6, 1)),
+    ]  # fmt: skip
+    last = (
+        helper.make_node("MatMul", ["x", "w"], ["y"])
+        if reader == "MatMul"
+        else helper.make_node("Add", ["w", "s"], ["y"])
+    )
+    scalar = helper.make_node("ReduceMax", ["x"], ["s"], keepdims=0)
+    data = model_of([*nodes, scalar, last], constants)
+    x = {"x": normal(3, 6)}
+    normalised = normalise(load(data))
+    assert len(ir.to_proto(normalised).SerializeToString()) < len(data) + 1000
+    np.testing.assert_allclose(run(data, x)[0], run(normalised, x)[0], rtol=1e-4, atol=1e-4)
+
+
+def test_a_weight_that_both_branches_compute_is_stored_once():
+    def branch(name, reader):
+        return body(name, [
+            helper.make_node("Constant", [], [f"{name}_axes"], value=integers(f"{name}_axes", 0)),
+            helper.make_node("Transpose", ["v"], [f"{name}_t"]),
+            helper.make_node("Unsqueeze", [f"{name}_t", f"{name}_axes"], [f"{name}_w"]),
+            helper.make_node("MatMul", ["x", f"{name}_w"], [f"{name}_m"]),
+            helper.make_node(reader, [f"{name}_m"], [name]),
+        ])  # fmt: skip
+
+    inputs = {"x": (TensorProto.FLOAT, ["N", 60]), "c": (TensorProto.BOOL, [])}
+    node = helper.make_node("If", ["c"], ["y"], then_branch=branch("p", "Relu"), else_branch=branch("q", "Tanh"))
+    data = model_of([node], [tensor("v", normal(50, 60))], inputs=inputs)
+    normalised = normalise(load(data))
+    assert len(inventory(normalised)[0]) == 2
+    assert len(ir.to_proto(normalised).SerializeToString()) < len(data) + 1000
+    for condition in (True, False):
+        feeds = {"x": normal(3, 60), "c": np.array(condition)}
+        np.testing.assert_allclose(run(data, feeds)[0], run(normalised, feeds)[0], rtol=1e-4, atol=1e-4)
 
 
 def test_an_integer_division_by_zero_is_not_computed():
