@@ -92,6 +92,11 @@ class Layer:
         return columns if self.axis == rows else rows
 
     @property
+    def block_axis(self) -> int | None:
+        """The weight's axis along which blocks of weights can share a scale; None where all of a channel share one."""
+        return len(self.shape) - 1 if self.weight_operand.recurrent else self.reduced_axis
+
+    @property
     def multiplied(self) -> ir.Value | None:
         """The tensor whose rows the weight multiplies: an operand, or the states; None if the states have no name."""
         if not self.weight_operand.reads_states:

@@ -47,6 +47,7 @@ class WeightOperand:
             weight can have one scale per block along that axis.
         inputs_axis: the axis of the weight that is summed with the last axis of the input; None if there is none.
         reads_states: True if the weight is applied to the node's own states, its first output one step before.
+        recurrent: True if the weight (directions, gates * hidden, inputs) is applied at every step of a sequence.
         integer_kernel: the kernel of ONNX Runtime's CPU provider that computes with 8-bit weights.
         float_reason: why ONNX Runtime computes in float although the weight is stored in few bits.
     """
@@ -61,6 +62,7 @@ class WeightOperand:
     reduces_matrix: bool = False
     inputs_axis: Callable[[ir.Node], int | None] = lambda node: None
     reads_states: bool = False
+    recurrent: bool = False
     integer_kernel: str | None = None
     float_reason: str | None = None
 
@@ -158,12 +160,12 @@ def _recurrent(name: str) -> Operator:
         name,
         weights=(
             WeightOperand(
-                1, 0, channel_axis=_axis(1), suffix="/W", matrix_form=Recurrent(), stacked=True,
+                1, 0, channel_axis=_axis(1), suffix="/W", matrix_form=Recurrent(), stacked=True, recurrent=True,
                 inputs_axis=lambda node: 2, float_reason=reason,
             ),
             WeightOperand(
                 2, 0, channel_axis=_axis(1), suffix="/R", matrix_form=Recurrent(), stacked=True, reads_states=True,
-                float_reason=reason,
+                recurrent=True, float_reason=reason,
             ),
         ),
     )  # fmt: skip

@@ -64,7 +64,7 @@ class BlockQuantizer:
     """The quantization of one layer in blocks.
 
     Attributes:
-        layer: The layer, a product with one matrix.
+        layer: The layer, a product with one matrix, or with one for each direction of a sequence.
         section: Its section of the spec.
         granularity: The blocks, along the matrix's axis of inputs.
         fitted: The result of `fit_blocks`.
@@ -123,6 +123,8 @@ class BlockQuantizer:
         length = max(WEIGHTS_AT_ONCE // inputs, inputs if self.section.rounding.needs_moments else 1)
         if not self._searches:
             length = max(ROWS_AT_ONCE // self._blocks, 1) if self.section.clipping.by_row else outputs
+        if shape[:-2] not in ((), (1,)):  # the outputs of both directions of a sequence would be mixed
+            length = outputs
         for start in range(0, outputs, length):
             yield (slice(None),) * self.layer.axis + (slice(start, start + length),)
 
@@ -155,7 +157,7 @@ class BlockQuantizer:
         """Return the mean square (K,) of each input, 1 if it is unknown, and 0 for the padding of the last block."""
         importance = np.zeros(self._blocks * self.granularity.size)
         inputs = self.layer.shape[self.granularity.axis]
-        importance[:inputs] = 1 if self.moments is None else self.moments.diagonal[0]
+        importance[:inputs] = 1 if self.moments is None else self.moments.diagonal.mean(axis=0)
         return importance
 
     def _by_output(self, errors: RowErrors) -> RowErrors:

@@ -11,7 +11,7 @@ from quant.methods.clipping.minmax import MinMax
 from quant.methods.grids.uniform import Uniform
 from quant.methods.rounding.nearest import Nearest
 from quant.spec import Spec, Weights
-from quant.weights.storage_form import is_plain_matmul
+from quant.weights.storage_form import takes_blocks
 
 SMALL_TABLE = 1e-3
 """The share of all weights below which a table stays in float. BERT's table of token types has 3 kB of 69 MB, and its
@@ -70,10 +70,10 @@ class LayerSections:
                 and section.grid.uniform
                 and section.scale == "any"
                 and layer.size >= MIN_BLOCK_WEIGHTS
-                and is_plain_matmul(layer)
+                and takes_blocks(layer)
             )
             section = section.model_copy(update={"granularity": "block" if blocks else "channel"})
-        if section.rounding.for_blocks and not (section.granularity == "block" and is_plain_matmul(layer)):
+        if section.rounding.for_blocks and not (section.granularity == "block" and takes_blocks(layer)):
             section = section.model_copy(update={"rounding": Nearest()})
         return section
 

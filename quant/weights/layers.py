@@ -23,7 +23,7 @@ from quant.spec import Spec, Weights
 from quant.weights.blocks import BlockQuantizer, fit_blocks
 from quant.weights.clip_choice import ClipChoice, choose_clipping
 from quant.weights.granularity import PerBlock, PerMatrixChannel
-from quant.weights.layer_granularity import granularity_of
+from quant.weights.layer_granularity import granularity_of, has_few_inputs
 from quant.weights.layer_problem import LayerProblem
 from quant.weights.layer_sections import LayerSections
 from quant.weights.machine import fit_to_machine
@@ -40,10 +40,15 @@ from quant.weights.storage_form import (
     StorageForm,
     float_input_note,
     has_dynamic_form,
-    is_plain_matmul,
     storage_form,
+    takes_blocks,
 )
 
+SAME_BOUND_BITS = 8
+"""The width from which the best bound for rounding to nearest is taken for every rounding: the search is ten times
+faster then. At 8 bits a bound clips almost nothing."""
+SCALE_BITS = 32
+"""The bits of a scale. Blocks of few inputs are so long that their scales take half as many bits as their codes."""
 NO_RANGE = "without calibration data its input has no static range, and it cannot have a dynamic one"
 """Why a layer that has an integer kernel computes in float."""
 
@@ -163,8 +168,13 @@ def loops_pay(work: Sequence[tuple[Layer, Weights]]) -> bool:
 
 def adapt_to_kernel(layer: Layer, section: Weights) -> tuple[Weights, list[str]]:
     """Return the section with a granularity that the layer's kernel supports, and notes about the change."""
-    if section.granularity == "block" and not is_plain_matmul(layer):
-        return section.model_copy(update={"granularity": "channel"}), ["per channel: blocks are for MatMul and Gemm"]
+    if section.granularity == "block" and not takes_blocks(layer):
+        note = "per channel: blocks are for MatMul, Gemm and recurrent layers"
+        return section.model_copy(update={"granularity": "channel"}), [note]
+    if section.granularity == "channel" and has_few_inputs(layer) and section.grid.uniform and section.scale == "any":
+        block = SCALE_BITS * 2 // section.bits
+        note = f"in blocks of {block} inputs, because few inputs of a sequence often differ by orders of magnitude"
+        return section.model_copy(update={"granularity": "block", "block_size": block}), [note]
     return section, []
 
 
@@ -265,7 +275,8 @@ def _quantize_for_output(
 ) -> QuantizedWeight:
     """Return the weight rounded for a small output error, with each row's scale refitted to its codes."""
     if choice.by_output_error:
-        clip, codebook = minimise_output_error(problem, fitted, section.grid, section.rounding, section.bits)
+        rounding = Nearest() if section.bits >= SAME_BOUND_BITS else section.rounding
+        clip, codebook = minimise_output_error(problem, fitted, section.grid, rounding, section.bits)
     else:
         clip = clip_bound(fitted, section)
         codebook = section.grid.build(fitted.statistics, fitted.fit, clip, section.bits)

@@ -93,6 +93,11 @@ def has_dynamic_form(layer: Layer) -> bool:
     return integer and len(layer.shape) == 2 and layer.operator.is_matmul(layer.node)
 
 
+def takes_blocks(layer: Layer) -> bool:
+    """Return True if a block of the layer's weight can have a scale: of a plain MatMul or a recurrent layer."""
+    return is_plain_matmul(layer) or layer.weight_operand.recurrent
+
+
 def _is_shared(layer: Layer) -> bool:
     """Return True if several nodes read the weight; ONNX Runtime fuses no MatMul whose codes another node reads too."""
     return len(layer.operand(layer.weight_index).uses()) > 1
