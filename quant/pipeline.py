@@ -137,7 +137,7 @@ def _quantize_whole(
 ) -> Result:
     """Quantize a model that fits in memory and that ONNX Runtime can run: stages 2 to 8."""
     reference = Session(opened.source.reference)  # a model that ONNX Runtime cannot load is refused first
-    data = check_data(reference, opened.dataset("calibration"), opened.dataset("evaluation"))
+    data = check_data(reference, opened.dataset("calibration"), opened.dataset("evaluation"), spec)
     calibration, evaluation = data.calibration, data.evaluation
 
     progress(Stage.NORMALISING, 0, 1, opened.name)
@@ -153,7 +153,7 @@ def _quantize_whole(
     require_signature(choice.model, opened.source.signature)
     quantized, dequantized = load_executed(exported, "the quantized model", ExportError)
     random = random_tensors(choice.context.model.graph)
-    outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, random, progress)
+    outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, random, spec, progress)
     measured = replace(measured, shares=measure_error_shares(choice, quantized, progress))
     del quantized
     latency: Latency | None = Latency.unmeasured(LIMIT_REACHED)
@@ -202,13 +202,15 @@ def _evaluate(
     calibration: Dataset | None,
     evaluation: Dataset | None,
     random: frozenset[str],
+    spec: Spec,
     progress: Progress,
 ) -> OutputComparison | None:
     """Return the comparison on the evaluation set; without one, only run the quantized model on a calibration batch."""
     if evaluation is not None:
         session = Session(reference)
         expected = (session.run(feeds) for feeds in evaluation.batches())
-        return evaluate(expected, quantized, evaluation, sample_progress(progress, Stage.EVALUATING), random)
+        reported = sample_progress(progress, Stage.EVALUATING)
+        return evaluate(expected, quantized, evaluation, reported, random, spec=spec, with_tasks=True)
     if calibration is not None:
         quantized.run(next(calibration.batches()))
     return None

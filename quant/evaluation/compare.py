@@ -4,9 +4,12 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 from quant.data.dataset import Dataset
+from quant.evaluation.class_scores import classes_by_spec
 from quant.evaluation.metrics import OutputComparison
 from quant.evaluation.states import StateRunner
+from quant.evaluation.tasks import TaskComparison
 from quant.runtime import Session
+from quant.spec import Spec
 
 
 def evaluate(
@@ -17,6 +20,8 @@ def evaluate(
     random: Container[str] = (),
     *,
     by_channel: bool = False,
+    spec: Spec | None = None,
+    with_tasks: bool = False,
 ) -> OutputComparison:
     """Run the quantized model on all samples and compare its outputs with the float model's.
 
@@ -27,12 +32,26 @@ def evaluate(
         progress: called with the samples completed and the samples in total.
         random: the names of the outputs that depend on random numbers; they have no figures.
         by_channel: True if groups of channels are compared, too.
+        spec: the resolved spec; it says which outputs hold classes, and names metrics.
+        with_tasks: True if the figures of the model's task are measured, which needs `spec`.
 
     Raises:
         ExportError: the quantized model does not run on the data.
+        InputMismatch: outputs or targets do not have the layout of a metric.
     """
-    comparison = OutputComparison(quantized.outputs, samples.used, random=random, by_channel=by_channel)
+    names = quantized.outputs
+    comparison = OutputComparison(
+        names,
+        samples.used,
+        random=random,
+        by_channel=by_channel,
+        classes_by_spec=None if spec is None else classes_by_spec(spec, names[0]),
+        tasks=TaskComparison(spec, names, random) if spec is not None and with_tasks else None,
+    )
     runner = StateRunner(quantized, samples)
-    for feeds, outputs, labels in zip(samples.watched(progress), expected, samples.label_batches(), strict=True):
-        comparison.add(list(outputs), runner.run(feeds)[1], labels)
+    for feeds, outputs, truth in zip(samples.watched(progress), expected, samples.truth_batches(), strict=True):
+        actual = runner.run(feeds)[1]
+        comparison.add(list(outputs), actual, truth.labels)
+        if comparison.tasks is not None:
+            comparison.tasks.add(feeds, list(outputs), actual, truth)
     return comparison

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from quant.evaluation.channel_groups import ChannelGroups
 from quant.evaluation.class_overlap import ClassOverlap
+from quant.evaluation.class_scores import are_scores, have_score_shape
 from quant.evaluation.matched_pairs import MatchedPairs
 from quant.evaluation.output_errors import RANDOM, OutputErrors, cosine_of, ratio_db
+from quant.evaluation.tasks import TaskComparison
 from quant.outcome.summary import OutputFigures, WorstOutput
 from quant.spec import Metric
 
@@ -20,7 +22,8 @@ from quant.spec import Metric
 class OutputComparison:
     """Running sums over the outputs of both models on the same samples, in double precision.
 
-    The figures on classes describe the first output; they exist where it has the shape (samples, classes).
+    The figures on classes describe the first output; they exist where it holds scores of classes, by the rule of
+    `quant.evaluation.class_scores`.
 
     Attributes:
         names: the names of the outputs, in the graph's order.
@@ -34,7 +37,9 @@ class OutputComparison:
         lost, gained: samples that only the float model, or only the quantized model, classifies correctly.
         classes: number of classes.
         overlap: the overlap of both models' class maps.
-        classifies: False as soon as the first output turned out not to have the shape (samples, classes).
+        classifies: True while the first output holds scores of classes in every batch; None before the first one.
+        classes_by_spec: True or False if the spec says that the first output holds scores of classes.
+        tasks: the figures of the model's task; None where they are not measured.
         random: the names of the outputs that depend on random numbers.
         by_channel: True if groups of channels are compared, too.
     """
@@ -53,7 +58,9 @@ class OutputComparison:
     gained: int = 0
     classes: int = 0
     overlap: ClassOverlap = field(default_factory=ClassOverlap)
-    classifies: bool = True
+    classifies: bool | None = None
+    classes_by_spec: bool | None = None
+    tasks: TaskComparison | None = None
     random: Container[str] = ()
     by_channel: bool = False
 
@@ -76,11 +83,19 @@ class OutputComparison:
         ]
         for errors, float_output, quantized_output in zip(self.errors, expected, actual, strict=True):
             errors.add(float_output, quantized_output)
-        self.classifies &= _are_scores(expected[0]) and self.errors[0].incomparable is None
+        self.classifies = self._holds_classes(expected[0], labels is not None)
         if self.classifies:
             self._add_classes(expected[0], actual[0], labels)
         if self.errors[0].incomparable is None and isinstance(expected[0], np.ndarray):
             self.overlap.add(expected[0], actual[0])
+
+    def _holds_classes(self, output: Any, labelled: bool) -> bool:
+        """Return True if the first output holds scores of classes; the first batch decides by their values."""
+        if self.errors[0].incomparable is not None:
+            return False
+        if self.classifies is None:
+            return are_scores(output, self.errors[0].name, by_spec=self.classes_by_spec, labelled=labelled)
+        return self.classifies and have_score_shape(output)
 
     def _add_classes(
         self, expected: NDArray[np.generic], actual: NDArray[np.generic], labels: NDArray[np.int64] | None
@@ -137,7 +152,7 @@ class OutputComparison:
 
     def figures(self) -> OutputFigures:
         """Return the output figures of the summary."""
-        classifies = self.classifies and self.samples > 0
+        classifies = bool(self.classifies) and self.samples > 0
         return OutputFigures(
             output_sqnr_db=self.sqnr_db,
             output_cosine=self.cosine,
@@ -145,6 +160,7 @@ class OutputComparison:
             top1_agreement=self.agreed / self.samples if classifies else None,
             top1_float=self._percent(self.correct_float),
             top1_quantized=self._percent(self.correct_quantized),
+            task_metrics=() if self.tasks is None else self.tasks.values(),
         )
 
     def output_entries(self) -> list[dict[str, Any]]:
@@ -189,11 +205,6 @@ class OutputComparison:
 def _chosen_classes(scores: NDArray[np.generic]) -> NDArray[np.int64]:
     """Return the class with the highest score of each sample, or -1 where a score is NaN."""
     return np.where(np.isnan(scores).any(axis=1), -1, scores.argmax(axis=1))
-
-
-def _are_scores(output: Any) -> bool:
-    """Return True for a float array of shape (samples, classes)."""
-    return isinstance(output, np.ndarray) and output.ndim == 2 and output.shape[1] > 1 and output.dtype.kind == "f"
 
 
 def _count_in_top(scores: NDArray[Any], labels: NDArray[np.int64], count: int) -> int:

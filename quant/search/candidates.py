@@ -156,7 +156,16 @@ def measure(context: CalibratedContext, candidate: Candidate, progress: StepProg
     samples = context.held_out
     expected = context.float_outputs(samples)
     reported = subject_progress(progress, candidate.name)
-    outputs = evaluate(expected, session, samples, reported, random_tensors(context.model.graph), by_channel=True)
+    outputs = evaluate(
+        expected,
+        session,
+        samples,
+        reported,
+        random_tensors(context.model.graph),
+        by_channel=True,
+        spec=context.spec,
+        with_tasks=context.spec.searches_by_task,
+    )
     return MeasuredCandidate(
         name=candidate.name,
         option=candidate.option,

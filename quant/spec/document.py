@@ -79,6 +79,11 @@ class Spec(Section):
         return self.measure.latency is True or any(gate.is_timed for gate, _ in self.gates.requested())
 
     @property
+    def searches_by_task(self) -> bool:
+        """True if a search checks gates on figures of the model's task."""
+        return self.objective != "fixed" and any(gate.of_task for gate, _ in self.gates.requested())
+
+    @property
     def has_classes(self) -> bool | None:
         """True if the first output holds a score for each class; None where labels and values decide."""
         asks_for_top1 = any(gate in (MAX_TOP1_DROP, MIN_TOP1_AGREEMENT) for gate, _ in self.gates.requested())

@@ -79,7 +79,7 @@ def test_without_labels_every_changed_answer_counts_as_lost():
     actual[:10] = np.roll(actual[:10], 1, axis=1)  # 10 of 200 answers change
     drops = []
     for labels in (None, expected.argmax(axis=1)):
-        outputs = OutputComparison()
+        outputs = OutputComparison(classes_by_spec=True)
         outputs.add([expected], [actual], labels)
         candidate = MeasuredCandidate("", {}, [], None, {}, outputs)  # type: ignore[arg-type]
         (gate,) = held_out_gates(Gates(max_top1_drop_points=5), candidate, SizeFigures.of(1000, 200))
