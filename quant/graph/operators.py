@@ -303,6 +303,23 @@ is_dequantize = _named("DequantizeLinear")
 """Return True if the node is a DequantizeLinear."""
 is_dynamic_quantize = _named("DynamicQuantizeLinear")
 """Return True if the node is a DynamicQuantizeLinear."""
+needs_float32 = _named(
+    "Acos", "Asin", "Cosh", "CumProd", "CumSum", "Exp", "GroupNormalization", "InstanceNormalization",
+    "LayerNormalization", "Log", "LogSoftmax", "LpNormalization", "MeanVarianceNormalization", "NonMaxSuppression",
+    "Pow", "RMSNormalization", "Range", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp",
+    "ReduceMean", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Resize", "Sinh", "Softmax", "Softplus", "Sqrt",
+    "Tan", "Upsample",
+)  # fmt: skip
+"""Return True if the node sums, divides or exponentiates values whose range float16 may not hold.
+
+These are the operators that PyTorch's automatic mixed precision runs in float32, and Resize, whose positions and
+factors float16 holds to 11 bits.
+"""
+types_by_attribute = _named(
+    "Bernoulli", "ConstantOfShape", "DequantizeLinear", "EyeLike", "Multinomial", "QuantizeLinear", "RandomNormal",
+    "RandomNormalLike", "RandomUniform", "RandomUniformLike",
+)  # fmt: skip
+"""Return True if an attribute or the type of a scale decides the type of what the node writes."""
 reads_shape_only = _named("Shape", "Size")
 """Return True if the output depends on the shape of the input, not on its values."""
 keeps_channel_moments = _named(

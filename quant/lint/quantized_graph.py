@@ -128,10 +128,10 @@ class QuantizedGraph:
     @cached_property
     def activations(self) -> Mapping[str, Codes]:
         """The codes of each quantized activation, by the name of the float tensor."""
-        found = (
+        written = (
             (str(node.inputs[0].name), Codes.of(node)) for node in self.nodes if is_quantize(node) and node.inputs[0]
         )
-        return {name: codes for name, codes in found if codes is not None}
+        return {name: codes for name, codes in written if codes is not None}
 
     @cached_property
     def weights(self) -> tuple[StoredWeight, ...]:

@@ -75,7 +75,7 @@ def pair_sums(graph: QuantizedGraph) -> Iterator[Violation]:
         if codes is None or not is_paired(weight.operator, weight.node, codes.shape):
             continue
         ordered = sum_order(codes, weight.operator, weight.operand.channel_axis(weight.node, codes.ndim))
-        rows = int((pair_excess(ordered) > 0).sum())
+        rows = int((pair_excess(ordered.astype(np.int16)) > 0).sum())
         if rows:
             detail = "a sum of two products with 8-bit activations can exceed 32767, and saturates without VNNI"
             yield Violation(weight.name, detail, f"pairs of codes up to {MAX_PAIR}: weights.pair_sums int16")

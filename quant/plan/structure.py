@@ -14,6 +14,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.calibration.activation_ranges import ActivationRange
+from quant.export.ceilings import within_ceilings
 from quant.export.compact import compact
 from quant.export.serialize import stamp
 from quant.graph.inventory import Layer
@@ -59,7 +60,7 @@ class Structure:
         model, _ = assemble(self.model, self.layers, ranges, shifts, self.spec.export.opset)
         if self.spec.allocates:
             compact(model, {layer.layer.name for layer in self.layers})
-        return stamp(model, self.spec, _NO_DIGEST)
+        return within_ceilings(stamp(model, self.spec, _NO_DIGEST), self.spec.export)
 
 
 def placeholder(layer: Layer, section: Weights, spec: Spec, number: int) -> QuantizedLayer:

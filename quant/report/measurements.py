@@ -42,6 +42,7 @@ class Measurements:
     clipped: Mapping[str, ClippedShare] = field(default_factory=dict)
 
 
+IN_FLOAT16 = "no layer is quantized: the model computes in float16"
 NOTHING_MEASURED = Measurements()
 """The measurements of a model that was quantized without data."""
 
@@ -53,6 +54,8 @@ def measure(choice: Choice, evaluation: Dataset | None, progress: Progress) -> M
         ExportError: the float and the quantized model do not run as one graph.
         ModelError: the float model does not run on a data set.
     """
+    if choice.context.spec.precision == "fp16":
+        return Measurements(bounds=Bounds({}, {}, IN_FLOAT16), shifts=MeanShifts({}, 0, IN_FLOAT16))
     compared = measure_layers(choice, progress)
     return Measurements(
         differences=compared.differences,

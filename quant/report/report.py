@@ -16,6 +16,7 @@ from quant.outcome.report.sections import (
     ErrorShareBasis,
     Evaluation,
     Finding,
+    Float16,
     GateEntry,
     MatMulAccuracy,
     ModelIdentity,
@@ -87,6 +88,7 @@ def build_report(
         allocation=_section(AllocationSection, None if choice is None else choice.allocation),
         search=_section(SearchSection, None if choice is None else choice.search),
         matmul_accuracy=_section(MatMulAccuracy, None if choice is None else choice.matmul_accuracy),
+        float16=_section(Float16, None if choice is None else choice.float16),
         error_bound=OutputBounds.model_validate(measured.bounds.described()),
     )
 

@@ -30,6 +30,7 @@ class Choice:
         max_bytes: the most that the exported file may take, where there is a budget.
         warnings: what the owner of the model has to know about the choice.
         matmul_accuracy: the report's `matmul_accuracy`; None if no MatMul could have rounded inputs.
+        float16: the report's `float16`; None if no float is stored as float16.
         scores: the scores of the outputs by which the candidate was chosen; empty if there was one candidate only.
     """
 
@@ -46,6 +47,7 @@ class Choice:
     warnings: tuple[str, ...] = ()
     scores: Scores = field(default_factory=dict)
     matmul_accuracy: Mapping[str, Any] | None = None
+    float16: Mapping[str, Any] | None = None
 
 
 def best(choices: Sequence[Choice]) -> Choice:

@@ -14,6 +14,7 @@ from quant.calibration.moment_observer import MomentObserver
 from quant.calibration.observers import OutputRecorder, observe, session_with_outputs
 from quant.data.dataset import Dataset
 from quant.deadline import UNLIMITED, Deadline
+from quant.export.ceilings import within_ceilings
 from quant.export.compact import compact
 from quant.export.serialize import stamp
 from quant.graph.activation_sites import compared_tensors
@@ -87,7 +88,7 @@ class _Context:
         """Return a quantized copy of the model as a file; if bits are allocated, names are shortened in place first."""
         if self.spec.allocates:
             compact(quantized, {layer.name for layer, _ in self.work})
-        return stamp(quantized, self.spec, self.source.sha256)
+        return within_ceilings(stamp(quantized, self.spec, self.source.sha256), self.spec.export)
 
 
 @dataclass(frozen=True)

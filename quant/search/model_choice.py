@@ -14,6 +14,7 @@ from quant.progress import Progress
 from quant.search.choice import Choice, best
 from quant.search.context import HELD_OUT, Source, calibrate
 from quant.search.decide import choose, quantize_weights
+from quant.search.half_precision import compute_in_float16, store_floats
 from quant.search.keep_float import keep_slow_layers_float
 from quant.search.matmul_accuracy import settle_matmul_accuracy
 from quant.search.smoothed import smoothed
@@ -54,6 +55,10 @@ class NormalisedModel:
         Raises:
             QuantdError: as `calibrate`, `quantize_weights` and `choose` do.
         """
+        if spec.precision == "fp16":
+            plain = Variant("", self.model, self.normals)
+            context = calibrate(plain, self.calibration, spec, self.source, self.progress, self.deadline)
+            return compute_in_float16(context, self.progress)
         choices: list[Choice] = []
         variants = self._variants(spec)
         for variant in variants:
@@ -95,7 +100,7 @@ def choose_model(float_model: NormalisedModel, spec: Spec) -> Choice:
     """
     keep_slow = spec.keep_float == "slower" and not float_model.deadline.skips("the measurement of slow layers")
     choice = _keep_slow_layers(float_model, spec) if keep_slow else float_model.quantize(spec)
-    return settle_matmul_accuracy(choice, float_model.progress)
+    return store_floats(settle_matmul_accuracy(choice, float_model.progress))
 
 
 def _keep_slow_layers(float_model: NormalisedModel, spec: Spec) -> Choice:

@@ -12,12 +12,13 @@ from quant.spec.profiles import PROFILES
 from quant.spec.unknown_keys import unknown_key
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "int8": {"weights": {"bits": 8}, "activations": {"bits": 8}},
-    "int8-weights": {"weights": {"bits": 8}, "activations": None},
-    "int4": {"weights": {"bits": 4}, "activations": {"bits": 8}},
+    "int8": {"weights": {"bits": 8, "rounding": "auto"}, "activations": {"bits": 8}},
+    "int8-weights": {"weights": {"bits": 8, "rounding": "auto"}, "activations": None},
+    "int4": {"weights": {"bits": 4, "rounding": "auto"}, "activations": {"bits": 8}},
     "int4-weights": {"weights": {"bits": 4}, "activations": None},
     "codebook4": {"weights": {"bits": 4, "grid": "kmeans"}, "activations": {"bits": 8}},
     "ternary": {"weights": {"bits": 2, "grid": "ternary_optimal"}, "activations": {"bits": 8}, "export": {"opset": 25}},
+    "fp16": {"precision": "fp16", "activations": None},
 }
 """The options that each preset sets if the caller does not; presets without activations are weight-only."""
 PRESET_DESCRIPTIONS: dict[str, str] = {
@@ -31,6 +32,8 @@ PRESET_DESCRIPTIONS: dict[str, str] = {
     "levels fit badly. Needs calibration data.",
     "ternary": "Three levels for each weight, 8-bit activations: the smallest, with a large error unless the model was "
     "trained for it. Needs calibration data.",
+    "fp16": "Weights and activations in float16: half the size, with almost no error, for GPUs and NPUs; CPUs compute in "
+    "float32. Needs no data; calibration data find the values that float16 cannot hold.",
 }
 """The use of each preset, for people who choose one."""
 

@@ -157,6 +157,11 @@ class Export(Section):
     large weights; `auto` measures on held-out calibration samples, and takes int8 without data."""
 
     @property
+    def has_ceiling(self) -> bool:
+        """True if the opset or the IR version is limited."""
+        return self.max_opset is not None or self.max_ir_version is not None
+
+    @property
     def target(self) -> Profile:
         """The profile."""
         return PROFILES[self.profile]

@@ -106,7 +106,7 @@ def choose_layers(
             work.append((layer, section))
         else:
             work.append((replace(layer, float_only=NO_RANGE), section))
-    if not work and not (layers and spec.keep_float == "slower"):
+    if not work and spec.precision != "fp16" and not (layers and spec.keep_float == "slower"):
         examples = "".join(f"; {node.name!r} stays in float: {node.reason}" for node in skipped[:3])
         raise NothingToQuantize(f"no {', '.join(OPERATORS)} with a constant float32 weight{examples}")
     return work, skipped
@@ -252,7 +252,8 @@ def _quantize_layer(
     notes += changes
     by_output = moments is not None and choice.by_output_error
     seconds = time.perf_counter() - start
-    return QuantizedLayer(layer, section, form, fitted, quantized, seconds, tuple(notes), by_output, spec.export.bias == "float")
+    float_bias = spec.export.bias == "float"
+    return QuantizedLayer(layer, section, form, fitted, quantized, seconds, tuple(notes), by_output, float_bias)
 
 
 def _with_usable_rounding(section: Weights, moments: Moments | None) -> tuple[Weights, str | None]:

@@ -1,13 +1,13 @@
 """Codes whose sums of two adjacent products fit 16 bits.
 
 On x86 CPUs without VNNI, ONNX Runtime's kernels multiply unsigned activations a by signed weight codes c and add the
-products of two neighbours along the sum in 16 bits (VPMADDUBSW), which saturates. No activation of 8 bits, 0 <= a <= 255,
-can make the sum of a pair (c, d) saturate if
+products of two neighbours along the sum in 16 bits (VPMADDUBSW), which saturates. No activation of 8 bits,
+0 <= a <= 255, can make the sum of a pair (c, d) saturate if
 
     max(c, 0) + max(d, 0) <= 128    and    min(c, 0) + min(d, 0) >= -128,
 
-because 255 * 128 < 2^15. Pairs are formed in the order in which the kernel reads the codes of an output: over the inputs
-of a MatMul or Gemm, and over the input channels at each position of a Conv's kernel, one position after the other.
+because 255 * 128 < 2^15. Pairs are formed in the order in which the kernel reads the codes of an output: over the
+inputs of a MatMul or Gemm, and over the input channels at each position of a Conv's kernel, position by position.
 """
 
 from dataclasses import replace
@@ -22,7 +22,7 @@ from quant.graph.operators import Operator
 from quant.methods.grids.codebook import AnyCodebook, Codebook, UniformCodebook
 from quant.methods.grids.expected_error import expected_weight_error
 from quant.weights.errors import measure_row_errors
-from quant.weights.granularity import PerTensor
+from quant.weights.granularity import PerTensor, Scalar
 from quant.weights.quantize import FittedWeight, QuantizedWeight, decoded
 
 MAX_PAIR = 128
@@ -85,7 +85,7 @@ def integer_codes(weight: QuantizedWeight) -> NDArray[np.int8]:
     return weight.granularity.restore(np.rint(rows / scale).astype(np.int8), weight.codes.shape)
 
 
-def sum_order(array: NDArray[np.generic], operator: Operator, channel_axis: int) -> NDArray[np.generic]:
+def sum_order(array: NDArray[Scalar], operator: Operator, channel_axis: int) -> NDArray[Scalar]:
     """Return an array of the weight's shape as (outputs, inputs) in the order in which a kernel sums over the inputs.
 
     Args:
@@ -97,7 +97,7 @@ def sum_order(array: NDArray[np.generic], operator: Operator, channel_axis: int)
     return np.ascontiguousarray(moved).reshape(-1, moved[0].size if operator.spatial else moved.shape[-1])
 
 
-def pair_excess(codes: NDArray[np.generic]) -> NDArray[np.int64]:
+def pair_excess(codes: NDArray[np.integer]) -> NDArray[np.int64]:
     """Return by how much the largest pair of each output (outputs,) exceeds `MAX_PAIR`; 0 or less if all pairs fit."""
     pairs = _pairs(codes.astype(np.int16))
     positive, negative = np.maximum(pairs, 0).sum(axis=2), np.maximum(-pairs, 0).sum(axis=2)
@@ -105,7 +105,7 @@ def pair_excess(codes: NDArray[np.generic]) -> NDArray[np.int64]:
     return largest - MAX_PAIR
 
 
-def _encode(rows: NDArray[np.generic], step: NDArray[np.float32], levels: int) -> NDArray[np.int16]:
+def _encode(rows: NDArray[np.float32], step: NDArray[np.float32], levels: int) -> NDArray[np.int16]:
     """Return the nearest codes within `levels`, with each pair that is too large made smaller by its excess."""
     codes = np.clip(np.rint(rows / step[:, None]), -levels, levels).astype(np.int16)
     pairs = _pairs(codes)
@@ -129,7 +129,7 @@ def _summed_axis(operator: Operator, channel_axis: int, rank: int) -> int:
     return rank - 1 if channel_axis == rank - 2 else rank - 2
 
 
-def _ordered(layer: Layer, array: NDArray[np.generic]) -> NDArray[np.generic]:
+def _ordered(layer: Layer, array: NDArray[Scalar]) -> NDArray[Scalar]:
     return sum_order(array, layer.operator, layer.axis)
 
 

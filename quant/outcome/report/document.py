@@ -15,6 +15,7 @@ from quant.outcome.report.sections import (
     ErrorShareBasis,
     Evaluation,
     Finding,
+    Float16,
     GateEntry,
     MatMulAccuracy,
     ModelIdentity,
@@ -87,6 +88,8 @@ class Report(ReportModel):
     """The search for the smallest model within the gates; null without one."""
     matmul_accuracy: MatMulAccuracy | None
     """The accuracy of MatMul; null where no MatMul could have rounded inputs."""
+    float16: Float16 | None = None
+    """The values that are stored as float16; null if there are none."""
     error_bound: OutputBounds
     """Guaranteed bounds on the errors of the outputs."""
     latency: Latency | None = None

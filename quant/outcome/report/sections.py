@@ -278,6 +278,17 @@ class MatMulAccuracy(ReportModel):
     """Layers that it concerns."""
 
 
+class Float16(ReportModel):
+    """The values that are stored as float16: all constants of a model in float16, or the floats of a quantized one."""
+
+    values: int
+    """Number of values that are stored as float16."""
+    sqnr_db: Decibels | None
+    """SQNR of these values; null if there are none."""
+    float32_nodes: tuple[SkippedNode, ...]
+    """Nodes that compute in float32 in a model in float16, with the reason."""
+
+
 class OutputBounds(ReportModel):
     """The guaranteed bounds on the errors of the model's outputs."""
 
