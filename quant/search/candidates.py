@@ -120,7 +120,7 @@ def build_candidates(
     for suffix, option in context.range_options.items():
         if candidates and context.deadline.skips("the comparison of activation ranges"):
             break
-        of_option = _candidates(context, option, by_bounds, progress)
+        of_option = corrected_candidates(context, option, by_bounds, progress)
         candidates += [replace(candidate, name=candidate.name + suffix) for candidate in of_option]
     return candidates
 
@@ -192,7 +192,7 @@ def best_corrected(
     Raises:
         ExportError: a quantized model does not run.
     """
-    candidates = _candidates(context, context.first_ranges, {"allocated bits": layers}, progress)
+    candidates = corrected_candidates(context, context.first_ranges, {"allocated bits": layers}, progress)
     measured = [measure(context, candidate, progress) for candidate in candidates]
     return best_measured(measured)
 
@@ -217,7 +217,7 @@ def _weights_by_bounds(
     return {"fitted bounds": layers, "MinMax bounds": rival}
 
 
-def _candidates(
+def corrected_candidates(
     context: CalibratedContext,
     option: RangeOption,
     by_bounds: Mapping[str, list[QuantizedLayer]],

@@ -8,6 +8,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.calibration.activation_ranges import ActivationRange, RangeObserver, tie
+from quant.calibration.batch_inputs import BatchInputObserver, BatchInputs
 from quant.calibration.inferred_moments import infer_input_moments
 from quant.calibration.input_moments import InferredMoments, Moments
 from quant.calibration.moment_observer import MomentObserver
@@ -117,6 +118,7 @@ class CalibratedContext(_Context):
         range_options: the activation ranges of each rule to compare, by the suffix of its candidates' names; the suffix
             of the first rule is empty.
         recorded: the outputs of the float model that were recorded, by the number of the batch.
+        batch_inputs: the held-out inputs of the layers whose range may be dynamic, by the tensor's name.
     """
 
     calibration: Dataset
@@ -127,6 +129,12 @@ class CalibratedContext(_Context):
     inferred: Mapping[str, InferredMoments]
     range_options: Mapping[str, RangeOption]
     recorded: Mapping[int, Sequence[NDArray[np.generic]]]
+    batch_inputs: BatchInputs = field(default_factory=dict)
+
+    @property
+    def tries_dynamic(self) -> bool:
+        """True if layers have static ranges that are compared with dynamic ones."""
+        return bool(self.batch_inputs)
 
     @property
     def first_ranges(self) -> RangeOption:
@@ -181,9 +189,10 @@ def calibrate(
     moments = MomentObserver(variant.model, _observed_layers(work, spec), fitting)
     outputs = OutputRecorder(variant.model, held_out)
     ranges = _RangeOptions(variant.model, work, spec, () if held_out is fitting else held_out.numbers)
+    inputs = BatchInputObserver(_dynamic_candidates(variant.model, work, spec), held_out)
     if spec.activations is not None or any(_needs_moments(section, spec) for _, section in work):
         reported = sample_progress(progress, Stage.CALIBRATING)
-        observe(graph, calibration, [moments, *ranges.observers, outputs], reported, deadline)
+        observe(graph, calibration, [moments, *ranges.observers, outputs, inputs], reported, deadline)
     return CalibratedContext(
         variant=variant,
         spec=spec,
@@ -199,6 +208,7 @@ def calibrate(
         inferred=inferred,
         range_options=ranges.options(),
         recorded=outputs.recorded,
+        batch_inputs=inputs.inputs,
     )
 
 
@@ -209,6 +219,17 @@ def _observed_layers(work: Work, spec: Spec) -> list[tuple[Layer, bool]]:
         for layer, section in work
         if _needs_moments(section, spec)
     ]
+
+
+def _dynamic_candidates(model: ir.Model, work: Work, spec: Spec) -> list[str]:
+    """Return the inputs of the layers that may have static or dynamic ranges, whichever is better.
+
+    A search for bits keeps static ranges: it would take twice the time.
+    """
+    if spec.activations is None or spec.activations.mode != "auto" or spec.allocates:
+        return []
+    layers = [layer for layer, _ in work if is_plain_matmul(layer) and layer.graph is model.graph]
+    return list(dict.fromkeys(str(layer.operand(layer.input_index).name) for layer in layers))
 
 
 def _needs_moments(section: Weights, spec: Spec) -> bool:

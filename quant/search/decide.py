@@ -6,8 +6,15 @@ from typing import Any
 
 from quant.outcome.stages import Stage
 from quant.progress import Progress, StepProgress, correction_progress, stage_progress
+from quant.search.activation_modes import with_dynamic_inputs
 from quant.search.allocation import Allocation
-from quant.search.candidates import best_corrected, best_measured, build_candidates, data_free_candidate, measure_in_time
+from quant.search.candidates import (
+    best_corrected,
+    best_measured,
+    build_candidates,
+    data_free_candidate,
+    measure_in_time,
+)
 from quant.search.choice import Choice
 from quant.search.context import CalibratedContext, SearchContext, Work
 from quant.search.mixed_precision import WidthAllocator, describe_allocation, promising, width_allocator
@@ -67,9 +74,12 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
         reported = correction_progress(progress)
         candidates = build_candidates(context, weights.work, weights.layers, reported)
         chosen, compared = candidates[0], {}
-        if (compare and not context.deadline.is_over) or len(candidates) > 1:
+        if ((compare or context.tries_dynamic) and not context.deadline.is_over) or len(candidates) > 1:
             measured = measure_in_time(context, candidates, reported)
             best = best_measured(measured)
+            if context.tries_dynamic:
+                measured += with_dynamic_inputs(context, best, reported)
+                best = best_measured(measured)
             chosen, scores = best, best.scores
             compared = {candidate.name + context.variant.suffix: candidate.sqnr_db for candidate in measured}
     else:

@@ -112,12 +112,15 @@ class Activations(Section):
 
     @model_validator(mode="after")
     def _computed_by_the_model(self) -> Self:
-        if self.mode != "static" and self.bits != 8:
+        if self.mode == "static":
+            return self
+        if self.bits != 8:
             raise ValueError(f"mode {self.mode} rounds inputs to 8 bits; accepted: bits 8, or mode static")
-        if self.mode != "static" and self.symmetric:
-            raise ValueError(
-                f"mode {self.mode} rounds inputs to unsigned codes; accepted: symmetric false, or mode static"
-            )
+        if self.symmetric or self.sign == "signed":
+            raise ValueError(f"mode {self.mode} rounds inputs to unsigned codes in ranges that are not symmetric; "
+                             "accepted: symmetric false and sign auto or unsigned, or mode static")  # fmt: skip
+        if self.scale != "any":
+            raise ValueError(f"mode {self.mode} has scales of any size; accepted: scale any, or mode static")
         return self
 
 

@@ -1,0 +1,189 @@
+"""The choice of the ranges of layers' inputs (`activations.mode: auto`): static, dynamic, or no rounding.
+
+A layer's input has a dynamic range if that lowers the error at the layer's output on held-out samples clearly. Layers
+that read the same tensor have the same range. The input of a few layers stays in float if the error of the model's
+outputs then falls by much: such a layer runs at the speed of float. See docs/methods.md, "Dynamic activations".
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quant.calibration.activation_ranges import ActivationRange
+from quant.calibration.batch_inputs import BatchInput
+from quant.graph.inventory import Layer
+from quant.graph.placement import place
+from quant.progress import StepProgress
+from quant.search.candidates import MeasuredCandidate, best_measured, corrected_candidates, measure_in_time
+from quant.search.context import CalibratedContext, RangeOption, Ranges
+from quant.weights.layers import QuantizedLayer
+from quant.weights.quantize import decoded
+from quant.weights.storage_form import StorageForm, has_static_range, is_plain_matmul
+
+USEFUL_ERROR = 0.8
+"""A dynamic range is used if the error at the layers' outputs falls below this share of that with the static range."""
+DOMINANT = 4.0
+"""The error of a rounded input, in units of that of the weights, from which the layer is tried with a float input."""
+MAX_FLOAT_SHARE = 0.1
+"""The largest share of the linear layers' weights in layers with float inputs, which run at the speed of float."""
+MIN_GAIN_DB = 1.0
+"""The least gain of the output SQNR in dB for which inputs stay in float."""
+FLOAT_INPUT_NOTE = "its input stays in float: rounding it costs more than all other rounding (activations.mode auto)"
+"""The note for the report at a layer whose input stays in float."""
+
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The layers that read one tensor, with their error on held-out samples.
+
+    Errors are energies at the layers' outputs as fractions of the energy of these outputs, summed over the layers.
+
+    Attributes:
+        layers: the quantized layers.
+        static: the error of the input's static range.
+        dynamic: the error of a dynamic range.
+        weights: the error of the weights.
+    """
+
+    layers: tuple[QuantizedLayer, ...]
+    static: float
+    dynamic: float
+    weights: float
+
+    @property
+    def is_dynamic(self) -> bool:
+        """True if a dynamic range is clearly better."""
+        return self.dynamic < USEFUL_ERROR * self.static
+
+    @property
+    def error(self) -> float:
+        """The error of the better range."""
+        return self.dynamic if self.is_dynamic else self.static
+
+    @property
+    def size(self) -> int:
+        """The number of weights."""
+        return sum(layer.layer.size for layer in self.layers)
+
+
+def with_dynamic_inputs(
+    context: CalibratedContext, static: MeasuredCandidate, progress: StepProgress
+) -> list[MeasuredCandidate]:
+    """Return candidates with dynamic ranges or float inputs for some of the layers, compared on held-out samples.
+
+    Args:
+        context: the variant of the float model, with its statistics.
+        static: the best candidate with static ranges.
+        progress: receives the samples completed.
+
+    Raises:
+        ExportError: a quantized model does not run.
+    """
+    groups = _groups(context, static)
+    dynamic = {layer.layer.name for group in groups if group.is_dynamic for layer in group.layers}
+    tried = [static]
+    if dynamic and not context.deadline.skips("the comparison of dynamic ranges"):
+        tried += _measured(context, static, dynamic, set(), progress)
+    in_float = {layer.layer.name for group in _dominant(groups) for layer in group.layers}
+    if in_float and not context.deadline.skips("the comparison of float inputs"):
+        best = best_measured(tried)
+        ranged = dynamic if best is not static else set()
+        tried += [
+            candidate
+            for candidate in _measured(context, static, ranged - in_float, in_float, progress)
+            if (candidate.sqnr_db or 0.0) >= (best.sqnr_db or 0.0) + MIN_GAIN_DB
+        ]
+    return tried[1:]
+
+
+def _measured(
+    context: CalibratedContext,
+    static: MeasuredCandidate,
+    dynamic: set[str],
+    in_float: set[str],
+    progress: StepProgress,
+) -> list[MeasuredCandidate]:
+    """Return the candidates with these layers' inputs in dynamic ranges and in float, with and without correction."""
+    layers = [_with_input(layer, dynamic, in_float) for layer in static.layers]
+    ranged = [
+        layer.layer
+        for layer in layers
+        if has_static_range(layer.layer, context.spec) and layer.layer.name not in dynamic | in_float
+    ]
+    placed = frozenset(place(context.model.graph, ranged, context.spec.exclude_operators).values)
+    option = RangeOption(_restricted(static.option.ranges, placed), _restricted(static.option.judging, placed))
+    counts = {"dynamic": len(dynamic), "float": len(in_float)}
+    name = ", ".join(f"{kind} inputs in {count} layers" for kind, count in counts.items() if count)
+    return measure_in_time(context, corrected_candidates(context, option, {name: layers}, progress), progress)
+
+
+def _with_input(layer: QuantizedLayer, dynamic: set[str], in_float: set[str]) -> QuantizedLayer:
+    """Return the layer in the form for its input."""
+    if layer.layer.name in dynamic:
+        return replace(layer, form=StorageForm.DYNAMIC)
+    if layer.layer.name in in_float:
+        return replace(layer, form=StorageForm.FOLDED, notes=(*layer.notes, FLOAT_INPUT_NOTE))
+    return layer
+
+
+def _restricted(ranges: Ranges, names: frozenset[str]) -> Ranges:
+    return {name: activation for name, activation in ranges.items() if name in names}
+
+
+def _groups(context: CalibratedContext, candidate: MeasuredCandidate) -> list[_Group]:
+    """Return the layers that can have dynamic ranges, grouped by the tensor that they read."""
+    by_input: dict[str, list[QuantizedLayer]] = {}
+    for layer in candidate.layers:
+        source = str(layer.layer.operand(layer.layer.input_index).name)
+        plain = is_plain_matmul(layer.layer) and layer.layer.graph is context.model.graph
+        if plain and context.batch_inputs.get(source):
+            by_input.setdefault(source, []).append(layer)
+    judging = candidate.option.judging
+    return [_group(layers, context.batch_inputs[name], judging[name]) for name, layers in by_input.items()]
+
+
+def _group(layers: Sequence[QuantizedLayer], batches: Sequence[BatchInput], judging: ActivationRange) -> _Group:
+    """Return a group with its errors."""
+    rows = np.concatenate([batch.rows for batch in batches])
+    static = _rounded(rows, judging) - rows
+    dynamic = np.concatenate([_rounded(b.rows, ActivationRange(b.low, b.high)) for b in batches]) - rows
+    errors = np.zeros(3)
+    for layer in layers:
+        weight = _matrix(layer.layer, layer.layer.weight)
+        change = _matrix(layer.layer, decoded(layer.quantized)) - weight
+        energy = _energy(rows @ weight)
+        if energy > 0:
+            errors += np.array([_energy(static @ weight), _energy(dynamic @ weight), _energy(rows @ change)]) / energy
+    return _Group(tuple(layers), *(float(error) for error in errors))
+
+
+def _dominant(groups: Iterable[_Group]) -> list[_Group]:
+    """Return the groups whose rounded input costs far more than their weights, as many as may run at float speed."""
+    groups = list(groups)
+    left = MAX_FLOAT_SHARE * sum(group.size for group in groups)
+    chosen = []
+    for group in sorted(groups, key=lambda group: -group.error):
+        if group.error > DOMINANT * group.weights and group.size <= left:
+            chosen.append(group)
+            left -= group.size
+    return chosen
+
+
+def _matrix(layer: Layer, weight: NDArray[np.floating]) -> Rows:
+    """Return the weight (K, N) with its inputs along the first axis."""
+    return np.asarray(weight.T if layer.axis == 0 else weight, np.float32)
+
+
+def _energy(values: Rows) -> float:
+    return float(np.square(values, dtype=np.float64).sum())
+
+
+def _rounded(rows: Rows, activation: ActivationRange) -> Rows:
+    """Return the rows rounded to the codes of a range."""
+    low, high = activation.representable
+    clipped: Rows = np.clip(np.rint(rows / activation.scale) * activation.scale, low, high)
+    return clipped
