@@ -7,7 +7,7 @@ from typing import Any
 import onnx_ir as ir
 
 from quant.graph.biases import Shifts
-from quant.search.context import Ranges, SearchContext
+from quant.search.context import RangeOption, Ranges, SearchContext
 from quant.search.ranking import Scores, best_position
 from quant.weights.layers import QuantizedLayer
 
@@ -21,7 +21,7 @@ class Choice:
         name: the candidate's name in `compared`.
         model: the quantized model.
         layers: its quantized layers.
-        ranges: its activation ranges by the tensor's name.
+        option: its activation ranges.
         shifts: what was added to each layer's bias to correct it, by the layer's name; empty without bias correction.
         compared: the output SQNR in dB of every candidate on held-out samples, by name; empty where there was one
             candidate only, None without calibration data.
@@ -38,7 +38,7 @@ class Choice:
     name: str
     model: ir.Model
     layers: Sequence[QuantizedLayer]
-    ranges: Ranges
+    option: RangeOption
     shifts: Shifts
     compared: Mapping[str, float | None] | None
     allocation: Mapping[str, Any] | None = None
@@ -48,6 +48,11 @@ class Choice:
     scores: Scores = field(default_factory=dict)
     matmul_accuracy: Mapping[str, Any] | None = None
     float16: Mapping[str, Any] | None = None
+
+    @property
+    def ranges(self) -> Ranges:
+        """The activation ranges by the tensor's name."""
+        return self.option.ranges
 
 
 def best(choices: Sequence[Choice]) -> Choice:

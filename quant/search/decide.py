@@ -89,7 +89,7 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
         name=chosen.name + context.variant.suffix,
         model=chosen.model,
         layers=chosen.layers,
-        ranges=chosen.ranges,
+        option=chosen.option,
         shifts=chosen.shifts,
         compared=compared,
         allocation=weights.allocation,

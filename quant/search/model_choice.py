@@ -17,6 +17,7 @@ from quant.search.decide import choose, quantize_weights
 from quant.search.half_precision import compute_in_float16, store_floats
 from quant.search.keep_float import keep_slow_layers_float
 from quant.search.matmul_accuracy import settle_matmul_accuracy
+from quant.search.sensitive_layers import keep_sensitive_layers_float
 from quant.search.smoothed import smoothed
 from quant.search.variants import Variant, form_variants
 from quant.spec import Spec
@@ -93,13 +94,16 @@ def choose_model(float_model: NormalisedModel, spec: Spec) -> Choice:
 
     1. Quantize every variant of the model, and choose the best (`NormalisedModel.quantize`).
     2. With `keep_float: slower`, keep the layers in float that run slower quantized (`search.keep_float`).
-    3. Choose the accuracy of MatMul in a weight-only model (`search.matmul_accuracy`).
+    3. With `keep_float: auto`, keep the layers in float that gain enough for their bytes (`search.sensitive_layers`).
+    4. Choose the accuracy of MatMul in a weight-only model (`search.matmul_accuracy`).
 
     Raises:
         QuantdError: the model cannot be quantized by the spec, or does not run.
     """
     keep_slow = spec.keep_float == "slower" and not float_model.deadline.skips("the measurement of slow layers")
     choice = _keep_slow_layers(float_model, spec) if keep_slow else float_model.quantize(spec)
+    if spec.keep_float == "auto" and not float_model.deadline.skips("the search for layers to keep in float"):
+        choice = keep_sensitive_layers_float(choice, float_model.progress)
     return store_floats(settle_matmul_accuracy(choice, float_model.progress))
 
 

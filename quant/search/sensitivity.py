@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from quant.calibration.activation_ranges import ActivationRange
 from quant.data.dataset import Dataset
 from quant.evaluation.metrics import holds_quantities, output_energies
 from quant.graph.biases import Shifts
@@ -17,12 +18,16 @@ from quant.graph.inventory import Layer
 from quant.graph.names import Names
 from quant.progress import SampleProgress
 from quant.runtime import Feeds, Session, processors
+from quant.search.switched_rounding import add_switched_rounding
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import decoded
 
 SAMPLES = 32
 """Samples that are run for each weight: an error's energy is a mean over many values, so few samples suffice."""
 NO_MODELS: Mapping[str, Session] = {}
+NO_RANGES: Mapping[str, ActivationRange] = {}
+ACTIVATION = "activation "
+"""The beginning of the name of a change that rounds a tensor."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ def measure_sensitivity(
     progress: SampleProgress,
     models: Mapping[str, Session] = NO_MODELS,
     *,
+    ranges: Mapping[str, ActivationRange] = NO_RANGES,
     side_by_side: bool = False,
 ) -> Sensitivity:
     """Return the error of each named change alone; every change costs one run of the model over the samples.
@@ -81,6 +87,8 @@ def measure_sensitivity(
         samples: the samples that are run.
         progress: receives the samples completed.
         models: by name, other models that are compared with the float model on the same samples.
+        ranges: activation ranges by the tensor's name; each tensor that the main graph computes is rounded alone, too,
+            and its error has the tensor's name after `ACTIVATION`.
         side_by_side: run as many changes at the same time as there are processors, each in one thread. This takes less
             processor time for small batches.
 
@@ -88,10 +96,11 @@ def measure_sensitivity(
         ModelError: the model does not run on the samples.
     """
     layers = [quantized.layer for change in changes.values() for quantized in change]
-    copy, inputs = _model_with_weight_inputs(model, layers)
+    copy, inputs, switches = _model_with_inputs(model, layers, ranges)
     workers = processors() if side_by_side else 1
     session = Session(copy, "the float model", fold_weights=True, threads=1 if side_by_side else 0)
-    replacements = [_replacements(change, shifts, inputs) for change in changes.values()]
+    replacements = {name: _replacements(change, shifts, inputs) for name, change in changes.items()}
+    replacements |= {ACTIVATION + name: {switch: np.array(True)} for name, switch in switches.items()}
     signals: list[float] = []
     noises: list[list[float]] = []
     errors, quantities = dict.fromkeys(models, 0.0), False
@@ -104,11 +113,13 @@ def measure_sensitivity(
 
             quantities = quantities or holds_quantities(expected)
             signals.append(output_energies(expected, expected)[0])
-            noises.append(list(pool.map(noise, replacements)))
+            noises.append(list(pool.map(noise, replacements.values())))
             for name, other in models.items():
                 errors[name] += output_energies(expected, other.run(batch))[1]
-    by_change = np.array(noises).reshape(len(signals), len(changes)).T
-    return Sensitivity(np.array(signals), dict(zip(changes, by_change, strict=True)), samples.used, errors, quantities)
+    by_change = np.array(noises).reshape(len(signals), len(replacements)).T
+    return Sensitivity(
+        np.array(signals), dict(zip(replacements, by_change, strict=True)), samples.used, errors, quantities
+    )
 
 
 @dataclass(frozen=True)
@@ -121,9 +132,9 @@ class _Inputs:
 
 def _replacements(
     change: Sequence[QuantizedLayer], shifts: Shifts, inputs: Mapping[str, _Inputs]
-) -> dict[str, NDArray[np.float32]]:
+) -> dict[str, NDArray[Any]]:
     """Return the feeds that replace the weights of a change and shift its layers' outputs."""
-    feeds = {}
+    feeds: dict[str, NDArray[Any]] = {}
     for quantized in change:
         layer = quantized.layer
         names = inputs[layer.name]
@@ -133,14 +144,22 @@ def _replacements(
     return feeds
 
 
-def _model_with_weight_inputs(model: ir.Model, layers: Sequence[Layer]) -> tuple[bytes, dict[str, _Inputs]]:
-    """Return a copy of the model in which the layers' weights, and shifts of their outputs, are optional inputs.
+def _model_with_inputs(
+    model: ir.Model, layers: Sequence[Layer], ranges: Mapping[str, ActivationRange]
+) -> tuple[bytes, dict[str, _Inputs], dict[str, str]]:
+    """Return a copy of the model whose weights, shifts of outputs and rounding of tensors are optional inputs.
 
     A layer that shares its weight with others gets an input of its own. The second value has the names of the inputs
-    by the layer's name.
+    by the layer's name, the third the names of the inputs that switch the rounding of a tensor on, by its name.
     """
     copy = model.clone()
     graph, names, inputs = copy.graph, Names.of(copy.graph), {}
+    values = {str(value.name): value for node in graph for value in node.outputs}
+    switches = {
+        name: add_switched_rounding(graph, values[name], activation, names)
+        for name, activation in ranges.items()
+        if name in values
+    }
     nodes = {node.name: node for node in graph}
     for layer in {layer.name: layer for layer in layers}.values():
         node = nodes[layer.node.name]
@@ -151,7 +170,7 @@ def _model_with_weight_inputs(model: ir.Model, layers: Sequence[Layer]) -> tuple
         graph.inputs.append(weight)
         shift = None if layer.output_axis is None else _add_shift_input(graph, layer, node, names)
         inputs[layer.name] = _Inputs(str(weight.name), shift)
-    return ir.to_proto(copy).SerializeToString(), inputs
+    return ir.to_proto(copy).SerializeToString(), inputs, switches
 
 
 def _add_shift_input(graph: ir.Graph, layer: Layer, node: ir.Node, names: Names) -> str:

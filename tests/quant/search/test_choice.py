@@ -5,11 +5,12 @@ import onnx_ir as ir
 import pytest
 
 from quant.search.choice import Choice, best
+from quant.search.context import NO_RANGES
 
 
 def choice(name, compared, score=0.0):
     model = ir.from_proto(onnx.ModelProto(ir_version=10))
-    return Choice(None, name, model, [], {}, {}, compared, scores={"y": score})  # type: ignore[arg-type]
+    return Choice(None, name, model, [], NO_RANGES, {}, compared, scores={"y": score})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("compared", [None, {}, {"plain": 20.0}])

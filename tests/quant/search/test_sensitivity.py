@@ -5,6 +5,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
+from quant.calibration.activation_ranges import ActivationRange
 from quant.calibration.moment_observer import MomentObserver
 from quant.calibration.observers import observe
 from quant.correction.data_free import expected_shifts
@@ -15,7 +16,7 @@ from quant.graph.normalise.normalise import normalise
 from quant.graph.weightless import weightless
 from quant.runtime import Session
 from quant.search.candidates import assemble
-from quant.search.sensitivity import SAMPLES, measure_sensitivity
+from quant.search.sensitivity import ACTIVATION, SAMPLES, measure_sensitivity
 from quant.spec import resolve
 from quant.weights.layers import choose_layers, quantize_layers
 
@@ -50,6 +51,21 @@ def test_it_equals_the_error_of_a_model_with_only_that_layer_quantized(digits, c
         (errors,) = comparison.errors
         assert sensitivity.signal == pytest.approx(errors.signal, rel=1e-4)
         assert sensitivity.noise[name] == pytest.approx(errors.noise, rel=1e-2)
+
+
+def test_an_activation_alone_is_rounded_as_in_a_model_with_only_that_range(digits):
+    model, samples = digits
+    convolutions = [node for node in model.graph if node.op_type == "Conv"]
+    value = convolutions[1].inputs[0]
+    ranges = {str(value.name): ActivationRange(0.0, 2.0)}
+    sensitivity = measure_sensitivity(model, {}, {}, samples.spread(16), lambda *_: None, ranges=ranges)
+    alone, _ = assemble(model, [], ranges, {}, 21)
+    reference, session = (Session(ir.to_proto(each).SerializeToString()) for each in (model, alone))
+    comparison = OutputComparison()
+    for batch in samples.spread(16).batches():
+        comparison.add(reference.run(batch), session.run(batch), None)
+    assert sensitivity.noise == {ACTIVATION + str(value.name): pytest.approx(comparison.errors[0].noise, rel=1e-2)}
+    assert comparison.errors[0].noise > 0
 
 
 def test_the_model_itself_is_left_unchanged(digits):
