@@ -185,7 +185,7 @@ def _normalise(
 ) -> tuple[ir.Model, dict[str, ChannelMoments]]:
     """Return the normalised model, and the moments that its BatchNormalization layers imply, by the tensor's name."""
     normals = batchnorm_moments(model)
-    sample = next(dataset.batches()) if dataset else None
+    sample = next(dataset.singly().batches()) if dataset else None
     return normalise(model, spec.export.opset, sample, reference), normals
 
 

@@ -118,7 +118,7 @@ def _measured(
     option = RangeOption(_restricted(static.option.ranges, placed), _restricted(static.option.judging, placed))
     counts = {"dynamic": len(dynamic), "float": len(in_float)}
     name = ", ".join(f"{kind} inputs in {count} layers" for kind, count in counts.items() if count)
-    return measure_in_time(context, corrected_candidates(context, option, {name: layers}, progress), progress)
+    return measure_in_time(context, corrected_candidates(context, {"": option}, {name: layers}, progress), progress)
 
 
 def _with_input(layer: QuantizedLayer, dynamic: set[str], in_float: set[str]) -> QuantizedLayer:

@@ -108,7 +108,7 @@ def data_free_candidate(context: DataFreeContext, layers: list[QuantizedLayer]) 
 def build_candidates(
     context: CalibratedContext, work: Work, layers: list[QuantizedLayer], progress: StepProgress
 ) -> list[Candidate]:
-    """Return the candidates for every rule of activation ranges, with and without bias correction.
+    """Return the candidates for every rule of activation ranges, and those with bias correction.
 
     Where the spec's clipping method is `auto`, candidates with MinMax bounds are compared with those of fitted bounds.
 
@@ -116,13 +116,7 @@ def build_candidates(
         ExportError: a quantized model does not run.
     """
     by_bounds = _weights_by_bounds(context, work, layers)
-    candidates: list[Candidate] = []
-    for suffix, option in context.range_options.items():
-        if candidates and context.deadline.skips("the comparison of activation ranges"):
-            break
-        of_option = corrected_candidates(context, option, by_bounds, progress)
-        candidates += [replace(candidate, name=candidate.name + suffix) for candidate in of_option]
-    return candidates
+    return corrected_candidates(context, context.range_options, by_bounds, progress)
 
 
 def measure_in_time(
@@ -192,7 +186,7 @@ def best_corrected(
     Raises:
         ExportError: a quantized model does not run.
     """
-    candidates = corrected_candidates(context, context.first_ranges, {"allocated bits": layers}, progress)
+    candidates = corrected_candidates(context, {"": context.first_ranges}, {"allocated bits": layers}, progress)
     measured = [measure(context, candidate, progress) for candidate in candidates]
     return best_measured(measured)
 
@@ -219,47 +213,68 @@ def _weights_by_bounds(
 
 def corrected_candidates(
     context: CalibratedContext,
-    option: RangeOption,
+    options: Mapping[str, RangeOption],
     by_bounds: Mapping[str, list[QuantizedLayer]],
     progress: StepProgress,
 ) -> list[Candidate]:
-    """Return the candidates for one rule of activation ranges, as the spec's bias correction asks for them.
+    """Return the candidates for rules of activation ranges, as the spec's bias correction asks for them.
 
-    Correction is expensive: only the candidate with the best of several bounds is corrected, or all of them where
-    the best is below `RELIABLE_DB` without correction.
+    Correction is expensive: only the best of several candidates is corrected. Where it is below `RELIABLE_DB` without
+    correction, the best of each kind of bounds is.
+
+    Args:
+        context: the variant of the float model.
+        options: the activation ranges of each rule, by the suffix of its candidates' names.
+        by_bounds: the quantized layers, by the name of their clip bounds.
+        progress: receives the samples completed.
+
+    Raises:
+        ExportError: a quantized model does not run.
     """
     mode = context.spec.bias_correction
     if mode == "data_free":
         shifts = {bounds: expected_shifts(layers, context.inferred) for bounds, layers in by_bounds.items()}
         return [
-            _candidate(context, f"{bounds}, data-free correction", option, layers, shifts[bounds])
+            _candidate(context, f"{bounds}, data-free correction{suffix}", option, layers, shifts[bounds])
+            for suffix, option in options.items()
             for bounds, layers in by_bounds.items()
         ]
-    candidates = [_candidate(context, bounds, option, layers, {}) for bounds, layers in by_bounds.items()]
+    candidates: list[Candidate] = [
+        _candidate(context, f"{bounds}{suffix}", option, layers, {})
+        for suffix, option in options.items()
+        for bounds, layers in by_bounds.items()
+    ]
     if mode == "none" or not context.comparable_layers or context.deadline.skips(CORRECTION):
         return candidates
     promising = candidates
     if len(candidates) > 1:
         measured = measure_in_time(context, candidates, progress)
-        candidates, promising = [*measured], _promising(measured)
+        candidates, promising = [*measured], _promising(measured, [*by_bounds])
     in_time = (candidate for candidate in promising if not context.deadline.skips(CORRECTION))
-    corrected = [_corrected(context, candidate, progress) for candidate in in_time]
+    corrected = [_corrected(context, candidate, options, progress) for candidate in in_time]
     return corrected if mode == "calibrated" and corrected else [*corrected, *candidates]
 
 
-def _promising(candidates: Sequence[MeasuredCandidate]) -> list[Candidate]:
-    """Return the best of the uncorrected candidates, or all where the best is below `RELIABLE_DB`."""
+def _promising(candidates: Sequence[MeasuredCandidate], kinds: Sequence[str]) -> list[Candidate]:
+    """Return the best of the uncorrected candidates, or of each kind of bounds where that is below `RELIABLE_DB`."""
     best = best_measured(candidates)
-    return [*candidates] if best.sqnr_db is None or best.sqnr_db < RELIABLE_DB else [best]
+    if best.sqnr_db is not None and best.sqnr_db >= RELIABLE_DB:
+        return [best]
+    groups = [[candidate for candidate in candidates if candidate.name.startswith(kind)] for kind in kinds]
+    return [best_measured(group) for group in groups if group]
 
 
-def _corrected(context: CalibratedContext, plain: Candidate, progress: StepProgress) -> Candidate:
+def _corrected(
+    context: CalibratedContext, plain: Candidate, options: Mapping[str, RangeOption], progress: StepProgress
+) -> Candidate:
     """Return the candidate with its biases corrected by what is measured on the fitting part of the set."""
+    suffix = next(suffix for suffix, option in options.items() if option is plain.option)
     samples = context.fitting.halved().spread(CORRECTION_SAMPLES)
     reported = subject_progress(progress, "the outputs of every layer")
     corrections = find_corrections(context.graph, plain.model, context.comparable_layers, samples, reported)
     shifts = {layer: correction.correction for layer, correction in corrections.items()}
-    return _candidate(context, f"{plain.name}, corrected biases", plain.option, plain.layers, shifts)
+    name = f"{plain.name.removesuffix(suffix)}, corrected biases{suffix}"
+    return _candidate(context, name, plain.option, plain.layers, shifts)
 
 
 def _candidate(

@@ -31,8 +31,8 @@ MAX_SAMPLES = 8
 """The most samples for each layer. The standard error of a large share is then 10 to 25 % of it (ResNet20)."""
 PART = 4
 """The layers together are run on as many samples as a quarter of the calibration set has."""
-SMALL_RUNS, MAX_REPEATS = 64, 2
-"""For a small set, they are run on up to 64 samples, but on no more than twice as many as the set has."""
+SMALL_RUNS = 64
+"""For a set of up to 256 samples, they are run on as many samples as it has, up to 64."""
 NO_DATA = "without calibration data nothing is measured"
 NOT_ASKED = "the spec asks for a report on the weights alone"
 RANDOM = "the model draws random numbers, which differ in every run"
@@ -101,7 +101,7 @@ def measure_error_shares(choice: Choice, quantized: Session, progress: Progress)
     """Return the layers' shares of the output error on held-out samples.
 
     The runs of all layers together cost about as much as half a run of the float model over the calibration set, and no
-    more than four runs over a small set.
+    more than two runs over a small set.
 
     Args:
         choice: the chosen candidate.
@@ -140,7 +140,7 @@ def _few_samples(context: CalibratedContext, layers: int) -> Dataset | None:
     None if one sample for each layer is more than the cost allows.
     """
     used = context.calibration.used
-    runs = max(used // PART, min(SMALL_RUNS, MAX_REPEATS * used))
+    runs = max(used // PART, min(SMALL_RUNS, used))
     count = min(MAX_SAMPLES, runs // max(layers, 1))
     samples = context.held_out
     while (smaller := samples.halved()).batch < samples.batch:
