@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from quant.calibration.observers import Tensors
 
@@ -28,7 +29,15 @@ class MagnitudeObserver:
         """Observe one batch; NaN and infinities are left out."""
         for name in self._names:
             array = values[name]
-            finite = array[np.isfinite(array)] if isinstance(array, np.ndarray) and array.dtype.kind == "f" else None
-            if finite is not None and finite.size:
-                largest = max(abs(float(finite.min())), abs(float(finite.max())))
-                self.largest[name] = max(self.largest.get(name, 0.0), largest)
+            if isinstance(array, np.ndarray) and array.dtype.kind == "f":
+                self.largest[name] = max(self.largest.get(name, 0.0), largest_finite(array))
+
+
+def largest_finite(array: NDArray[np.generic]) -> float:
+    """Return the largest finite magnitude of an array of floats; 0 if there is none."""
+    if not array.size:
+        return 0.0
+    largest = max(abs(float(array.min())), abs(float(array.max())))
+    if np.isfinite(largest):
+        return largest
+    return float(np.abs(array[np.isfinite(array)]).max(initial=0.0))

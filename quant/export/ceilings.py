@@ -4,12 +4,16 @@ The export needs opset 21 for 4-bit codes and blocks. A model without them is br
 version converter, and checked by onnx's checker.
 """
 
+import re
+
 import onnx
 from onnx import helper, version_converter
 
 from quant.errors import UnsupportedOpset
 from quant.spec import Export
 
+_ASSERTION = re.compile(r"^\S+:\d+: \w+: Assertion `.*` failed: ")
+"""The beginning of a message of onnx's converter, which names its source files."""
 _IR_VERSIONS = {
     onnx.TensorProto.INT4: 10,
     onnx.TensorProto.UINT4: 10,
@@ -55,9 +59,9 @@ def _converted(model: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         onnx.checker.ValidationError,
         onnx.shape_inference.InferenceError,
     ) as error:
-        reason = str(error).strip().split("\n")[0][:300]
+        reason = _ASSERTION.sub("", str(error).strip().split("\n")[0])[:300]
         raise UnsupportedOpset(
-            f"the quantized model has opset {_opset(model)} and cannot be brought to export.max_opset {opset}: {reason}; "
+            f"the quantized model has opset {_opset(model)} and cannot be brought to max_opset {opset}: {reason}; "
             f"accepted: a later max_opset, or 8-bit codes without blocks, which need no opset {_opset(model)}"
         ) from None
     return converted
@@ -69,7 +73,7 @@ def _lower_ir_version(model: onnx.ModelProto, version: int) -> None:
     needed = max((_IR_VERSIONS.get(data_type, 0) for data_type in types), default=0)
     if needed > version:
         raise UnsupportedOpset(
-            f"the quantized model needs IR version {needed} for its codes of less than 8 bits, and export.max_ir_version "
-            f"is {version}; accepted: max_ir_version {needed}, or weights.bits 8"
+            f"the quantized model needs IR version {needed} for its codes of less than 8 bits, and max_ir_version is "
+            f"{version}; accepted: max_ir_version {needed}, or weights.bits 8"
         )
     model.ir_version = version

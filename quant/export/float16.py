@@ -5,7 +5,7 @@ A node computes in float16 unless its operator, the values that were seen at it,
 bodies of If, Loop and Scan stay in float32.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,16 +14,21 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes import common as passes
 
+from quant.calibration.magnitudes import largest_finite
 from quant.export.qdq import tidy
-from quant.graph.constants import add_initializer, constant, constant_tensor
+from quant.graph.constants import add_initializer, constant
 from quant.graph.names import Names
 from quant.graph.operators import is_cast, needs_float32, types_by_attribute
 from quant.graph.signature import declare_types, signature_of
 
-MAX_VALUE = 65504 / 2
-"""The largest magnitude at which a node computes in float16: half of its range is left for values that were not seen."""
-MIN_VALUE = 2.0**-14
-"""The least normal number of float16: smaller ones lose bits, and below 2^-25 all of them."""
+MAX = 65504.0
+"""The largest number of float16."""
+SEEN_MAX = MAX / 2
+"""The largest magnitude of calibrated values for float16: half of its range is left for values that were not seen."""
+LEAST_NORMAL = 2.0**-14
+"""The least normal number of float16; a single constant below, such as the epsilon of a norm, needs float32."""
+LEAST = 2.0**-17
+"""The least of the largest magnitudes of a tensor in float16: it then has 8 bits."""
 
 
 @dataclass
@@ -90,14 +95,18 @@ def reason_for_float32(node: ir.Node, magnitudes: Mapping[str, float], opset: in
     """
     if node.domain != "" or not onnx.defs.has(node.op_type, ""):
         return "its operator is not one of ONNX"
-    if any(attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()):
+    if any(
+        attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()
+    ):
         return "its body stays in float32"
     if needs_float32(node):
         return "the values inside this operator need the range of float32"
     if types_by_attribute(node):
         return "an attribute gives it its type"
     schema = onnx.defs.get_schema(node.op_type, opset, "")
-    floats = [index for index, value in enumerate(node.inputs) if value is not None and value.dtype == ir.DataType.FLOAT]
+    floats = [
+        index for index, value in enumerate(node.inputs) if value is not None and value.dtype == ir.DataType.FLOAT
+    ]
     if not is_cast(node) and not any(_takes_half(schema.inputs, index) for index in floats):
         return "its operator takes no float16"
     return _reason_by_values(node, magnitudes)
@@ -109,17 +118,17 @@ def _reason_by_values(node: ir.Node, magnitudes: Mapping[str, float]) -> str | N
         array = constant(value)
         if value is None or (array is not None and array.dtype != np.float32):
             continue
-        finite = None if array is None else np.abs(array[np.isfinite(array)])
-        known = magnitudes.get(str(value.name), 0.0) if finite is None else float(finite.max(initial=0.0))
-        limit = MAX_VALUE if array is None else 2 * MAX_VALUE
-        if known > limit:
-            return f"values up to {known:.3g} come close to the largest float16"
-        if 0 < known < MIN_VALUE:
-            return f"values of at most {known:.3g} are below the normal numbers of float16"
+        known = magnitudes.get(str(value.name), 0.0) if array is None else largest_finite(array)
+        highest = SEEN_MAX if array is None else MAX
+        lowest = LEAST_NORMAL if array is not None and array.size == 1 else LEAST
+        if known > highest:
+            return f"values up to {known:.3g} come close to the largest float16 or exceed it"
+        if 0 < known < lowest:
+            return f"values of at most {known:.3g} are too small for float16"
     return None
 
 
-def _takes_half(formals: "list[onnx.defs.OpSchema.FormalParameter]", index: int) -> bool:
+def _takes_half(formals: "Sequence[onnx.defs.OpSchema.FormalParameter]", index: int) -> bool:
     """Return True if a parameter of an operator may be float16; the last one may repeat."""
     return "tensor(float16)" in formals[min(index, len(formals) - 1)].types
 
@@ -128,7 +137,7 @@ def _halve_outputs(node: ir.Node, schema: onnx.defs.OpSchema) -> None:
     """Declare the outputs of a node in float16, as far as its operator writes it."""
     for index, value in enumerate(node.outputs):
         if value.dtype == ir.DataType.FLOAT and _takes_half(schema.outputs, index):
-            value.dtype = ir.DataType.FLOAT16
+            value.type = ir.TensorType(ir.DataType.FLOAT16)  # clones of a model share the type objects
             if is_cast(node):
                 node.attributes.add(ir.AttrInt64("to", ir.DataType.FLOAT16))
 

@@ -47,7 +47,9 @@ def _pays(value: ir.Value, array: NDArray[np.generic]) -> bool:
 def _store(graph: ir.Graph, value: ir.Value, halves: NDArray[np.float16], names: Names) -> None:
     """Let the readers of a constant read a Cast of its float16 values."""
     source = add_initializer(graph, f"{value.name}_float16", halves, names)
-    output = ir.Value(name=names.value(f"{value.name}_float32"), type=ir.TensorType(ir.DataType.FLOAT), shape=value.shape)
+    output = ir.Value(
+        name=names.value(f"{value.name}_float32"), type=ir.TensorType(ir.DataType.FLOAT), shape=value.shape
+    )
     name = names.node(f"{value.name}_cast")
     cast = ir.Node("", "Cast", [source], [ir.AttrInt64("to", ir.DataType.FLOAT)], outputs=[output], name=name)
     value.replace_all_uses_with(output)

@@ -19,7 +19,7 @@ from quant.graph.operators import (
     rearranges_weight,
 )
 from quant.runtime import Session
-from quant.spec.profiles import Limits
+from quant.spec.profiles import MachineLimits
 
 _MAX_NODES = 8
 """Nodes that are searched between a layer and its stored codes."""
@@ -118,7 +118,7 @@ class QuantizedGraph:
     """
 
     model: ir.Model
-    limits: Limits
+    limits: MachineLimits
 
     @cached_property
     def nodes(self) -> tuple[ir.Node, ...]:

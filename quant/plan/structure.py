@@ -21,6 +21,7 @@ from quant.graph.inventory import Layer
 from quant.graph.operators import is_never_negative, is_rectifier
 from quant.graph.placement import place
 from quant.search.candidates import assemble
+from quant.search.half_precision import set_float_types
 from quant.spec import Spec, Weights
 from quant.weights.blocks import has_zero_points
 from quant.weights.granularity import Granularity, PerBlock, PerChannel, PerMatrixChannel, PerTensor
@@ -58,6 +59,7 @@ class Structure:
         }
         ranges = _placeholder_ranges(self.model.graph, self.layers, self.spec)
         model, _ = assemble(self.model, self.layers, ranges, shifts, self.spec.export.opset)
+        set_float_types(model, self.spec)
         if self.spec.allocates:
             compact(model, {layer.layer.name for layer in self.layers})
         return within_ceilings(stamp(model, self.spec, _NO_DIGEST), self.spec.export)

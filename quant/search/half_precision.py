@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import onnx_ir as ir
 from onnx_ir.passes import common as passes
 
 from quant.calibration.magnitudes import MagnitudeObserver
@@ -15,6 +16,7 @@ from quant.outcome.stages import Stage
 from quant.progress import Progress, sample_progress
 from quant.search.choice import Choice
 from quant.search.context import NO_RANGES, CalibratedContext, SearchContext
+from quant.spec import Spec
 
 
 def compute_in_float16(context: SearchContext, progress: Progress) -> Choice:
@@ -50,6 +52,14 @@ def store_floats(choice: Choice) -> Choice:
     if spec.export.float_storage == "fp32" or spec.precision == "fp16":
         return choice
     return replace(choice, float16=_entry(store_as_float16(choice.model), []))
+
+
+def set_float_types(model: ir.Model, spec: Spec) -> None:
+    """Convert a model without calibration data as the spec says, in place."""
+    if spec.precision == "fp16":
+        convert_to_float16(model, {})
+    elif spec.export.float_storage == "fp16":
+        store_as_float16(model)
 
 
 def _entry(stored: StoredHalves, float32: Sequence[Float32Node]) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from quant.spec.sections import Activations, Budget, Export, Gates, Limits, Meas
 
 Metric = Literal["sqnr", "cosine", "mse", "mean_iou"]
 """A measure of how close two models' outputs are; `mean_iou` compares the most probable class of every position."""
+SUB_BYTE_OPSET = 21
+"""The first opset with codes of 4 bits, blocks, and activations of 16 bits."""
 
 
 class Spec(Section):
@@ -107,14 +109,35 @@ class Spec(Section):
         return self
 
     @model_validator(mode="after")
+    def _below_the_ceiling(self) -> Self:
+        ceiling = self.export.max_opset
+        if ceiling is None or ceiling >= SUB_BYTE_OPSET or self.precision == "fp16":
+            return self
+        sections = [self.weights, *(rule.weights.apply(self.weights) for rule in self.layers if not rule.skip)]
+        narrow = self.allocates or any(section.bits <= 4 for section in sections)
+        if narrow or any(section.granularity == "block" for section in sections):
+            raise ValueError(
+                f"codes of 4 bits and blocks need opset {SUB_BYTE_OPSET}, and max_opset is {ceiling}; accepted: weights "
+                f"of 8 bits per channel or tensor, or max_opset {SUB_BYTE_OPSET}"
+            )
+        if self.activations is not None and self.activations.bits == 16:
+            raise ValueError(
+                f"activations of 16 bits need opset {SUB_BYTE_OPSET}, and max_opset is {ceiling}; accepted: activations "
+                f"of 8 bits, or max_opset {SUB_BYTE_OPSET}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _in_half_precision(self) -> Self:
         if self.precision != "fp16":
             return self
         if self.activations is not None:
             raise ValueError("precision fp16 quantizes nothing; accepted: activations null, or precision integers")
         if self.allocates or self.keep_float != "none":
-            raise ValueError("precision fp16 has no bits to choose; accepted: no budget, objective fixed and keep_float "
-                             "none, or precision integers")  # fmt: skip
+            raise ValueError(
+                "precision fp16 has no bits to choose; accepted: no budget, objective fixed and keep_float none, or "
+                "precision integers"
+            )
         return self
 
     @model_validator(mode="after")

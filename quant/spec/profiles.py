@@ -1,7 +1,7 @@
 """Profiles: the machines that a model is exported for, with the options that they need and the limits that they set.
 
 A profile is one `Profile` and one line of `PROFILES`. The rules of `quant.lint` compare the exported model with its
-`Limits`. docs/machines.md has the sources of all options and limits.
+`MachineLimits`. docs/machines.md has the sources of all options and limits.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class Limits:
+class MachineLimits:
     """The models that a machine takes, as its documentation says; None and empty collections set no limit.
 
     Attributes:
@@ -66,7 +66,7 @@ class Profile:
     name: str
     description: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    limits: Limits = Limits()
+    limits: MachineLimits = MachineLimits()
     source: str = ""
     fast_storage: bool = False
     timed_here: bool = False
@@ -82,7 +82,7 @@ ORT_CPU_AVX2 = Profile(
     "ort-cpu-avx2",
     "ONNX Runtime on x86 CPUs without VNNI, whose kernels add two products in 16 bits: no such sum overflows.",
     options={"weights": {"pair_sums": "int16"}},
-    limits=Limits(int16_pair_sums=True),
+    limits=MachineLimits(int16_pair_sums=True),
     source="https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html#data-type-selection",
     fast_storage=True,
     timed_here=True,
@@ -91,7 +91,7 @@ ORT_ARM64 = Profile(
     "ort-arm64",
     "ONNX Runtime on 64-bit ARM CPUs: signed activations and weights.",
     options={"activations": {"sign": "signed"}},
-    limits=Limits(activation_types=("int8", "int16")),
+    limits=MachineLimits(activation_types=("int8", "int16")),
     source="https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html#data-type-selection",
     fast_storage=True,
 )
@@ -104,7 +104,7 @@ OPENVINO = Profile(
     "openvino",
     "OpenVINO on Intel CPUs and GPUs: its low precision transformations take 8-bit activations and weights.",
     options={"export": {"weight_storage": "direct"}},
-    limits=Limits(activation_types=("uint8", "int8"), weight_types=("int8", "uint8", "int4", "uint4")),
+    limits=MachineLimits(activation_types=("uint8", "int8"), weight_types=("int8", "uint8", "int4", "uint4")),
     source="https://docs.openvino.ai/latest/openvino_docs_OV_UG_lpt.html",
 )
 TENSORRT = Profile(
@@ -114,7 +114,7 @@ TENSORRT = Profile(
         "activations": {"symmetric": True},
         "export": {"bias": "float", "weight_storage": "direct"},
     },
-    limits=Limits(
+    limits=MachineLimits(
         activation_types=("int8",),
         zero_point_free=True,
         weight_types=("int8", "int4"),
@@ -128,7 +128,7 @@ QNN = Profile(
     "qnn",
     "Qualcomm HTP through ONNX Runtime's QNN provider: unsigned activations, and the whole graph quantized.",
     options={"export": {"weight_storage": "direct"}},
-    limits=Limits(
+    limits=MachineLimits(
         activation_types=("uint8", "uint16"),
         weight_types=("int8", "uint8", "int4"),
         weight_scales=("tensor", "channel"),
@@ -148,7 +148,7 @@ VITIS_AI = Profile(
         "weights": {"granularity": "tensor", "scale": "power_of_two"},
         "export": {"weight_storage": "direct"},
     },
-    limits=Limits(
+    limits=MachineLimits(
         activation_types=("int8",),
         zero_point_free=True,
         power_of_two=True,
@@ -166,7 +166,7 @@ RKNN = Profile(
         "activations": {"sign": "signed"},
         "export": {"weight_storage": "direct", "max_opset": 19},
     },
-    limits=Limits(
+    limits=MachineLimits(
         activation_types=("int8",),
         weight_types=("int8",),
         weight_scales=("tensor", "channel"),
@@ -183,7 +183,7 @@ TFLITE = Profile(
     "tflite",
     "The 8-bit scheme of TensorFlow Lite: signed activations, weights from -127 to 127, int32 biases.",
     options={"activations": {"sign": "signed"}, "export": {"weight_storage": "direct"}},
-    limits=Limits(
+    limits=MachineLimits(
         activation_types=("int8",),
         weight_types=("int8",),
         weight_scales=("tensor", "channel"),

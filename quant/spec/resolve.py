@@ -32,8 +32,8 @@ PRESET_DESCRIPTIONS: dict[str, str] = {
     "levels fit badly. Needs calibration data.",
     "ternary": "Three levels for each weight, 8-bit activations: the smallest, with a large error unless the model was "
     "trained for it. Needs calibration data.",
-    "fp16": "Weights and activations in float16: half the size, with almost no error, for GPUs and NPUs; CPUs compute in "
-    "float32. Needs no data; calibration data find the values that float16 cannot hold.",
+    "fp16": "Weights and activations in float16: half the size with almost no error, for GPUs and NPUs; CPUs compute "
+    "in float32. Needs no data; calibration data find the values that float16 cannot hold.",
 }
 """The use of each preset, for people who choose one."""
 
