@@ -15,7 +15,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     "int8": {"weights": {"bits": 8, "rounding": "auto"}, "activations": {"bits": 8}},
     "int8-weights": {"weights": {"bits": 8, "rounding": "auto"}, "activations": None},
     "int4": {"weights": {"bits": 4, "rounding": "auto"}, "activations": {"bits": 8}},
-    "int4-weights": {"weights": {"bits": 4}, "activations": None},
+    "int4-weights": {
+        "weights": {"bits": 4, "granularity": "auto", "symmetric": False, "tables": "int8", "rounding": "auto"},
+        "activations": None,
+    },
     "codebook4": {"weights": {"bits": 4, "grid": "kmeans"}, "activations": {"bits": 8}},
     "ternary": {"weights": {"bits": 2, "grid": "ternary_optimal"}, "activations": {"bits": 8}, "export": {"opset": 25}},
     "fp16": {"precision": "fp16", "activations": None},
@@ -26,8 +29,8 @@ PRESET_DESCRIPTIONS: dict[str, str] = {
     "int8-weights": "8-bit weights, activations stay in float: the least error, and no data needed. Saves size, "
     "not time.",
     "int4": "4-bit weights, 8-bit activations: weights half the size of int8, with more error. Needs calibration data.",
-    "int4-weights": "4-bit weights, activations stay in float: for models whose size is dominated by their weights, "
-    "such as language models. Needs no data.",
+    "int4-weights": "4-bit weights, those of MatMul and Gemm in blocks of 32, 8-bit tables, and activations in float: "
+    "for models whose size is dominated by their weights, such as language models. Needs no data, and is better with it.",
     "codebook4": "4-bit weights with 16 levels placed by k-means, 8-bit activations: for weights that evenly spaced "
     "levels fit badly. Needs calibration data.",
     "ternary": "Three levels for each weight, 8-bit activations: the smallest, with a large error unless the model was "
