@@ -81,8 +81,8 @@ def convert_to_float16(model: ir.Model, magnitudes: Mapping[str, float]) -> tupl
     types.restore_bodies_and_outputs()
     tidy(model)
     declare_types(model, signature)
-    kept = [(node, reason) for node, reason in float32.items() if reason and _computes_floats(node)]
-    return stored, [Float32Node(str(node.name), node.op_type, reason) for node, reason in kept]
+    in_float32 = [(node, reason) for node, reason in float32.items() if reason and _computes_floats(node)]
+    return stored, [Float32Node(str(node.name), node.op_type, reason) for node, reason in in_float32]
 
 
 def reason_for_float32(node: ir.Node, magnitudes: Mapping[str, float], opset: int) -> str | None:

@@ -7,6 +7,7 @@ from quant.spec.capabilities import capabilities, json_schema
 from quant.spec.document import Metric, Spec
 from quant.spec.evaluation import Evaluation
 from quant.spec.layer_rules import LayerRule, OperatorMatch, WeightsOverride
+from quant.spec.profiles import PROFILES
 from quant.spec.requirements import require_data
 from quant.spec.resolve import PRESET_DESCRIPTIONS, PRESETS, resolve
 from quant.spec.sections import Activations, Budget, Export, Gates, Measure, ModuleInput, TorchScript, Weights
@@ -14,6 +15,7 @@ from quant.spec.sections import Activations, Budget, Export, Gates, Measure, Mod
 __all__ = [
     "PRESETS",
     "PRESET_DESCRIPTIONS",
+    "PROFILES",
     "Activations",
     "Budget",
     "Evaluation",

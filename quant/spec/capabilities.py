@@ -4,6 +4,7 @@ from typing import Any
 
 from quant.methods import registry
 from quant.spec.document import Spec
+from quant.spec.profiles import PROFILES
 from quant.spec.resolve import PRESET_DESCRIPTIONS, PRESETS
 
 
@@ -26,5 +27,14 @@ def capabilities() -> dict[str, Any]:
         "task_metrics": registry.describe_task_metrics(),
         "presets": PRESETS,
         "preset_descriptions": PRESET_DESCRIPTIONS,
+        "profiles": [
+            {
+                "name": profile.name,
+                "description": profile.description,
+                "options": profile.options,
+                "source": profile.source or None,
+            }
+            for profile in PROFILES.values()
+        ],
         "spec_schema": json_schema(),
     }

@@ -21,7 +21,7 @@ from jobs.job import Job, Problem, Upload
 from jobs.redis_keys import Kind
 from quant.errors import QuantdError
 from quant.outcome.gates import GATES
-from quant.spec import PRESET_DESCRIPTIONS
+from quant.spec import PRESET_DESCRIPTIONS, PROFILES
 from service.context import Context, Ctx
 from service.jobs.schemas import JobIn
 from service.jobs.submission import submit_job
@@ -46,6 +46,7 @@ TITLES = {
     "calibration": "Calibration data",
     "evaluation": "Evaluation data",
     "preset": "Preset",
+    "profile": "Target",
     "tags": "Tags",
 }
 """The titles of the fields; a gate's is its name."""
@@ -150,7 +151,7 @@ def _page(
         request, "new.html", status=status, typed=typed, checked=checked, refused=refused, problem=problem,
         answer=answer, webhook=webhook,
         choices={role: _choices(context, kind, chosen[role]) for role, kind in ROLES.items()},
-        titles=TITLES, presets=PRESET_DESCRIPTIONS, gates=GATES, gate_prefix=GATE_PREFIX, spec_keys=spec_keys(),
+        titles=TITLES, presets=PRESET_DESCRIPTIONS, profiles=PROFILES, gates=GATES, gate_prefix=GATE_PREFIX, spec_keys=spec_keys(),
         spec_text=as_yaml(checked.spec) if checked and checked.spec else "", once=once or secrets.token_hex(16),
     )  # fmt: skip
 

@@ -19,6 +19,8 @@ GATE_PREFIX = "gate."
 """The form's field of a gate is this and the gate's name."""
 LISTED = 50
 """The largest number of faults of the options that are listed."""
+DEFAULT_PROFILE = "ort-cpu"
+"""The profile of a spec that names none."""
 _NOT_TYPED = "preset", "gates"
 """The keys of a spec that have fields of their own."""
 
@@ -41,6 +43,7 @@ class Typed:
         calibration: the id of a dataset; "" for none.
         evaluation: the id of a dataset; "" for none.
         preset: the chosen preset.
+        profile: the chosen profile of a target machine.
         gates: the typed limit by the gate's name; "" for none.
         options: all other keys of the spec, as YAML. A preset or a gate here replaces the one that is chosen above.
         tags: one tag a line, `key: value`.
@@ -51,6 +54,7 @@ class Typed:
     calibration: str = ""
     evaluation: str = ""
     preset: str = "int8"
+    profile: str = DEFAULT_PROFILE
     gates: Mapping[str, str] = field(default_factory=lambda: {gate.name: "" for gate in GATES})
     options: str = ""
     tags: str = ""
@@ -69,6 +73,7 @@ class Typed:
             calibration=text("calibration").strip(),
             evaluation=text("evaluation").strip(),
             preset=text("preset") or "int8",
+            profile=text("profile") or DEFAULT_PROFILE,
             gates={gate.name: text(GATE_PREFIX + gate.name).strip() for gate in GATES},
             options=text("options").replace("\r\n", "\n"),
             tags=text("tags").replace("\r\n", "\n"),
@@ -81,11 +86,14 @@ class Typed:
         preset, gates = job.spec.get("preset", "int8"), job.spec.get("gates")
         typed = {gate.name: _number(gates.get(gate.name)) for gate in GATES} if isinstance(gates, dict) else {}
         options = {key: value for key, value in job.spec.items() if key not in _NOT_TYPED}
+        profile, export = _split_profile(options.pop("export", {}))
+        options |= {"export": export} if export else {}
         return cls(
             model=job.model,
             calibration=job.calibration or "",
             evaluation=job.evaluation or "",
             preset=str(preset),
+            profile=profile,
             gates={gate.name: typed.get(gate.name, "") for gate in GATES},
             options=as_yaml(options) if options else "",
             tags="\n".join(f"{key}: {value}" for key, value in job.tags.items()),
@@ -128,7 +136,7 @@ def check_form(typed: Typed) -> Checked:
         options = read_spec(typed.options)
     except SpecError as error:
         return Checked({}, None, None, faults, _line_faults(error.errors, typed.options))
-    spec = _merged(typed.preset, gates, options)
+    spec = _merged(typed, gates, options)
     replaced = str(options["preset"]) if options.get("preset", typed.preset) != typed.preset else ""
     try:
         resolved = resolve(spec)
@@ -147,9 +155,19 @@ def as_yaml(document: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=100)
 
 
-def _merged(preset: str, gates: Mapping[str, float], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the spec: the chosen preset and gates, completed and replaced by the options."""
-    spec = {"preset": preset, **options}
+def _split_profile(export: Any) -> tuple[str, Any]:
+    """Return the profile that an export section names, and the rest of the section."""
+    if not isinstance(export, dict) or not isinstance(export.get("profile"), str):
+        return DEFAULT_PROFILE, export
+    return export["profile"], {key: value for key, value in export.items() if key != "profile"}
+
+
+def _merged(chosen: Typed, gates: Mapping[str, float], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the spec: the chosen preset, profile and gates, completed and replaced by the options."""
+    spec = {"preset": chosen.preset, **options}
+    export = options.get("export", {})
+    if chosen.profile != DEFAULT_PROFILE and isinstance(export, dict):
+        spec["export"] = {"profile": chosen.profile, **export}
     typed = options.get("gates", {})
     if gates and isinstance(typed, dict):
         spec["gates"] = {**gates, **typed}
@@ -201,6 +219,8 @@ def _by_field(
         name = error.pointer.removeprefix("/gates/")
         if error.pointer == "/preset" and "preset" not in options:
             fields["preset"] = (_plain(error.detail),)
+        elif error.pointer == "/export/profile" and "profile" not in (options.get("export") or {}):
+            fields["profile"] = (_plain(error.detail),)
         elif name in gates and name not in (typed if isinstance(typed, dict) else {}):
             fields[GATE_PREFIX + name] = (_plain(error.detail),)
         else:

@@ -101,9 +101,9 @@ class TargetFinding(ReportModel):
     names: tuple[str, ...]
     """Names of the layers, nodes or tensors that it is about."""
     detail: str
-    """What the machine does not take."""
+    """The part that the machine does not take."""
     accepted: str
-    """What it takes instead."""
+    """The part that it takes instead."""
     source: str
     """The document that the rule is from."""
 
