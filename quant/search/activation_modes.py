@@ -117,7 +117,7 @@ def _measured(
     placed = frozenset(place(context.model.graph, ranged, context.spec.exclude_operators).values)
     option = RangeOption(_restricted(static.option.ranges, placed), _restricted(static.option.judging, placed))
     counts = {"dynamic": len(dynamic), "float": len(in_float)}
-    name = ", ".join(f"{kind} inputs in {count} layers" for kind, count in counts.items() if count)
+    name = ", ".join(f"{kind} inputs: {count}" for kind, count in counts.items() if count)
     return measure_in_time(context, corrected_candidates(context, {"": option}, {name: layers}, progress), progress)
 
 

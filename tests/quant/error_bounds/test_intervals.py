@@ -69,3 +69,18 @@ def test_clipping_and_rounding_of_every_point_in_the_boxes_stay_inside():
         assert rounded.low == pytest.approx(seen.min() - 0.05, abs=0.1)
         assert rounded.low <= seen.min() - 0.05 + 1e-12
         assert rounded.high >= seen.max() + 0.05 - 1e-12
+
+
+def test_rounding_by_the_range_of_the_values_stays_inside():
+    for _ in range(50):
+        x, d = RANDOM.normal(size=40) * 3 + RANDOM.normal(), RANDOM.normal(size=40) / 10
+        value, change = Box(x - 0.1, x + 0.1), Box(np.minimum(d, 0), np.maximum(d, 0))
+        interval = ErrorInterval(value, change, np.inf, float(np.linalg.norm(d))).rounded_by_range((40,))
+        read = x + d
+        low, high = min(read.min(), 0), max(read.max(), 0)
+        step = (high - low) / 255
+        zero = np.rint(-low / step)
+        difference = (np.clip(np.rint(read / step) + zero, 0, 255) - zero) * step - x
+        assert (interval.change.low <= difference).all()
+        assert (difference <= interval.change.high).all()
+        assert np.linalg.norm(difference) <= interval.error

@@ -15,6 +15,8 @@ from quant.search.decide import choose, quantize_weights
 from quant.search.error_shares import MAX_SAMPLES, NO_DATA, NO_ERROR, NOT_ASKED, RANDOM, TOO_FEW, measure_error_shares
 from quant.search.variants import Variant
 from quant.spec import resolve
+from quant.weights.storage_form import StorageForm
+from tests.quant.onnx_text import model_of
 
 RNG = np.random.default_rng(0)
 
@@ -127,3 +129,15 @@ def test_a_model_with_random_numbers_has_none():
     ]
     shares, _ = shares_of(network(nodes, {"w": RNG.normal(size=(4, 4))}), samples(), {"preset": "int8-weights"})
     assert shares.reason == RANDOM
+
+
+def test_dynamic_ranges_count_as_quantized_activations():
+    text = "net (float[B, 16] x) => (float[B, 8] y) { h = MatMul (x, w) r = Relu (h) y = MatMul (r, v) }"
+    model = model_of(text, w=RNG.normal(size=(16, 32)), v=RNG.normal(size=(32, 8)))
+    data = Dataset({"x": RNG.normal(size=(64, 16)).astype(np.float32)}, None, 64, 8)
+    errors = []
+    for mode in ("static", "dynamic"):
+        shares, choice = shares_of(model, data, {"preset": "int8", "activations": {"mode": mode}})
+        assert all((layer.form is StorageForm.DYNAMIC) == (mode == "dynamic") for layer in choice.layers)
+        errors.append(shares.activations)
+    assert 0.1 * errors[0] < errors[1] < errors[0]

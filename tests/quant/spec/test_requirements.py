@@ -10,6 +10,7 @@ QUALITY = {"min_layer_sqnr_db": 9}
 
 @pytest.mark.parametrize(("raw", "pointers"), [
     ({}, ["/activations"]),
+    ({"activations": {"mode": "auto"}}, ["/activations"]),
     ({"preset": "int8-weights", "objective": "smallest_within_gates", "gates": QUALITY}, ["/objective"]),
     ({"preset": "int8-weights", "bias_correction": "calibrated"}, ["/bias_correction"]),
     ({"preset": "int8-weights", "weights": {"rounding": "error_feedback"}}, ["/weights/rounding"]),
@@ -26,5 +27,6 @@ def test_every_option_without_its_data_is_pointed_at(raw, pointers):
     require_data(resolve(raw), calibration=True, evaluation=True)
 
 
-def test_weights_alone_need_no_data():
-    require_data(resolve({"preset": "int4-weights"}), calibration=False, evaluation=False)
+@pytest.mark.parametrize("raw", [{"preset": "int4-weights"}, {"preset": "int8", "activations": {"mode": "dynamic"}}])
+def test_weights_alone_and_dynamic_activations_need_no_data(raw):
+    require_data(resolve(raw), calibration=False, evaluation=False)

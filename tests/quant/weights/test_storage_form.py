@@ -10,7 +10,10 @@ from tests.quant.one_layer import KINDS, model_of
 
 LARGE = ("MatMul", (512, 512), (4, 512), {})
 LARGE_GEMM = ("Gemm", (512, 512), (512,), {"transB": 1})
-NBITS, FOLDED, INTEGER, DIRECT = (StorageForm[name] for name in ("MATMUL_NBITS", "FOLDED", "INTEGER", "DIRECT"))
+NBITS, FOLDED, INTEGER, DIRECT, DYNAMIC = (
+    StorageForm[name] for name in ("MATMUL_NBITS", "FOLDED", "INTEGER", "DIRECT", "DYNAMIC")
+)
+IN_DYNAMIC = {"activations": {"mode": "dynamic"}}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,11 @@ NBITS, FOLDED, INTEGER, DIRECT = (StorageForm[name] for name in ("MATMUL_NBITS",
         (LARGE, {"preset": "codebook4", "activations": None}, FOLDED),
         (LARGE, {"preset": "int4-weights", "export": {"weight_storage": "direct"}}, DIRECT),
         (KINDS["transposed"], {"preset": "int8"}, FOLDED),
+        (KINDS["gemm_transposed"], IN_DYNAMIC, DYNAMIC),
+        (KINDS["matmul"], {"preset": "codebook4", **IN_DYNAMIC}, DYNAMIC),
+        (KINDS["conv"], IN_DYNAMIC, INTEGER),
+        (KINDS["transposed"], IN_DYNAMIC, FOLDED),
+        (KINDS["matmul"], {"activations": {"mode": "auto"}}, INTEGER),
     ],
 )
 def test_the_form_follows_from_the_layer_and_the_spec(layer, spec, form):
@@ -47,6 +55,22 @@ def test_the_form_follows_from_the_layer_and_the_spec(layer, spec, form):
 def test_what_cannot_be_stored_is_refused(weights, message):
     with pytest.raises(SpecError, match=message):
         resolve({"preset": "int8", "weights": weights})
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "auto"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bits": 16}, "rounds inputs to 8 bits; accepted: bits 8"),
+        ({"symmetric": True}, "unsigned codes"),
+        ({"sign": "signed"}, "unsigned codes"),
+        ({"scale": "power_of_two"}, "accepted: scale any"),
+    ],
+)
+def test_inputs_that_the_model_cannot_round_by_their_range_are_refused(mode, options, message):
+    with pytest.raises(SpecError, match=message) as caught:
+        resolve({"activations": {"mode": mode, **options}})
+    assert caught.value.errors[0].pointer == "/activations"
 
 
 def test_a_layer_rule_that_does_not_fit_is_refused():
