@@ -1,6 +1,6 @@
 """Candidates for the quantized model, and their comparison with the float model on held-out samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
@@ -58,9 +58,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class MeasuredCandidate(Candidate):
-    """A candidate whose outputs on held-out samples were compared with the float model's."""
+    """A candidate whose outputs on held-out samples were compared with the float model's.
+
+    `deciding` are the names of the outputs by which candidates are compared; all where there are none.
+    """
 
     outputs: OutputComparison
+    deciding: Collection[str] = ()
 
     @property
     def sqnr_db(self) -> float | None:
@@ -69,8 +73,8 @@ class MeasuredCandidate(Candidate):
 
     @property
     def scores(self) -> Scores:
-        """The scores of the outputs, by which candidates are compared."""
-        return scores(self.outputs)
+        """The scores of the outputs by which candidates are compared."""
+        return scores(self.outputs, self.deciding)
 
 
 def assemble(
@@ -167,6 +171,7 @@ def measure(context: CalibratedContext, candidate: Candidate, progress: StepProg
         model=candidate.model,
         shifts=candidate.shifts,
         outputs=outputs,
+        deciding=context.spec.evaluation.outputs,
     )
 
 

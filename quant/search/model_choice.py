@@ -17,6 +17,7 @@ from quant.search.decide import choose, quantize_weights
 from quant.search.half_precision import compute_in_float16, store_floats
 from quant.search.keep_float import keep_slow_layers_float
 from quant.search.matmul_accuracy import settle_matmul_accuracy
+from quant.search.ranking import require_outputs
 from quant.search.sensitive_layers import keep_sensitive_layers_float
 from quant.search.smoothed import smoothed
 from quant.search.variants import Variant, form_variants
@@ -98,8 +99,10 @@ def choose_model(float_model: NormalisedModel, spec: Spec) -> Choice:
     4. Choose the accuracy of MatMul in a weight-only model (`search.matmul_accuracy`).
 
     Raises:
+        SpecError: the model does not have an output that the spec names.
         QuantdError: the model cannot be quantized by the spec, or does not run.
     """
+    require_outputs(float_model.model, spec.evaluation.outputs)
     keep_slow = spec.keep_float == "slower" and not float_model.deadline.skips("the measurement of slow layers")
     choice = _keep_slow_layers(float_model, spec) if keep_slow else float_model.quantize(spec)
     if spec.keep_float == "auto" and not float_model.deadline.skips("the search for layers to keep in float"):

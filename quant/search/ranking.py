@@ -8,6 +8,9 @@ any output, compared with the best candidate there, is least. See docs/methods.m
 import math
 from collections.abc import Collection, Mapping, Sequence
 
+import onnx_ir as ir
+
+from quant.errors import FieldError, SpecError
 from quant.evaluation.metrics import OutputComparison
 from quant.evaluation.output_errors import OutputErrors
 
@@ -34,6 +37,22 @@ def scores(comparison: OutputComparison, names: Collection[str] = ()) -> Scores:
         return {name: score for errors in outputs for name, score in _scores_of(errors).items()}
     counted = [errors for errors in comparison.errors if not names or errors.name in names]
     return {errors.name: 100 * errors.agreement for errors in counted if errors.agreement is not None}
+
+
+def require_outputs(model: ir.Model, names: Sequence[str]) -> None:
+    """Raise unless the model has every named output.
+
+    Raises:
+        SpecError: an output is missing; `errors` has its JSON pointer.
+    """
+    known = [str(value.name) for value in model.graph.outputs]
+    faults = [
+        FieldError(f"/evaluation/outputs/{number}", f"the model has no output {name!r}; accepted: {', '.join(known)}")
+        for number, name in enumerate(names)
+        if name not in known
+    ]
+    if faults:
+        raise SpecError("; ".join(f"{fault.pointer} {fault.detail}" for fault in faults), faults)
 
 
 def best_position(candidates: Sequence[Scores]) -> int:

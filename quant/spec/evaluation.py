@@ -5,8 +5,10 @@ from quant.spec.sections import Section
 
 
 class Evaluation(Section):
-    """The comparison of the outputs on evaluation data."""
+    """The comparison of the outputs on evaluation data, and of candidates on held-out calibration samples."""
 
+    outputs: tuple[str, ...] = ()
+    """The outputs by which candidates are compared; [] for all. The worst of them decides."""
     metrics: tuple[TaskMetricField, ...] | None = None
     """The metrics of the model's task; null to choose them by the shapes and values of the outputs, [] for none."""
     classes: bool | None = None

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from quant.errors import SpecError
 from quant.evaluation.metrics import OutputComparison
-from quant.search.ranking import best_position, scores
+from quant.search.ranking import best_position, require_outputs, scores
+from tests.quant.onnx_text import model_of
 
 RNG = np.random.default_rng(0)
 BOXES = RNG.uniform(0, 640, (4, 50, 4)).astype(np.float32)
@@ -62,6 +64,14 @@ def test_without_quantities_outputs_rank_by_their_agreement():
     good, bad = (compared([classes, classes > 3], [actual, classes > 3], ("a", "b")) for actual in (classes, worse))
     assert scores(bad) == {"a": 75, "b": 100}
     assert best_position([scores(bad), scores(good)]) == 1
+
+
+def test_an_output_that_the_model_lacks_is_refused_at_its_place():
+    model = model_of("net (float[N] x) => (float[N] y) { y = Relu (x) }")
+    require_outputs(model, ["y"])
+    with pytest.raises(SpecError, match="no output 'z'; accepted: y") as refused:
+        require_outputs(model, ["y", "z"])
+    assert [fault.pointer for fault in refused.value.errors] == ["/evaluation/outputs/1"]
 
 
 @pytest.mark.parametrize("of", [[{}, {}], [{"y": 3.0}, {"y": 3.0}], [{"y": -np.inf}, {"y": -np.inf}]])
