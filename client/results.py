@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from client.connection import Document
 from client.rows import FAIL, PASS, WARN, Row
 from quant.outcome.gates import GateResult
-from quant.outcome.metrics import OUTPUT_SQNR, SIZE_RATIO, TOP1_QUANTIZED, WEIGHT_SQNR, Metric
+from quant.outcome.metrics import OUTPUT_SQNR, SIZE_RATIO, TOP1_QUANTIZED, WEIGHT_SQNR, Metric, metric_named
 from quant.outcome.regression import RegressionCheck
 from quant.outcome.summary import Summary
+from quant.outcome.task_values import worst_entries
 from quant.outcome.worst_layers import most_harmful
 
 WORST_LAYERS = 5
@@ -109,6 +110,8 @@ def summary_rows(summary: Document, latency: Document | None, baseline: Document
     if now.top1_quantized is not None:
         text = f"{now.top1_quantized:.2f} %, float {now.top1_float:.2f} %"
         yield Row("top-1", text + _difference(TOP1_QUANTIZED, now, before))
+    for entry in worst_entries(now.task_metrics):
+        yield Row(entry.figure.title, f"{entry.text}{_difference(metric_named(entry.name), now, before)}")
     if latency and latency["float"]:
         yield Row("latency", _latency(latency))
 

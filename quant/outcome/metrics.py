@@ -1,7 +1,7 @@
 """Metrics: the figures of a job's summary by which two jobs are compared.
 
-A new metric is one `Metric` in `METRICS`; those of tasks follow from `quant.outcome.task_figures`. The comparison of two
-jobs and the limits on regressions read that table.
+A new metric is one `Metric` in `METRICS`; those of tasks follow from `quant.outcome.task_figures`. The comparison of
+two jobs and the limits on regressions read that table.
 """
 
 from collections.abc import Callable

@@ -50,6 +50,48 @@ class TaskValue(BaseModel):
         """The figure that was measured."""
         return task_figure(self.name)
 
+    @property
+    def text(self) -> str:
+        """The value with its unit, such as "87.5 %"; "not measured" without one."""
+        return self._written(self.value)
+
+    @property
+    def note(self) -> str:
+        """The output, the reference, the float model's value, the interval and the samples in words."""
+        if self.value is None:
+            return f"output {self.output}: {self.reason}"
+        against = "against the targets" if self.reference == "labels" else "against the float model"
+        parts = [f"output {self.output}, {against}"]
+        if self.float_value is not None:
+            parts.append(f"float {self._written(self.float_value)}")
+        if self.low is not None and self.high is not None:
+            about = "of the loss " if self.reference == "labels" else ""
+            parts.append(f"95 % interval {about}{self._written(self.low)} to {self._written(self.high)}")
+        return "; ".join([*parts, f"{self.samples} samples"])
+
+    def _written(self, value: float | None) -> str:
+        if value is None:
+            return "not measured"
+        if self.figure.is_share:
+            return f"{100 * value:.1f} %".replace("-", "−")
+        return f"{value:.4g} {self.unit}".rstrip().replace("-", "−")
+
+
+def worst_entries(values: Sequence[TaskValue]) -> list[TaskValue]:
+    """Return the entry of the worst output for every figure that was measured, in the order of the entries."""
+    worst: dict[str, TaskValue] = {}
+    for entry in values:
+        known = worst.get(entry.name)
+        if known is None or _is_worse(entry, known):
+            worst[entry.name] = entry
+    return list(worst.values())
+
+
+def _is_worse(entry: TaskValue, other: TaskValue) -> bool:
+    if entry.value is None or other.value is None:
+        return other.value is not None
+    return entry.value < other.value if entry.better == "higher" else entry.value > other.value
+
 
 def worst_value(values: Sequence[TaskValue], figure: TaskFigure) -> float | None:
     """Return the worst value of a figure over the outputs; None if it was not measured or cannot be formed."""

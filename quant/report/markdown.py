@@ -6,6 +6,7 @@ from quant.outcome.gates import Better
 from quant.outcome.report import Report
 from quant.outcome.report.layer import LayerEntry
 from quant.outcome.report.sections import GateEntry
+from quant.outcome.task_values import worst_entries
 from quant.report.markdown_text import code, fenced, plain
 from quant.report.notable_layers import notable_layers
 from quant.report.page.texts import decibels, figure, percent, size
@@ -14,6 +15,10 @@ MAX_LINES = 60
 """The most lines of the report."""
 MAX_CANDIDATES = 6
 """The most compared candidates that are listed, the best first."""
+MAX_GATES = 6
+"""The most gates that are listed, the failed ones first."""
+MAX_TASK_FIGURES = 4
+"""The most figures of the model's task that are listed."""
 MAX_SPEC_LINES = 10
 """The most lines of the advised change to the spec; a longer one stands in report.html only."""
 
@@ -39,10 +44,14 @@ def _title(report: Report) -> Iterator[str]:
 def _gates(report: Report) -> Iterator[str]:
     if report.gates:
         yield from _table("Gate", "Limit >", "Value >", "Margin >", "Result")
-    for gate in report.gates:
+    # a spec can set more gates than a comment should show; the failed ones say the most
+    for gate in sorted(report.gates, key=lambda gate: gate.passed)[:MAX_GATES]:
         limit = f"{Better(gate.better).limit_words} {_with_unit(gate.limit, gate)}"
         result = "pass" if gate.passed else "**fail**"
         yield _row(code(gate.name), limit, _with_unit(gate.value, gate), _with_unit(gate.margin, gate, "+"), result)
+    if len(report.gates) > MAX_GATES:
+        yield ""
+        yield f"{len(report.gates) - MAX_GATES} more gates, see report.html."
 
 
 def _diagnosis(report: Report) -> Iterator[str]:
@@ -68,6 +77,8 @@ def _summary(report: Report) -> Iterator[str]:
         yield _row("Top-1 agreement", percent(summary.top1_agreement))
     if summary.top1_float is not None and summary.top1_quantized is not None:
         yield _row("Top-1", f"{summary.top1_float:.2f} % → {summary.top1_quantized:.2f} %{_interval(report)}")
+    for entry in worst_entries(summary.task_metrics)[:MAX_TASK_FIGURES]:
+        yield _row(entry.figure.title, f"{entry.text} ({plain(entry.note, _names(report))})")
     metric = report.evaluation and report.evaluation.metric
     if metric:
         yield _row(code(metric.name), figure(metric.value))

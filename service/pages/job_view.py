@@ -11,6 +11,7 @@ from jobs.events import Event
 from jobs.job import Job, Progress, Status, Upload
 from quant.outcome.artifacts import artifact_named
 from quant.outcome.stages import Stage
+from quant.outcome.task_values import worst_entries
 from service.pages.formats import decibels, duration, figure, percent, size
 
 ROLES = {"model": "Model", "calibration": "Calibration data", "evaluation": "Evaluation data"}
@@ -151,6 +152,7 @@ def figures(job: Job) -> list[Figure]:
                "same class as the float model"),
         Figure("Top-1 accuracy", "" if summary.top1_quantized is None else f"{summary.top1_quantized:.2f} %",
                "" if points is None else f"{-points:+z.2f} points against float"),
+        *(Figure(entry.figure.title, entry.text, entry.note) for entry in worst_entries(summary.task_metrics)),
         Figure("Output cosine", fraction(summary.output_cosine), "of both models' outputs"),
         Figure("Weight SQNR", decibels(summary.weight_sqnr_db), "over all quantized weights"),
         Figure("Latency", "" if ratio is None else f"{ratio:.2f} ×", "of the float model's, as measured"),

@@ -60,6 +60,11 @@ class Typed:
     tags: str = ""
     rerun: bool = False
 
+    @property
+    def limits_tasks(self) -> bool:
+        """True if a gate on a figure of the model's task has a limit."""
+        return any(gate.of_task and self.gates[gate.name] for gate in GATES)
+
     @classmethod
     def of_form(cls, form: Mapping[str, Any]) -> "Typed":
         """Return the fields of a submitted form; a missing one is empty."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from quant.outcome.report import Report
 from quant.outcome.report.sections import AllocationPoint, Evaluation, OutputEntry
+from quant.outcome.task_values import worst_entries
 from quant.report.layers_csv import layers_csv
 from quant.report.page.layer_view import bound_text
 from quant.report.page.texts import decibels, difference, figure, percent, size, with_error
@@ -63,7 +64,7 @@ def size_cards(report: Report) -> Iterator[Card]:
 
 
 def quality_cards(report: Report) -> Iterator[Card]:
-    """Yield the figures after latency: output SQNR, accuracy, agreement, the metric of the spec, and the layers."""
+    """Yield the figures after latency: output SQNR, accuracy, agreement, the figures of the task, and the layers."""
     summary, evaluation = report.summary, report.evaluation
     yield _output_card(report)
     if summary.top1_float is not None and summary.top1_quantized is not None:
@@ -72,6 +73,8 @@ def quality_cards(report: Report) -> Iterator[Card]:
     if evaluation is not None and evaluation.metric is not None:
         metric = evaluation.metric
         yield f"Metric {metric.name}", figure(metric.value), "asked for by the spec, evaluation data"
+    for entry in worst_entries(summary.task_metrics):
+        yield entry.figure.title, entry.text, entry.note
     if summary.top1_agreement is not None:
         yield "Agreement", percent(summary.top1_agreement), "of the evaluation samples get the float model's class"
     weights = (
