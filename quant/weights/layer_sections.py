@@ -61,7 +61,7 @@ class LayerSections:
     def _with_blocks(self, layer: Layer, section: Weights) -> Weights:
         """Return the section with blocks or channels where the granularity is `auto`, and the rounding that goes along.
 
-        The rounding `auto` is for blocks. Where a search gives the bits, scales of blocks would outweigh narrow codes.
+        The rounding `auto` is for blocks and recurrent layers. Where a search gives the bits, scales of blocks would outweigh narrow codes.
         """
         if section.granularity == "auto":
             blocks = (
@@ -73,7 +73,8 @@ class LayerSections:
                 and takes_blocks(layer)
             )
             section = section.model_copy(update={"granularity": "block" if blocks else "channel"})
-        if section.rounding.for_blocks and not (section.granularity == "block" and takes_blocks(layer)):
+        in_blocks = section.granularity == "block" and takes_blocks(layer)
+        if section.rounding.for_blocks and not in_blocks and not layer.weight_operand.recurrent:
             section = section.model_copy(update={"rounding": Nearest()})
         return section
 

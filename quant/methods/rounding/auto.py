@@ -6,7 +6,7 @@ from quant.methods.rounding.error_feedback import Feedback
 
 
 class AutoRounding(Feedback):
-    """Error feedback for weights in blocks whose inputs are measured on calibration data, nearest for all others."""
+    """Error feedback for blocks and recurrent layers with calibration data, to nearest for all others."""
 
     name: Literal["auto"] = "auto"
     for_blocks: ClassVar[bool] = True

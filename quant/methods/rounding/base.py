@@ -43,7 +43,7 @@ class RoundingBase(PlugIn):
     needs_moments: ClassVar[bool] = False
     """True if the rounding needs the second moments of the layer's inputs, measured or inferred."""
     for_blocks: ClassVar[bool] = False
-    """True if the rounding is for weights in blocks with measured moments; others are rounded to nearest."""
+    """True if the rounding is for blocks and recurrent layers with measured moments; others are rounded to nearest."""
 
     @abstractmethod
     def round(self, problem: Problem, codebook: AnyCodebook) -> Matrix:
