@@ -20,13 +20,13 @@ class Spec(Section):
 
     preset: Literal["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary", "fp16"] = "int8"
     """The defaults of the options that are not given."""
-    precision: Literal["integers", "fp16"] = "integers"
-    """The numbers that the model computes with: integers, as `weights` and `activations` say, or float16 everywhere
-    but where its range is too small; no layer is quantized then."""
     weights: Weights = Weights()
     """The quantization of the weights."""
     activations: Activations | None = Activations()
     """The quantization of the activations; null for a weight-only model, which needs no calibration data."""
+    precision: Literal["integers", "fp16"] = "integers"
+    """The numbers that the model computes with: integers, as `weights` and `activations` say, or float16 everywhere
+    but where its range is too small; no layer is quantized then."""
     bias_correction: Literal["auto", "none", "data_free", "calibrated"] = "auto"
     """The data from which biases are corrected: `auto` uses calibration data if there are any."""
     equalization: Literal["none", "cross_layer", "auto"] = "none"
