@@ -10,7 +10,7 @@ from quant.data.read_sequences import check_states
 from quant.errors import DataRequired, ExportError
 from quant.export.storage import stored_bytes
 from quant.graph.executed_names import executed_names
-from quant.graph.inventory import Layer
+from quant.graph.inventory import Layer, inventory
 from quant.inputs import Inputs
 from quant.layerwise import MAX_MESSAGE_BYTES, whole_model_reasons
 from quant.lint.lint import lint
@@ -29,7 +29,7 @@ from quant.runtime import executed_graph
 from quant.search.variants import Variant, form_variants
 from quant.spec import PRESETS, Spec, require_data, resolve
 from quant.weights.layers import QuantizedLayer
-from quant.weights.storage_form import StorageForm
+from quant.weights.storage_form import StorageForm, has_dynamic_form
 
 NOT_READ = "the model is too large to be held as a whole, and a plan reads none of its weights"
 _FORMS: Mapping[StorageForm, Form] = {
@@ -211,6 +211,11 @@ def _warnings(graph: FloatGraph, spec: Spec) -> Iterator[str]:
         budget = spec.budget and spec.budget.limit(graph.bytes_before)
         aim = "as few bytes as the gates allow" if budget is None else f"at most {budget} bytes"
         yield f"a job gives each layer 2 to 8 bits, so that the file has {aim}; the plan shows the bits of the spec"
+    mode = "static" if spec.activations is None else spec.activations.mode
+    if mode == "auto":
+        yield "a job also compares dynamic ranges of the inputs of MatMul and Gemm; the plan has static ones"
+    if mode == "dynamic" and not all(has_dynamic_form(layer) for layer in inventory(graph.model)[0]):
+        yield "without calibration data, a job computes in float what is no MatMul or Gemm; the plan has static ranges"
     if spec.equalization == "auto":
         yield "a job with calibration data also quantizes an equalized model, and keeps the better one"
     if spec.keep_float == "slower":

@@ -32,6 +32,7 @@ SPECS = [
     {"preset": "int4-weights", "weights": {"clipping": "support_region"}},
     {"preset": "codebook4", "activations": None},
     {"preset": "ternary", "activations": None},
+    {"preset": "int4", "activations": {"mode": "dynamic"}},
 ]
 
 

@@ -142,6 +142,10 @@ def test_a_plan_says_what_a_job_decides_by_data_or_time(examples):
     assert "equalized" in warnings
     slower = plan_of(examples / "digits.onnx", {"preset": "int8-weights", "keep_float": "slower"})
     assert "measures no time" in " ".join(slower.warnings)
+    for mode, warning in (("auto", "compares dynamic ranges"), ("dynamic", "without calibration data")):
+        dynamic = plan_of(examples / "digits.onnx", {"activations": {"mode": mode}})
+        assert any(warning in text for text in dynamic.warnings)
+        assert dynamic.needs_calibration == (mode == "auto")
     assert slower.size.basis == "structure"
 
 
