@@ -28,8 +28,8 @@ KINDS = {
     "linear": "MatMul and Gemm only",
 }
 """The kinds of network and their names in the table."""
-DATA_FREE = ("int8-weights", "int4-weights")
-"""The presets that need no calibration data."""
+WITHOUT_DATA = " without data"
+"""The end of the name of a spec whose job gets no calibration data."""
 INTRODUCTION = """# Coverage
 
 Real networks, quantized by quantd and by other tools, and the preset that follows for each kind of network. Written by
@@ -39,9 +39,8 @@ Every tool calibrates on the same samples: those beside the model, or 64 images.
 them. Each measurement runs in a process of its own, with one thread on one processor ({environment}). The figures are:
 
 - main and worst: the SQNR in dB of the main output, and of the output with the least one;
-- task: the figure that users of the network care about, for the quantized file. `top-1` is the share of correct
-  classes. The others compare with the float model: `same neighbour` for embeddings, `equal text`, `same pitch` (within
-  50 cents), `R2` (the share of the variance that is explained), and `cosine` for all others;
+- task: the figure of the network's task, for the quantized file. Accuracy is the share of correct classes; the other
+  figures compare with the float model. [Methods](methods.md) describes them;
 - size and latency: fractions of the float model's. Latency is the processor time of one sample;
 - seconds and MB: the processor time of the job, and the peak memory of its process.
 """
@@ -94,6 +93,11 @@ class Candidate:
     networks: int
 
     @property
+    def data_free(self) -> bool:
+        """True if the preset was used without calibration data."""
+        return self.name.endswith(WITHOUT_DATA)
+
+    @property
     def proposed(self) -> bool:
         """True if enough networks keep their task."""
         return len(self.failing) <= (1 - LEAST_SHARE) * self.networks
@@ -134,7 +138,7 @@ def decision_table(rows: Sequence[Row]) -> Iterator[str]:
             max(candidates, key=lambda candidate: candidate.sqnr_db),
             min(proposed, key=lambda candidate: candidate.latency, default=None),
             min(proposed, key=lambda candidate: candidate.size, default=None),
-            min((each for each in proposed if each.name in DATA_FREE), key=lambda each: each.size, default=None),
+            max((each for each in candidates if each.data_free), key=lambda each: each.sqnr_db, default=None),
         )
         yield f"| {name} | {' | '.join('none' if each is None else each.cell() for each in chosen)} |"
 
@@ -162,7 +166,7 @@ def is_measured(row: Row | None) -> bool:
 
 def keeps_task(row: Row) -> bool:
     """Return True if the quantized file does what the float model does, by the figure of its task."""
-    if row["metric"] == "cosine":
+    if row["metric"] == "Cosine":
         return bool(row["sqnr_db"] >= LEAST_DB)
     return bool(row["metric_value"] >= KEEPS * row["metric_float"])
 
@@ -203,11 +207,10 @@ def short(row: Row | None) -> str:
 def network_table(rows: Sequence[Row]) -> Iterator[str]:
     """Yield the heading and the table of one network: a line for each tool."""
     measured = next((row for row in rows if is_measured(row)), None)
-    metric = "" if measured is None else f", {measured['metric']}"
-    float_ms = "" if measured is None else f", float {measured['float_ms']:.2f} ms"
+    metric, float_ms = ("none", "-") if measured is None else (measured["metric"], f"{measured['float_ms']:.2f}")
     yield f"### {rows[0]['model'].removesuffix('.onnx')}"
     yield ""
-    yield f"{KINDS[rows[0]['kind']]}{metric}{float_ms}"
+    yield f"Kind: {KINDS[rows[0]['kind']]}. Task: {metric}. Latency of the float model: {float_ms} ms."
     yield ""
     yield "| tool | main | worst | task | size | latency | seconds | MB |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"

@@ -123,9 +123,8 @@ def measure(network: Network, tools: list[str]) -> Iterator[Row]:
 
 
 def by_quantd(network: Network, name: str, sets: dict[str, Path], folder: Path) -> Row:
-    out = folder / "quantd.onnx"
-    figures = child.run_child("benchmarks.ours", name, network.path, out, int(network.real), *sets.values())
-    return figures if "refused" in figures or not network.real else figures | judged(network, out, sets)
+    arguments = network.path, folder / "quantd.onnx", int(network.real), *sets.values()
+    return child.run_child("benchmarks.ours", name, *arguments)
 
 
 def by_peer(network: Network, name: str, sets: dict[str, Path], folder: Path) -> Row:
@@ -139,11 +138,8 @@ def by_peer(network: Network, name: str, sets: dict[str, Path], folder: Path) ->
     figures = child.run_child("benchmarks.peers", name, network.path, samples, out, network.kind, python=python)
     if "refused" in figures:
         return figures
-    return figures | {"size_ratio": out.stat().st_size / network.path.stat().st_size} | judged(network, out, sets)
-
-
-def judged(network: Network, out: Path, sets: dict[str, Path]) -> Row:
-    return child.run_child("benchmarks.judge", network.path, out, sets["evaluation"])
+    sizes = {"size_ratio": out.stat().st_size / network.path.stat().st_size}
+    return figures | sizes | child.run_child("benchmarks.judge", network.path, out, sets["evaluation"])
 
 
 def rounded(figures: Row) -> Row:

@@ -3,7 +3,8 @@
     python -m benchmarks.ours NAME MODEL OUT REAL [CALIBRATION EVALUATION]
 
 quantizes one model in this process and prints seconds, peak memory and figures of the report. With REAL = 1 the job
-gets calibration data only, as the other tools do; else it evaluates its result itself.
+gets calibration data only, as the other tools do, or none for specs `without data`, and its file is judged as theirs.
+Otherwise the job evaluates its result itself.
 """
 
 import gc
@@ -15,21 +16,30 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import child
+from benchmarks.coverage_page import WITHOUT_DATA
+from benchmarks.judge import judge
 from benchmarks.networks import completed
 from quant.errors import QuantdError
 from quant.job_process import load
 from quant.pipeline import Inputs, Outcome, quantize_model
 from quant.spec import PRESETS
 
+AUTO = {
+    "preset": "int8",
+    "activations": {"mode": "auto", "clipping": "auto"},
+    "equalization": "auto",
+    "smoothing": "auto",
+    "keep_float": "auto",
+}
+"""Every search that the preset int8 can make."""
 SPECS: Mapping[str, dict[str, Any]] = {
     **{preset: {"preset": preset} for preset in PRESETS},
+    "int8, auto": AUTO,
+    "int8, dynamic": {"preset": "int8", "activations": {"mode": "dynamic"}},
     "int4, feedback": {"preset": "int4", "weights": {"rounding": "error_feedback"}},
-    "int8, auto": {
-        "preset": "int8",
-        "activations": {"clipping": "auto"},
-        "equalization": "auto",
-        "smoothing": "auto",
-    },
+    "int8, dynamic" + WITHOUT_DATA: {"preset": "int8", "activations": {"mode": "dynamic"}},
+    "int8-weights" + WITHOUT_DATA: {"preset": "int8-weights"},
+    "int4-weights" + WITHOUT_DATA: {"preset": "int4-weights"},
 }
 """The specs by their names in the tables."""
 NOT_TIMED = {"measure": {"latency": False}}
@@ -38,7 +48,9 @@ NOT_TIMED = {"measure": {"latency": False}}
 
 def quantize(name: str, model: Path, out: Path, sets: dict[str, Path]) -> dict[str, Any]:
     """Quantize a model with a spec of `SPECS`; write the file `out` and return the figures."""
-    spec = completed(model, {**SPECS[name], **NOT_TIMED}, "calibration" in sets)
+    data_free = name.endswith(WITHOUT_DATA)
+    spec = completed(model, {**SPECS[name], **NOT_TIMED}, "calibration" in sets or data_free)
+    sets = {} if data_free else sets
     outcomes: list[Outcome] = []
     load()  # as in the process from which jobs are forked
     gc.freeze()
@@ -65,10 +77,12 @@ def quantize(name: str, model: Path, out: Path, sets: dict[str, Path]) -> dict[s
 def main() -> None:
     name, model, out, real, *files = sys.argv[1:]
     sets = dict(zip(("calibration", "evaluation"), map(Path, files), strict=False))
-    if real == "1":
-        del sets["evaluation"]
     try:
-        child.answer(quantize(name, Path(model), Path(out), sets))
+        if real == "1":
+            figures = quantize(name, Path(model), Path(out), {"calibration": sets["calibration"]})
+            child.answer(figures | judge(Path(model), Path(out), sets["evaluation"]))
+        else:
+            child.answer(quantize(name, Path(model), Path(out), sets))
     except QuantdError as error:
         child.answer({"refused": error.code, "detail": str(error)})
 

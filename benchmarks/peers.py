@@ -98,7 +98,12 @@ def static(method: CalibrationMethod) -> Callable[[Job], None]:
 
 
 def dynamic(job: Job) -> None:
-    """Quantize by ONNX Runtime's `quantize_dynamic`."""
+    """Quantize by ONNX Runtime's `quantize_dynamic`, weights per tensor, which is its default."""
+    _run_first(job, lambda model, _: quantize_dynamic(model, str(job.out)))
+
+
+def dynamic_per_channel(job: Job) -> None:
+    """Quantize by ONNX Runtime's `quantize_dynamic`, weights per channel."""
     _run_first(job, lambda model, per_channel: quantize_dynamic(model, str(job.out), per_channel=per_channel))
 
 
@@ -137,6 +142,7 @@ PEERS: Mapping[str, Peer] = {
     "quantize_static Entropy": Peer(static(CalibrationMethod.Entropy)),
     "quantize_static Percentile": Peer(static(CalibrationMethod.Percentile)),
     "quantize_dynamic": Peer(dynamic),
+    "quantize_dynamic per channel": Peer(dynamic_per_channel),
     "NNCF": Peer(nncf),
     "MatMulNBits": Peer(matmul_nbits, weight_bits=4),
 }
