@@ -1,7 +1,7 @@
 """The context of a search: one variant of the float model, its layers, and statistics of its activations."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
@@ -12,7 +12,8 @@ from quant.calibration.batch_inputs import BatchInputObserver, BatchInputs
 from quant.calibration.inferred_moments import infer_input_moments
 from quant.calibration.input_moments import InferredMoments, Moments
 from quant.calibration.moment_observer import MomentObserver
-from quant.calibration.observers import OutputRecorder, observe, session_with_outputs
+from quant.calibration.observers import Observer, OutputRecorder, observe, session_with_outputs
+from quant.calibration.padding import RealTokens
 from quant.data.dataset import Dataset
 from quant.deadline import UNLIMITED, Deadline
 from quant.export.ceilings import within_ceilings
@@ -29,7 +30,7 @@ from quant.progress import Progress, sample_progress
 from quant.search.variants import Variant
 from quant.spec import Spec, Weights
 from quant.weights.layers import choose_layers, needs_moments
-from quant.weights.storage_form import has_static_range
+from quant.weights.storage_form import has_static_range, is_plain_matmul
 
 Work = Sequence[tuple[Layer, Weights]]
 """The layers to quantize, each with its section of the spec."""
@@ -192,7 +193,9 @@ def calibrate(
     inputs = BatchInputObserver(_dynamic_candidates(variant.model, work, spec), held_out)
     if spec.activations is not None or any(_needs_moments(section, spec) for _, section in work):
         reported = sample_progress(progress, Stage.CALIBRATING)
-        observe(graph, calibration, [moments, *ranges.observers, outputs, inputs], reported, deadline)
+        readers: list[Observer] = [moments, *ranges.observers, inputs]
+        observers: list[Observer] = [*map(RealTokens, readers), outputs]
+        observe(graph, calibration, observers, reported, deadline)
     return CalibratedContext(
         variant=variant,
         spec=spec,
