@@ -18,9 +18,9 @@ ROWS, ROWS_PER_INPUT = 2048, 4
 SAMPLED_ROWS = 1024
 """Rows of a sample: errors are only compared with each other, and all of them are measured on the same rows."""
 SAMPLED_MAPS = 32
-"""Samples, spread over the set, from which rows of maps are drawn: each of them takes all maps out of the graph, and the
-time of three float runs. The output SQNR of four networks at 8 and 4 bits differs by 0.15 dB from that with 64, in both
-directions, and once by 0.4 dB (better)."""
+"""Samples, spread over the set, from which rows of maps are drawn: each of them takes all maps out of the graph, and
+the time of three float runs. The output SQNR of four networks at 8 and 4 bits differs by at most 0.15 dB from that with
+64, in both directions, but for one that is 0.4 dB better."""
 NARROW = 64
 """Up to so many inputs, second moments take less memory and time than a sample of rows."""
 
