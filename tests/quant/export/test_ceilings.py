@@ -10,7 +10,6 @@ from quant.runtime import Session
 from quant.spec import Export
 from tests.quant.export.exported import exported
 
-
 TEXT = "net (float[N, 16] x) => (float[N, 8] y) { h = Gemm (x, w, a) r = Relu (h) y = MatMul (r, v) }"
 RNG = np.random.default_rng(0)
 ARRAYS = {"w": RNG.normal(size=(16, 16)), "a": RNG.normal(size=16), "v": RNG.normal(size=(16, 8))}

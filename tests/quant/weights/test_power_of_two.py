@@ -14,8 +14,15 @@ TEXT = "net (float[N, 64] x) => (float[N, 8] y) { y = MatMul (x, w) }"
 
 
 @pytest.mark.parametrize(
-    "weights", [{}, {"granularity": "tensor"}, {"bits": 4}, {"bits": 4, "grid": "kmeans"}, {"bits": 2, "grid": "ternary_twn"}]
-)  # fmt: skip
+    "weights",
+    [
+        {},
+        {"granularity": "tensor"},
+        {"bits": 4},
+        {"bits": 4, "grid": "kmeans"},
+        {"bits": 2, "grid": "ternary_twn"},
+    ],
+)
 def test_all_scales_are_powers_of_two(weights):
     array = np.random.default_rng(0).normal(size=(64, 8)) * np.logspace(-2, 1, 8)
     errors = []
@@ -41,7 +48,8 @@ def test_activation_scales_grow_to_the_next_power_of_two(symmetric):
 
 
 @pytest.mark.parametrize(("symmetric", "sign", "dtype", "zero"), [
-    (False, "auto", np.uint8, 64), (False, "signed", np.int8, -64), (True, "auto", np.int8, 0), (True, "unsigned", np.uint8, 128),
+    (False, "auto", np.uint8, 64), (False, "signed", np.int8, -64), (True, "auto", np.int8, 0),
+    (True, "unsigned", np.uint8, 128),
 ])  # fmt: skip
 def test_the_sign_moves_the_codes_and_not_the_values(symmetric, sign, dtype, zero):
     activation = ActivationRange(-1.0, 3.0, 8, symmetric, sign)
