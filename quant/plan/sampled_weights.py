@@ -16,8 +16,8 @@ from quant.evaluation.sqnr import sqnr_db
 from quant.graph.inventory import Layer
 from quant.outcome.plan import WeightSqnr
 from quant.spec import Weights
-from quant.weights.blocks import BlockQuantizer, fit_blocks
-from quant.weights.granularity import Granularity, PerBlock, PerTensor
+from quant.weights.blocks import BlockQuantizer, blocks_of, fit_blocks
+from quant.weights.granularity import Granularity, PerTensor
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import FittedWeight, QuantizedWeight, clip_bound, fit_weight, quantize_weight
 
@@ -88,8 +88,8 @@ class WeightSampler:
         key = (layer.layer.name, granularity, section, integer)
         if key not in self._samples:
             fitted = self._fit(layer.layer, section, granularity)
-            if isinstance(granularity, PerBlock):
-                quantized = BlockQuantizer(layer.layer, section, granularity, fitted).quantize(_sample(layer.layer))
+            if (blocks := blocks_of(layer.layer, section, granularity)) is not None:
+                quantized = BlockQuantizer(layer.layer, section, blocks, fitted).quantize(_sample(layer.layer))
             else:
                 quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
             energy, axis = self._energy(layer.layer), layer.layer.axis
@@ -97,10 +97,10 @@ class WeightSampler:
         return self._samples[key]
 
     def _fit(self, layer: Layer, section: Weights, granularity: Granularity) -> FittedWeight:
-        key = (layer.name, granularity, section.distributions, section.selection)
+        key = (layer.name, granularity, section.distributions, section.selection, section.tables)
         if key not in self._fits:
-            if isinstance(granularity, PerBlock):
-                fitted = fit_blocks(_sample(layer), granularity, section, self._compiled, layer.name)
+            if (blocks := blocks_of(layer, section, granularity)) is not None:
+                fitted = fit_blocks(_sample(layer), blocks, section, self._compiled, layer.name)
             else:
                 weight = layer.weight if isinstance(granularity, PerTensor) else _sample(layer)
                 fitted = fit_weight(weight, granularity, section, self._compiled, name=layer.name)

@@ -12,8 +12,8 @@ from quant.spec.profiles import PROFILES
 from quant.spec.unknown_keys import unknown_key
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "int8": {"weights": {"bits": 8, "rounding": "auto"}, "activations": {"bits": 8}},
-    "int8-weights": {"weights": {"bits": 8, "rounding": "auto"}, "activations": None},
+    "int8": {"weights": {"bits": 8, "rounding": "auto"}, "activations": {"bits": 8}, "keep_float": "auto"},
+    "int8-weights": {"weights": {"bits": 8, "rounding": "auto"}, "activations": None, "keep_float": "auto"},
     "int4": {"weights": {"bits": 4, "rounding": "auto"}, "activations": {"bits": 8}},
     "int4-weights": {
         "weights": {"bits": 4, "granularity": "auto", "symmetric": False, "tables": "int8", "rounding": "auto"},
@@ -30,7 +30,7 @@ PRESET_DESCRIPTIONS: dict[str, str] = {
     "not time.",
     "int4": "4-bit weights, 8-bit activations: weights half the size of int8, with more error. Needs calibration data.",
     "int4-weights": "4-bit weights, those of MatMul and Gemm in blocks of 32, 8-bit tables, and activations in float: "
-    "for models whose size is dominated by their weights, such as language models. Needs no data, and is better with it.",
+    "for models whose size is dominated by their weights, such as language models. Needs no data; data make it better.",
     "codebook4": "4-bit weights with 16 levels placed by k-means, 8-bit activations: for weights that evenly spaced "
     "levels fit badly. Needs calibration data.",
     "ternary": "Three levels for each weight, 8-bit activations: the smallest, with a large error unless the model was "

@@ -5,7 +5,7 @@ distribution is therefore fitted to all weights of the layer, each divided by th
 The distribution of a block is this one, multiplied by its rms.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -16,16 +16,20 @@ from quant.errors import NonFiniteWeight
 from quant.graph.inventory import Layer
 from quant.methods.distributions.selection import select
 from quant.methods.distributions.statistics import summarise
+from quant.methods.grids.codebook import AffineCodebook
+from quant.methods.grids.expected_error import expected_error_between_extremes, expected_weight_error
 from quant.spec import Weights
 from quant.weights.block_grids import BlockCodebook, clipped_grids, outermost, search_grids
 from quant.weights.errors import RowErrors
-from quant.weights.granularity import PerBlock, PerTensor
+from quant.weights.granularity import Granularity, PerBlock, PerChannel, PerTensor
 from quant.weights.layer_problem import LayerProblem
 from quant.weights.quantize import FittedWeight, QuantizedWeight, encode_weight
 
 FIT_NOTE = "the distribution was fitted to all weights, each divided by the root mean square of its block"
 WEIGHTS_AT_ONCE = 1 << 20
 """Weights of a part, if that is more than one output."""
+EXPECTED_BLOCKS = 1 << 10
+"""Blocks of a layer whose expected errors are computed."""
 ROWS_AT_ONCE = 1 << 12
 """Blocks of a part whose histograms a clip rule reads."""
 MAX_ZERO_POINT_BITS = 4
@@ -81,19 +85,24 @@ class BlockQuantizer:
         """Return the layer's weight, or some of its outputs, quantized; the errors are sums over each output."""
         axis = self.layer.axis
         codes = np.empty(weight.shape, np.int8)
+        slices = [*self._parts(weight.shape)]
         parts: list[QuantizedWeight] = []
-        for part in self._parts(weight.shape):
-            quantized = self._quantize_part(weight[part])
+        known = []
+        for part in slices:
+            quantized, errors = self._quantize_part(weight[part], EXPECTED_BLOCKS // len(slices))
             codes[part] = quantized.codes
             parts.append(replace(quantized, codes=quantized.codes[:0], errors=self._by_output(quantized.errors)))
+            known.append(errors)
         zero = [part.zero for part in parts if part.zero is not None]
+        scale = np.concatenate([part.scale for part in parts], axis=axis)
+        channels = is_table(self.section)
         return QuantizedWeight(
             codes=codes,
-            scale=np.concatenate([part.scale for part in parts], axis=axis),
+            scale=scale.reshape(-1) if channels else scale,
             bits=self.section.bits,
-            granularity=self.granularity,
+            granularity=PerChannel(axis) if channels else self.granularity,
             clip=np.concatenate([part.clip for part in parts]),
-            errors=RowErrors.concatenate([part.errors for part in parts]),
+            errors=_with_expected(RowErrors.concatenate([part.errors for part in parts]), known, weight.size),
             zero=np.concatenate(zero, axis=axis) if zero else None,
         )
 
@@ -128,7 +137,11 @@ class BlockQuantizer:
         for start in range(0, outputs, length):
             yield (slice(None),) * self.layer.axis + (slice(start, start + length),)
 
-    def _quantize_part(self, weight: NDArray[np.float32]) -> QuantizedWeight:
+    def _quantize_part(self, weight: NDArray[np.float32], most: int) -> tuple[QuantizedWeight, NDArray[np.float64]]:
+        """Return a part of the weight quantized, and the sums (2, 2) of measured and expected errors of some blocks.
+
+        The sums are of the absolute and the squared errors of `most` blocks, at least one, evenly chosen.
+        """
         fitted = self.fit_part(weight, histogram=not self._searches)
         codebook, values = self._codebook(fitted), fitted.statistics.rows
         if self.moments is not None:
@@ -136,7 +149,14 @@ class BlockQuantizer:
             levels = self.section.rounding.round(problem, codebook)
             gain = problem.gain(levels)
             codebook, values = codebook.scaled(gain), problem.restore(levels) * gain[:, None].astype(np.float32)
-        return encode_weight(fitted, self.section, outermost(codebook), codebook, values)
+        quantized = encode_weight(fitted, self.section, outermost(codebook), codebook, values, expected=False)
+        count = min(max(most, 1), len(values))
+        chosen = np.arange(count) * len(values) // count
+        statistics, fit = fitted.statistics.select_rows(chosen), fitted.fit.select_rows(chosen)
+        by_fit = expected_error_between_extremes if isinstance(codebook, AffineCodebook) else expected_weight_error
+        expected = np.stack(by_fit(statistics, fit, codebook.select_rows(chosen)))
+        measured = np.stack([quantized.errors.absolute[chosen], quantized.errors.square[chosen]])
+        return quantized, np.stack([measured.sum(axis=1), expected.sum(axis=1) * self.granularity.size])
 
     def _codebook(self, fitted: FittedWeight) -> BlockCodebook:
         """Return the grid of each block."""
@@ -167,6 +187,33 @@ class BlockQuantizer:
         return RowErrors(*sums, *means)
 
 
+def is_table(section: Weights) -> bool:
+    """Return True if the section is that of a table or a head with a scale for each channel, which is one block."""
+    return (section.tables, section.granularity, section.bits) == ("int8", "channel", 8) and section.grid.uniform
+
+
+def blocks_of(layer: Layer, section: Weights, granularity: Granularity) -> PerBlock | None:
+    """Return the blocks that a weight is quantized in; the channels of a table are blocks; None for other channels."""
+    if isinstance(granularity, PerChannel) and is_table(section):
+        return PerBlock(1 - granularity.axis, layer.shape[1 - granularity.axis])
+    return granularity if isinstance(granularity, PerBlock) else None
+
+
+def _with_expected(errors: RowErrors, known: Sequence[NDArray[np.float64]], size: int) -> RowErrors:
+    """Return the errors of outputs with expected errors, of a weight.
+
+    They are the measured errors times the ratio of expected to measured errors of some blocks.
+
+    Args:
+        errors: the errors of all outputs.
+        known: the sums (2, 2) of measured and expected, absolute and squared errors of some blocks.
+        size: the number of weights.
+    """
+    measured, expected = np.sum(known, axis=0)
+    ratio = np.divide(expected, measured, out=np.zeros(2), where=measured > 0) * (len(errors.square) / size)
+    return replace(errors, expected_absolute=errors.absolute * ratio[0], expected_square=errors.square * ratio[1])
+
+
 def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean (R,) of the values (R, n) that are not NaN; NaN if there are none."""
     known = ~np.isnan(values)
@@ -179,4 +226,4 @@ def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _rms(rows: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the root mean square (R,) of the weights of each block; 1 for a block of zeros."""
     rms = np.sqrt(np.einsum("rn,rn->r", rows, rows, dtype=np.float64) / rows.shape[1])
-    return np.where(rms > 0, np.maximum(rms, np.finfo(np.float32).tiny), 1.0)
+    return np.where(rms == 0, 1.0, np.maximum(rms, np.finfo(np.float32).tiny))

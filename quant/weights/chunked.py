@@ -12,7 +12,7 @@ from quant.graph.inventory import Layer
 from quant.kernel import dispatch
 from quant.methods.grids.uniform import step
 from quant.spec import Spec, Weights
-from quant.weights.blocks import BlockQuantizer, fit_blocks
+from quant.weights.blocks import BlockQuantizer, blocks_of, fit_blocks
 from quant.weights.errors import RowErrors
 from quant.weights.granularity import PerBlock, PerChannel, PerMatrixChannel, PerTensor
 from quant.weights.layer_granularity import granularity_of
@@ -59,10 +59,11 @@ def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool
     form = storage_form(layer, section, spec)
     weight = np.require(layer.weight, requirements=["C", "A", "W"])  # the array type of the compiled loops
     granularity = granularity_of(layer, section, form)
-    if isinstance(granularity, PerBlock):
-        whole = fit_blocks(weight, granularity, section, compiled, layer.name)
-        quantized = BlockQuantizer(layer, section, granularity, whole).quantize(weight)
+    if (blocks := blocks_of(layer, section, granularity)) is not None:
+        whole = fit_blocks(weight, blocks, section, compiled, layer.name)
+        quantized = BlockQuantizer(layer, section, blocks, whole).quantize(weight)
     else:
+        assert not isinstance(granularity, PerBlock), "blocks were quantized above"
         whole = fit_weight(weight, PerTensor(), section, compiled, name=layer.name)
         quantized = _quantize(weight, layer.axis, granularity, section, whole, integer=form.reads_integers)
     if form is StorageForm.MATMUL_NBITS:

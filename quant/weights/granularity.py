@@ -120,5 +120,9 @@ class PerBlock:
         others = (*shape[: self.axis], *shape[self.axis + 1 :])
         return np.ascontiguousarray(np.moveaxis(scale.reshape(*others, -1), -1, self.axis))
 
+    def rows_of_scale(self, scale: NDArray[Scalar]) -> NDArray[Scalar]:
+        """Return scales in the weight's shape, with `axis` counted in blocks, as (R,): reverse `restore_scale`."""
+        return np.moveaxis(scale, self.axis, -1).reshape(-1)
+
 
 Granularity = PerTensor | PerChannel | PerMatrixChannel | PerBlock

@@ -33,7 +33,10 @@ class LayerSections:
     spec: Spec
 
     def section(self, layer: Layer) -> Weights | str:
-        """Return the layer's section with nothing left open, or the reason why the layer stays in float."""
+        """Return the layer's section with nothing left open, or the reason why the layer stays in float.
+
+        Its option `tables` is `int8` for tables and heads with 8 bits, and `same` for all others.
+        """
         section = self.spec.weights_for(layer.name, layer.op)
         if section is None:
             return "a layer rule of the spec skips it"
@@ -44,7 +47,7 @@ class LayerSections:
                 share = 100 * layer.size / self._size
                 return f"its table is {share:.2g} % of the weights: codes would save next to nothing and cost accuracy"
             return self._as_table(layer, section)
-        return self._with_blocks(layer, section)
+        return self._with_blocks(layer, section.model_copy(update={"tables": "same"}))
 
     def _is_vocabulary(self, layer: Layer) -> bool:
         """Return True for a table or a head whose bits neither a rule nor a search gives."""
@@ -61,7 +64,8 @@ class LayerSections:
     def _with_blocks(self, layer: Layer, section: Weights) -> Weights:
         """Return the section with blocks or channels where the granularity is `auto`, and the rounding that goes along.
 
-        The rounding `auto` is for blocks and recurrent layers. Where a search gives the bits, scales of blocks would outweigh narrow codes.
+        The rounding `auto` is for blocks and recurrent layers. Where a search gives the bits, scales of blocks would
+        outweigh narrow codes.
         """
         if section.granularity == "auto":
             blocks = (

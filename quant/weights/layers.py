@@ -20,9 +20,9 @@ from quant.methods.rounding.auto import AutoRounding
 from quant.methods.rounding.error_feedback import ErrorFeedback
 from quant.methods.rounding.nearest import Nearest
 from quant.spec import Spec, Weights
-from quant.weights.blocks import BlockQuantizer, fit_blocks
+from quant.weights.blocks import BlockQuantizer, blocks_of, fit_blocks
 from quant.weights.clip_choice import ClipChoice, choose_clipping
-from quant.weights.granularity import PerBlock, PerMatrixChannel
+from quant.weights.granularity import PerMatrixChannel
 from quant.weights.layer_granularity import granularity_of, has_few_inputs
 from quant.weights.layer_problem import LayerProblem
 from quant.weights.layer_sections import LayerSections
@@ -233,10 +233,10 @@ def _quantize_layer(
     section, reason = _with_usable_rounding(section, moments)
     notes += [] if reason is None else [reason]
     uses_moments = choice.by_output_error or section.rounding.needs_moments
-    if isinstance(granularity, PerBlock):
-        fitted = fitted or fit_blocks(layer.weight, granularity, section, compiled, layer.name)
+    if (blocks := blocks_of(layer, section, granularity)) is not None:
+        fitted = fitted or fit_blocks(layer.weight, blocks, section, compiled, layer.name)
         known = moments if uses_moments else None
-        quantized = BlockQuantizer(layer, section, granularity, fitted, known).quantize(layer.weight)
+        quantized = BlockQuantizer(layer, section, blocks, fitted, known).quantize(layer.weight)
         by_output, seconds = moments is not None and choice.by_output_error, time.perf_counter() - start
         return QuantizedLayer(layer, section, form, fitted, quantized, seconds, tuple(notes), by_output)
     fitted = fitted or fit_weight(layer.weight, granularity, section, compiled, name=layer.name)

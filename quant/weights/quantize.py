@@ -128,6 +128,7 @@ def encode_weight(
     values: NDArray[np.float32],
     *,
     integer: bool = True,
+    expected: bool = True,
 ) -> QuantizedWeight:
     """Return the codes of the levels nearest to `values` (R, n), with their errors against the weight.
 
@@ -138,6 +139,7 @@ def encode_weight(
         codebook: The levels of each row.
         values: Values to encode: the weights, or the levels that a rounding chose for them.
         integer: Move the levels of a codebook to multiples of an 8-bit scale, for integer kernels.
+        expected: False to leave out the expected errors, which are then infinite.
     """
     levels = None
     if isinstance(codebook, Codebook):
@@ -147,8 +149,9 @@ def encode_weight(
     else:
         scale = codebook.scale
     codes = codebook.encode(values)
-    expected = expected_weight_error(fitted.statistics, fitted.fit, codebook)
-    errors = measure_row_errors(fitted.statistics, codebook.decode(codes), clip, expected)
+    unknown = np.full_like(clip, np.inf), np.full_like(clip, np.inf)
+    by_fit = expected_weight_error(fitted.statistics, fitted.fit, codebook) if expected else unknown
+    errors = measure_row_errors(fitted.statistics, codebook.decode(codes), clip, by_fit)
     shape, granularity = fitted.shape, fitted.granularity
     zero = codebook.zero if isinstance(codebook, AffineCodebook) else None
     if isinstance(granularity, PerTensor):
@@ -166,9 +169,8 @@ def decoded(weight: QuantizedWeight) -> NDArray[np.float32]:
     if weight.levels is not None:
         values = np.take_along_axis(weight.levels, rows.view(np.uint8).astype(np.intp), axis=1)
     elif isinstance(granularity, PerBlock):
-        moved = np.moveaxis(weight.scale, granularity.axis, -1)
-        steps = rows if weight.zero is None else rows - np.moveaxis(weight.zero, granularity.axis, -1).reshape(-1, 1)
-        values = steps * moved.reshape(-1, 1)
+        steps = rows if weight.zero is None else rows - granularity.rows_of_scale(weight.zero)[:, None]
+        values = steps * granularity.rows_of_scale(weight.scale)[:, None]
     else:
         values = rows * weight.scale.reshape(-1, 1)
     return granularity.restore(values, shape)

@@ -34,16 +34,43 @@ def expected_error(fit: Fit, codebook: AnyCodebook, largest: Rows | None = None)
         mae, mse = np.empty((2, len(levels)))
         dispatch.run("expected:expected_errors", len(levels), *arguments, levels, edges, largest, mae, mse)
         return mae, mse
-    end = largest[:, None]
-    lower, upper = (np.clip(side, -end, end) for side in (np.hstack([-end, edges]), np.hstack([edges, end])))
+    return _error_within(fit, codebook, -largest, largest)
+
+
+def _error_within(fit: Fit, codebook: AnyCodebook, low: Rows, high: Rows) -> tuple[Rows, Rows]:
+    """Return both expected errors of each row (R,) under the condition low <= X <= high, where low < high (R,)."""
+    levels, edges, first, last = codebook.levels, codebook.edges, low[:, None], high[:, None]
+    lower, upper = (np.clip(side, first, last) for side in (np.hstack([first, edges]), np.hstack([edges, last])))
     below, at, above = (fit.partial_moments(x) for x in (lower, np.clip(levels, lower, upper), upper))
     probability = below[0][:, 0] - above[0][:, -1]
     with np.errstate(invalid="ignore", divide="ignore"):  # infinity minus infinity, where a moment is infinite
-        mass, first, second = below - above
+        mass, mean, square = below - above
         left, right = below - at, at - above
         mae = (levels * left[0] - left[1] + right[1] - levels * right[0]).sum(axis=1) / probability
-        mse = (second - 2 * levels * first + levels**2 * mass).sum(axis=1) / probability
+        mse = (square - 2 * levels * mean + levels**2 * mass).sum(axis=1) / probability
     return np.where(np.isnan(mae), np.inf, mae), np.where(np.isnan(mse), np.inf, np.maximum(mse, 0))
+
+
+def expected_error_between_extremes(statistics: RowStatistics, fit: Fit, codebook: AnyCodebook) -> tuple[Rows, Rows]:
+    """Return the expected absolute and squared error of the weights of each row (R,), given both of its extremes.
+
+    A grid with a zero point reaches from the least to the largest weight of a row, beyond which it has no weights. Of
+    the n weights, z are zero, two are the extremes m and M, and the others are distributed as the fit within them:
+
+        E = ((n - z - 2) E[d(X - Q(X)) | m <= X <= M] + d(m) + d(M) + z d(0)) / n.
+
+    A row without two different weights has the errors of its weights.
+    """
+    low, high = statistics.minimum, statistics.maximum
+    varied = high > low
+    within = _error_within(fit, codebook, low, np.where(varied, high, low + 1))
+    points = np.stack([low, high, np.zeros_like(low)], axis=1)
+    distance = np.abs(codebook.decode(codebook.encode(points.astype(np.float32))) - points)
+    others = np.maximum(statistics.nonzero - 2, 0)
+    numbers = np.stack([np.ones_like(others), np.ones_like(others), statistics.zeros], axis=1)
+    totals = (others * error + (numbers * distance**power).sum(axis=1) for power, error in enumerate(within, 1))
+    absolute, square = (total / statistics.count for total in totals)
+    return np.where(varied, absolute, distance[:, 0]), np.where(varied, square, distance[:, 0] ** 2)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def test_skipped_layers_are_listed_with_the_rule_and_none_left_is_an_error():
     [({}, True), ({"clipping": "minmax"}, False), ({"clipping": "mae", "rounding": "expected_feedback"}, True)],
 )
 def test_moments_are_needed_by_auto_bounds_and_by_error_feedback(weights, needed):
-    assert needs_moments(resolve({"preset": "int4-weights", "weights": weights}).weights) == needed
+    assert needs_moments(resolve({"weights": {"rounding": "nearest", **weights}}).weights) == needed
 
 
 def test_blocks_become_channels_where_no_kernel_takes_them():
