@@ -118,12 +118,12 @@ class TaskComparison:
             entry.by_targets = entry.metric.scorer(), entry.metric.scorer()
         real = _real_positions(entry.metric, feeds, truth.samples)
         for sample in range(truth.samples):
-            part = slice(None) if real is None else real[sample]
+            part = ... if real is None else real[sample]
             before, after = (entry.metric.decode([values[sample][part] for values in side if values]) for side in rows)
             entry.samples += 1
             entry.to_float.add(after, entry.metric.reference(before))
             if targets is not None and entry.by_targets is not None:
-                target = entry.metric.target(targets[sample][part])
+                target = entry.metric.target(np.asarray(targets[sample])[part])
                 for scorer, prediction in zip(entry.by_targets, (before, after), strict=True):
                     scorer.add(prediction, target)
 
