@@ -33,3 +33,11 @@ def test_a_budget_is_one_limit(budget):
 def test_a_budget_is_in_bytes_or_a_fraction_of_the_float_model():
     assert Budget(max_bytes=700).limit(10_000) == 700
     assert Budget(max_size_ratio=0.25).limit(10_002) == 2500
+
+
+@pytest.mark.parametrize("seconds", [0, -1, "soon"])
+def test_a_time_limit_is_a_positive_number_of_seconds(seconds):
+    with pytest.raises(SpecError, match="/limits/seconds"):
+        resolve({"limits": {"seconds": seconds}})
+    assert resolve({"limits": {"seconds": 0.5}}).limits.seconds == 0.5
+    assert resolve({}).limits.seconds is None
