@@ -11,6 +11,7 @@ from typing import Literal
 
 import onnx_ir as ir
 
+from quant.calibration.batch_memory import within_memory
 from quant.calibration.batchnorm_moments import batchnorm_moments
 from quant.calibration.channel_moments import ChannelMoments
 from quant.calibration.data_checks import check_data
@@ -142,6 +143,7 @@ def _quantize_whole(
 
     progress(Stage.NORMALISING, 0, 1, opened.name)
     model, normals = _normalise(opened.source.model, spec, calibration or evaluation, reference)
+    calibration = None if calibration is None else within_memory(model, calibration)
     del reference  # it is loaded again for the evaluation; its weights would take memory until then
     source = Source(opened.source.size, opened.model_sha256)
     float_model = NormalisedModel(model, normals, calibration, evaluation, source, progress, deadline)
