@@ -37,9 +37,8 @@ def load(source: bytes | Path, max_read: float = math.inf) -> ir.Model:
         UnsupportedOpset: the opset is missing or outside 7 to 26, or the IR version is above 13.
         UnsupportedOperator: an operator has a domain that ONNX Runtime's wheel does not have.
     """
-    data = source if isinstance(source, bytes) else source.read_bytes()
     folder = None if isinstance(source, bytes) else source.parent
-    proto = _parse(data)
+    proto = _parse(source if isinstance(source, bytes) else source.read_bytes())  # the bytes are freed here
     _check(proto, folder)
     make_dense(proto)
     model = _deserialize(proto)
