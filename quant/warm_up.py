@@ -18,6 +18,7 @@ from quant.methods.grids.expected_error import expected_weight_error
 from quant.methods.grids.kmeans import KMeans
 from quant.methods.grids.uniform import Uniform
 from quant.methods.registry import DISTRIBUTIONS
+from quant.weights.block_grids import search_grids
 from quant.weights.chunked import quantize_contiguous
 from quant.weights.granularity import PerChannel
 
@@ -39,6 +40,7 @@ def load_all() -> None:
     rows, errors, inputs = np.zeros(weight.shape, np.intp), np.empty((1, 4)), np.ones((1, 300))
     grid = np.ones((1, 1), np.float32), np.float32(7)
     dispatch.run("nearest:nearest_errors", 4, weight, rows, inputs, inputs, *grid, errors)
+    search_grids(weight, np.ones(300), 4, zero_points=True, clips=True, compiled=True)
     Histogram().add(weight.reshape(-1), float(abs(weight).max()))
 
 
