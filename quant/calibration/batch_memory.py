@@ -41,10 +41,10 @@ def within_memory(model: ir.Model, calibration: Dataset) -> Dataset:
 
 
 def _layer_inputs(model: ir.Model) -> list[ir.Value]:
-    """Return the computed tensors that the layers of the main graph read, each once."""
+    """Return the tensors that the layers of the main graph read and the model computes, each once."""
     nodes = [layer.node for layer in inventory(model)[0] if layer.node.graph is model.graph]
     values = {value: None for node in nodes for value in node.inputs if value is not None}
-    return [value for value in values if constant_tensor(value) is None]
+    return [value for value in values if constant_tensor(value) is None and not value.is_graph_input()]
 
 
 def _declared_bytes(value: ir.Value) -> int | None:
@@ -58,8 +58,6 @@ def _declared_bytes(value: ir.Value) -> int | None:
 
 def _measured_bytes(model: ir.Model, inputs: list[ir.Value], calibration: Dataset) -> int:
     """Return the bytes of the tensors in a run of the first sample."""
-    names = sorted({str(value.name) for value in inputs if not value.is_graph_input()})
-    if not names:
-        return 0
+    names = sorted({str(value.name) for value in inputs})
     session = session_with_outputs(weightless(model), names)
     return sum(array.nbytes for array in session.run(next(calibration.singly().batches()), names))

@@ -11,8 +11,8 @@ from quant.graph.load.onnx_file import load
 from quant.graph.normalise.normalise import normalise
 
 FRAMES, WIDTH = 50, 20
-SAMPLE_BYTES = 2 * FRAMES * WIDTH * 4
-"""The bytes of the inputs of both layers for one sample."""
+SAMPLE_BYTES = FRAMES * WIDTH * 4
+"""The bytes of the input of the second layer for one sample; that of the first is the model's."""
 
 
 def model(frames):
