@@ -1,7 +1,7 @@
 """Array headers of an uploaded dataset, read without trusting what they declare."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from zipfile import ZipFile
 
@@ -11,7 +11,9 @@ from obstore.exceptions import BaseError as StoreError
 from jobs.errors import EmptyDataset
 from quant.errors import UnreadableDataset
 
-MAX_ARRAYS = 64
+MAX_ARRAYS = 512
+"""The most arrays of a file: samples of several shapes take one array each. Every header is a request to the object
+store, so more samples are better padded, with their lengths."""
 MAX_HEADER = 10_000
 MAX_DIRECTORY = 1 << 20
 NPY_MAGIC = b"\x93NUMPY"
@@ -52,6 +54,26 @@ def dataset_arrays(file: io.BufferedReader, size: int, limit: int) -> tuple[str,
     if declared > limit:
         raise UnreadableDataset(f"the arrays declare {declared} bytes; accepted: up to {limit}")
     return file_format, arrays
+
+
+def count_samples(arrays: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the number of samples: arrays `x.0`, `x.1`, and so on count, else the first axis of the first array.
+
+    Args:
+        arrays: the headers as `dataset_arrays` returns them.
+
+    Returns:
+        None if no array has an axis of samples.
+    """
+    names = {array["name"] for array in arrays}
+    for array in arrays:
+        numbered = array["name"].removesuffix(".0")
+        if numbered != array["name"] and f"{numbered}.1" in names:
+            return next(number for number in range(len(names) + 1) if f"{numbered}.{number}" not in names)
+    # an input of the model may be called `mean` or `std`; the factors of images have one axis at most
+    least_axes = [2 if array["name"].strip("_") in ("mean", "std") else 1 for array in arrays]
+    shapes = [array["shape"] for array, least in zip(arrays, least_axes, strict=True) if len(array["shape"]) >= least]
+    return int(shapes[0][0]) if shapes else None
 
 
 class _BoundedReader(io.BufferedReader):

@@ -12,7 +12,7 @@ from jobs.settings import Settings
 from quant.errors import UnreadableDataset
 from service.context import Context
 from service.quota import check_storage_quota
-from service.uploads.dataset_headers import check_dataset, dataset_arrays
+from service.uploads.dataset_headers import check_dataset, count_samples, dataset_arrays
 from service.uploads.model_format import model_format
 
 
@@ -94,9 +94,7 @@ def _describe(context: Context, kind: Kind, key: str, stored: Stored) -> dict[st
         return {"format": model_format(stored.head)}
     with context.blobs.open(key) as file:
         file_format, arrays = dataset_arrays(file, stored.size, context.settings.max_dataset_bytes)
-    # an input of the model may be called `mean` or `std`; the factors of images have one axis at most
-    least_axes = {name: 2 if name.strip("_") in ("mean", "std") else 1 for name in (array["name"] for array in arrays)}
-    counts = [array["shape"][0] for array in arrays if len(array["shape"]) >= least_axes[array["name"]]]
-    if not counts:
+    samples = count_samples(arrays)
+    if samples is None:
         raise UnreadableDataset("no array has a sample axis; accepted: one array for each model input, samples first")
-    return {"format": file_format, "samples": counts[0], "arrays": tuple(arrays)}
+    return {"format": file_format, "samples": samples, "arrays": tuple(arrays)}

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.errors import EmptyDataset
 from quant.errors import QuantdError, UnreadableDataset
-from service.uploads.dataset_headers import check_dataset, dataset_arrays
+from service.uploads.dataset_headers import check_dataset, count_samples, dataset_arrays
 
 LIMIT = 1 << 30
 
@@ -61,7 +61,7 @@ def test_headers_give_names_dtypes_and_shapes():
         (npy((2**40,)), "declares 4398046511104 bytes and has"),
         (npy((-1, 4)), "has the shape"),
         (npy((1,), "|O", bytes(8)), "Python objects"),
-        (npz(**{f"a{n}": np.zeros(1) for n in range(65)}), "65 arrays"),
+        (npz(**{f"a{n}": np.zeros(1) for n in range(513)}), "513 arrays"),
         (zipped("notes.txt"), "is not an array"),
         (zipped("input.npy"), "accepted: .npz or .npy"),
         (zipped("input.npy", npy((2**40,))), "declares"),
@@ -110,3 +110,17 @@ def refused(data):
     except QuantdError as error:
         return error
     return None
+
+
+@pytest.mark.parametrize(
+    ("shapes", "samples"),
+    [
+        ({"x": (4, 3), "labels": (4,)}, 4),
+        ({"labels": (3,), "x.0": (2, 5), "x.1": (2, 7), "x.2": (2, 5)}, 3),
+        ({"input.1": (6, 2), "input.2": (6, 2)}, 6),
+        ({"mean": (3,), "images": (5, 8, 8)}, 5),
+        ({"rate": ()}, None),
+    ],
+)
+def test_samples_are_counted_along_the_first_axis_or_by_their_arrays(shapes, samples):
+    assert count_samples([{"name": name, "shape": list(shape)} for name, shape in shapes.items()]) == samples
