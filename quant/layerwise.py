@@ -105,7 +105,7 @@ def quantize_layerwise(
             it does not run on the evaluation data.
     """
     reference = Session(source.reference, mapped=True) if evaluation else None
-    checked = check_data(reference, None, evaluation) if reference else CheckedData(None, None)
+    checked = check_data(reference, None, evaluation, spec) if reference else CheckedData(None, None)
     evaluation, findings = checked.evaluation, checked.findings
     progress(Stage.NORMALISING, 0, 1, MODEL)
     model = normalise(source.model, spec.export.opset, compare=False)
@@ -126,7 +126,7 @@ def quantize_layerwise(
     outputs, warnings = None, [NOT_RUN, FITTED_WHOLE]
     if evaluation is not None and reference is not None:
         random = random_tensors(model.graph)
-        outputs, warnings = _evaluate(reference, out / MODEL, evaluation, random, progress), [FITTED_WHOLE]
+        outputs, warnings = _evaluate(reference, out / MODEL, evaluation, random, spec, progress), [FITTED_WHOLE]
     warnings = [*warnings, *texts(findings)]
     samples = samples_used(None, evaluation)
     return Result(files, entries, seconds, skipped, energies, warnings, samples, outputs, findings=findings)
@@ -174,7 +174,7 @@ def _check(path: Path) -> None:
 
 
 def _evaluate(
-    reference: Session, path: Path, evaluation: Dataset, random: frozenset[str], progress: Progress
+    reference: Session, path: Path, evaluation: Dataset, random: frozenset[str], spec: Spec, progress: Progress
 ) -> OutputComparison:
     """Return the comparison of the exported model's outputs with the float model's."""
     quantized = Session(path, "the quantized model", ExportError)
@@ -185,4 +185,6 @@ def _evaluate(
         evaluation,
         lambda completed, total: progress(Stage.EVALUATING, completed, total, MODEL),
         random,
+        spec=spec,
+        with_tasks=True,
     )

@@ -232,7 +232,7 @@ def _report(
     documents = {
         artifacts.REPORT.name: report_json(report),
         artifacts.REPORT_PAGE.name: report_html(report),
-        artifacts.GATES_JUNIT.name: junit_xml(gates),
+        artifacts.GATES_JUNIT.name: junit_xml(gates, summary.task_metrics),
         **export_report(report, None if result.choice is None else result.choice.model),
     }
     files = result.files | {name: write(out / name, data) for name, data in documents.items()}
