@@ -1,9 +1,11 @@
-"""Connections to Redis."""
+"""Connections to Redis, and the errors of it that pass."""
 
 import redis
 
 ANSWERS_WITHIN_S = 10
 CONNECTS_WITHIN_S = 2
+_PASSING = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "UNKILLABLE", "BUSY")
+"""The codes of answers that refuse a write for now; redis-py has classes of its own for READONLY, OOM and LOADING."""
 
 
 def connect(url: str) -> redis.Redis:
@@ -11,3 +13,14 @@ def connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(
         url, decode_responses=True, socket_timeout=ANSWERS_WITHIN_S, socket_connect_timeout=CONNECTS_WITHIN_S
     )
+
+
+def is_unavailable(error: redis.RedisError) -> bool:
+    """Return True if the same call may succeed later.
+
+    Redis is then away, or it takes no writes: it became a replica, its memory or its disk is full, it has too few
+    replicas, or it is still loading.
+    """
+    if isinstance(error, redis.ResponseError):
+        return isinstance(error, redis.ReadOnlyError | redis.OutOfMemoryError) or str(error).startswith(_PASSING)
+    return isinstance(error, redis.ConnectionError | redis.TimeoutError)

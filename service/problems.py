@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
+from jobs.connection import is_unavailable
 from jobs.errors import BadRequest, MethodNotAllowed, NotFound, TooLarge, Unavailable
 from jobs.http_status import make_problem, problem_of
 from jobs.job import FieldProblem, Problem
@@ -91,8 +92,7 @@ def install(app: FastAPI) -> None:
         QuantdError: _on_quantd_error,
         RequestValidationError: _on_invalid_request,
         HTTPException: _on_http_exception,
-        redis.ConnectionError: _on_unavailable,
-        redis.TimeoutError: _on_unavailable,
+        redis.RedisError: _on_redis_error,
         OperationalError: _on_unavailable,
         StoreError: _on_unavailable,
         ClientDisconnect: _on_disconnect,
@@ -142,6 +142,12 @@ def _allowed_methods(request: Request) -> list[str]:
 
 
 async def _on_unavailable(request: Request, error: Exception) -> Response:
+    return unavailable(request, error)
+
+
+async def _on_redis_error(request: Request, error: redis.RedisError) -> Response:
+    if not is_unavailable(error):
+        raise error
     return unavailable(request, error)
 
 

@@ -8,6 +8,7 @@ import redis
 import structlog
 from obstore.exceptions import BaseError as StoreError
 
+from jobs.connection import is_unavailable
 from jobs.errors import Unavailable
 from worker.lease import Lease
 
@@ -34,7 +35,9 @@ def patiently(call: Callable[[], Result], lease: Lease | None = None) -> Result:
     while True:
         try:
             return call()
-        except (redis.ConnectionError, redis.TimeoutError, StoreError) as error:
+        except (redis.RedisError, StoreError) as error:
+            if isinstance(error, redis.RedisError) and not is_unavailable(error):
+                raise
             log.warning("a store is unavailable", error=str(error))
         if time.monotonic() > deadline:
             raise Unavailable("the record store or the object store did not answer; submit the job again")
