@@ -9,9 +9,12 @@ from jobs.records.job_states import JobStates
 from jobs.records.store import LEASE_S
 from jobs.records.uploads import UploadRecords
 from jobs.records.webhooks import WebhookSchedule
+from jobs.redis_keys import READY
 
 ATTEMPTS = 3
 """The number of times that a job is attempted before it fails."""
+
+READY_FOR_S = 60
 
 __all__ = ["ATTEMPTS", "LEASE_S", "JobFilter", "Records"]
 
@@ -20,9 +23,9 @@ class Records(JobStates, UploadRecords, WebhookSchedule):
     """All records, over one connection pool."""
 
     def ping(self) -> None:
-        """Check that Redis answers.
+        """Check that Redis answers and takes a write.
 
         Raises:
             redis.RedisError: it does not.
         """
-        self._redis.ping()
+        self._redis.set(READY, "", ex=READY_FOR_S)

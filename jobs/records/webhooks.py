@@ -1,19 +1,51 @@
 """The schedule of webhooks: the ended jobs that still have to notify their caller, and the times of the attempts."""
 
 import time
+from collections.abc import Sequence
 from typing import cast
 
-from jobs.records.store import RecordStore
+import structlog
+
+from jobs.errors import NotFound
+from jobs.job import Job
+from jobs.records.job_queries import JobQueries
 from jobs.redis_keys import WEBHOOKS, job_key
 
+log = structlog.get_logger()
 
-class WebhookSchedule(RecordStore):
+
+class WebhookSchedule(JobQueries):
     """The pending webhooks of all jobs."""
 
-    def claim_webhooks(self, lease_s: float, count: int = 100) -> list[tuple[str, int]]:
-        """Return job id and attempt number of the webhooks that are due; no other gateway gets them for `lease_s`."""
-        document = {"now": time.time(), "lease": lease_s, "count": count}
-        return [(str(job_id), int(attempt)) for job_id, attempt in self._run("claim_webhooks", [], document)]
+    def due_webhooks(self, count: int = 500) -> list[Job]:
+        """Return the jobs whose webhooks are due, the longest overdue first; at most `count`.
+
+        A webhook whose job was deleted is removed. One whose record cannot be read is removed and reported.
+        """
+        ids = cast(list[str], self._redis.zrangebyscore(WEBHOOKS, "-inf", time.time(), 0, count))
+        jobs = []
+        for job_id in ids:
+            try:
+                jobs.append(self.job(job_id))
+            except NotFound:
+                self.drop_webhook(job_id)
+            except ValueError:
+                log.exception("webhook set aside: the record of its job cannot be read", job=job_id)
+                self.drop_webhook(job_id)
+        return jobs
+
+    def claim_webhooks(self, job_ids: Sequence[str], lease_s: float) -> dict[str, int]:
+        """Return the number of the attempt for those that are still due; no other gateway gets them for `lease_s`."""
+        document = {"now": time.time(), "lease": lease_s, "ids": list(job_ids)}
+        return {str(job_id): int(attempt) for job_id, attempt in self._run("claim_webhooks", [], document)}
+
+    def postpone_webhooks(self, job_ids: Sequence[str], delay_s: float = 1.0) -> None:
+        """Put webhooks behind those that are due in `delay_s` seconds; this is no attempt.
+
+        Those that another gateway has claimed in the meantime are due later, and stay so.
+        """
+        if job_ids:
+            self._redis.zadd(WEBHOOKS, dict.fromkeys(job_ids, time.time() + delay_s), xx=True, gt=True)
 
     def webhook_attempts(self, job_id: str) -> tuple[int, float | None]:
         """Return the number of attempts that were begun, and the time of the next one; None if there is none."""

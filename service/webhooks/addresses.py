@@ -9,6 +9,14 @@ from fnmatch import fnmatchcase
 import httpx
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""The only IPv6 addresses that are given to hosts of the internet (RFC 4291)."""
+_SPECIAL = tuple(
+    ipaddress.ip_network(network) for network in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "2001::/23")
+)
+"""Special networks (IANA's registries) that Python 3.11 takes for global ones, in whole or in part."""
+MOST_OF_A_LABEL, MOST_OF_A_NAME = 63, 253
+"""The longest label and the longest name of a host (RFC 1035)."""
 
 
 class WebhookRefused(Exception):
@@ -29,6 +37,12 @@ def check_url(url: str, allowed: Sequence[str]) -> None:
     if parts.scheme not in ("https", "http") or not parts.host or parts.userinfo or port > 65535:
         raise WebhookRefused("is not an https URL without credentials; accepted: https://host/path")
     host = lookup_name(parts)
+    labels = host.removesuffix(".").split(".")
+    if len(host) > MOST_OF_A_NAME or not all(0 < len(label) <= MOST_OF_A_LABEL for label in labels):
+        raise WebhookRefused(
+            f"names a host that no DNS server can hold; accepted: at most {MOST_OF_A_NAME} characters, and 1 to "
+            f"{MOST_OF_A_LABEL} between two dots"
+        )
     if not any(fnmatchcase(host, pattern) for pattern in allowed):
         raise WebhookRefused(f"names the host {host!r}; accepted: {', '.join(allowed) or 'none'}")
     if parts.scheme == "http" and host not in allowed:
@@ -66,5 +80,7 @@ def _is_public(address: str) -> bool:
         embedded = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo[1] if parsed.teredo else None)
         if parsed in _NAT64:
             embedded = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        if embedded is None and parsed not in _GLOBAL_UNICAST:
+            return False
         parsed = embedded or parsed
-    return parsed.is_global and not parsed.is_multicast
+    return parsed.is_global and not parsed.is_multicast and not any(parsed in network for network in _SPECIAL)

@@ -39,12 +39,20 @@ def test_a_forbidden_host_is_refused_at_submission(submit, model, url):
     [
         "127.0.0.1", "10.0.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
         "::1", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
+        "fec0::1", "64:ff9b:1::8.8.8.8", "::127.0.0.1", "::8.8.8.8", "192.88.99.1", "192.0.0.8", "3fff::1", "5f00::1",
+        "100::1", "2001:2::1", "2001:db8::1", "4000::1", "ff0e::1", "2001:0:7f00:1::80ff:fffe",
     ],
 )  # fmt: skip
 def test_a_public_name_with_a_private_address_is_not_called(monkeypatch, address):
     answer_lookups(monkeypatch, [address])
     with pytest.raises(WebhookRefused, match="not a public address"):
         send("https://hook.example.org/", ["*"])
+
+
+@pytest.mark.parametrize("host", [f"{'a' * 64}.example.org", f"{'a.' * 130}example.org", "a..example.org"])
+def test_a_name_that_no_server_can_hold_is_refused_at_submission(submit, model, host):
+    refused = submit(model, f"https://{host}/")
+    assert (refused.status_code, refused.json()["code"]) == (400, "request.invalid")
 
 
 def test_one_private_address_among_public_ones_is_refused(monkeypatch):

@@ -3,14 +3,18 @@
 import asyncio
 import json
 import secrets
+import socket
+from collections import Counter
 
 import pytest
+import redis
 from standardwebhooks import Webhook as Verifier
 
 from jobs.job import Job, Status, Upload, Webhook, new_id, now
 from jobs.records import Records
+from jobs.redis_keys import WEBHOOKS, job_key
 from jobs.valkey import Valkey
-from service.webhooks.deliveries import Deliveries
+from service.webhooks.deliveries import MOST_TO_A_HOST, Deliveries
 from tests.receiver import receiving
 from tests.specs import QUICK
 
@@ -47,38 +51,49 @@ def test_a_redirect_is_not_followed_and_gone_ends_the_delivery(submit, model, du
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory):
+def valkey(tmp_path_factory):
     server = Valkey(tmp_path_factory.mktemp("records"))
-    yield Records(server.url)
+    yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def records(valkey):
+    return Records(valkey.url)
 
 
 @pytest.fixture
 def ended(records):
     """Store a job with a webhook at this port, and cancel it."""
 
-    def make(port):
+    def make(port, tenant="t", host="127.0.0.1"):
         upload = Upload(
-            id=new_id("model"), tenant="t", key="k", sha256=secrets.token_hex(32), size=1, filename=None,
+            id=new_id("model"), tenant=tenant, key="k", sha256=secrets.token_hex(32), size=1, filename=None,
             created_at=now(), format="onnx",
         )  # fmt: skip
         records.add_upload("model", upload)
-        webhook = Webhook(url=f"http://127.0.0.1:{port}/", secret=SECRET)
+        webhook = Webhook(url=f"http://{host}:{port}/", secret=SECRET)
         job = Job(
-            id=new_id("job"), tenant="t", status=Status.QUEUED, model=upload.id, spec={}, created_at=now(),
+            id=new_id("job"), tenant=tenant, status=Status.QUEUED, model=upload.id, spec={}, created_at=now(),
             webhook=webhook,
         )  # fmt: skip
         records.create_job(job)
-        assert asyncio.run(Deliveries(records, ["127.0.0.1"]).send_due()) == 0
+        assert job.id not in [due.id for due in records.due_webhooks()]
         records.cancel(job)
+        return job
 
     return make
 
 
 def attempts(records, schedule, count):
     """Return the number of deliveries that each of `count` rounds attempted."""
-    deliveries = Deliveries(records, ["127.0.0.1"], schedule)
-    return [asyncio.run(deliveries.send_due()) for _ in range(count)]
+
+    async def attempt():
+        begun = await Deliveries(records, ["127.0.0.1"], schedule).begin_due()
+        await asyncio.gather(*begun)
+        return len(begun)
+
+    return [asyncio.run(attempt()) for _ in range(count)]
 
 
 def test_a_failed_delivery_is_repeated_with_the_same_message(records, ended):
@@ -102,3 +117,46 @@ def test_the_next_attempt_waits_for_the_schedule(records, ended):
     with receiving(503) as receiver:
         ended(receiver.port)
         assert attempts(records, (0, 60), 2) == [1, 0]
+
+
+def test_receivers_that_hang_do_not_delay_those_of_another_tenant(records, ended):
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent, receiving(200) as receiver:
+        slow = [ended(silent.getsockname()[1], "slow") for _ in range(MOST_TO_A_HOST + 3)]
+        quick = ended(receiver.port, "quick", "localhost")
+
+        async def deliver_quickly():
+            deliveries = Deliveries(records, ["127.0.0.1", "localhost"])
+            begun = await deliveries.begin_due()
+            await asyncio.to_thread(receiver.wait, 1)
+            await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+            await deliveries.stop()
+
+        asyncio.run(deliver_quickly())
+        assert records.webhook_attempts(quick.id) == (1, None)
+        assert Counter(records.webhook_attempts(job.id)[0] for job in slow) == {1: MOST_TO_A_HOST, 0: 3}
+        for job in slow:
+            records.drop_webhook(job.id)
+
+
+async def odd_lookup(url, allowed):
+    """Look up a host as a library with a fault would."""
+    return "127.0.0.1" if url.host == "127.0.0.1" else 1 / 0
+
+
+def test_a_host_that_no_lookup_takes_ends_its_own_delivery_alone(records, ended, monkeypatch):
+    monkeypatch.setattr("service.webhooks.request.checked_address", odd_lookup)
+    with receiving(200) as receiver:
+        strange = ended(80, host="localhost")
+        other = ended(receiver.port)
+        assert attempts(records, (0,), 1) == [2]
+        assert (len(receiver.got), records.webhook_attempts(other.id)[1]) == (1, None)
+        assert records.webhook_attempts(strange.id) == (1, None)
+
+
+def test_a_record_that_cannot_be_read_is_set_aside(records, ended, valkey):
+    with receiving(200) as receiver, redis.Redis.from_url(valkey.url, decode_responses=True) as store:
+        broken, other = ended(receiver.port), ended(receiver.port)
+        store.hset(job_key(broken.id), "status", '"neither"')
+        assert attempts(records, (0, 0), 1) == [1]
+        assert f"msg_{other.id}" == receiver.got[0][1]["webhook-id"]
+        assert store.zscore(WEBHOOKS, broken.id) is None
