@@ -18,6 +18,8 @@ from jobs.errors import DigestMismatch, NotFound, TooLarge
 
 CHUNK = 1 << 20
 HEAD = 512
+PING, PINGED = "health/ping", bytes(CHUNK // 256)
+"""The blob that readiness checks write: a block of 4 KiB, for which a full disk has no room."""
 SIGNED_FOR = timedelta(minutes=15)
 
 Check = Callable[[bytes], object]
@@ -60,8 +62,8 @@ class Blobs:
             self._signer = from_url(url, endpoint=download_endpoint)
 
     def ping(self) -> None:
-        """Check that the store answers; otherwise its own error is raised."""
-        next(iter(obstore.list(self._store, prefix="ping", chunk_size=1)), None)
+        """Check that the store answers and takes a write; otherwise its own error is raised."""
+        obstore.put(self._store, PING, PINGED)
 
     async def write(
         self, key: str, chunks: AsyncIterable[bytes], check: Check, limit: int, sha256: str | None = None

@@ -33,6 +33,7 @@ from service.background import background_tasks
 from service.context import make_context
 from service.edge import Edge
 from service.guard import Guard
+from service.readiness import Readiness
 
 ROUTERS = (
     service.uploads.endpoints.router,
@@ -73,8 +74,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.context = make_context(settings or Settings())
-        async with background_tasks(app.state.context):
+        context = app.state.context = make_context(settings or Settings())
+        app.state.readiness = Readiness({"record store": context.records.ping, "object store": context.blobs.ping})
+        async with background_tasks(context) as app.state.background:
             yield
         await app.state.context.events.close()
         await run_in_threadpool(flush_traces)

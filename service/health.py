@@ -3,12 +3,14 @@
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
 
 from jobs.errors import Unavailable
 from jobs.workers import Worker
 from service.context import Context, Ctx
 from service.metrics import queue_registry
 from service.problems import RESPONSES
+from service.supervision import BackgroundTask
 
 router = APIRouter(tags=["Service"], responses=RESPONSES)
 
@@ -22,33 +24,37 @@ class Health(BaseModel):
     """Always `ok`."""
 
 
-class Readiness(Health):
+class ServiceHealth(Health):
     """The state of the service."""
 
     workers: list[Worker]
     """The running workers. Without workers, jobs wait."""
+    background: list[BackgroundTask]
+    """The background tasks of this gateway."""
 
 
 @router.get("/livez", summary="Check that the gateway answers", response_description="The gateway answers.")
-def livez() -> Health:
-    """Answer without a check of any other part of the service."""
+async def livez() -> Health:
+    """Answer without a check of any other part of the service, and without a thread."""
     return Health()
 
 
 @router.get(
     "/readyz",
     summary="Check that the service is ready",
-    response_description="The record store and the object store answer.",
+    response_description="The record store and the object store take writes.",
 )
-def readyz(request: Request) -> Readiness:
-    """Check the record store and the object store; a 503 names the one that does not answer."""
-    context: Context = request.app.state.context
-    for name, store in (("record store", context.records), ("object store", context.blobs)):
-        try:
-            store.ping()
-        except Exception as error:  # noqa: BLE001 - whatever a store raises, it is not ready
-            raise Unavailable(f"the {name} does not answer: {type(error).__name__}") from None
-    return Readiness(workers=context.workers.all())
+async def readyz(request: Request) -> ServiceHealth:
+    """Check that the record store and the object store take writes; a 503 names the one that does not.
+
+    The stores are asked at most once a second, and have two seconds to answer.
+    """
+    state = request.app.state
+    if (fault := await state.readiness.fault()) is not None:
+        raise Unavailable(fault)
+    context: Context = state.context
+    background = [task.state for task in state.background]
+    return ServiceHealth(workers=await run_in_threadpool(context.workers.all), background=background)
 
 
 @router.get("/metrics", response_class=Response, summary="Get Prometheus metrics", response_description="The metrics.")
