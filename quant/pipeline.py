@@ -133,9 +133,7 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _ig
     return Outcome(summary, verdict(gates), gates, result.seconds, result.latency)
 
 
-def _quantize_whole(
-    opened: OpenedInputs, spec: Spec, out: Path, progress: Progress, deadline: Deadline
-) -> Result:
+def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progress, deadline: Deadline) -> Result:
     """Quantize a model that fits in memory and that ONNX Runtime can run: stages 2 to 8."""
     reference = Session(opened.source.reference)  # a model that ONNX Runtime cannot load is refused first
     data = check_data(reference, opened.dataset("calibration"), opened.dataset("evaluation"), spec)

@@ -125,7 +125,7 @@ def quantize_layers(
     fits: Mapping[str, FittedWeight] | None = None,
     deadline: Deadline = UNLIMITED,
 ) -> list[QuantizedLayer]:
-    """Return every layer quantized by its section of the spec; after the deadline, without clipping, to nearest.
+    """Return every layer quantized by its section of the spec.
 
     Args:
         work: The layers with their sections.
@@ -133,6 +133,7 @@ def quantize_layers(
         spec: The whole spec.
         progress: Called with the number of layers completed, their total and the name of the next layer.
         fits: Fits of the same layers by their names, as far as they are known from an earlier call.
+        deadline: After it, the remaining layers are not clipped.
     """
     compiled, moments = loops_pay(work), _with_bodies(work, moments)
     quantized = []
