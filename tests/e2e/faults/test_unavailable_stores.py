@@ -7,6 +7,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from tests.e2e.faults.cluster import Cluster, assert_sound
 from tests.e2e.faults.conftest import SPEC
 
@@ -51,5 +53,33 @@ def test_a_job_survives_an_unavailable_record_store(tmp_path, examples):
         assert_unavailable_for(cluster, AWAY_S, "record store")
         os.kill(held, signal.SIGCONT)
         cluster.start("valkey")
+        cluster.wait_ready()
+        assert_sound(cluster, cluster.ended(job))
+
+
+REFUSALS = {
+    "READONLY": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+    "OOM": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+}
+"""Commands after which the record store takes no writes, and those that end this."""
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_job_survives_a_record_store_that_takes_no_writes(tmp_path, examples, refusal):
+    begin, end = REFUSALS[refusal]
+    with Cluster(tmp_path) as cluster:
+        model = cluster.upload("model", examples / "digits.onnx")
+        job = cluster.submit(model=model, spec=SPEC)
+        held = cluster.hold()
+        cluster.redis().execute_command(*begin)
+        time.sleep(1)  # an answer of /readyz is a second old at most
+        assert_unavailable_for(cluster, AWAY_S, "record store")
+        refused = cluster.http.post("/v1/jobs", json={"model": model, "spec": {"preset": "int8-weights"}})
+        assert (refused.status_code, refused.json()["code"]) == (503, "service.unavailable")
+        assert cluster.http.get("/livez").status_code == 200
+        os.kill(held, signal.SIGCONT)
+        time.sleep(AWAY_S)
+        assert cluster.processes["worker1"].poll() is None
+        cluster.redis().execute_command(*end)
         cluster.wait_ready()
         assert_sound(cluster, cluster.ended(job))
