@@ -98,27 +98,34 @@ def encoder(folder: Path) -> tuple[Path, Path]:
 
     from quant.graph.load.source import open_model
 
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norms = nn.ModuleList(nn.LayerNorm(384) for _ in range(2))
+            self.projections = nn.ModuleList(nn.Linear(384, 384) for _ in range(4))
+            self.rise, self.fall = nn.Linear(384, 1536), nn.Linear(1536, 384)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.norms[0](x)
+            q, k, v = (project(y).view(-1, 1500, 6, 64).transpose(1, 2) for project in self.projections[:3])
+            mixed = torch.softmax(q @ k.transpose(2, 3) / 8, 3) @ v
+            x = x + self.projections[3](mixed.transpose(1, 2).reshape(-1, 1500, 384))
+            return x + self.fall(nn.functional.gelu(self.rise(self.norms[1](x))))
+
     class Encoder(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.first, self.second = nn.Conv1d(80, 384, 3, padding=1), nn.Conv1d(384, 384, 3, stride=2, padding=1)
-            self.layers = nn.ModuleList(
-                nn.TransformerEncoderLayer(384, 6, 1536, 0.0, "gelu", batch_first=True, norm_first=True)
-                for _ in range(6)
-            )
-            self.norm = nn.LayerNorm(384)
+            self.blocks = nn.Sequential(*(Block() for _ in range(6)), nn.LayerNorm(384))
 
         def forward(self, mel: torch.Tensor) -> torch.Tensor:
             x = nn.functional.gelu(self.second(nn.functional.gelu(self.first(mel)))).transpose(1, 2)
-            for layer in self.layers:
-                x = x + layer.self_attn(*[layer.norm1(x)] * 3, need_weights=False)[0]
-                x = x + layer.linear2(layer.activation(layer.linear1(layer.norm2(x))))
-            return self.norm(x)
+            return self.blocks(x)
 
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     mel = rng.normal(size=(8, 80, 3000)).astype(np.float32)
-    traced = torch.jit.trace(Encoder().train(), torch.from_numpy(mel[:2]), check_trace=False)
+    traced = torch.jit.trace(Encoder().eval(), torch.from_numpy(mel[:2]), check_trace=False)
     module, path = folder / "encoder.pt", folder / "encoder.onnx"
     traced.save(str(module))
     path.write_bytes(open_model(module, folder, (), 1 << 31).reference.read_bytes())
