@@ -8,6 +8,7 @@ from hashlib import sha256
 import onnx_ir as ir
 
 from quant.graph.names import Names
+from quant.graph.operators import is_dequantize
 
 MIN_BYTES = 256
 """The size of the smallest shared constant in bytes."""
@@ -25,7 +26,7 @@ def share_constants(model: ir.Model) -> None:
     for graph in (model.graph, *bodies):
         for value in graph.initializers.values():
             key = _key(value)
-            if key is not None:
+            if key is not None and not (graph is not model.graph and _is_dequantized(value)):
                 copies.setdefault(key, []).append(value)
     names = Names.of(model.graph)
     for first, *others in copies.values():
@@ -45,6 +46,15 @@ def _key(value: ir.Value) -> bytes | None:
     if tensor.nbytes < MIN_BYTES or isinstance(tensor, ir.ExternalTensor | ir.LazyTensor):
         return None
     return sha256(f"{tensor.dtype}{tensor.shape}".encode() + tensor.tobytes()).digest()
+
+
+def _is_dequantized(value: ir.Value) -> bool:
+    """Return True if a DequantizeLinear reads the constant.
+
+    ONNX Runtime 1.31 looks for the codes of a MatMul in the graph of the node, and does not load a model in which they
+    are in an enclosing one.
+    """
+    return any(is_dequantize(use.node) for use in value.uses())
 
 
 def _move_to(graph: ir.Graph, value: ir.Value, names: Names) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import onnx
 import onnx_ir as ir
 
+from quant.graph.signature import set_map_types_aside
 from quant.lint import activation_rules, graph_rules, weight_rules
 from quant.lint.quantized_graph import QuantizedGraph, Violation
 from quant.outcome.report.sections import TargetFinding
@@ -70,7 +71,9 @@ def lint(exported: bytes, profile: Profile, *, placeholders: bool = False) -> tu
     """
     if profile.limits == type(profile.limits)():
         return ()
-    graph = QuantizedGraph(ir.from_proto(onnx.load_model_from_string(exported)), profile.limits)
+    proto = onnx.load_model_from_string(exported)
+    set_map_types_aside(proto)
+    graph = QuantizedGraph(ir.from_proto(proto), profile.limits)
     names: dict[tuple[str, str, str], dict[str, None]] = defaultdict(dict)
     for rule in RULES.values():
         for violation in () if rule.reads_values and placeholders else rule.violations(graph):

@@ -5,6 +5,8 @@ import onnx_ir as ir
 import pytest
 
 from quant.export.shared import MIN_BYTES, share_constants
+from quant.runtime import Session
+from tests.quant.export.exported import exported
 from tests.quant.graph.models import run
 
 SIZE = MIN_BYTES // 4
@@ -50,3 +52,13 @@ def test_equal_constants_are_stored_in_the_main_graph(arrays, expected, conditio
     assert constants(after) == expected
     feeds = {"c": np.array(condition), "x": np.linspace(0, 1, SIZE, dtype=np.float32)}
     np.testing.assert_array_equal(run(after, feeds)[0], run(before, feeds)[0])
+
+
+def test_codes_that_a_body_dequantizes_stay_in_the_body():
+    text = (
+        "net (bool c, float[2, 32] x) => (float[2, 32] y) { h = MatMul (x, w) y = If (c) <then_branch = t () => "
+        "(float[2, 32] a) { a = MatMul (h, w) }, else_branch = e () => (float[2, 32] b) { b = Neg (h) }> }"
+    )
+    data = exported(text, {"export": {"profile": "generic"}}, w=np.random.default_rng(0).normal(size=(32, 32)))
+    feeds = {"c": np.array(True), "x": np.ones((2, 32), np.float32)}
+    assert np.isfinite(Session(data).run(feeds)[0]).all()
