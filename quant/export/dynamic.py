@@ -21,19 +21,52 @@ from quant.graph.inventory import Layer
 from quant.graph.names import Names, shortened
 from quant.graph.operators import is_dynamic_quantize
 
+MICROSOFT = "com.microsoft"
+"""The domain of the operators that only ONNX Runtime knows."""
+_KERNEL_SCALES = {1: 8, 2: 10}
+"""The operand of DynamicQuantizeLSTM with the scale of a weight, by that with the weight; a zero point follows it."""
+_KERNEL_OPERANDS = 12
 
-def replace_with_integers(layer: Layer, codes: ir.Value, scale: NDArray[np.float32], names: Names) -> None:
-    """Replace the layer by a product of integers whose input has a dynamic range, in place.
 
-    Requires: the layer is a MatMul with its weight on the right, or a Gemm without factors whose input is not
-    transposed.
+def compute_in_integers(layer: Layer, codes: ir.Value, scale: NDArray[np.float32], names: Names) -> None:
+    """Let the layer multiply integers, its input rounded by its own range, in place.
 
     Args:
-        layer: the layer.
-        codes: the codes of its weight, int8 (K, N).
-        scale: the scale of the weight, () or (N,).
+        layer: the layer, one that has a dynamic form.
+        codes: the codes of its weight, int8, with the inputs before the outputs: (K, N), or (directions, K, N).
+        scale: the scale of the weight, one for all, or one for each output of each direction.
         names: the names in use in the model.
     """
+    if layer.operator.dynamic_kernel is None:
+        _replace_with_product(layer, codes, scale, names)
+    else:
+        _rewrite_node(layer, codes, scale, names)
+
+
+def declare_domains(model: ir.Model) -> None:
+    """Declare the version of every domain that a node of the model is from, in place."""
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        if node.domain:
+            model.opset_imports.setdefault(node.domain, 1)
+
+
+def _rewrite_node(layer: Layer, codes: ir.Value, scale: NDArray[np.float32], names: Names) -> None:
+    """Let the layer's node be the operator of ONNX Runtime that reads the codes of one of its weights."""
+    node, name = layer.node, shortened(layer.weight_name)
+    assert layer.operator.dynamic_kernel is not None, "the operator has a kernel"
+    node.op_type, node.domain = layer.operator.dynamic_kernel, MICROSOFT
+    node.resize_inputs(_KERNEL_OPERANDS)
+    directions = layer.shape[0]
+    scales = np.repeat(scale.reshape(-1), directions) if scale.size == 1 else scale.reshape(directions, -1)
+    zeros = np.zeros(scales.shape, np.int8)
+    first = _KERNEL_SCALES[layer.weight_index]
+    node.replace_input_with(layer.weight_index, codes)
+    node.replace_input_with(first, add_initializer(layer.graph, f"{name}_scale", scales, names))
+    node.replace_input_with(first + 1, add_initializer(layer.graph, f"{name}_zero_point", zeros, names))
+
+
+def _replace_with_product(layer: Layer, codes: ir.Value, scale: NDArray[np.float32], names: Names) -> None:
+    """Replace a MatMul with its weight on the right, or a Gemm without factors whose input is not transposed."""
     node, bias = layer.node, layer.bias
     before = _Before(node, names)
     rounded, step, zero_point = before.rounded(layer.operand(layer.input_index))

@@ -10,7 +10,7 @@ from onnx_ir.passes import common as passes
 
 from quant.calibration.activation_ranges import ActivationRange
 from quant.export.bias import quantize_bias
-from quant.export.dynamic import replace_with_integers
+from quant.export.dynamic import compute_in_integers, declare_domains
 from quant.export.followers import rewrite_followers
 from quant.export.matmul import replace_with_matmul
 from quant.export.shared import share_constants
@@ -80,7 +80,8 @@ def replace_weight(exported: ExportedWeight, stored: StoredWeights, opset: int, 
         names: the names in use in the model.
     """
     layer, weight, form = exported.layer, exported.weight, exported.form
-    transposed = form in (StorageForm.MATMUL_NBITS, StorageForm.DYNAMIC) and layer.axis == 0
+    outputs_first = layer.axis == len(layer.shape) - 2
+    transposed = form in (StorageForm.MATMUL_NBITS, StorageForm.DYNAMIC) and outputs_first
     scale = sha256(weight.scale.tobytes()).digest()
     key = (layer.graph, layer.weight_name, form, weight.granularity, weight.bits, scale, transposed)
     if key not in stored:
@@ -91,7 +92,7 @@ def replace_weight(exported: ExportedWeight, stored: StoredWeights, opset: int, 
         else:
             stored[key] = dequantized_weight(layer.node, name, weight, form, opset, names, transposed=transposed)
     if form is StorageForm.DYNAMIC:
-        replace_with_integers(layer, stored[key], weight.scale, names)
+        compute_in_integers(layer, stored[key], weight.scale, names)
     elif form is StorageForm.MATMUL_NBITS:
         replace_with_matmul(layer, stored[key], names)
     else:
@@ -106,6 +107,7 @@ def tidy(model: ir.Model) -> None:
             if not graph.initializers[name].is_graph_output():
                 del graph.initializers[name]
     passes.TopologicalSortPass()(model)
+    declare_domains(model)
 
 
 def _quantize_activation(graph: ir.Graph, value: ir.Value, activation: ActivationRange, names: Names) -> None:

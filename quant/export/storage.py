@@ -87,14 +87,19 @@ def integer_weight(
 ) -> ir.Value:
     """Insert nodes that compute the int8 codes of a weight whose scale the layer multiplies by, and return them.
 
-    The arguments are those of `dequantized_weight`. ONNX Runtime computes the codes once, when the model is loaded.
+    The arguments are those of `dequantized_weight`, but `transposed` exchanges the last two axes of any weight. ONNX
+    Runtime computes the codes once, when the model is loaded.
     """
     write = _Writer(before, name, names)
     if weight.levels is None:
         bits = stored_bits(weight.bits, opset, StorageForm.DYNAMIC)
         return _cast(write, _stored_codes(write, weight, bits, transposed=transposed), ir.DataType.INT8)
     codes = _levels(write, weight, _integer_levels(weight, weight.levels), opset)
-    return write.node("Transpose", [codes], "transposed") if transposed else codes
+    if not transposed:
+        return codes
+    axes = range(weight.codes.ndim)
+    order = [*axes[:-2], axes[-1], axes[-2]]
+    return write.node("Transpose", [codes], "transposed", [ir.AttrInt64s("perm", order)])
 
 
 def dequantize_linear(
@@ -186,7 +191,7 @@ def _levels(write: "_Writer", weight: QuantizedWeight, codebook: NDArray[np.gene
 
 def _stored_codes(write: "_Writer", weight: QuantizedWeight, bits: int, *, transposed: bool) -> ir.Value:
     """Return the codes of a weight as they are stored in `bits` bits, of a matrix `transposed` where that is asked."""
-    codes = np.ascontiguousarray(weight.codes.T) if transposed else weight.codes
+    codes = np.ascontiguousarray(np.swapaxes(weight.codes, -1, -2)) if transposed else weight.codes
     return _from_planes(write, codes) if bits == 6 else write.constant("codes", codes.astype(_SIGNED[bits]))
 
 

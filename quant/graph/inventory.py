@@ -13,6 +13,9 @@ from quant.graph.expressions import is_constant_expression
 from quant.graph.operators import Operator, WeightOperand, computes_with_integers, float_weights, operator_of
 from quant.graph.quantized import is_dequantized
 
+MIN_STATES_PER_INPUT = 4
+"""The states for each input of a recurrent layer with few inputs. Blocks then enlarge the layer by at most 10 %."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -108,6 +111,17 @@ class Layer:
     def inputs_axis(self) -> int | None:
         """The weight's axis that is summed with the last axis of the input; None for other layers, and for batches."""
         return None if self.is_batch else self.weight_operand.inputs_axis(self.node)
+
+    @property
+    def has_few_inputs(self) -> bool:
+        """True for the input weight of a recurrent layer with at least `MIN_STATES_PER_INPUT` states per input.
+
+        Its inputs are features, such as the bands of a spectrum, whose sizes differ by orders of magnitude, and so do
+        their weights.
+        """
+        operand = self.weight_operand
+        states = self.node.attributes.get_int("hidden_size", 0)
+        return operand.recurrent and not operand.reads_states and self.shape[-1] * MIN_STATES_PER_INPUT <= states
 
     @property
     def output_axis(self) -> int | None:

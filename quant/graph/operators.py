@@ -86,6 +86,8 @@ class Operator:
         batched: True if a weight with more than two axes is a batch of matrices, each for one matrix of the input.
         is_matmul: returns True if the node computes input times weight (K, N), perhaps plus a bias, and so can become a
             MatMulNBits.
+        dynamic_kernel: the operator of ONNX Runtime that computes the node with all its weights in 8 bits and rounds
+            inputs and states by their own ranges; None if there is none.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Operator:
     writes_float: bool = False
     batched: bool = False
     is_matmul: Callable[[ir.Node], bool] = lambda node: False
+    dynamic_kernel: str | None = None
 
     @property
     def is_product(self) -> bool:
@@ -153,7 +156,7 @@ def _is_plain_gemm(node: ir.Node) -> bool:
     return factors == (1.0, 1.0) and attributes.get_int("transA", 0) == 0
 
 
-def _recurrent(name: str) -> Operator:
+def _recurrent(name: str, dynamic_kernel: str | None = None) -> Operator:
     """Return a recurrent operator with W (directions, gates * hidden, inputs) and R (.., gates * hidden, hidden)."""
     reason = f"ONNX Runtime runs {name} in float"
     return Operator(
@@ -168,6 +171,7 @@ def _recurrent(name: str) -> Operator:
                 recurrent=True, float_reason=reason,
             ),
         ),
+        dynamic_kernel=dynamic_kernel,
     )  # fmt: skip
 
 
@@ -235,7 +239,8 @@ GATHER = Operator(
 OPERATORS = {
     operator.name: operator
     for operator in (
-        CONV, CONV_TRANSPOSE, GEMM, MATMUL, _recurrent("LSTM"), _recurrent("GRU"), _recurrent("RNN"), GATHER
+        CONV, CONV_TRANSPOSE, GEMM, MATMUL,
+        _recurrent("LSTM", dynamic_kernel="DynamicQuantizeLSTM"), _recurrent("GRU"), _recurrent("RNN"), GATHER,
     )
 }  # fmt: skip
 """Every operator whose weight can be quantized, by name."""

@@ -15,6 +15,8 @@ _INTEGER = {
     "QLinearMatMul": "integer matrix product (QLinearMatMul)",
     "MatMulIntegerToFloat": "integer matrix product with a float result (MatMulIntegerToFloat)",
     "DynamicQuantizeMatMul": "integer matrix product with inputs rounded by their own range (DynamicQuantizeMatMul)",
+    "DynamicQuantizeLSTM": "recurrent layer on integers, with inputs and states rounded by their own range "
+    "(DynamicQuantizeLSTM)",
     "MatMulNBits": "matrix product of codes, with inputs rounded to 8 bits in blocks (MatMulNBits)",
 }
 """The kernels of ONNX Runtime's CPU provider that read the codes of a weight."""
@@ -52,7 +54,7 @@ def expected_kernel(layer: QuantizedLayer) -> str:
     if layer.form is StorageForm.MATMUL_NBITS:
         return _INTEGER["MatMulNBits"]
     if layer.form is StorageForm.DYNAMIC:
-        return _INTEGER["DynamicQuantizeMatMul"]
+        return _INTEGER[layer.layer.operator.dynamic_kernel or "DynamicQuantizeMatMul"]
     if layer.form is StorageForm.FOLDED:
         return _float_kernel(layer.layer.op, _ONCE)
     if layer.layer.float_only is None:

@@ -199,7 +199,7 @@ def _with_quantized_activations(choice: Choice) -> Session:
     dynamic = {layer.layer.name for layer in choice.layers if layer.form is StorageForm.DYNAMIC}
     names = Names.of(model.graph)
     for layer in inventory(model)[0]:
-        if layer.name in dynamic:
+        if layer.name in dynamic and not layer.weight_operand.reads_states:
             round_input(layer, names)
     data = ir.to_proto(model).SerializeToString()
     return Session(data, "the model with quantized activations", ExportError, fold_weights=True)

@@ -148,6 +148,9 @@ class Spec(Section):
                 f"objective {self.objective} needs a gate on quality; accepted: gates with {', '.join(names)} or a "
                 "figure of the task"
             )
+        limits, mode = self.export.target.limits, "static" if self.activations is None else self.activations.mode
+        if mode != "static" and limits.quantized_inputs:
+            raise ValueError(f"profile {self.export.profile} reads static ranges; accepted: activations.mode static")
         sections = [self.weights, *(rule.weights.apply(self.weights) for rule in self.layers)]
         if self.activations is not None and any(section.granularity == "block" for section in sections):
             raise ValueError("granularity block is for weight-only models; accepted: activations null, or granularity "

@@ -11,8 +11,6 @@ from quant.weights.storage_form import StorageForm
 MIN_WEIGHTS_PER_LEVEL = 4
 """The weights per level of a float codebook that a channel of one matrix needs to get its own codebook. With fewer, the
 codebooks would be as large as the weights."""
-MIN_STATES_PER_INPUT = 4
-"""The states for each input of a recurrent layer with few inputs. Blocks then enlarge the layer by at most 10 %."""
 
 
 def granularity_of(layer: Layer, section: Weights, form: StorageForm) -> Granularity:
@@ -53,16 +51,3 @@ def _channels(layer: Layer, form: StorageForm) -> PerChannel | PerMatrixChannel:
     if groups == shape[0] and shape[1] == 1:
         return PerChannel(0)
     return PerChannel(layer.axis) if form is StorageForm.DIRECT else PerMatrixChannel((0, 2), groups)
-
-
-def has_few_inputs(layer: Layer) -> bool:
-    """Return True for the input weight of a recurrent layer with at least `MIN_STATES_PER_INPUT` states per input.
-
-    Its inputs are features, such as the bands of a spectrum, whose sizes differ by orders of magnitude, and so do
-    their weights.
-    """
-    operand = layer.weight_operand
-    if not operand.recurrent or operand.reads_states:
-        return False
-    states = layer.node.attributes.get_int("hidden_size", 0)
-    return layer.shape[-1] * MIN_STATES_PER_INPUT <= states

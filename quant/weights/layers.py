@@ -23,7 +23,7 @@ from quant.spec import Spec, Weights
 from quant.weights.blocks import BlockQuantizer, blocks_of, fit_blocks
 from quant.weights.clip_choice import ClipChoice, choose_clipping
 from quant.weights.granularity import PerMatrixChannel
-from quant.weights.layer_granularity import granularity_of, has_few_inputs
+from quant.weights.layer_granularity import granularity_of
 from quant.weights.layer_problem import LayerProblem
 from quant.weights.layer_sections import LayerSections
 from quant.weights.machine import fit_to_machine
@@ -172,7 +172,7 @@ def adapt_to_kernel(layer: Layer, section: Weights) -> tuple[Weights, list[str]]
     if section.granularity == "block" and not takes_blocks(layer):
         note = "per channel: blocks are for MatMul, Gemm and recurrent layers"
         return section.model_copy(update={"granularity": "channel"}), [note]
-    if section.granularity == "channel" and has_few_inputs(layer) and section.grid.uniform and section.scale == "any":
+    if section.granularity == "channel" and layer.has_few_inputs and section.grid.uniform and section.scale == "any":
         block = SCALE_BITS * 2 // section.bits
         note = f"in blocks of {block} inputs, because few inputs of a sequence often differ by orders of magnitude"
         return section.model_copy(update={"granularity": "block", "block_size": block}), [note]

@@ -5,7 +5,7 @@ from quant.spec import Spec, Weights
 from quant.weights.pair_sums import fit_pair_sums
 from quant.weights.power_of_two import with_power_of_two_scales
 from quant.weights.quantize import FittedWeight, QuantizedWeight
-from quant.weights.storage_form import StorageForm
+from quant.weights.storage_form import StorageForm, activation_mode
 
 
 def fit_to_machine(
@@ -23,8 +23,7 @@ def fit_to_machine(
     """
     if section.scale == "power_of_two":
         return with_power_of_two_scales(fitted, section, weight), []
-    computed_in_float = form in (StorageForm.FOLDED, StorageForm.MATMUL_NBITS) or layer.float_only is not None
-    if section.pair_sums == "any" or spec.activations is None or computed_in_float:
+    if section.pair_sums == "any" or activation_mode(form, layer, spec) == "float":
         return weight, []
     weight, rows = fit_pair_sums(layer, fitted, weight)
     note = f"{rows} rows were rounded to fewer levels so that sums of two products fit 16 bits (pair_sums: int16)"

@@ -1,8 +1,12 @@
 """Storage forms: the nodes between a weight's codes and its layer, which decide the kernel of ONNX Runtime."""
 
+from dataclasses import replace
 from enum import Enum
 from typing import Literal
 
+import onnx_ir as ir
+
+from quant.graph.constants import constant_tensor
 from quant.graph.inventory import Layer
 from quant.spec import Spec, Weights
 
@@ -10,6 +14,11 @@ MIN_MATMUL_NBITS_SIZE = 1 << 18
 """The elements of the smallest matrix that is stored for MatMulNBits. Time compared with float, one thread, 8 bits and
 4 bits, for 1, 8 and 64 rows of input: 64x64 1.1, 1.2, 1.7 and 1.1, 1.3, 2.0; 256x256 .9, 1.0, 1.2 and .9, 1.1, 1.3;
 512x512 .6, .85, .94 and .56, .93, 1.1."""
+
+MIN_DYNAMIC_SIZE = 1 << 18
+"""The weights of the smallest LSTM that is computed in integers. Time compared with float, one thread, for as many
+inputs as states, and sequences of 50 to 160 steps or of one: 96 states 1.1, 128 states .8 and 1.2, 256 states .5 and
+.6."""
 
 INT8_INPUTS_NOTE = "ONNX Runtime rounds the inputs to 8 bits: matmul_accuracy int8"
 """The note for the report at a layer that becomes MatMulNBits."""
@@ -64,7 +73,9 @@ def has_static_range(layer: Layer, spec: Spec) -> bool:
 
 def _has_dynamic_range(layer: Layer, spec: Spec) -> bool:
     """Return True if the spec asks for a range that the model computes for each input, and the layer can have one."""
-    return spec.activations is not None and spec.activations.mode == "dynamic" and has_dynamic_form(layer)
+    if spec.activations is None or spec.activations.mode != "dynamic":
+        return False
+    return has_dynamic_form(layer) or _has_dynamic_kernel(layer, spec)
 
 
 def activation_mode(form: StorageForm, layer: Layer, spec: Spec) -> ActivationMode:
@@ -91,6 +102,31 @@ def has_dynamic_form(layer: Layer) -> bool:
     """Return True if the layer is such a product, in the model's graph or in a body: MatMulInteger computes it."""
     integer = layer.weight_operand.integer_kernel is not None
     return integer and len(layer.shape) == 2 and layer.operator.is_matmul(layer.node)
+
+
+def _has_dynamic_kernel(layer: Layer, spec: Spec) -> bool:
+    """Return True if one kernel of ONNX Runtime computes the layer's node in integers with all of its weights.
+
+    That is a large LSTM whose weights are all quantized. One with few inputs needs finer scales than the kernel has.
+    """
+    node, operator = layer.node, layer.operator
+    if operator.dynamic_kernel is None or not _targets_ort(spec) or node.attributes.get_int("layout", 0) != 0:
+        return False
+    values = [node.inputs[operand.index] for operand in operator.weights]
+    sections = [spec.weights_for(f"{node.name}{operand.suffix}", layer.op) for operand in operator.weights]
+    if not all(_is_plain_constant(value) for value in values):
+        return False
+    if any(section is None or section.pair_sums != "any" for section in sections):
+        return False
+    inputs, recurrent = (replace(layer, weight_operand=operand) for operand in operator.weights)
+    return inputs.size + recurrent.size >= MIN_DYNAMIC_SIZE and not inputs.has_few_inputs
+
+
+def _is_plain_constant(value: ir.Value | None) -> bool:
+    """Return True for a constant of float32 that only nodes read."""
+    tensor = constant_tensor(value)
+    plain = tensor is not None and tensor.dtype == ir.DataType.FLOAT
+    return plain and value is not None and not value.is_graph_output()
 
 
 def takes_blocks(layer: Layer) -> bool:

@@ -15,6 +15,7 @@ from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session, optimised_operators
 from quant.search.candidates import assemble
 from quant.spec import resolve
+from quant.weights import storage_form
 from quant.weights.layers import choose_layers, quantize_layers
 from tests.quant.export.models import float_only, normal, save
 from tests.quant.onnx_text import model_of, proto_of
@@ -119,3 +120,38 @@ def test_the_input_alone_can_be_rounded():
     x = normal(2, 6, 16)
     actual = Session(ir.to_proto(model).SerializeToString()).run({"x": x})[0]
     assert np.allclose(actual, rounded(x) @ weight, atol=1e-4)
+
+
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("spec", [{}, {"weights": {"granularity": "tensor"}}, {"preset": "codebook4"}])
+def test_an_lstm_becomes_one_kernel(monkeypatch, direction, spec):
+    monkeypatch.setattr(storage_form, "MIN_DYNAMIC_SIZE", 0)
+    directions = 2 if direction == "bidirectional" else 1
+    text = f"""net (float[S, B, 20] x) => (float[S, D, B, 24] y, float[D, B, 24] h) {{
+        y, h = LSTM <hidden_size=24, direction="{direction}"> (x, w, r, b) }}"""
+    arrays = {
+        "w": normal(directions, 96, 20) / 4,
+        "r": normal(directions, 96, 24) / 5,
+        "b": normal(directions, 192) / 9,
+    }
+    float_model, exported = quantized(text, {**spec, **DYNAMIC}, **arrays)
+    assert optimised_operators(exported) == {"DynamicQuantizeLSTM": 1, "DequantizeLinear(weight)": 0}
+    feeds = {"x": normal(9, 3, 20)}
+    outputs = zip(*(Session(model).run(feeds) for model in (float_model, exported)), strict=True)
+    assert all(sqnr(*pair) > (15 if "preset" in spec else 25) for pair in outputs)
+
+
+@pytest.mark.parametrize(
+    ("options", "inputs"),
+    [
+        ({}, 5),  # few inputs
+        ({"layers": [{"match": "*/R", "skip": True}]}, 20),
+        ({"weights": {"pair_sums": "int16"}}, 20),
+        ({"export": {"weight_storage": "direct"}}, 20),
+    ],
+)
+def test_another_lstm_computes_in_float(monkeypatch, options, inputs):
+    monkeypatch.setattr(storage_form, "MIN_DYNAMIC_SIZE", 0)
+    text = f"net (float[S, B, {inputs}] x) => (float[S, 1, B, 24] y) {{ y = LSTM <hidden_size=24> (x, w, r) }}"
+    _, exported = quantized(text, {**options, **DYNAMIC}, w=normal(1, 96, inputs), r=normal(1, 96, 24))
+    assert optimised_operators(exported)["LSTM"] == 1

@@ -73,6 +73,11 @@ def test_inputs_that_the_model_cannot_round_by_their_range_are_refused(mode, opt
     assert caught.value.errors[0].pointer == "/activations"
 
 
+def test_a_machine_without_floats_between_layers_reads_static_ranges():
+    with pytest.raises(SpecError, match="profile qnn reads static ranges"):
+        resolve({"activations": {"mode": "dynamic"}, "export": {"profile": "qnn"}})
+
+
 def test_a_layer_rule_that_does_not_fit_is_refused():
     rule = {"match": "*", "weights": {"bits": 8}}
     with pytest.raises(SpecError, match="kmeans has no 8-bit grid"):
