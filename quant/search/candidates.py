@@ -274,12 +274,20 @@ def _corrected(
 ) -> Candidate:
     """Return the candidate with its biases corrected by what is measured on the fitting part of the set."""
     suffix = next(suffix for suffix, option in options.items() if option is plain.option)
-    samples = context.fitting.halved().spread(CORRECTION_SAMPLES)
-    reported = subject_progress(progress, "the outputs of every layer")
-    corrections = find_corrections(context.graph, plain.model, context.comparable_layers, samples, reported)
-    shifts = {layer: correction.correction for layer, correction in corrections.items()}
+    shifts = measured_shifts(context, plain.model, progress)
     name = f"{plain.name.removesuffix(suffix)}, corrected biases{suffix}"
     return _candidate(context, name, plain.option, plain.layers, shifts)
+
+
+def measured_shifts(context: CalibratedContext, quantized: ir.Model, progress: StepProgress) -> Shifts:
+    """Return what corrects the biases of a quantized model, measured on the fitting part of the set.
+
+    Requires that the model's biases are not corrected yet.
+    """
+    samples = context.fitting.halved().spread(CORRECTION_SAMPLES)
+    reported = subject_progress(progress, "the outputs of every layer")
+    corrections = find_corrections(context.graph, quantized, context.comparable_layers, samples, reported)
+    return {layer: correction.correction for layer, correction in corrections.items()}
 
 
 def _candidate(

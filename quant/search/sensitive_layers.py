@@ -13,11 +13,12 @@ from quant.correction.data_free import expected_shifts
 from quant.data.dataset import Dataset
 from quant.evaluation.sqnr import EXACT_DB
 from quant.export.storage import stored_bytes
+from quant.graph.biases import Shifts
 from quant.graph.inventory import Skipped
 from quant.graph.placement import place
 from quant.graph.random_values import random_tensors
-from quant.progress import Progress, correction_progress, subject_progress
-from quant.search.candidates import Candidate, assemble, measure
+from quant.progress import Progress, StepProgress, correction_progress, subject_progress
+from quant.search.candidates import Candidate, assemble, measure, measured_shifts
 from quant.search.choice import Choice
 from quant.search.context import CalibratedContext, RangeOption, Ranges, SearchContext
 from quant.search.sensitivity import ACTIVATION, can_be_changed, measure_sensitivity
@@ -53,7 +54,7 @@ def keep_sensitive_layers_float(choice: Choice, progress: Progress) -> Choice:
     if not isinstance(context, CalibratedContext) or random_tensors(context.model.graph) or not choice.layers:
         return choice
     reported = correction_progress(progress)
-    before = measure(context, _without(choice, context, ()), reported)
+    before = measure(context, _without(choice, context, (), reported), reported)
     least = min(before.scores.values(), default=math.inf)
     errors = _measure_errors(choice, context, progress) if least < POOR_DB else None
     sequence = [] if errors is None else worthwhile(errors, least)
@@ -62,7 +63,7 @@ def keep_sensitive_layers_float(choice: Choice, progress: Progress) -> Choice:
     compared = {**(choice.compared or {}), choice.name: before.sqnr_db}
     for count in _trial_lengths(len(sequence)):
         names = {name for move in sequence[:count] for name in move}
-        candidate = measure(context, _without(choice, context, names), reported)
+        candidate = measure(context, _without(choice, context, names, reported), reported)
         compared[candidate.name] = candidate.sqnr_db
         gain = min(candidate.scores.values(), default=math.inf) - least
         size = _bytes_in_float(choice, names) / context.source.size
@@ -209,15 +210,21 @@ def _bytes_in_float(choice: Choice, names: Collection[str]) -> int:
     return sum(4 * layer.layer.size - stored_bytes(layer.quantized, layer.form, opset) for layer in layers)
 
 
-def _without(choice: Choice, context: CalibratedContext, names: Collection[str]) -> Candidate:
-    """Return the choice as a candidate without the named layers, and without the activations that only they need."""
+def _without(choice: Choice, context: CalibratedContext, names: Collection[str], progress: StepProgress) -> Candidate:
+    """Return the choice as a candidate without the named layers, and without the activations that only they need.
+
+    Measured corrections of biases are measured again: those of later layers made up for the errors that are gone.
+    """
     if not names:
         return Candidate(choice.name, choice.option, [*choice.layers], choice.model, choice.shifts)
     layers = [layer for layer in choice.layers if layer.layer.name not in names]
     static = [layer.layer for layer in layers if _is_static(layer, context)]
     values = frozenset(place(context.model.graph, static, context.spec.exclude_operators).values)
     option = RangeOption(_part(choice.option.ranges, values), _part(choice.option.judging, values))
-    shifts = {name: shift for name, shift in choice.shifts.items() if name not in names}
+    shifts: Shifts = {name: shift for name, shift in choice.shifts.items() if name not in names}
+    if choice.shifts and context.spec.bias_correction != "data_free":
+        uncorrected, _ = assemble(context.model, layers, option.ranges, {}, context.spec.export.opset)
+        shifts = measured_shifts(context, uncorrected, progress)
     model, exported = assemble(context.model, layers, option.ranges, shifts, context.spec.export.opset)
     plural = "layer" if len(names) == 1 else "layers"
     return Candidate(f"{choice.name}, {len(names)} {plural} in float", option, exported, model, shifts)
