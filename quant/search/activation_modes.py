@@ -5,6 +5,7 @@ that read the same tensor have the same range. The input of a few layers stays i
 outputs then falls by much: such a layer runs at the speed of float. See docs/methods.md, "Dynamic activations".
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ from quant.graph.placement import place
 from quant.progress import StepProgress
 from quant.search.candidates import MeasuredCandidate, best_measured, corrected_candidates, measure_in_time
 from quant.search.context import CalibratedContext, RangeOption, Ranges
+from quant.search.ranking import Scores
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import decoded
 from quant.weights.storage_form import StorageForm, has_static_range, is_plain_matmul
@@ -28,8 +30,8 @@ DOMINANT = 4.0
 """The error of a rounded input, in units of that of the weights, from which the layer is tried with a float input."""
 MAX_FLOAT_SHARE = 0.1
 """The largest share of the linear layers' weights in layers with float inputs, which run at the speed of float."""
-MIN_GAIN_DB = 1.0
-"""The least gain of the output SQNR in dB for which inputs stay in float."""
+MIN_GAIN_DB, MIN_FLOAT_GAIN_DB = 0.5, 1.0
+"""The least mean gain of the outputs in dB for which ranges are dynamic, and for which inputs stay in float."""
 FLOAT_INPUT_NOTE = "its input stays in float: rounding it costs more than all other rounding (activations.mode auto)"
 """The note for the report at a layer whose input stays in float."""
 
@@ -84,38 +86,73 @@ def with_dynamic_inputs(
         ExportError: a quantized model does not run.
     """
     groups = _groups(context, static)
-    dynamic = {layer.layer.name for group in groups if group.is_dynamic for layer in group.layers}
-    tried = [static]
-    if dynamic and not context.deadline.skips("the comparison of dynamic ranges"):
-        tried += _measured(context, static, dynamic, set(), progress)
-    in_float = {layer.layer.name for group in _dominant(groups) for layer in group.layers}
-    if in_float and not context.deadline.skips("the comparison of float inputs"):
-        best = best_measured(tried)
-        ranged = dynamic if best is not static else set()
-        tried += [
-            candidate
-            for candidate in _measured(context, static, ranged - in_float, in_float, progress)
-            if (candidate.sqnr_db or 0.0) >= (best.sqnr_db or 0.0) + MIN_GAIN_DB
-        ]
-    return tried[1:]
+    dynamic = _useful(context, static, _dynamic_choices(groups), MIN_GAIN_DB, progress)
+    best = best_measured([static, *dynamic])
+    in_float = _names(_dominant(groups))
+    ranged = {layer.layer.name for layer in best.layers if layer.form is StorageForm.DYNAMIC} - in_float
+    return [*dynamic, *_useful(context, best, [(ranged, in_float)] if in_float else [], MIN_FLOAT_GAIN_DB, progress)]
+
+
+def _dynamic_choices(groups: Sequence[_Group]) -> list[tuple[set[str], set[str]]]:
+    """Return the choices of layers with dynamic ranges: all, and those with a clearly smaller error; none in float.
+
+    The sample that decides on single layers may lack the rare values that a static range clips.
+    """
+    choices = [_names(groups), _names(group for group in groups if group.is_dynamic)]
+    return [(names, set()) for names in choices[: 1 if choices[0] == choices[1] else 2] if names]
+
+
+def _names(groups: Iterable[_Group]) -> set[str]:
+    return {layer.layer.name for group in groups for layer in group.layers}
+
+
+def _useful(
+    context: CalibratedContext,
+    best: MeasuredCandidate,
+    choices: Sequence[tuple[set[str], set[str]]],
+    gain_db: float,
+    progress: StepProgress,
+) -> list[MeasuredCandidate]:
+    """Return the candidates with these layers' inputs in dynamic ranges and in float whose outputs are clearly better.
+
+    Args:
+        context: the variant of the float model, with its statistics.
+        best: the best candidate so far.
+        choices: for each comparison the names of layers with dynamic ranges, and of those with float inputs.
+        gain_db: the least mean gain over the scores of the outputs.
+        progress: receives the samples completed.
+    """
+    useful = []
+    for dynamic, in_float in choices:
+        if context.deadline.skips("the comparison of dynamic ranges"):
+            break
+        measured = _measured(context, best, dynamic, in_float, progress)
+        useful += [candidate for candidate in measured if _gain(candidate.scores, best.scores) >= gain_db]
+    return useful
+
+
+def _gain(scores: Scores, other: Scores) -> float:
+    """Return the mean gain over the scores that both candidates have, in their unit; 0 if there are none."""
+    gains = [score - other[name] for name, score in scores.items() if name in other and math.isfinite(other[name])]
+    return sum(gains) / len(gains) if gains else 0.0
 
 
 def _measured(
     context: CalibratedContext,
-    static: MeasuredCandidate,
+    former: MeasuredCandidate,
     dynamic: set[str],
     in_float: set[str],
     progress: StepProgress,
 ) -> list[MeasuredCandidate]:
-    """Return the candidates with these layers' inputs in dynamic ranges and in float, with and without correction."""
-    layers = [_with_input(layer, dynamic, in_float) for layer in static.layers]
+    """Return the candidate with these layers' inputs in dynamic ranges and in float, with and without correction."""
+    layers = [_with_input(layer, dynamic, in_float) for layer in former.layers]
     ranged = [
         layer.layer
         for layer in layers
         if has_static_range(layer.layer, context.spec) and layer.layer.name not in dynamic | in_float
     ]
     placed = frozenset(place(context.model.graph, ranged, context.spec.exclude_operators).values)
-    option = RangeOption(_restricted(static.option.ranges, placed), _restricted(static.option.judging, placed))
+    option = RangeOption(_restricted(former.option.ranges, placed), _restricted(former.option.judging, placed))
     counts = {"dynamic": len(dynamic), "float": len(in_float)}
     name = ", ".join(f"{kind} inputs: {count}" for kind, count in counts.items() if count)
     return measure_in_time(context, corrected_candidates(context, {"": option}, {name: layers}, progress), progress)
