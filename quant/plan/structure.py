@@ -122,7 +122,9 @@ def _placeholder_ranges(graph: ir.Graph, layers: Sequence[QuantizedLayer], spec:
     activations = spec.activations
     if activations is None:
         return {}
-    placement = place(graph, [layer.layer for layer in layers if has_static_range(layer.layer, spec)], spec.exclude_operators)
+    placement = place(
+        graph, [layer.layer for layer in layers if has_static_range(layer.layer, spec)], spec.exclude_operators
+    )
     producers = {str(output.name): node for node in graph for output in node.outputs}
 
     def lowest(name: str) -> float:

@@ -117,13 +117,13 @@ class Spec(Section):
         narrow = self.allocates or any(section.bits <= 4 for section in sections)
         if narrow or any(section.granularity == "block" for section in sections):
             raise ValueError(
-                f"codes of 4 bits and blocks need opset {SUB_BYTE_OPSET}, and max_opset is {ceiling}; accepted: weights "
-                f"of 8 bits per channel or tensor, or max_opset {SUB_BYTE_OPSET}"
+                f"codes of 4 bits and blocks need opset {SUB_BYTE_OPSET}, and max_opset is {ceiling}; accepted: "
+                f"weights of 8 bits per channel or tensor, or max_opset {SUB_BYTE_OPSET}"
             )
         if self.activations is not None and self.activations.bits == 16:
             raise ValueError(
-                f"activations of 16 bits need opset {SUB_BYTE_OPSET}, and max_opset is {ceiling}; accepted: activations "
-                f"of 8 bits, or max_opset {SUB_BYTE_OPSET}"
+                f"activations of 16 bits need opset {SUB_BYTE_OPSET}, and max_opset is {ceiling}; accepted: "
+                f"activations of 8 bits, or max_opset {SUB_BYTE_OPSET}"
             )
         return self
 

@@ -151,7 +151,8 @@ def _page(
         request, "new.html", status=status, typed=typed, checked=checked, refused=refused, problem=problem,
         answer=answer, webhook=webhook,
         choices={role: _choices(context, kind, chosen[role]) for role, kind in ROLES.items()},
-        titles=TITLES, presets=PRESET_DESCRIPTIONS, profiles=PROFILES, gates=GATES, gate_prefix=GATE_PREFIX, spec_keys=spec_keys(),
+        titles=TITLES, presets=PRESET_DESCRIPTIONS, profiles=PROFILES, gates=GATES, gate_prefix=GATE_PREFIX,
+        spec_keys=spec_keys(),
         spec_text=as_yaml(checked.spec) if checked and checked.spec else "", once=once or secrets.token_hex(16),
     )  # fmt: skip
 
