@@ -2,16 +2,20 @@
 
 import contextlib
 import fcntl
+import math
 import os
-import shutil
 import tempfile
 import time
 from pathlib import Path
 from typing import IO
 
+from worker.removal import remove_tree
+
 PREFIX = "qd-worker-"
 WRITABLE = ("out", "tmp")
 """The writable subfolders of a job's folder; artifacts are collected from `out`."""
+MAX_DEPTH = 64
+"""The most levels of folders in a writable folder of a job."""
 _YOUNG_S = 60.0
 """A younger folder without a lock may belong to a worker that is about to lock it."""
 
@@ -34,21 +38,41 @@ class Workspaces:
 
     def close(self) -> None:
         """Remove all folders."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_tree(self._folder)
         self._lock.close()
 
 
-def bytes_written(folder: Path, pid: int) -> int:
-    """Return the bytes on disk of a job's folder, and of files that process `pid` has removed but still holds open."""
-    used = 0
-    for top in WRITABLE:
-        for parent, _, names in os.walk(folder / top):
-            used += sum(_size(os.path.join(parent, name), follow=False) for name in names)
+def bytes_written(folder: Path, pid: int) -> float:
+    """Return the bytes on disk of a job's folder, and of files that process `pid` has removed but still holds open.
+
+    Infinity, if folders cannot be looked into or are nested deeper than `MAX_DEPTH`: no library does that.
+    """
+    used = sum(_bytes_below(str(folder / top)) for top in WRITABLE)
     with contextlib.suppress(OSError):  # the process has ended
         for entry in os.scandir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):
                 used += _size(entry.path, follow=True) if os.readlink(entry.path).endswith(" (deleted)") else 0
     return used
+
+
+def _bytes_below(top: str) -> float:
+    used, level = 0, [top]
+    for _ in range(MAX_DEPTH):
+        deeper = []
+        for folder in level:
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        used += _size(entry.path, follow=False)
+                        deeper += [entry.path] if entry.is_dir(follow_symlinks=False) else []
+            except (FileNotFoundError, NotADirectoryError):  # removed in the meantime
+                continue
+            except OSError:  # without permission, or with too long a path
+                return math.inf
+        if not deeper:
+            return used
+        level = deeper
+    return math.inf
 
 
 def _size(path: str, follow: bool) -> int:
@@ -63,7 +87,7 @@ def _sweep(top: Path) -> None:
     for folder in top.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             if _abandoned(folder):
-                shutil.rmtree(folder, ignore_errors=True)
+                remove_tree(folder)
 
 
 def _abandoned(folder: Path) -> bool:

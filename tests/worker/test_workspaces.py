@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from worker.process import Limits
+from worker.removal import remove_tree
 from worker.workspaces import PREFIX, WRITABLE, Workspaces, bytes_written
 
 LIMITS = Limits(memory=1 << 30, timeout_s=20, threads=2, disk=1 << 30)
@@ -62,3 +63,59 @@ def test_written_bytes_include_removed_files_that_are_open(tmp_path):
         os.unlink(tmp_path / "tmp" / "b")
         assert bytes_written(tmp_path, os.getpid()) - others == 16384
     assert bytes_written(tmp_path, os.getpid()) - others == 8192
+
+
+def nest(folder, depth):
+    """Make `depth` folders in each other, as a process does that steps into each."""
+    here = os.open(".", os.O_RDONLY)
+    os.chdir(folder)
+    try:
+        for _ in range(depth):
+            Path("n").mkdir()
+            os.chdir("n")
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+def test_folders_that_nest_deeper_than_any_path_are_swept(tmp_path):
+    left = tmp_path / f"{PREFIX}left"
+    (left / "out").mkdir(parents=True)
+    nest(left / "out", 3000)
+    os.utime(left, (0, 0))
+    Workspaces().close()
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("depth", [70, 3000])
+def test_bytes_in_folders_that_nest_deeply_are_over_every_limit(tmp_path, depth):
+    for name in WRITABLE:
+        (tmp_path / name).mkdir()
+    nest(tmp_path / "tmp", depth)
+    assert bytes_written(tmp_path, os.getpid()) == float("inf")
+    remove_tree(tmp_path / "tmp")
+    assert not (tmp_path / "tmp").exists()
+
+
+def test_removal_takes_any_permissions_and_follows_no_link(tmp_path):
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    (folder / "a" / "b").mkdir(parents=True)
+    (folder / "a" / "b" / "file").write_text("x")
+    (folder / "a" / "link").symlink_to(outside, target_is_directory=True)
+    (folder / "link").symlink_to(outside / "precious")
+    os.mkfifo(folder / "a" / "pipe")
+    (folder / "a" / "b").chmod(0)
+    (folder / "a").chmod(0)
+    remove_tree(folder)
+    assert (outside / "precious").exists()
+    assert not folder.exists()
+
+
+def test_removal_of_a_folder_that_is_a_link_or_absent_does_nothing(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
+    remove_tree(tmp_path / "link")
+    remove_tree(tmp_path / "absent")
+    assert (tmp_path / "real").exists()
