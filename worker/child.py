@@ -5,7 +5,6 @@ import json
 import os
 import re
 import selectors
-import shutil
 import signal
 import subprocess
 import time
@@ -17,6 +16,7 @@ from typing import Any, Self
 from jobs.errors import WorkerCrashed, WorkerFailure, WorkerOutOfDisk, WorkerOutOfMemory, WorkerTimeout
 from worker.process import Limits, Start
 from worker.protocol import Line, read_line
+from worker.removal import remove_tree
 from worker.workspaces import bytes_written
 
 TICK_S = 0.5
@@ -89,22 +89,26 @@ class Child:
         for pipe in (self._input, self._output, self._errors):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_tree(self.folder)
 
     def __iter__(self) -> Iterator[Line | None]:
-        pending = b""
+        pending, unread = b"", MAX_LINE  # a pipe holds no more when the process has ended
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
-            while True:
-                self._check()
-                if not selector.select(TICK_S):
-                    if self._process.poll() is not None:  # a grandchild holds the pipe open
+            while unread > 0:
+                # Asked before the pipe is: this process may be stopped for a while, in which the child ends well.
+                ended = self._process.poll() is not None
+                if not ended:
+                    self._check()
+                if not selector.select(0 if ended else TICK_S):
+                    if ended:  # a grandchild holds the pipe open
                         return
                     yield None
                     continue
                 data = os.read(self._output.fileno(), CHUNK)
                 if not data:
                     return
+                unread -= len(data) if ended else 0
                 *lines, pending = (pending + data).split(b"\n")
                 pending = pending if len(pending) <= MAX_LINE else b""
                 yield None

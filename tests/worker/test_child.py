@@ -66,6 +66,22 @@ def test_a_grandchild_with_the_output_open_does_not_block_the_job(folder):
     assert time.monotonic() - started < 30  # of the 60 that the grandchild holds it
 
 
+def test_a_child_that_ended_well_is_a_success_however_late_it_is_read(folder, monkeypatch):
+    with child(folder, f"{says(1)}; {says(2)}", timeout_s=5) as running:
+        running.begin({})
+        os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+        now = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: now() + 100)  # as if this process had been stopped for so long
+        assert [event.message for event in running if event is not None] == ["1", "2"]
+
+
+@pytest.mark.usefixtures("_no_seccomp")
+def test_a_grandchild_that_writes_for_ever_ends_with_its_parent(folder):
+    writer = "import os; p = os.fork(); [os.write(1, b'x' * 4096 + b'\\n') for _ in iter(int, 1)] if p == 0 else None"
+    _, failure = ended(folder, writer)
+    assert not isinstance(failure, WorkerTimeout)
+
+
 def test_a_child_that_ends_without_a_message_has_crashed(folder):
     _, failure = ended(folder, "import os; os._exit(7)")
     assert isinstance(failure, WorkerCrashed)
