@@ -18,6 +18,7 @@ from quant.calibration.data_checks import check_data
 from quant.calibration.saturation import saturated
 from quant.data.dataset import Dataset
 from quant.data.findings import texts
+from quant.data.padding import without_padding
 from quant.deadline import LIMIT_REACHED, Deadline
 from quant.digests import write
 from quant.errors import ExportError
@@ -137,7 +138,8 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     """Quantize a model that fits in memory and that ONNX Runtime can run: stages 2 to 8."""
     reference = Session(opened.source.reference)  # a model that ONNX Runtime cannot load is refused first
     data = check_data(reference, opened.dataset("calibration"), opened.dataset("evaluation"), spec)
-    calibration, evaluation = data.calibration, data.evaluation
+    sets = (data.calibration, data.evaluation)
+    calibration, evaluation = (dataset and without_padding(dataset, opened.source.model.graph) for dataset in sets)
 
     progress(Stage.NORMALISING, 0, 1, opened.name)
     model, normals = _normalise(opened.source.model, spec, calibration or evaluation, reference)

@@ -75,7 +75,7 @@ def observe(
     progress: Callable[[int, int], None],
     deadline: Deadline = UNLIMITED,
 ) -> None:
-    """Run the float model once over the set and pass the tensors of each batch, and its inputs, to all observers.
+    """Run the float model once over the set and pass the tensors of each batch to all observers.
 
     After the deadline, no batch but the first is run.
 
@@ -98,7 +98,7 @@ def observe(
             }
             outputs, sessions[required] = required, session_with_outputs(model, sorted(required))
         names = sorted(outputs)
-        values = {**feeds, **dict(zip(names, sessions[outputs].run(feeds, names), strict=True))}
+        values = dict(zip(names, sessions[outputs].run(feeds, names), strict=True))
         for observer in observers:
             observer.add(numbers[turn], values)
 

@@ -12,8 +12,7 @@ from quant.calibration.batch_inputs import BatchInputObserver, BatchInputs
 from quant.calibration.inferred_moments import infer_input_moments
 from quant.calibration.input_moments import InferredMoments, Moments
 from quant.calibration.moment_observer import MomentObserver
-from quant.calibration.observers import Observer, OutputRecorder, observe, session_with_outputs
-from quant.calibration.padding import RealTokens
+from quant.calibration.observers import OutputRecorder, observe, session_with_outputs
 from quant.data.dataset import Dataset
 from quant.deadline import UNLIMITED, Deadline
 from quant.export.ceilings import within_ceilings
@@ -193,9 +192,7 @@ def calibrate(
     inputs = BatchInputObserver(_dynamic_candidates(variant.model, work, spec), held_out)
     if spec.activations is not None or any(_needs_moments(section, spec) for _, section in work):
         reported = sample_progress(progress, Stage.CALIBRATING)
-        readers: list[Observer] = [moments, *ranges.observers, inputs]
-        observers: list[Observer] = [*map(RealTokens, readers), outputs]
-        observe(graph, calibration, observers, reported, deadline)
+        observe(graph, calibration, [moments, *ranges.observers, outputs, inputs], reported, deadline)
     return CalibratedContext(
         variant=variant,
         spec=spec,

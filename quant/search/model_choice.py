@@ -105,7 +105,8 @@ def choose_model(float_model: NormalisedModel, spec: Spec) -> Choice:
     require_outputs(float_model.model, spec.evaluation.outputs)
     keep_slow = spec.keep_float == "slower" and not float_model.deadline.skips("the measurement of slow layers")
     choice = _keep_slow_layers(float_model, spec) if keep_slow else float_model.quantize(spec)
-    if spec.keep_float == "auto" and not float_model.deadline.skips("the search for layers to keep in float"):
+    keep_sensitive = spec.keep_float == "auto" and not spec.allocates
+    if keep_sensitive and not float_model.deadline.skips("the search for layers to keep in float"):
         choice = keep_sensitive_layers_float(choice, float_model.progress)
     return store_floats(settle_matmul_accuracy(choice, float_model.progress))
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from quant.calibration.channel_inputs import ChannelInputObserver
 from quant.calibration.observers import observe
-from quant.calibration.padding import RealTokens
 from quant.data.dataset import Dataset
 from quant.equalization.smoothing import linear_groups, smooth
 from quant.equalization.smoothing_factors import Precision
@@ -36,7 +35,7 @@ def smoothed(variant: Variant, fitting: Dataset, spec: Spec, progress: Progress)
     if sum(len(group.layers) for group in groups) < MIN_SHARE * len(work):
         return None
     observer = ChannelInputObserver([str(group.value.name) for group in groups], fitting.spread(SAMPLES))
-    observe(weightless(model), fitting, [RealTokens(observer)], sample_progress(progress, Stage.CALIBRATING))
+    observe(weightless(model), fitting, [observer], sample_progress(progress, Stage.CALIBRATING))
     precisions = [_precision(group.layers[0], sections[group.layers[0].name], spec) for group in groups]
     changed = smooth(groups, observer.inputs(), precisions)
     return replace(variant, suffix=f"{variant.suffix}, smoothed", model=model) if changed else None

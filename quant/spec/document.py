@@ -31,15 +31,15 @@ class Spec(Section):
     """The data from which biases are corrected: `auto` uses calibration data if there are any."""
     equalization: Literal["none", "cross_layer", "auto"] = "none"
     """Cross-layer equalization of the weights before quantization; `auto` decides on held-out samples."""
-    smoothing: Literal["auto", "none"] = "none"
+    smoothing: Literal["auto", "none"] = "auto"
     """Move outliers from the inputs of MatMul and Gemm into their weights; `auto` decides on held-out samples."""
     budget: Budget | None = None
     """The limit on the size of the exported file."""
     objective: Literal["fixed", "smallest_within_gates"] = "fixed"
     """Keep the bits of the spec, or find the smallest model that passes all gates."""
     keep_float: Literal["none", "auto", "slower"] = "none"
-    """Leave layers in float: with `auto` those whose error at the output weighs more than their bytes, with `slower`
-    those that are measured to run slower quantized; the file then depends on measured time."""
+    """Leave layers in float: with `auto` those whose error at the output weighs more than their bytes, if the outputs are
+    poor, with `slower` those that are measured to run slower quantized; the file then depends on measured time."""
     layers: tuple[LayerRule, ...] = ()
     """Exceptions for single layers; the first rule that matches a layer applies."""
     exclude_operators: tuple[str, ...] = Field(default=(), max_length=64)
@@ -103,9 +103,9 @@ class Spec(Section):
             raise ValueError(f"gate {timed[0]} needs a measurement; accepted: measure without latency: false")
         if self.keep_float == "slower" and not self.export.target.timed_here:
             raise ValueError("keep_float slower is measured with ONNX Runtime on the CPU; accepted: profile ort-cpu")
-        if self.keep_float != "none" and self.allocates:
-            raise ValueError(f"keep_float {self.keep_float} would enlarge the file that a budget or an objective "
-                             "decides on; accepted: keep_float none")  # fmt: skip
+        if self.keep_float == "slower" and self.allocates:
+            raise ValueError("keep_float slower would enlarge the file that a budget or an objective decides on; "
+                             "accepted: keep_float none")  # fmt: skip
         return self
 
     @model_validator(mode="after")

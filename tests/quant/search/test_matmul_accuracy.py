@@ -23,6 +23,7 @@ def quantized(tmp_path, accuracy, preset="int8-weights", outliers=1.0, profile="
     np.savez(tmp_path / "c.npz", x=RNG.normal(size=(32, N)).astype(np.float32))
     spec = {
         "preset": preset,
+        "smoothing": "none",
         "export": {"matmul_accuracy": accuracy, "profile": profile},
         "measure": {"latency": False},
     }
