@@ -55,7 +55,8 @@ def fit_blocks(
     statistics = summarise(rows.reshape(1, -1), compiled)
     fit = select(statistics, section.distributions, section.selection)
     fit = replace(fit, notes=(*fit.notes, FIT_NOTE))
-    return FittedWeight(weight.shape, PerTensor(), replace(statistics, rows=statistics.rows[:, :0]), fit)
+    without_rows = replace(statistics, rows=np.empty((1, 0), np.float32))  # a view would keep them in memory
+    return FittedWeight(weight.shape, PerTensor(), without_rows, fit)
 
 
 def has_zero_points(section: Weights) -> bool:

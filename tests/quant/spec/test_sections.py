@@ -12,7 +12,7 @@ from quant.spec import Budget, resolve
     ({"granularity": "block", "bits": 4, "grid": "kmeans"}, "accepted with granularity block: uniform"),
     ({"distributions": ["cauchy"]}, "unknown: cauchy; accepted: gaussian, laplace, student_t, generalized_gaussian"),
     ({"distributions": ["laplace", "laplace"]}, "a family is named twice"),
-    ({"symmetric": False}, "/weights/symmetric"),
+    ({"granularity": "block", "scale": "power_of_two"}, "blocks have scales of any size"),
 ])  # fmt: skip
 def test_weights_that_cannot_be_stored_are_refused(weights, message):
     with pytest.raises(SpecError, match=message):
