@@ -12,14 +12,13 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx_ir.passes import common as passes
 
 from quant.calibration.magnitudes import largest_finite
 from quant.export.qdq import tidy
-from quant.graph.constants import add_initializer, constant
+from quant.graph.constants import add_initializer, constant, constant_tensor
 from quant.graph.names import Names
 from quant.graph.operators import is_cast, needs_float32, types_by_attribute
-from quant.graph.signature import declare_types, signature_of
+from quant.graph.value_types import infer_types
 
 MAX = 65504.0
 """The largest number of float16."""
@@ -39,12 +38,17 @@ class StoredHalves:
     noise: float = 0.0
     values: int = 0
 
+    def plus(self, other: "StoredHalves") -> "StoredHalves":
+        """Return the energies and the numbers of both."""
+        return StoredHalves(self.signal + other.signal, self.noise + other.noise, self.values + other.values)
+
     def round(self, array: NDArray[np.generic]) -> NDArray[np.float16]:
         """Return the array as float16, and count it."""
         halves: NDArray[np.float16] = array.astype(np.float16)
-        exact = array.astype(np.float64)
+        finite = np.isfinite(array)
+        exact = array[finite].astype(np.float64)
         self.signal += float(np.vdot(exact, exact))
-        self.noise += float(((halves.astype(np.float64) - exact) ** 2).sum())
+        self.noise += float(((halves[finite].astype(np.float64) - exact) ** 2).sum())
         self.values += array.size
         return halves
 
@@ -65,8 +69,7 @@ def convert_to_float16(model: ir.Model, magnitudes: Mapping[str, float]) -> tupl
         model: a normalised model.
         magnitudes: the largest magnitude of each tensor, by name, as far as it is known.
     """
-    signature = signature_of(model)
-    passes.ShapeInferencePass()(model)
+    infer_types(model)
     opset, stored = model.opset_imports[""], StoredHalves()
     float32 = {node: reason_for_float32(node, magnitudes, opset) for node in model.graph}
     types = _Types(model.graph, stored)
@@ -79,8 +82,8 @@ def convert_to_float16(model: ir.Model, magnitudes: Mapping[str, float]) -> tupl
         if schema is not None:
             _halve_outputs(node, schema)
     types.restore_bodies_and_outputs()
+    types.store_constants_once()
     tidy(model)
-    declare_types(model, signature)
     in_float32 = [(node, reason) for node, reason in float32.items() if reason and _computes_floats(node)]
     return stored, [Float32Node(str(node.name), node.op_type, reason) for node, reason in in_float32]
 
@@ -99,6 +102,8 @@ def reason_for_float32(node: ir.Node, magnitudes: Mapping[str, float], opset: in
         attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()
     ):
         return "its body stays in float32"
+    if any(value is not None and value.name and value.dtype is None for value in (*node.inputs, *node.outputs)):
+        return "the type of a value that it reads or writes is not known"
     if needs_float32(node):
         return "the values inside this operator need the range of float32"
     if types_by_attribute(node):
@@ -175,6 +180,12 @@ class _Types:
                     reader.replace_input_with(index, self.read(value, half=False))
             if value.is_graph_output():
                 self._keep_output(value)
+
+    def store_constants_once(self) -> None:
+        """Let nodes that read a constant in float32 read a Cast of it, where others read it in float16."""
+        for value, other in list(self._other.items()):
+            if constant_tensor(value) is not None and value.uses() and not value.is_graph_output():
+                value.replace_all_uses_with(self._cast(other, half=False))
 
     def _keep_output(self, value: ir.Value) -> None:
         name, value.name = str(value.name), self._names.value(f"{value.name}_float16")

@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.export.float16 import StoredHalves
+from quant.export.float16 import LEAST, MAX, StoredHalves
 from quant.export.qdq import tidy
 from quant.graph.constants import add_initializer, constant
 from quant.graph.expressions import is_constant_expression
@@ -13,7 +13,6 @@ from quant.graph.operators import is_dequantize, is_quantize
 
 MIN_SIZE = 64
 """The elements of the smallest constant that is stored as float16: below, the Cast takes as many bytes as it saves."""
-_MAX = float(np.finfo(np.float16).max)
 
 
 def store_as_float16(model: ir.Model) -> StoredHalves:
@@ -37,7 +36,8 @@ def _pays(value: ir.Value, array: NDArray[np.generic]) -> bool:
     """Return True if a constant can be stored as float16, and the file becomes smaller by that."""
     if array.dtype != np.float32 or array.size < MIN_SIZE or value.is_graph_output():
         return False
-    if not np.isfinite(array).all() or np.abs(array).max() > _MAX:
+    largest = float(np.abs(array).max())
+    if not np.isfinite(largest) or largest > MAX or 0 < largest < LEAST:
         return False
     readers = [use.node for use in value.uses()]
     scales = any(is_quantize(node) or is_dequantize(node) for node in readers)

@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 import onnx_ir as ir
-from onnx_ir.passes import common as passes
 
 from quant.calibration.magnitudes import MagnitudeObserver
 from quant.calibration.observers import observe
 from quant.evaluation.sqnr import sqnr_db
 from quant.export.float16 import Float32Node, StoredHalves, convert_to_float16
 from quant.export.float_storage import store_as_float16
+from quant.graph.value_types import infer_types
 from quant.outcome.stages import Stage
 from quant.progress import Progress, sample_progress
 from quant.search.choice import Choice
@@ -28,11 +28,12 @@ def compute_in_float16(context: SearchContext, progress: Progress) -> Choice:
     magnitudes: dict[str, float] = {}
     model = context.model.clone()
     if isinstance(context, CalibratedContext):
-        typed = passes.ShapeInferencePass()(model.clone()).model
-        observer = MagnitudeObserver(typed.graph)
+        infer_types(model)
+        observer = MagnitudeObserver(model.graph)
         observe(context.graph, context.calibration, [observer], sample_progress(progress, Stage.CALIBRATING))
         magnitudes = observer.largest
     stored, float32 = convert_to_float16(model, magnitudes)
+    stored = stored.plus(store_as_float16(model))  # of bodies, which compute in float32
     compared: dict[str, float | None] | None = {} if isinstance(context, CalibratedContext) else None
     return Choice(
         context=context,
@@ -58,7 +59,7 @@ def set_float_types(model: ir.Model, spec: Spec) -> None:
     """Convert a model without calibration data as the spec says, in place."""
     if spec.precision == "fp16":
         convert_to_float16(model, {})
-    elif spec.export.float_storage == "fp16":
+    if spec.precision == "fp16" or spec.export.float_storage == "fp16":
         store_as_float16(model)
 
 

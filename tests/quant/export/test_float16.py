@@ -8,7 +8,7 @@ import onnx_ir as ir
 import openvino
 import pytest
 
-from quant.export.float16 import SEEN_MAX, convert_to_float16
+from quant.export.float16 import SEEN_MAX, StoredHalves, convert_to_float16
 from quant.export.float_storage import MIN_SIZE, store_as_float16
 from quant.graph.signature import signature_of
 from quant.pipeline import Inputs, quantize_model
@@ -96,6 +96,24 @@ def test_bodies_and_integers_stay_as_they_are():
         feeds = {"c": np.array(flag), "x": SAMPLES}
         for actual, expected in zip(outputs(half, **feeds), outputs(model, **feeds), strict=True):
             np.testing.assert_allclose(actual, expected, rtol=1e-3)
+
+
+def test_a_constant_of_both_types_is_stored_once():
+    text = (
+        "net (bool c, float[N, 16] x) => (float[N, 16] y) { h = MatMul (x, w) "
+        "y = If (c) <then_branch = t () => (float[N, 16] a) { a = MatMul (h, w) }, "
+        "else_branch = e () => (float[N, 16] b) { b = Neg (h) }> }"
+    )
+    model, half, _ = converted(text, w=ARRAYS["w"])
+    assert [value.dtype for value in half.graph.initializers.values()] == [ir.DataType.FLOAT16]
+    feeds = {"c": np.array(True), "x": SAMPLES}
+    np.testing.assert_allclose(outputs(half, **feeds)[0], outputs(model, **feeds)[0], atol=0.1)
+
+
+def test_infinite_constants_have_no_error():
+    stored = StoredHalves()
+    stored.round(np.array([1.0, -np.inf], np.float32))
+    assert (stored.signal, stored.noise, stored.values) == (1.0, 0.0, 2)
 
 
 def test_openvino_agrees_on_a_model_in_float16():
