@@ -29,6 +29,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from quant.texts import shortened
+
+MOST_FAULTS = 50
+"""The most faults of one document that an error lists."""
+
 
 @dataclass(frozen=True)
 class FieldError:
@@ -42,16 +47,21 @@ class QuantdError(Exception):
     """The base of all errors that a caller can act on.
 
     `code` and `title` are the same for every error of a class. `detail` says what was wrong, where, and what would be
-    accepted. `errors` lists the faults in the caller's document, if there is one.
+    accepted. `errors` lists the faults in the caller's document, if there is one: at most `MOST_FAULTS`. Texts are
+    shortened, since they may hold names from an uploaded file.
     """
 
     code: ClassVar[str] = "internal"
     title: ClassVar[str] = "The job failed"
 
     def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.errors = tuple(errors)
+        self.detail = shortened(detail)
+        super().__init__(self.detail)
+        self.errors = tuple(
+            FieldError(shortened(fault.pointer), shortened(fault.detail)) for fault in errors[:MOST_FAULTS]
+        )
+        if len(errors) > MOST_FAULTS:
+            self.errors += (FieldError("", f"{len(errors) - MOST_FAULTS} more faults are left out"),)
 
 
 class ModelError(QuantdError):

@@ -28,6 +28,7 @@ from quant.plan.inspection import inspect_model
 from quant.plan.plan import plan_model
 from quant.progress import Progress
 from quant.report.page.render import page
+from quant.texts import with_short_texts
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class _EventWriter:
         os.dup2(2, 1)
 
     def write(self, event: str, **fields: Any) -> None:
-        """Write one event as one line."""
-        self._lines.write(json.dumps({"event": event, **fields}) + "\n")
+        """Write one event as one line; its texts are shortened, since the worker reads no line of megabytes."""
+        self._lines.write(json.dumps({"event": event, **with_short_texts(fields)}) + "\n")
         self._lines.flush()
 
     def progress(self, stage: Stage, completed: int, total: int, message: str) -> None:

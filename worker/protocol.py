@@ -2,7 +2,8 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic_core import from_json
 
 from jobs.http_status import make_problem
 from jobs.job import FieldProblem, Gate, Problem, Progress
@@ -10,6 +11,7 @@ from quant.outcome.gates import Verdict
 from quant.outcome.latency import Latency
 from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
+from quant.texts import with_short_texts
 
 
 class _Line(BaseModel):
@@ -77,8 +79,11 @@ _LINE: TypeAdapter[Line] = TypeAdapter(Line)
 
 
 def read_line(line: bytes) -> Line | None:
-    """Return the message in a line, or None if it is not one: libraries may print to the same stream."""
+    """Return the message in a line, with shortened texts.
+
+    None, if the line is no message: libraries may print to the same stream.
+    """
     try:
-        return _LINE.validate_json(line)
-    except ValidationError:
+        return _LINE.validate_python(with_short_texts(from_json(line)))
+    except ValueError:
         return None

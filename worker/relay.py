@@ -13,6 +13,8 @@ PROGRESS_EVERY_S = 0.2
 """Progress within a stage is recorded at most this often."""
 MAX_LOG_LINES, MAX_LOG_CHARACTERS = 200, 1000
 """The number of log messages recorded for a job, and the length of each."""
+MAX_PROGRESS_CHARACTERS = 1 << 18
+"""The characters of all progress messages recorded for an attempt; the progress after them has no message."""
 
 
 class Relay:
@@ -25,15 +27,19 @@ class Relay:
         self._records, self._job_id, self._owner = records, job_id, owner
         self._stage: Stage | None = None
         self._recorded_at = 0.0
-        self._log_lines = 0
+        self._log_lines, self._progress_characters = 0, 0
 
     def progress(self, line: ProgressLine) -> None:
         """Record progress, unless progress of the same stage was recorded a moment ago."""
         if line.stage == self._stage and time.monotonic() - self._recorded_at <= PROGRESS_EVERY_S:
             return
         self._stage, self._recorded_at = line.stage, time.monotonic()
+        self._progress_characters += len(line.message)
+        progress = line.progress
+        if self._progress_characters > MAX_PROGRESS_CHARACTERS:
+            progress = progress.model_copy(update={"message": ""})
         with contextlib.suppress(redis.RedisError):
-            self._records.progress(self._job_id, self._owner, line.stage, line.progress)
+            self._records.progress(self._job_id, self._owner, line.stage, progress)
 
     def log(self, line: Logged) -> None:
         """Record a log message; the last one that fits says that the rest is dropped."""

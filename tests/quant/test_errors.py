@@ -3,7 +3,7 @@
 import pytest
 
 from quant import errors
-from quant.errors import DatasetError, FieldError, ModelError, QuantdError, SpecError
+from quant.errors import MOST_FAULTS, DatasetError, FieldError, ModelError, QuantdError, SpecError
 
 LEAVES = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, QuantdError)]
 
@@ -28,3 +28,11 @@ def test_an_error_shows_its_detail_and_keeps_the_faults(error):
 
 def test_every_error_says_when_it_is_raised():
     assert all(error.__doc__ and error.__doc__ != error.__base__.__doc__ for error in LEAVES)
+
+
+def test_an_error_lists_at_most_fifty_faults_with_short_texts():
+    faults = [FieldError(f"/{number}" + "x" * 5000, "d" * 5000) for number in range(70)]
+    error = SpecError("s" * 5000, faults)
+    assert len(error.errors) == MOST_FAULTS + 1
+    assert error.errors[-1].detail == "20 more faults are left out"
+    assert max(len(text) for fault in error.errors for text in (fault.pointer, fault.detail, error.detail)) == 1024

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from quant.texts import MOST_CHARACTERS
 from worker.protocol import ProgressLine, Refused, read_line
 
 PROGRESS = {"event": "progress", "stage": "fitting", "done": 3, "total": 20, "message": "conv1"}
@@ -37,3 +38,12 @@ def test_an_error_becomes_a_problem_with_its_status():
 )  # fmt: skip
 def test_an_unknown_line_is_no_message(line):
     assert read_line(line) is None
+
+
+def test_every_text_of_a_message_is_shortened():
+    long = "x" * 300_000
+    progress = read_line(json.dumps({**PROGRESS, "message": long}).encode())
+    faults = [{"pointer": long, "detail": long}]
+    refused = read_line(json.dumps({**ERROR, "title": long, "detail": long, "errors": faults}).encode())
+    texts = [progress.message, refused.title, refused.detail, refused.errors[0].pointer, refused.errors[0].detail]
+    assert [len(text) for text in texts] == [MOST_CHARACTERS] * 5

@@ -1,0 +1,26 @@
+"""Limits of texts that may hold names from an uploaded file: a name may have millions of characters."""
+
+from typing import Any
+
+MOST_CHARACTERS = 1024
+"""The most characters of one text in an error, a message or a record."""
+_END = 200
+
+
+def shortened(text: str) -> str:
+    """Return a text of at most `MOST_CHARACTERS`; the middle of a longer one is left out."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    gap = f" [... {len(text) - MOST_CHARACTERS:,} characters left out ...] "
+    return text[: MOST_CHARACTERS - _END - len(gap)] + gap + text[-_END:]
+
+
+def with_short_texts(document: Any) -> Any:
+    """Return a JSON document in which every text is shortened, the names of fields too."""
+    if isinstance(document, str):
+        return shortened(document)
+    if isinstance(document, dict):
+        return {shortened(str(name)): with_short_texts(value) for name, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [with_short_texts(value) for value in document]
+    return document
