@@ -29,7 +29,7 @@ from quant.runtime import executed_graph
 from quant.search.variants import Variant, form_variants
 from quant.spec import PRESETS, Spec, require_data, resolve
 from quant.weights.layers import QuantizedLayer
-from quant.weights.storage_form import StorageForm, has_dynamic_form
+from quant.weights.storage_form import StorageForm, has_static_range
 
 NOT_READ = "the model is too large to be held as a whole, and a plan reads none of its weights"
 _FORMS: Mapping[StorageForm, Form] = {
@@ -214,8 +214,8 @@ def _warnings(graph: FloatGraph, spec: Spec) -> Iterator[str]:
     mode = "static" if spec.activations is None else spec.activations.mode
     if mode == "auto":
         yield "a job also compares dynamic ranges of the inputs of MatMul and Gemm; the plan has static ones"
-    if mode == "dynamic" and not all(has_dynamic_form(layer) for layer in inventory(graph.model)[0]):
-        yield "without calibration data, a job computes in float what is no MatMul or Gemm; the plan has static ranges"
+    if mode == "dynamic" and any(has_static_range(layer, spec) for layer in inventory(graph.model)[0]):
+        yield "without calibration data, a job computes in float what has static ranges in the plan"
     if spec.equalization == "auto":
         yield "a job with calibration data also quantizes an equalized model, and keeps the better one"
     if spec.keep_float == "slower":
