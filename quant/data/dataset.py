@@ -18,7 +18,7 @@ BATCH = 8
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of the samples of one batch.
+    """The labels and targets of the samples of one batch.
 
     Attributes:
         samples: the number of samples.
@@ -164,7 +164,7 @@ class Dataset:
             yield None if self.labels is None else self.labels[window]
 
     def truth_batches(self) -> Iterator[Truth]:
-        """Yield what is known of the samples of every batch."""
+        """Yield the labels and targets of every batch."""
         for window, labels in zip(self._windows(), self.label_batches(), strict=True):
             targets = {name: values[window] for name, values in self.targets.items()}
             yield Truth(window.stop - window.start, labels, targets)
