@@ -110,6 +110,9 @@ class Session:
         options.intra_op_num_threads = threads
         if optimised is not None:
             options.optimized_model_filepath = str(optimised)
+            entry = "session.optimized_model_external_initializers_"  # written one by one, without copies in memory
+            options.add_session_config_entry(f"{entry}file_name", f"{optimised.name}.data")
+            options.add_session_config_entry(f"{entry}min_size_in_bytes", "1024")
         if weights:
             self._weights = [ort.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
             options.add_external_initializers(list(weights), self._weights)
@@ -159,7 +162,7 @@ def optimised_operators(model: bytes) -> Counter[str]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "optimised.onnx")
         Session(model, optimised=path)
-        graph = onnx.load(path).graph
+        graph = onnx.load(path, load_external_data=False).graph
     counts = Counter(node.op_type for node in graph.node)
     counts["DequantizeLinear(weight)"] = len(list(_dequantized(graph, frozenset())))
     return counts
@@ -176,7 +179,7 @@ def load_executed(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "optimised.onnx")
         session = Session(model, what, failure, optimised=path)
-        return session, list(_dequantized(onnx.load(path).graph, frozenset()))
+        return session, list(_dequantized(onnx.load(path, load_external_data=False).graph, frozenset()))
 
 
 def executed_graph(model: bytes, what: str = "the model", failure: type[QuantdError] = ModelError) -> ExecutedGraph:
@@ -188,7 +191,7 @@ def executed_graph(model: bytes, what: str = "the model", failure: type[QuantdEr
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "optimised.onnx")
         Session(model, what, failure, optimised=path)
-        graph = onnx.load(path).graph
+        graph = onnx.load(path, load_external_data=False).graph
     return ExecutedGraph(tuple(_named_nodes(graph)), tuple(_dequantized(graph, frozenset())))
 
 
