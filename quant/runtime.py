@@ -125,6 +125,12 @@ class Session:
         self._what, self._failure = what, failure
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
 
+    @property
+    def sequences(self) -> frozenset[str]:
+        """The names of the outputs with several axes whose last axis has no fixed size."""
+        outputs = self._session.get_outputs()
+        return frozenset(o.name for o in outputs if len(o.shape) > 1 and not isinstance(o.shape[-1], int))
+
     def run(self, feeds: Feeds, outputs: Sequence[str] | None = None) -> list[NDArray[np.generic]]:
         """Return the values of `outputs` (by default, of all graph outputs) for one batch.
 

@@ -69,7 +69,7 @@ def _try_metrics(session: Session, evaluation: Dataset, spec: Spec) -> None:
         return
     feeds, truth = next(evaluation.batches()), next(evaluation.truth_batches())
     outputs = session.run(feeds)
-    TaskComparison(spec, session.outputs).add(feeds, outputs, outputs, truth)
+    TaskComparison(spec, session.outputs, sequences=session.sequences).add(feeds, outputs, outputs, truth)
 
 
 def _finding(batch_size: BatchSize) -> list[DataFinding]:

@@ -46,7 +46,7 @@ def evaluate(
         random=random,
         by_channel=by_channel,
         classes_by_spec=None if spec is None else classes_by_spec(spec, names[0]),
-        tasks=TaskComparison(spec, names, random) if spec is not None and with_tasks else None,
+        tasks=TaskComparison(spec, names, random, quantized.sequences) if spec is not None and with_tasks else None,
     )
     runner = StateRunner(quantized, samples)
     for feeds, outputs, truth in zip(samples.watched(progress), expected, samples.truth_batches(), strict=True):

@@ -6,8 +6,8 @@ Every float output is considered alone, without its axis of samples:
 | --- | --- |
 | boxes (boxes, 4) named as boxes, beside an output named as scores | `detection` |
 | scores of classes (classes) | none: top-1 covers them |
-| (values), of length 1 or at least 64 | `retrieval` |
-| (values), fewer | `regression` |
+| (values) of a fixed number, of length 1 or at least 64 | `retrieval` |
+| other (values) | `regression` |
 | (positions, tokens), with an integer input (positions) whose numbers are all below `tokens` | `next_token` |
 | (time, at least 11 classes), probabilities, whose most frequent best class is the first or the last | `ctc_text` |
 | (classes, height, width), probabilities | `segmentation` |
@@ -15,7 +15,7 @@ Every float output is considered alone, without its axis of samples:
 Other outputs have no metric: SQNR and cosine describe them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,7 @@ class Batch:
         samples: the number of samples.
         classes: True if the first output has scores of classes.
         random: True for each output that has no figures, because it depends on random numbers.
+        sequences: the names of the outputs whose last axis has no fixed size: their values are no vector of features.
     """
 
     names: Sequence[str]
@@ -61,6 +62,7 @@ class Batch:
     samples: int
     classes: bool
     random: Sequence[bool]
+    sequences: Container[str] = ()
 
 
 def choose_metrics(batch: Batch) -> list[MetricBase]:
@@ -101,7 +103,11 @@ def _metric(name: str, rows: Sequence[NDArray[Any]], batch: Batch) -> MetricBase
     values = np.stack(rows)
     if values.ndim == 2:
         lengths = np.linalg.norm(values.astype(np.float64), axis=1)
-        if values.shape[1] > 1 and (bool((np.abs(lengths - 1) < UNIT).all()) or values.shape[1] >= EMBEDDING):
+        if (
+            name not in batch.sequences
+            and values.shape[1] > 1
+            and (bool((np.abs(lengths - 1) < UNIT).all()) or values.shape[1] >= EMBEDDING)
+        ):
             return Retrieval(output=name)
         return Regression(output=name)
     if values.ndim == 3:

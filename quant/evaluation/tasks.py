@@ -56,11 +56,13 @@ class TaskComparison:
         spec: the spec, with the metrics or without any.
         names: the names of the outputs, in the graph's order.
         random: the names of the outputs that depend on random numbers.
+        sequences: the names of the outputs whose last axis has no fixed size.
     """
 
     spec: Spec
     names: Sequence[str]
     random: Container[str] = ()
+    sequences: Container[str] = ()
     _entries: list[_Entry] | None = field(default=None, init=False)
     _values: tuple[TaskValue, ...] | None = field(default=None, init=False)
 
@@ -96,7 +98,8 @@ class TaskComparison:
             by_spec, labelled = classes_by_spec(self.spec, self.names[0]), truth.labels is not None
             classes = are_scores(expected[0], self.names[0], by_spec=by_spec, labelled=labelled)
             random = [name in self.random for name in self.names]
-            metrics = choose_metrics(Batch(self.names, expected, feeds, truth.samples, classes, random))
+            batch = Batch(self.names, expected, feeds, truth.samples, classes, random, self.sequences)
+            metrics = choose_metrics(batch)
         entries = [_Entry(metric, metric.read_outputs(self.names), metric.scorer()) for metric in metrics]
         unread = [name for name in truth.targets if name and all(entry.outputs[0] != name for entry in entries)]
         if unread or (truth.targets and not entries):

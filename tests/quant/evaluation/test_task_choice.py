@@ -62,3 +62,8 @@ def test_the_blank_is_the_most_frequent_class():
 def test_classes_and_random_outputs_have_no_metric():
     outputs = [normal(4, 12), normal(4, 12)]
     assert choose_metrics(Batch(("a", "b"), outputs, {}, 4, True, [False, True])) == []
+
+
+def test_values_along_a_free_axis_are_no_embedding():
+    batch = Batch(("pitch",), [normal(4, 93)], {}, 4, False, [False], {"pitch"})
+    assert [metric.name for metric in choose_metrics(batch)] == ["regression"]
