@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from quant.graph.constants import constant_tensor
 from quant.graph.inventory import Layer
+from quant.graph.operators import operator_of
 from quant.spec import Spec, Weights
 
 MIN_MATMUL_NBITS_SIZE = 1 << 18
@@ -112,6 +113,8 @@ def _has_dynamic_kernel(layer: Layer, spec: Spec) -> bool:
     node, operator = layer.node, layer.operator
     if operator.dynamic_kernel is None or not _targets_ort(spec) or node.attributes.get_int("layout", 0) != 0:
         return False
+    if operator_of(node) is None:  # another weight of the node was replaced before
+        return True
     values = [node.inputs[operand.index] for operand in operator.weights]
     sections = [spec.weights_for(f"{node.name}{operand.suffix}", layer.op) for operand in operator.weights]
     if not all(_is_plain_constant(value) for value in values):

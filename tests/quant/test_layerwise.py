@@ -18,6 +18,7 @@ from quant.outcome.artifacts import ARTIFACTS
 from quant.outcome.report import Report
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
+from tests.quant.onnx_text import proto_of
 from tests.specs import UNTIMED
 
 RNG = np.random.default_rng(0)
@@ -114,6 +115,19 @@ def test_codes_and_outputs_equal_those_of_a_whole_model(quantize, model, feeds, 
             np.testing.assert_array_equal(actual[name], array)
     outputs = [Session(out / "model.onnx").run(feeds)[0] for out in (whole, parts)]
     np.testing.assert_allclose(*outputs, atol=1e-5 * np.abs(outputs[0]).max())
+
+
+def test_both_weights_of_an_lstm_are_computed_in_integers(quantize, tmp_path, monkeypatch):
+    monkeypatch.setattr("quant.weights.storage_form.MIN_DYNAMIC_SIZE", 0)
+    text = "net (float[S, B, 20] x) => (float[S, 1, B, 24] y) { y = LSTM <hidden_size=24> (x, w, r) }"
+    arrays = {"w": RNG.normal(size=(1, 96, 20)) / 4, "r": RNG.normal(size=(1, 96, 24)) / 5}
+    (tmp_path / "lstm.onnx").write_bytes(proto_of(text, **arrays))
+    out = quantize(tmp_path / "lstm.onnx", {"activations": {"mode": "dynamic"}}, large=True)
+    layers = json.loads((out / "report.json").read_text())["layers"]
+    assert [layer["activations"] for layer in layers] == ["dynamic"] * 2
+    x = RNG.normal(size=(9, 3, 20)).astype(np.float32)
+    expected, actual = (Session(path).run({"x": x})[0] for path in (tmp_path / "lstm.onnx", out / "model.onnx"))
+    np.testing.assert_allclose(actual, expected, atol=0.05)
 
 
 def test_every_large_tensor_is_stored_beside_the_model_at_a_page_boundary(quantize, model):
