@@ -62,10 +62,13 @@ def roll_out(session: Session, data: Dataset | None) -> Dataset | None:
     if data is None or data.sequences is None:
         return data
     runner = StateRunner(session, data)
-    reached: dict[str, list[NDArray[np.generic]]] = {name: [] for name in data.sequences.states}
-    for feeds in data.batches():
+    reached: dict[str, NDArray[np.generic]] = {}
+    for number, feeds in zip(data.numbers, data.batches(), strict=True):
         used, _ = runner.run(feeds)
-        for name, states in reached.items():
-            states.append(used[name])
-    sources = {name: Feeds(np.stack(states)) for name, states in reached.items()}
+        for name in data.sequences.states:
+            state = used[name]
+            if name not in reached:
+                reached[name] = np.empty((data.samples, *state.shape), state.dtype)
+            reached[name][number] = state
+    sources = {name: Feeds(states) for name, states in reached.items()}
     return replace(data, inputs={**data.inputs, **sources})
