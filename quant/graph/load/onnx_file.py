@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from quant.errors import UnreadableModel, UnsupportedFormat, UnsupportedOperator, UnsupportedOpset
 from quant.graph.load.archive import archive_kind
 from quant.graph.load.external import check_external, read_external
+from quant.graph.load.functions import check_functions
 from quant.graph.load.sparse import make_dense
 from quant.graph.signature import keep_map_types, set_map_types_aside
 
@@ -35,7 +36,8 @@ def load(source: bytes | Path, max_read: float = math.inf) -> ir.Model:
         MissingExternalData: a weight lies in a file that does not exist.
         UnsafeModel: a weight lies in a file outside the model's folder, or a sparse one takes too much memory.
         UnsupportedOpset: the opset is missing or outside 7 to 26, or the IR version is above 13.
-        UnsupportedOperator: an operator has a domain that ONNX Runtime's wheel does not have.
+        UnsupportedOperator: an operator has a domain that ONNX Runtime's wheel does not have, or local functions call
+            each other too deeply or stand for too many nodes.
     """
     folder = None if isinstance(source, bytes) else source.parent
     proto = _parse(source if isinstance(source, bytes) else source.read_bytes())  # the bytes are freed here
@@ -91,14 +93,17 @@ def _check(proto: onnx.ModelProto, folder: Path | None) -> None:
         raise UnreadableModel("the file holds no graph with nodes; accepted: a complete .onnx file")
     _check_versions(proto)
     _check_texts(proto)
-    nodes = [*_nodes(proto.graph.node), *(node for function in proto.functions for node in _nodes(function.node))]
+    main = list(_nodes(proto.graph.node))
+    functions = {(function.domain, function.name): list(_nodes(function.node)) for function in proto.functions}
+    nodes = [*main, *(node for inner in functions.values() for node in inner)]
     sparse = (tensor.values for tensor in proto.graph.sparse_initializer)
     for tensor in (*proto.graph.initializer, *sparse, *_tensors(nodes)):
         if tensor.external_data or tensor.data_location == onnx.TensorProto.EXTERNAL:
             check_external(tensor, folder)
-    local_functions = {(function.domain, function.name) for function in proto.functions}
+    local_functions = set(functions)
     for node in nodes:
         _check_node(node, local_functions)
+    check_functions(functions, main)
 
 
 def _check_versions(proto: onnx.ModelProto) -> None:

@@ -5,7 +5,7 @@ import tarfile
 import zipfile
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, load_from_string, numpy_helper
 
 SECRET = b"the machine's own secret"
 
@@ -78,6 +78,25 @@ def endless():
     ]
     rounds = numpy_helper.from_array(np.array(2**62, np.int64), "rounds")
     return onnx(nodes, [weight(), rounds, numpy_helper.from_array(np.array(True), "go")])
+
+
+def chained(functions):
+    """Return a model whose functions call each other, the first the second and so on."""
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    model = load_from_string(onnx([helper.make_node("F0", ["x"], ["y"], domain="own")], [weight()]))
+    model.opset_import.append(imports[1])
+    for number in range(functions):
+        last = number == functions - 1
+        call = helper.make_node("Relu", ["a"], ["b"]) if last else helper.make_node(
+            f"F{number + 1}", ["a"], ["b"], domain="own"
+        )  # fmt: skip
+        model.functions.append(helper.make_function("own", f"F{number}", ["a"], ["b"], [call], imports))
+    return model.SerializeToString()
+
+
+def named(name, operator="MatMul"):
+    """Return a model whose layer has a name of any length."""
+    return onnx([helper.make_node(operator, ["x", "w"], ["y"], name)], [weight()])
 
 
 def nested(depth):

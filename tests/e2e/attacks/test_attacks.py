@@ -10,6 +10,7 @@ import pytest
 import torch
 from onnx import helper
 
+from quant.texts import MOST_CHARACTERS
 from tests.e2e.attacks import models
 from tests.e2e.attacks.models import SECRET
 from tests.e2e.attacks.modules import (
@@ -61,6 +62,18 @@ def test_an_archive_that_is_allowed_and_too_large_for_the_disk_is_stopped(run_jo
 @pytest.mark.parametrize("depth", [50, 5_000])
 def test_deeply_nested_subgraphs_are_refused_cleanly(run_job, depth):
     assert run_job(models.nested(depth)).code in CONTAINED
+
+
+@pytest.mark.parametrize("functions", [50, 3_000])
+def test_functions_that_call_each_other_are_named_errors(run_job, functions):
+    assert run_job(models.chained(functions)).code in ("model.nothing_to_quantize", "model.unsupported_operator")
+
+
+@pytest.mark.parametrize("operator", ["MatMul", "Unknown"])
+def test_a_name_of_two_megabytes_ends_in_no_crash(run_job, operator):
+    end = run_job(models.named("n" * 2_000_000, operator))
+    assert end.code in (None, "model.unsupported_operator", "model.invalid")
+    assert len(end.detail) <= MOST_CHARACTERS
 
 
 def test_many_nodes_in_a_few_bytes_are_contained(run_job):
