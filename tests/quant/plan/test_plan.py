@@ -92,7 +92,7 @@ def test_the_fits_predict_the_error_of_uniform_grids(preset, examples):
 
 def test_every_preset_is_planned_as_on_its_own(examples):
     plans = {preset.preset: preset for preset in plan_of(examples / "digits.onnx", {}).presets}
-    assert list(plans) == ["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary"]
+    assert list(plans) == ["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary", "fp16"]
     for name in ("int8", "int4-weights"):
         alone = plan_of(examples / "digits.onnx", {"preset": name})
         assert (plans[name].size, plans[name].weight) == (alone.size, alone.weight)
