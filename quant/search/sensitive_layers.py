@@ -15,7 +15,7 @@ from quant.evaluation.sqnr import EXACT_DB
 from quant.export.storage import stored_bytes
 from quant.graph.biases import Shifts
 from quant.graph.inventory import Skipped
-from quant.graph.placement import place
+from quant.graph.placement import fused_output, place
 from quant.graph.random_values import random_tensors
 from quant.progress import Progress, StepProgress, correction_progress, subject_progress
 from quant.search.candidates import Candidate, assemble, measure, measured_shifts
@@ -35,7 +35,7 @@ POOR_DB, POOR_KERNEL_DB = 30.0, 20.0
 layer runs slower in float, the others do not."""
 MAX_TRIALS = 4
 """The most models that are compared."""
-MAX_RUNS, MAX_SAMPLES = 5, 8
+MAX_RUNS, MAX_SAMPLES = 6, 8
 """The most runs of the float model, as a multiple of the samples of the calibration set, and the most samples, with
 which the errors of the parts are measured."""
 REASON = "its error at the output weighs more than its bytes (keep_float: auto)"
@@ -79,7 +79,7 @@ class Errors:
     Attributes:
         weights: the error of each layer's weights.
         activations: the error of each activation.
-        readers: the quantized layers that read each activation.
+        readers: the quantized layers for whose kernels each activation is quantized.
         sizes: the bytes that each layer adds in float, as a fraction of the float model's size.
         kernels: the layers that an integer kernel computes.
     """
@@ -100,7 +100,7 @@ class Errors:
 def worthwhile(errors: Errors, score: float) -> list[frozenset[str]]:
     """Return sets of layers to take out one after the other, while each gains enough for its bytes.
 
-    A set is one layer, or all layers that read one activation: its error vanishes with the last of them.
+    A set is one layer, or all layers that need one quantized activation: its error vanishes with the last of them.
 
     Args:
         errors: the errors of the parts.
@@ -189,13 +189,20 @@ def _few_samples(context: CalibratedContext, parts: int) -> Dataset | None:
 
 
 def _readers(choice: Choice) -> dict[str, frozenset[str]]:
-    """Return the names of the quantized layers that read each quantized activation."""
+    """Return the names of the quantized layers for whose kernels each activation is quantized.
+
+    These are the layers that read it, and a layer whose kernel writes integers.
+    """
     readers: dict[str, set[str]] = {}
     for quantized in choice.layers:
         layer = quantized.layer
-        name = str(layer.operand(layer.input_index).name)
-        if _is_static(quantized, choice.context) and name in choice.ranges:
-            readers.setdefault(name, set()).add(layer.name)
+        if not _is_static(quantized, choice.context):
+            continue
+        values = [layer.operand(layer.input_index)]
+        values += [] if layer.operator.writes_float else [fused_output(layer.node)]
+        for name in (str(value.name) for value in values):
+            if name in choice.ranges:
+                readers.setdefault(name, set()).add(layer.name)
     return {name: frozenset(names) for name, names in readers.items()}
 
 
