@@ -4,6 +4,7 @@ queued -> running -> succeeded | failed | cancelled. A queued job can also be ca
 worker stopped responding is claimed by another worker.
 """
 
+import re
 import secrets
 import time
 from datetime import UTC, datetime
@@ -198,6 +199,11 @@ def new_id(kind: str) -> str:
     The id is `kind`, an underscore, and in hexadecimal 48 bits of milliseconds since 1970 and 80 random bits.
     """
     return f"{kind}_{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def is_id(text: str) -> bool:
+    """Return True if the text has the characters of an id; no other one may become a part of a key."""
+    return re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text) is not None
 
 
 def now() -> str:

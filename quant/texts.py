@@ -8,7 +8,11 @@ _END = 200
 
 
 def shortened(text: str) -> str:
-    """Return a text of at most `MOST_CHARACTERS`; the middle of a longer one is left out."""
+    """Return a text of at most `MOST_CHARACTERS`; the middle of a longer one is left out.
+
+    Half of a surrogate pair, which JSON may hold and no encoding has, becomes a question mark.
+    """
+    text = text.encode(errors="replace").decode()
     if len(text) <= MOST_CHARACTERS:
         return text
     gap = f" [... {len(text) - MOST_CHARACTERS:,} characters left out ...] "

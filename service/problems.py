@@ -16,8 +16,8 @@ from starlette.routing import Match
 from jobs.connection import is_unavailable
 from jobs.errors import BadRequest, MethodNotAllowed, NotFound, TooLarge, Unavailable
 from jobs.http_status import make_problem, problem_of
-from jobs.job import FieldProblem, Problem
-from quant.errors import QuantdError
+from jobs.job import Problem
+from quant.errors import MOST_FAULTS, FieldError, QuantdError
 from service.pages.frame import is_page_request, render_problem
 
 log = structlog.get_logger()
@@ -96,6 +96,7 @@ def install(app: FastAPI) -> None:
         OperationalError: _on_unavailable,
         StoreError: _on_unavailable,
         ClientDisconnect: _on_disconnect,
+        UnicodeEncodeError: _on_half_a_character,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
@@ -107,18 +108,17 @@ async def _on_quantd_error(request: Request, error: QuantdError) -> Response:
 
 async def _on_invalid_request(request: Request, error: RequestValidationError) -> Response:
     faults = [_field_problem(fault) for fault in error.errors()]
-    detail = "; ".join(f"{fault.pointer or '/'} {fault.detail}" for fault in faults)
-    return answer_problem(request, make_problem(BadRequest.code, BadRequest.title, detail, faults))
+    detail = "; ".join(f"{fault.pointer or '/'} {fault.detail}" for fault in faults[:MOST_FAULTS])
+    return answer_problem(request, problem_of(BadRequest(detail, faults)))
 
 
-def _field_problem(fault: Mapping[str, Any]) -> FieldProblem:
+def _field_problem(fault: Mapping[str, Any]) -> FieldError:
     """Return a fault of a request; one of a body that is no JSON has its position instead of a pointer."""
     place, *path = fault["loc"]
     if fault["type"] == "json_invalid":
-        return FieldProblem(
-            pointer="", detail=f"{place}: not JSON at character {path[0]}: {fault['ctx']['error']}; accepted: JSON"
-        )
-    return FieldProblem(pointer="".join(f"/{part}" for part in path), detail=f"{place}: {fault['msg']}")
+        reason = fault["ctx"]["error"]
+        return FieldError("", f"{place}: not JSON at character {path[0]}: {reason}; accepted: JSON")
+    return FieldError("".join(f"/{part}" for part in path), f"{place}: {fault['msg']}")
 
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
@@ -149,6 +149,11 @@ async def _on_redis_error(request: Request, error: redis.RedisError) -> Response
     if not is_unavailable(error):
         raise error
     return unavailable(request, error)
+
+
+async def _on_half_a_character(request: Request, error: UnicodeEncodeError) -> Response:
+    detail = "a text of the request holds half of a surrogate pair; accepted: Unicode text"
+    return answer_problem(request, problem_of(BadRequest(detail)))
 
 
 async def _on_disconnect(request: Request, error: ClientDisconnect) -> Response:

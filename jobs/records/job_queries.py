@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from jobs.errors import NotFound
-from jobs.job import Job, JobKind, Status
+from jobs.job import Job, JobKind, Status, is_id
 from jobs.records.store import RecordStore
 from jobs.redis_keys import ENDED, OPEN, QUEUED, UNARCHIVED, index_key, job_key, results_key
 
@@ -53,7 +53,7 @@ class JobQueries(RecordStore):
         Raises:
             NotFound: there is no such job.
         """
-        fields = cast(dict[str, str], self._redis.hgetall(job_key(job_id)))
+        fields = cast(dict[str, str], self._redis.hgetall(job_key(job_id))) if is_id(job_id) else {}
         job = _job(fields) if fields else None
         if job is None or (tenant is not None and (job.tenant, job.kind) != (tenant, kind)):
             raise NotFound(f"there is no {kind} {job_id!r}")

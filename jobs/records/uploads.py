@@ -3,7 +3,7 @@
 from typing import cast
 
 from jobs.errors import Conflict, NotFound, StorageFull
-from jobs.job import Upload
+from jobs.job import Upload, is_id
 from jobs.records.store import EXPIRE_S, RecordStore, idempotency_mismatch, seconds
 from jobs.redis_keys import USAGE_BYTES, USED, Kind, digests_key, idempotency_key, index_key, upload_key
 
@@ -49,7 +49,7 @@ class UploadRecords(RecordStore):
         Raises:
             NotFound: there is no such upload.
         """
-        data = cast(str | None, self._redis.get(upload_key(kind, upload_id)))
+        data = cast(str | None, self._redis.get(upload_key(kind, upload_id))) if is_id(upload_id) else None
         upload = Upload.model_validate_json(data) if data else None
         if upload is None or (tenant is not None and upload.tenant != tenant):
             raise NotFound(f"there is no {kind} {upload_id!r}")

@@ -18,6 +18,10 @@ def test_a_long_text_loses_its_middle_and_says_so(length):
     assert f"{length - MOST_CHARACTERS:,} characters left out" in text
 
 
+def test_half_of_a_surrogate_pair_becomes_a_question_mark():
+    assert shortened("a\ud800b") == "a?b"
+
+
 def test_texts_are_shortened_at_every_depth():
     long = "x" * 9999
     document = with_short_texts({"a": [{"b": (long, 1, None, 2.5, True)}], long: long})

@@ -7,6 +7,7 @@ from fastapi import Request
 
 from jobs.http_status import make_problem
 from service.problems import MEDIA_TYPE, header_docs, logged_path, respond, unavailable
+from tests.specs import QUICK
 
 
 @pytest.mark.parametrize(
@@ -44,3 +45,28 @@ def test_header_names_are_written_with_hyphens():
     assert header_docs(Retry_After="Seconds.") == {
         "Retry-After": {"description": "Seconds.", "schema": {"type": "string"}}
     }
+
+
+def test_the_name_of_another_record_of_a_job_is_no_job(http, uploaded):
+    job = http.post("/v1/jobs", json={"model": uploaded["model"], "spec": QUICK}).json()
+    for path in (f"/v1/jobs/{job['id']}:events", f"/v1/jobs/{job['id']}%00", f"/v1/models/{uploaded['model']}:x"):
+        assert (http.get(path).status_code, http.get(path).json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"model": "\\ud800"}', '{"model": "m", "calibration": "\\udfff"}', '{"model": "m", "tags": {"\\ud800": "x"}}',
+        '{"model": "m", "webhook": {"url": "https://\\ud800/"}}', '{"model": "m", "spec": {"\\ud800": 1}}',
+    ],
+)  # fmt: skip
+def test_half_a_character_is_refused_and_breaks_nothing(http, body):
+    refused = http.post("/v1/jobs", content=body, headers={"Content-Type": "application/json"})
+    assert refused.status_code in (400, 404, 422), refused.text
+
+
+def test_a_body_of_unknown_keys_has_a_short_answer(http):
+    refused = http.post("/v1/jobs", json={"model": "m", **{f"k{number}": 1 for number in range(20_000)}})
+    assert refused.status_code == 400
+    assert len(refused.content) < 50_000
+    assert refused.json()["errors"][-1]["detail"].endswith("more faults are left out")
