@@ -1,4 +1,4 @@
-"""What a spec leaves open is decided by the layer's kind: blocks, 8-bit tables and heads, small tables in float."""
+"""Choices that the layer decides: blocks, 8 bits for tables and heads, and float for small tables."""
 
 import numpy as np
 import pytest
