@@ -1,4 +1,4 @@
-"""Whether the stores take writes, asked at most once a second and answered in bounded time."""
+"""Checks of the stores, at most once a second and in bounded time: a ready gateway can write to both."""
 
 import asyncio
 import time

@@ -11,6 +11,7 @@ from jobs.settings import Settings
 from jobs.tracing import configure_traces
 from service.app import create_app
 from service.browser import is_loopback
+from service.connection_limits import LimitedProtocol, connection_limits
 
 
 def main() -> int:
@@ -29,7 +30,11 @@ def main() -> int:
     app = create_app(settings)
     gc.freeze()  # the objects of the imports live as long as the process: collections need not visit them
     gc.enable()
-    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", timeout_graceful_shutdown=5)
+    LimitedProtocol.limits = connection_limits()
+    uvicorn.run(
+        app, host=options.host, port=options.port, http=LimitedProtocol, log_level="warning",
+        timeout_graceful_shutdown=5,
+    )  # fmt: skip
     return 0
 
 

@@ -22,7 +22,7 @@ class BackgroundTask(BaseModel):
     name: str
     """The name of the task."""
     failures: int = 0
-    """How often the task has failed since its last success."""
+    """The number of its failures since its last success."""
     failing_since: datetime | None = None
     """The time of the first of these failures."""
     error: str | None = None
