@@ -16,8 +16,9 @@ from quant.calibration.activation_ranges import ActivationRange
 from quant.calibration.batch_inputs import BatchInput
 from quant.graph.inventory import Layer
 from quant.graph.placement import place
-from quant.progress import StepProgress
+from quant.progress import Progress, StepProgress, correction_progress
 from quant.search.candidates import MeasuredCandidate, best_measured, corrected_candidates, measure_in_time
+from quant.search.choice import Choice
 from quant.search.context import CalibratedContext, RangeOption, Ranges
 from quant.search.ranking import Scores
 from quant.weights.layers import QuantizedLayer
@@ -34,6 +35,8 @@ MIN_GAIN_DB, MIN_FLOAT_GAIN_DB = 0.5, 1.0
 """The least mean gain of the outputs in dB for which ranges are dynamic, and for which inputs stay in float."""
 FLOAT_INPUT_NOTE = "its input stays in float: rounding it costs more than all other rounding (activations.mode auto)"
 """The note for the report at a layer whose input stays in float."""
+
+_NONE: frozenset[str] = frozenset()
 
 Rows = NDArray[np.float32]
 
@@ -72,63 +75,84 @@ class _Group:
         return sum(layer.layer.size for layer in self.layers)
 
 
-def with_dynamic_inputs(
-    context: CalibratedContext, static: MeasuredCandidate, progress: StepProgress
-) -> list[MeasuredCandidate]:
-    """Return candidates with dynamic ranges or float inputs for some of the layers, compared on held-out samples.
+def choose_dynamic_inputs(choice: Choice, progress: Progress) -> Choice:
+    """Return the choice with dynamic ranges or float inputs for some of the layers, if its outputs are clearly better.
 
     Args:
-        context: the variant of the float model, with its statistics.
-        static: the best candidate with static ranges.
+        choice: the best choice with static ranges; it is returned where the spec does not say `auto`.
         progress: receives the samples completed.
 
     Raises:
         ExportError: a quantized model does not run.
     """
-    groups = _groups(context, static)
-    dynamic = _useful(context, static, _dynamic_choices(groups), MIN_GAIN_DB, progress)
-    best = best_measured([static, *dynamic])
+    context = choice.context
+    if not isinstance(context, CalibratedContext) or not context.tries_dynamic or not choice.scores:
+        return choice
+    search, groups = _Search(context, correction_progress(progress)), _groups(context, choice)
+    everywhere, useful = _names(groups), _names(group for group in groups if group.is_dynamic)
+    # the sample that decides on single layers may lack the rare values that a static range clips
+    pairs = [(everywhere, _NONE), *([] if useful in (everywhere, _NONE) else [(useful, _NONE)])]
+    choice = search.better(choice, pairs if everywhere else [], MIN_GAIN_DB)
     in_float = _names(_dominant(groups))
-    ranged = {layer.layer.name for layer in best.layers if layer.form is StorageForm.DYNAMIC} - in_float
-    return [*dynamic, *_useful(context, best, [(ranged, in_float)] if in_float else [], MIN_FLOAT_GAIN_DB, progress)]
+    dynamic = frozenset(layer.layer.name for layer in choice.layers if layer.form is StorageForm.DYNAMIC) - in_float
+    return search.better(choice, [(dynamic, in_float)] if in_float else [], MIN_FLOAT_GAIN_DB)
 
 
-def _dynamic_choices(groups: Sequence[_Group]) -> list[tuple[set[str], set[str]]]:
-    """Return the choices of layers with dynamic ranges: all, and those with a clearly smaller error; none in float.
-
-    The sample that decides on single layers may lack the rare values that a static range clips.
-    """
-    choices = [_names(groups), _names(group for group in groups if group.is_dynamic)]
-    return [(names, set()) for names in choices[: 1 if choices[0] == choices[1] else 2] if names]
+def _names(groups: Iterable[_Group]) -> frozenset[str]:
+    return frozenset(layer.layer.name for group in groups for layer in group.layers)
 
 
-def _names(groups: Iterable[_Group]) -> set[str]:
-    return {layer.layer.name for group in groups for layer in group.layers}
+@dataclass(frozen=True)
+class _Search:
+    """The comparison of choices on held-out samples."""
 
+    context: CalibratedContext
+    progress: StepProgress
 
-def _useful(
-    context: CalibratedContext,
-    best: MeasuredCandidate,
-    choices: Sequence[tuple[set[str], set[str]]],
-    gain_db: float,
-    progress: StepProgress,
-) -> list[MeasuredCandidate]:
-    """Return the candidates with these layers' inputs in dynamic ranges and in float whose outputs are clearly better.
+    def better(self, choice: Choice, inputs: Sequence[tuple[frozenset[str], frozenset[str]]], gain_db: float) -> Choice:
+        """Return the best choice with other inputs if it gains enough, else the choice itself; both list all others.
 
-    Args:
-        context: the variant of the float model, with its statistics.
-        best: the best candidate so far.
-        choices: for each comparison the names of layers with dynamic ranges, and of those with float inputs.
-        gain_db: the least mean gain over the scores of the outputs.
-        progress: receives the samples completed.
-    """
-    useful = []
-    for dynamic, in_float in choices:
-        if context.deadline.skips("the comparison of dynamic ranges"):
-            break
-        measured = _measured(context, best, dynamic, in_float, progress)
-        useful += [candidate for candidate in measured if _gain(candidate.scores, best.scores) >= gain_db]
-    return useful
+        Args:
+            choice: the best choice so far.
+            inputs: for each comparison the names of layers with dynamic ranges, and of those with float inputs.
+            gain_db: the least mean gain over the scores of the outputs.
+        """
+        measured: list[MeasuredCandidate] = []
+        for dynamic, in_float in inputs:
+            if self.context.deadline.skips("the comparison of dynamic ranges"):
+                break
+            measured += self._measured(choice, dynamic, in_float)
+        suffix = self.context.variant.suffix
+        compared = {**(choice.compared or {}), **{tried.name + suffix: tried.sqnr_db for tried in measured}}
+        clear = [tried for tried in measured if _gain(tried.scores, choice.scores) >= gain_db]
+        if not clear:
+            return replace(choice, compared=compared)
+        best = best_measured(clear)
+        return replace(
+            choice,
+            name=best.name + suffix,
+            model=best.model,
+            layers=best.layers,
+            option=best.option,
+            shifts=best.shifts,
+            compared=compared,
+            scores=best.scores,
+        )
+
+    def _measured(self, choice: Choice, dynamic: frozenset[str], in_float: frozenset[str]) -> list[MeasuredCandidate]:
+        """Return the candidate with these layers' inputs dynamic and in float, with and without corrected biases."""
+        context, layers = self.context, [_with_input(layer, dynamic, in_float) for layer in choice.layers]
+        ranged = [
+            layer.layer
+            for layer in layers
+            if has_static_range(layer.layer, context.spec) and layer.layer.name not in dynamic | in_float
+        ]
+        placed = frozenset(place(context.model.graph, ranged, context.spec.exclude_operators).values)
+        option = RangeOption(_restricted(choice.option.ranges, placed), _restricted(choice.option.judging, placed))
+        counts = {"dynamic": len(dynamic), "float": len(in_float)}
+        name = ", ".join(f"{kind} inputs: {count}" for kind, count in counts.items() if count)
+        candidates = corrected_candidates(context, {"": option}, {name: layers}, self.progress)
+        return measure_in_time(context, candidates, self.progress)
 
 
 def _gain(scores: Scores, other: Scores) -> float:
@@ -137,28 +161,7 @@ def _gain(scores: Scores, other: Scores) -> float:
     return sum(gains) / len(gains) if gains else 0.0
 
 
-def _measured(
-    context: CalibratedContext,
-    former: MeasuredCandidate,
-    dynamic: set[str],
-    in_float: set[str],
-    progress: StepProgress,
-) -> list[MeasuredCandidate]:
-    """Return the candidate with these layers' inputs in dynamic ranges and in float, with and without correction."""
-    layers = [_with_input(layer, dynamic, in_float) for layer in former.layers]
-    ranged = [
-        layer.layer
-        for layer in layers
-        if has_static_range(layer.layer, context.spec) and layer.layer.name not in dynamic | in_float
-    ]
-    placed = frozenset(place(context.model.graph, ranged, context.spec.exclude_operators).values)
-    option = RangeOption(_restricted(former.option.ranges, placed), _restricted(former.option.judging, placed))
-    counts = {"dynamic": len(dynamic), "float": len(in_float)}
-    name = ", ".join(f"{kind} inputs: {count}" for kind, count in counts.items() if count)
-    return measure_in_time(context, corrected_candidates(context, {"": option}, {name: layers}, progress), progress)
-
-
-def _with_input(layer: QuantizedLayer, dynamic: set[str], in_float: set[str]) -> QuantizedLayer:
+def _with_input(layer: QuantizedLayer, dynamic: frozenset[str], in_float: frozenset[str]) -> QuantizedLayer:
     """Return the layer in the form for its input."""
     if layer.layer.name in dynamic:
         return replace(layer, form=StorageForm.DYNAMIC)
@@ -171,15 +174,15 @@ def _restricted(ranges: Ranges, names: frozenset[str]) -> Ranges:
     return {name: activation for name, activation in ranges.items() if name in names}
 
 
-def _groups(context: CalibratedContext, candidate: MeasuredCandidate) -> list[_Group]:
+def _groups(context: CalibratedContext, choice: Choice) -> list[_Group]:
     """Return the layers that can have dynamic ranges, grouped by the tensor that they read."""
     by_input: dict[str, list[QuantizedLayer]] = {}
-    for layer in candidate.layers:
+    for layer in choice.layers:
         source = str(layer.layer.operand(layer.layer.input_index).name)
         plain = is_plain_matmul(layer.layer) and layer.layer.graph is context.model.graph
         if plain and context.batch_inputs.get(source):
             by_input.setdefault(source, []).append(layer)
-    judging = candidate.option.judging
+    judging = choice.option.judging
     return [_group(layers, context.batch_inputs[name], judging[name]) for name, layers in by_input.items()]
 
 

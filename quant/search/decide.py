@@ -6,7 +6,6 @@ from typing import Any
 
 from quant.outcome.stages import Stage
 from quant.progress import Progress, StepProgress, correction_progress, stage_progress
-from quant.search.activation_modes import with_dynamic_inputs
 from quant.search.allocation import Allocation
 from quant.search.candidates import (
     best_corrected,
@@ -77,9 +76,6 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
         if ((compare or context.tries_dynamic) and not context.deadline.is_over) or len(candidates) > 1:
             measured = measure_in_time(context, candidates, reported)
             best = best_measured(measured)
-            if context.tries_dynamic:
-                measured += with_dynamic_inputs(context, best, reported)
-                best = best_measured(measured)
             chosen, scores = best, best.scores
             compared = {candidate.name + context.variant.suffix: candidate.sqnr_db for candidate in measured}
     else:

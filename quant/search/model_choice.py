@@ -11,6 +11,7 @@ from quant.deadline import UNLIMITED, Deadline
 from quant.errors import ModelError
 from quant.evaluation.timed_inputs import NO_INPUTS, timed_inputs
 from quant.progress import Progress
+from quant.search.activation_modes import choose_dynamic_inputs
 from quant.search.choice import Choice, best
 from quant.search.context import HELD_OUT, Source, calibrate
 from quant.search.decide import choose, quantize_weights
@@ -55,7 +56,7 @@ class NormalisedModel:
         """Quantize the model by a spec, in every variant, and return the best; the model may change in place.
 
         Raises:
-            QuantdError: as `calibrate`, `quantize_weights` and `choose` do.
+            QuantdError: as `calibrate`, `quantize_weights`, `choose` and `choose_dynamic_inputs` do.
         """
         if spec.precision == "fp16":
             plain = Variant("", self.model, self.normals)
@@ -69,7 +70,7 @@ class NormalisedModel:
             context = calibrate(variant, self.calibration, spec, self.source, self.progress, self.deadline)
             weights = quantize_weights(context, self.progress)
             choices.append(choose(context, weights, self.progress, compare=len(variants) > 1))
-        return best(choices)
+        return choose_dynamic_inputs(best(choices), self.progress)
 
     def _variants(self, spec: Spec) -> list[Variant]:
         """Return the variants of the model to compare; the last one is smoothed where the spec allows it and it helps.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from quant.data.dataset import Dataset
-from quant.search.activation_modes import FLOAT_INPUT_NOTE
+from quant.search.activation_modes import FLOAT_INPUT_NOTE, choose_dynamic_inputs
 from quant.search.context import Source, calibrate
 from quant.search.decide import choose, quantize_weights
 from quant.search.variants import Variant
@@ -26,7 +26,8 @@ def chosen(samples, text=TWO_LAYERS, spec=None, **arrays):
     resolved = resolve({"activations": {"mode": "auto"}, "bias_correction": "none", **(spec or {})})
     data = Dataset({"x": samples}, None, len(samples), 1, fixed=True)
     context = calibrate(Variant("", model, {}), data, resolved, Source(1 << 20, "0" * 64), lambda *_: None)
-    return choose(context, quantize_weights(context, lambda *_: None), lambda *_: None)
+    choice = choose(context, quantize_weights(context, lambda *_: None), lambda *_: None)
+    return choose_dynamic_inputs(choice, lambda *_: None)
 
 
 def forms(choice):
@@ -46,7 +47,8 @@ def test_samples_of_one_range_keep_the_static_one():
     samples[:, :2] = -2, 2
     choice = chosen(samples)
     assert forms(choice) == [StorageForm.INTEGER] * 2
-    assert not any("dynamic" in name for name in choice.compared)
+    assert "dynamic inputs: 2" in choice.compared
+    assert "dynamic" not in choice.name
     assert list(choice.ranges) == ["x"]
 
 
