@@ -13,7 +13,7 @@ from quant.graph.executed_names import executed_names
 from quant.graph.inventory import Layer, inventory
 from quant.inputs import Inputs
 from quant.layerwise import MAX_MESSAGE_BYTES, whole_model_reasons
-from quant.lint.lint import lint
+from quant.lint.lint import lint, texts
 from quant.outcome.plan import FileSize, Form, Plan, PlannedLayer, PresetSize, SizeBasis, WeightSqnr
 from quant.outcome.report.sections import SkippedNode, TargetFinding
 from quant.outcome.stages import Stage
@@ -93,7 +93,7 @@ def plan_model(inputs: Inputs, progress: Progress) -> Plan:
         skipped=tuple(SkippedNode(name=node.name, op=node.op, reason=node.reason) for node in weights.skipped),
         presets=presets,
         target=executed.target,
-        warnings=(*_warnings(graph, spec), *executed.warnings),
+        warnings=(*_warnings(graph, spec), *executed.warnings, *texts(executed.target, spec.export.target)),
     )
 
 

@@ -8,6 +8,7 @@ from quant.spec import resolve
 from quant.weights.layers import choose_layers, quantize_layers
 from quant.weights.pair_sums import integer_codes, pair_excess, sum_order
 from quant.weights.quantize import decoded
+from quant.weights.storage_form import StorageForm
 from tests.quant.onnx_text import model_of
 
 RNG = np.random.default_rng(0)
@@ -21,11 +22,11 @@ MODELS = {
 }
 
 
-def quantized(kind, pair_sums, **weights):
+def quantized(kind, pair_sums, mode="static", **weights):
     """Return the only layer of a model, quantized."""
     text, shape = MODELS[kind]
     model = model_of(text, w=RNG.normal(size=shape))
-    spec = resolve({"weights": {"pair_sums": pair_sums, **weights}})
+    spec = resolve({"weights": {"pair_sums": pair_sums, **weights}, "activations": {"mode": mode}})
     (layer,) = quantize_layers(choose_layers(model, spec)[0], {}, spec, lambda *_: None)
     return layer
 
@@ -55,6 +56,12 @@ def test_no_sum_saturates_for_the_worst_activations(kind, weights):
     assert pair_excess(codes).max() <= 0
     for activations in worst(codes):
         assert np.array_equal(saturating_sums(codes, activations), (codes * activations).sum(axis=1))
+
+
+def test_sums_of_dynamic_activations_do_not_saturate_either():
+    layer = quantized("matmul", "int16", mode="dynamic")
+    assert layer.form is StorageForm.DYNAMIC
+    assert pair_excess(ordered_codes(layer)).max() <= 0
 
 
 @pytest.mark.parametrize("kind", ["conv", "matmul"])
