@@ -1,5 +1,8 @@
 """The context of a request: its caller, the settings and the connections to the record store and the object store."""
 
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -13,6 +16,7 @@ from limits.strategies import FixedWindowRateLimiter, RateLimiter
 from jobs.archive import Archive
 from jobs.blobs import Blobs
 from jobs.browser_sessions import BrowserSessions
+from jobs.errors import RateLimited
 from jobs.events import Events
 from jobs.keys import Allowance, Keys, Scope
 from jobs.queue import make_queue
@@ -22,6 +26,8 @@ from jobs.settings import Settings
 from jobs.shares import Shares
 from jobs.workers import Workers
 
+MOST_STREAMS = 100
+"""The most event streams and waits that one API key may have open at a gateway."""
 UNLIMITED = Allowance()
 """The allowance of every caller while authentication is off."""
 
@@ -49,6 +55,31 @@ ANONYMOUS = Caller()
 """The caller while authentication is off."""
 
 
+class OpenStreams:
+    """The open event streams and waits of one gateway, limited by caller."""
+
+    def __init__(self, most: int = MOST_STREAMS) -> None:
+        self._most, self._open = most, Counter[tuple[str, str]]()
+
+    @contextmanager
+    def place(self, caller: Caller) -> Iterator[None]:
+        """Hold one of the caller's places while the block runs.
+
+        Raises:
+            RateLimited: all of them are taken.
+        """
+        name = (caller.tenant, caller.key_id)
+        if self._open[name] >= self._most:
+            raise RateLimited(f"{self._most} event streams and waits are open; accepted: fewer, so close some first")
+        self._open[name] += 1
+        try:
+            yield
+        finally:
+            self._open[name] -= 1
+            if not self._open[name]:
+                del self._open[name]
+
+
 @dataclass(frozen=True)
 class Context:
     """The gateway's connections, shared by all requests, and the caller of one request."""
@@ -65,6 +96,7 @@ class Context:
     sessions: Sessions
     browser_sessions: BrowserSessions
     shares: Shares
+    streams: OpenStreams
     caller: Caller = ANONYMOUS
     request_id: str = ""
 
@@ -90,6 +122,7 @@ def make_context(settings: Settings) -> Context:
         Sessions(settings.redis_url),
         BrowserSessions(settings.redis_url, settings.session_idle_s),
         Shares(settings.redis_url),
+        OpenStreams(),
     )
 
 
@@ -115,3 +148,13 @@ def get_context(request: Request, _: Annotated[object, Security(KEY_SCHEME)]) ->
 
 Ctx = Annotated[Context, Depends(get_context)]
 """An endpoint's parameter for the context of its request."""
+
+
+async def take_place(context: Ctx) -> AsyncIterator[None]:
+    """Hold one of the caller's places for event streams until the response is sent.
+
+    Raises:
+        RateLimited: all of them are taken.
+    """
+    with context.streams.place(context.caller):
+        yield

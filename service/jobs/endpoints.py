@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from jobs.job import Status
 from jobs.records import JobFilter
-from service.context import Ctx
+from service.context import Ctx, take_place
 from service.jobs.answer import SUBMITTED, answer, answer_after_wait, submit
 from service.jobs.following import events_of
 from service.jobs.path import JobOfPath
@@ -92,6 +92,7 @@ def delete_job(job: JobOfPath, context: Ctx) -> None:
 @router.get(
     "/jobs/{job_id}/events",
     response_class=EventSourceResponse,
+    dependencies=[Depends(take_place)],
     summary="Follow a job's events",
     response_description="The events as they occur.",
 )

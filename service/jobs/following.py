@@ -4,11 +4,13 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
 
+import redis
 from fastapi.sse import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from jobs.errors import NotFound
+from jobs.errors import NotFound, RateLimited
 from jobs.events import Event
 from jobs.job import Job
 from service.context import Context
@@ -19,14 +21,15 @@ _WAIT = re.compile(r"\bwait=(\d{1,4})\b")
 
 async def events_of(context: Context, job: Job, last_event_id: str) -> AsyncIterator[ServerSentEvent]:
     """Yield the job's events after `last_event_id`, up to and including its final state."""
-    async for event in context.events.follow(job.id, last_event_id):
-        if event is None:
-            if await run_in_threadpool(_has_ended, context, job):  # its last events were sent before, or have expired
+    async with aclosing(context.events.follow(job.id, last_event_id)) as events:
+        async for event in events:
+            if event is None:
+                if await run_in_threadpool(_has_ended, context, job):  # its last events were sent, or have expired
+                    return
+                continue
+            yield ServerSentEvent(id=event.id, event=event.kind, raw_data=event.data)
+            if _is_final(event):
                 return
-            continue
-        yield ServerSentEvent(id=event.id, event=event.kind, raw_data=event.data)
-        if _is_final(event):
-            return
 
 
 def preferred_wait(prefer: str | None) -> int | None:
@@ -36,15 +39,15 @@ def preferred_wait(prefer: str | None) -> int | None:
 
 
 async def wait_for_end(context: Context, job: Job, seconds: int) -> Job:
-    """Return the job after its end, or as it is after `seconds`."""
-    try:
-        async with asyncio.timeout(seconds):
-            async for event in context.events.follow(job.id):
+    """Return the job after its end, or as it is after `seconds`; at once if the caller follows too many jobs."""
+    with suppress(TimeoutError, RateLimited, redis.RedisError), context.streams.place(context.caller):
+        async with asyncio.timeout(seconds), aclosing(context.events.follow(job.id)) as events:
+            async for event in events:
                 if event is not None and _is_final(event):
                     break
-    except TimeoutError:
-        pass  # the current state is the answer
-    return await run_in_threadpool(context.records.job, job.id, job.tenant, job.kind)
+    with suppress(redis.RedisError):
+        return await run_in_threadpool(context.records.job, job.id, job.tenant, job.kind)
+    return job  # it is accepted, whatever became of the wait
 
 
 def _is_final(event: Event) -> bool:

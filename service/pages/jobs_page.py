@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from jobs.errors import BadRequest
 from jobs.job import Status
 from jobs.records import JobFilter
-from service.context import Ctx
+from service.context import Ctx, take_place
 from service.pages.frame import page_router, render
 from service.pages.job_row import job_row
 from service.pages.live_jobs import live_jobs
@@ -73,7 +73,7 @@ def show_jobs(request: Request, context: Ctx) -> Response:
     )  # fmt: skip
 
 
-@router.get("/jobs/events", response_class=EventSourceResponse)
+@router.get("/jobs/events", response_class=EventSourceResponse, dependencies=[Depends(take_place)])
 async def listed_events(
     context: Ctx, job: Annotated[list[str], Query(max_length=SHOWN)]
 ) -> AsyncIterator[ServerSentEvent]:

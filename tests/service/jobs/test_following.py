@@ -2,6 +2,8 @@
 
 import pytest
 
+from jobs.errors import RateLimited
+from service.context import Caller, OpenStreams
 from service.jobs.following import preferred_wait
 
 
@@ -14,3 +16,14 @@ from service.jobs.following import preferred_wait
 )  # fmt: skip
 def test_the_wait_is_parsed_and_limited(header, seconds):
     assert preferred_wait(header) == seconds
+
+
+def test_a_caller_has_a_limited_number_of_places_and_others_have_theirs():
+    streams, callers = OpenStreams(most=2), [Caller(key_id="a"), Caller(key_id="b")]
+    with streams.place(callers[0]), streams.place(callers[0]):
+        with pytest.raises(RateLimited, match="2 event streams"), streams.place(callers[0]):
+            pass
+        with streams.place(callers[1]):
+            pass
+    with streams.place(callers[0]):
+        pass
