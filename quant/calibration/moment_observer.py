@@ -1,6 +1,7 @@
 """Observer that measures the moments of layer inputs, or draws a sample of their rows."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,8 @@ the time of three float runs. The output SQNR of four networks at 8 and 4 bits d
 64, in both directions, but for one that is 0.4 dB better."""
 NARROW = 64
 """Up to so many inputs, second moments take less memory and time than a sample of rows."""
+Key = tuple[str, int | None]
+"""The name and the axis of a weight, or the name of an input."""
 
 
 class MomentObserver:
@@ -30,25 +33,27 @@ class MomentObserver:
 
     A layer that needs all second moments gets them, from many rows. Any other layer gets second moments from fewer rows
     if it is narrow, else a sample of rows. A layer that is too wide always gets a sample. Layers that share a weight
-    share their moments. If no layer needs all second moments, maps are read for some batches only.
+    share their moments, and so do products with different weights that read one tensor. If no layer needs all second
+    moments, maps are read for some batches only.
     """
 
     def __init__(self, model: ir.Model, layers: Sequence[tuple[Layer, bool]], part: Dataset) -> None:
         """Prepare to observe layers, each with True if it needs all second moments; without a matrix it is left out."""
         self._layers = [layer for layer, _ in layers if _has_matrix(layer, model.graph)]
-        complete = {_key(layer) for layer, needs_all in layers if needs_all}
-        self._sums = {_key(layer): _new_sums(layer, _key(layer) in complete) for layer in self._layers}
+        self._keys = keys = _keys(self._layers)
+        complete = {keys[layer.name] for layer, needs_all in layers if needs_all and layer.name in keys}
+        self._sums = {key: _new_sums(layer, key in complete) for layer, key in self._unique()}
         numbers, few = frozenset(part.numbers), frozenset(part.spread(SAMPLED_MAPS).numbers)
-        self._numbers = {_key(layer): few if _reads_map(layer) and not complete else numbers for layer in self._layers}
+        self._numbers = {key: few if _reads_map(layer) and not complete else numbers for layer, key in self._unique()}
 
     def wants(self, number: int) -> Collection[str]:
         """Return the names of the layers' inputs that are read in batch `number`."""
-        return {_input_name(layer) for layer in self._layers if number in self._numbers[_key(layer)]}
+        return {_input_name(layer) for layer, key in self._unique() if number in self._numbers[key]}
 
     def add(self, number: int, values: Tensors) -> None:
         """Add rows of each layer's input in one batch."""
-        for layer in self._layers:
-            numbers, sums = self._numbers[_key(layer)], self._sums[_key(layer)]
+        for layer, key in self._unique():
+            numbers, sums = self._numbers[key], self._sums[key]
             if number not in numbers:
                 continue
             limit = -(-sums.rows_needed // len(numbers))
@@ -57,8 +62,15 @@ class MomentObserver:
 
     def moments(self) -> dict[str, SecondMoments | InputSample]:
         """Return the moments or the sample of each layer's input, by the layer's name."""
-        sums = self._sums
-        return {layer.name: sums[_key(layer)].moments() for layer in self._layers if sums[_key(layer)].count}
+        moments = {key: sums.moments() for key, sums in self._sums.items() if sums.count}
+        keys = self._keys
+        return {layer.name: moments[keys[layer.name]] for layer in self._layers if keys[layer.name] in moments}
+
+    def _unique(self) -> Iterator[tuple[Layer, Key]]:
+        """Yield the first of the layers with the same key and the same input, with the key."""
+        first = {(self._keys[layer.name], _input_name(layer)): layer for layer in reversed(self._layers)}
+        for (key, _), layer in reversed(first.items()):
+            yield layer, key
 
 
 @dataclass
@@ -119,9 +131,19 @@ def _reads_map(layer: Layer) -> bool:
     return layer.operator.spatial
 
 
-def _key(layer: Layer) -> tuple[str, int]:
-    """Return the key of a layer's weight; layers that share the weight share its codes, so their rows are pooled."""
-    return layer.weight_name, layer.axis
+def _keys(layers: Sequence[Layer]) -> dict[str, Key]:
+    """Return the key of the moments of each layer, by its name.
+
+    Layers that share a weight share its codes, so their rows are pooled. Products with a weight of their own and the
+    same input have the same rows.
+    """
+    weights = [(layer.weight_name, layer.axis) for layer in layers]
+    readers = Counter(weights)
+    plain = [layer.operator.is_matmul(layer.node) and layer.weight_operand.reduces_matrix for layer in layers]
+    return {
+        layer.name: (_input_name(layer), None) if matmul and readers[weight] == 1 else weight
+        for layer, weight, matmul in zip(layers, weights, plain, strict=True)
+    }
 
 
 def _input_name(layer: Layer) -> str:
