@@ -132,7 +132,4 @@ def _placeholder_ranges(graph: ir.Graph, layers: Sequence[QuantizedLayer], spec:
         return 0.0 if node is not None and (is_rectifier(node) or is_never_negative(node)) else -1.0
 
     source = {name: placement.ties.get(name, name) for name in placement.values}
-    return {
-        name: ActivationRange.of((lowest(source[name]), 1.0), activations)
-        for name in placement.values
-    }
+    return {name: ActivationRange.of((lowest(source[name]), 1.0), activations) for name in placement.values}
