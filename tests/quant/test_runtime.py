@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from quant.errors import ExportError, ModelError
 from quant.runtime import Session, load_executed, optimised_operators
+from tests.quant.onnx_text import proto_of
 
 WEIGHT = np.arange(6, dtype=np.float32).reshape(3, 2)
 X = np.ones((4, 3), np.float32)
@@ -88,3 +89,8 @@ def test_a_weight_that_is_dequantized_at_every_run_is_counted_and_named():
     counts = optimised_operators(quantized_model())
     assert counts["DequantizeLinear(weight)"] == counts["DequantizeLinear"] == len(weights)
     np.testing.assert_array_equal(session.run({"x": X})[0], X @ WEIGHT)
+
+
+def test_outputs_with_a_free_last_axis_are_sequences():
+    text = "g (float[N, 3, T] x) => (float[N, 3, T] y, float[N, 3] z) { y = Relu (x) z = ReduceSum <keepdims = 0> (x, a) }"
+    assert Session(proto_of(text, a=np.array([2]))).sequences == {"y"}

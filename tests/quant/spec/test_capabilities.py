@@ -6,7 +6,7 @@ from quant.spec import capabilities, json_schema
 def test_capabilities_follow_the_registries():
     document = capabilities()
     assert {"minmax", "mae", "mse"} <= {rule["name"] for rule in document["clipping"]}
-    entries = document["clipping"] + document["distributions"] + document["grids"]
+    entries = document["clipping"] + document["distributions"] + document["grids"] + document["task_metrics"]
     assert all(entry["description"] for entry in entries)
 
 

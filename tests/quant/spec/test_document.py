@@ -25,3 +25,10 @@ def test_a_budget_or_an_objective_allocates_bits():
     assert not resolve({}).allocates
     assert resolve({"budget": {"max_bytes": 1}}).allocates
     assert resolve({"objective": "smallest_within_gates", "gates": {"min_output_sqnr_db": 9}}).allocates
+
+
+def test_a_search_measures_the_task_only_for_its_gates():
+    search = {"objective": "smallest_within_gates"}
+    assert resolve({**search, "gates": {"min_text_exact": 0.9}}).searches_by_task
+    assert not resolve({**search, "gates": {"min_output_sqnr_db": 9}}).searches_by_task
+    assert not resolve({"gates": {"min_text_exact": 0.9}}).searches_by_task
