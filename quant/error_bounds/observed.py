@@ -1,11 +1,10 @@
 """The observed tensors of the float model: shapes, ranges and norms on the calibration set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.calibration.observers import session_with_outputs
@@ -49,19 +48,18 @@ class TensorRange:
 
 @dataclass(frozen=True)
 class ObservedTensors:
-    """By name, the range of every float tensor, inputs included, and the values of small computed integer tensors."""
+    """By name, the range of each observed float tensor, inputs included, and the values of small computed integer tensors."""
 
     ranges: Mapping[str, TensorRange]
     integers: Mapping[str, NDArray[Any]]
 
 
-def observe_tensors(model: ir.Model, graph: Weightless, calibration: Dataset) -> ObservedTensors:
-    """Return what the float model's tensors are on a few samples.
+def observe_tensors(graph: Weightless, calibration: Dataset, names: Sequence[str]) -> ObservedTensors:
+    """Return what the inputs and the named tensors of the float model are on a few samples.
 
     Raises:
         ModelError: the model does not run on the calibration set.
     """
-    names = [str(value.name) for node in model.graph for value in node.outputs if value.name]
     session = session_with_outputs(graph, names)
     ranges: dict[str, TensorRange] = {}
     integers: dict[str, NDArray[Any]] = {}

@@ -101,7 +101,8 @@ def bound_errors(
     if calibration.runs:
         return Bounds({}, {}, "the samples differ in shape")
     by_name = {layer.layer.name: layer for layer in layers}
-    propagation = _Propagation(model, quantized, by_name, ranges, observe_tensors(model, graph, calibration))
+    observed = observe_tensors(graph, calibration, tensors_of_bounds(model))
+    propagation = _Propagation(model, quantized, by_name, ranges, observed)
     for name, box in input_boxes(calibration).items():
         propagation.add_input(name, box)
     for node in model.graph:
@@ -112,6 +113,25 @@ def bound_errors(
         propagation.bounds({str(value.name): str(value.name) for value in model.graph.outputs}),
         propagation.reason,
     )
+
+
+def tensors_of_bounds(model: ir.Model) -> list[str]:
+    """Return the names of the computed tensors that bounds can reach, and of the other operands of the same nodes.
+
+    A bound ends at an operator without a rule: behind the first normalisation of a transformer there is none, and its
+    attention scores would take gigabytes.
+    """
+    reached = {str(value.name) for value in model.graph.inputs}
+    names: dict[str, None] = {}
+    for node in model.graph:
+        operands = [value for value in node.inputs if value is not None]
+        if not any(value.name in reached for value in operands):
+            continue
+        computed = [value for value in operands if value.producer() is not None]
+        names |= dict.fromkeys(str(value.name) for value in (*computed, *node.outputs) if value.name)
+        if node.op_type in RULES or node.op_type in LAYER_RULES:
+            reached.add(str(node.outputs[0].name))
+    return list(names)
 
 
 @dataclass

@@ -27,7 +27,7 @@ def calibration(model, tmp_path):
 
 def test_floats_have_a_range_and_computed_integers_their_values(model, calibration):
     samples, dataset = calibration
-    observed = observe_tensors(model, weightless(model), dataset)
+    observed = observe_tensors(weightless(model), dataset, ["r", "t"])
     assert observed.ranges["x"].shape == (1, 3, 4)
     assert observed.ranges["x"].low >= samples.min()
     assert observed.ranges["r"].low >= 0
