@@ -5,6 +5,7 @@ from html import unescape
 
 import pytest
 
+from quant.spec import PRESETS, PROFILES
 from tests.service.pages.jobs import HOSTILE
 from tests.specs import QUICK_WEIGHTS
 
@@ -37,7 +38,8 @@ def test_the_page_offers_the_stored_files_and_all_presets(http, uploaded):
     assert (
         f'<option value="{uploaded["model"]}">digits' in page or f'<option value="{uploaded["model"]}">model_' in page
     )
-    assert page.count('type="radio"') == 6
+    assert page.count('type="radio"') == len(PRESETS)
+    assert all(f'<option value="{profile}"' in page for profile in PROFILES)
     assert 'name="gate.min_output_sqnr_db"' in page
 
 

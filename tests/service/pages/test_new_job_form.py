@@ -112,6 +112,16 @@ def test_faults_of_the_options_are_in_the_order_of_their_lines():
     assert [fault.line for fault in lines] == [1, 3, 4]
 
 
+def test_the_target_is_a_part_of_the_export_section():
+    chosen = typed(profile="tensorrt", options="export: {opset: 22}")
+    assert check_form(chosen).spec["export"] == {"profile": "tensorrt", "opset": 22}
+    named = typed(profile="tensorrt", options="export: {profile: generic}")
+    assert check_form(named).spec["export"] == {"profile": "generic"}
+    assert "export" not in check_form(typed()).spec
+    (fault,) = check_form(typed(profile="abacus")).faults["profile"]
+    assert "accepted: ort-cpu" in fault
+
+
 def test_many_faults_are_listed_in_part():
     options = "\n".join(f"k{n}: 1" for n in range(600))
     lines = check_form(typed(options=options)).lines
