@@ -92,5 +92,7 @@ def test_a_weight_that_is_dequantized_at_every_run_is_counted_and_named():
 
 
 def test_outputs_with_a_free_last_axis_are_sequences():
-    text = "g (float[N, 3, T] x) => (float[N, 3, T] y, float[N, 3] z) { y = Relu (x) z = ReduceSum <keepdims = 0> (x, a) }"
+    text = (
+        "g (float[N, 3, T] x) => (float[N, 3, T] y, float[N, 3] z) { y = Relu (x) z = ReduceSum <keepdims = 0>(x, a) }"
+    )
     assert Session(proto_of(text, a=np.array([2]))).sequences == {"y"}
