@@ -48,7 +48,7 @@ class TensorRange:
 
 @dataclass(frozen=True)
 class ObservedTensors:
-    """By name, the range of each observed float tensor, inputs included, and the values of small computed integer tensors."""
+    """By name, the range of each observed float tensor, inputs included, and the values of small integer tensors."""
 
     ranges: Mapping[str, TensorRange]
     integers: Mapping[str, NDArray[Any]]
@@ -64,7 +64,8 @@ def observe_tensors(graph: Weightless, calibration: Dataset, names: Sequence[str
     ranges: dict[str, TensorRange] = {}
     integers: dict[str, NDArray[Any]] = {}
     for feeds in calibration.singly().spread(SAMPLES).batches():
-        for name, value in (*feeds.items(), *zip(names, session.run(feeds, names), strict=True)):
+        values = session.run(feeds, names) if names else []  # a model may read its inputs in bodies only
+        for name, value in (*feeds.items(), *zip(names, values, strict=True)):
             if not isinstance(value, np.ndarray):
                 continue  # a sequence, a map or an empty optional
             if value.dtype.kind == "f" and value.ndim and value.size:

@@ -34,6 +34,11 @@ def test_floats_have_a_range_and_computed_integers_their_values(model, calibrati
     np.testing.assert_array_equal(observed.integers["t"], [1, 12])
 
 
+def test_without_tensors_the_inputs_alone_are_observed(model, calibration):
+    _, dataset = calibration
+    assert set(observe_tensors(weightless(model), dataset, []).ranges) == {"x"}
+
+
 def test_a_range_joins_batches():
     first, second = (TensorRange.of(np.full((2, 3), value)) for value in (-1.0, 2.0))
     assert first.norm == pytest.approx(np.sqrt(3))
