@@ -1,7 +1,6 @@
 """The workers that are running, with the isolation of their job processes."""
 
 import secrets
-import time
 from typing import cast
 
 from jobs.connection import connect
@@ -34,8 +33,9 @@ class Workers:
 
     def announce(self, worker: Worker) -> None:
         """Note that a worker is running; repeat it before `SILENT_S` have passed."""
-        self._redis.zadd(_WORKERS, {worker.model_dump_json(): time.time()})
-        self._redis.zremrangebyscore(_WORKERS, "-inf", time.time() - SILENT_S)
+        now = self._clock()
+        self._redis.zadd(_WORKERS, {worker.model_dump_json(): now})
+        self._redis.zremrangebyscore(_WORKERS, "-inf", now - SILENT_S)
 
     def leave(self, worker: Worker) -> None:
         """Remove a worker that stops."""
@@ -43,8 +43,12 @@ class Workers:
 
     def all(self) -> list[Worker]:
         """Return the running workers."""
-        documents = cast(list[str], self._redis.zrangebyscore(_WORKERS, time.time() - SILENT_S, "+inf"))
+        documents = cast(list[str], self._redis.zrangebyscore(_WORKERS, self._clock() - SILENT_S, "+inf"))
         return [Worker.model_validate_json(data) for data in documents]
+
+    def _clock(self) -> float:
+        """Return the time of Redis in seconds since 1970: clocks of workers may differ."""
+        return float(self._redis.time()[0])
 
 
 def worker_name() -> str:

@@ -1,7 +1,6 @@
 """The state changes of jobs: compare-and-set operations, each of which appends the event of its change."""
 
 import json
-import time
 from collections.abc import Mapping
 from typing import Any, Literal, cast
 
@@ -42,7 +41,7 @@ class JobStates(JobQueries):
             "final": job.final, "tags": _tags(job), "api_key": job.api_key, "open_jobs": open_jobs,
             "bytes": _artifact_bytes(job), "idempotency": f"{fingerprint} {job_key(job.id)}", "restored": restored,
             "expire": EXPIRE_S,
-            "now": seconds(job.finished_at or job.created_at), "due": time.time() + self._lease_s,
+            "now": seconds(job.finished_at or job.created_at), "lease": self._lease_s,
         }  # fmt: skip
         keys = [job_key(job.id), events_key(job.id), idempotency_key(job.tenant, key) if key else ""]
         keys += [upload_key("model", job.model), *inputs]
@@ -71,9 +70,7 @@ class JobStates(JobQueries):
         A job that its caller has asked to cancel is cancelled instead.
         """
         fields = {"status": "running", "started_at": now(), "stage": Stage.LOADING, "error": None}
-        expected = (
-            {"from": ["running"], "owner": owner} if retry else {"from": ["queued"], "expired_before": time.time()}
-        )
+        expected = {"from": ["running"], "owner": owner} if retry else {"from": ["queued"], "or_expired": True}
         event = ("state", _state(Status.RUNNING))
         outcome = self._apply(job_id, {**expected, "claim": True}, fields, event, owner=owner)
         if outcome == "cancel":
@@ -117,7 +114,7 @@ class JobStates(JobQueries):
         The worker of any other running job is asked to stop. An ended job stays as it is.
         """
         fields = {"status": Status.CANCELLED, "finished_at": now(), "stage": None}
-        change = {"from": ["queued"], "expired_before": time.time(), "final": True, "bytes": 0}
+        change = {"from": ["queued"], "or_expired": True, "final": True, "bytes": 0}
         if self._apply(job.id, change, fields, ("state", _state(Status.CANCELLED))) == "running":
             self._apply(job.id, {"from": ["running"]}, {"cancel": 1}, None)
 
@@ -127,7 +124,7 @@ class JobStates(JobQueries):
         The wait doubles each time (two leases, four, ...), so that a job that waits in a long queue gets few duplicate
         messages.
         """
-        document = {"now": time.time(), "lease": self._lease_s, "count": count}
+        document = {"lease": self._lease_s, "count": count}
         return [str(job_id) for job_id in self._run("claim_stale", [], document)]
 
     def mark_archived(self, job_id: str) -> None:
@@ -168,12 +165,13 @@ class JobStates(JobQueries):
             event: the kind and the JSON data of the event to append.
             owner: the worker that takes or renews the lease.
         """
-        document = {**change, "id": job_id, "keep": MAX_EVENTS, "expire": EXPIRE_S, "now": time.time()}
+        document = {**change, "id": job_id, "keep": MAX_EVENTS, "expire": EXPIRE_S}
         if event is not None:
             document |= {"event": event[0], "data": event[1]}
         values = hash_fields(fields)
         if owner is not None:
-            values += ["owner", owner, "lease", str(time.time() + self._lease_s)]
+            document["lease"] = self._lease_s
+            values += ["owner", owner]
         return str(self._run("change_job", [job_key(job_id), events_key(job_id)], document, *values))
 
 

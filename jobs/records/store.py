@@ -31,6 +31,11 @@ class RecordStore:
         call = self._redis.register_script(script(name))
         return call(keys=keys, args=[_without_none(document), *values])
 
+    def _clock(self) -> float:
+        """Return the time of Redis in seconds since 1970, which is that of all leases and schedules."""
+        seconds, microseconds = self._redis.time()
+        return seconds + microseconds / 1_000_000
+
     def _page(self, index: str, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
         """Return a page of ids, newest first, and the next cursor.
 

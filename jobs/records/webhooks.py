@@ -1,6 +1,5 @@
 """The schedule of webhooks: the ended jobs that still have to notify their caller, and the times of the attempts."""
 
-import time
 from collections.abc import Sequence
 from typing import cast
 
@@ -22,7 +21,7 @@ class WebhookSchedule(JobQueries):
 
         A webhook whose job was deleted is removed. One whose record cannot be read is removed and reported.
         """
-        ids = cast(list[str], self._redis.zrangebyscore(WEBHOOKS, "-inf", time.time(), 0, count))
+        ids = cast(list[str], self._redis.zrangebyscore(WEBHOOKS, "-inf", self._clock(), 0, count))
         jobs = []
         for job_id in ids:
             try:
@@ -36,7 +35,7 @@ class WebhookSchedule(JobQueries):
 
     def claim_webhooks(self, job_ids: Sequence[str], lease_s: float) -> dict[str, int]:
         """Return the number of the attempt for those that are still due; no other gateway gets them for `lease_s`."""
-        document = {"now": time.time(), "lease": lease_s, "ids": list(job_ids)}
+        document = {"lease": lease_s, "ids": list(job_ids)}
         return {str(job_id): int(attempt) for job_id, attempt in self._run("claim_webhooks", [], document)}
 
     def postpone_webhooks(self, job_ids: Sequence[str], delay_s: float = 1.0) -> None:
@@ -45,7 +44,7 @@ class WebhookSchedule(JobQueries):
         Those that another gateway has claimed in the meantime are due later, and stay so.
         """
         if job_ids:
-            self._redis.zadd(WEBHOOKS, dict.fromkeys(job_ids, time.time() + delay_s), xx=True, gt=True)
+            self._redis.zadd(WEBHOOKS, dict.fromkeys(job_ids, self._clock() + delay_s), xx=True, gt=True)
 
     def webhook_attempts(self, job_id: str) -> tuple[int, float | None]:
         """Return the number of attempts that were begun, and the time of the next one; None if there is none."""
@@ -54,7 +53,7 @@ class WebhookSchedule(JobQueries):
 
     def webhook_later(self, job_id: str, delay_s: float) -> None:
         """Schedule the next attempt in `delay_s` seconds."""
-        self._redis.zadd(WEBHOOKS, {job_id: time.time() + delay_s}, xx=True)
+        self._redis.zadd(WEBHOOKS, {job_id: self._clock() + delay_s}, xx=True)
 
     def drop_webhook(self, job_id: str) -> None:
         """Remove a webhook that was delivered or that is not attempted again."""

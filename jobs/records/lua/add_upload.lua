@@ -9,7 +9,7 @@ local function remember(id)
 end
 local known = redis.call('HGET', digests, document.sha256)
 if known then
-  redis.call('ZADD', '$used', 'GT', document.now, document.prefix .. known)
+  redis.call('ZADD', '$used', 'GT', now, document.prefix .. known)
   remember(known)
   return 'known ' .. known
 end
@@ -18,7 +18,7 @@ if document.limit and stored + document.size > document.limit then return 'quota
 redis.call('SET', upload, ARGV[2])
 redis.call('HSET', digests, document.sha256, document.id)
 redis.call('ZADD', ids, 0, document.id)
-redis.call('ZADD', '$used', document.now, upload)
+redis.call('ZADD', '$used', now, upload)
 redis.call('HINCRBY', '$usage_bytes', document.api_key, document.size)
 remember(document.id)
 return false

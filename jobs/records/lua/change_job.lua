@@ -8,10 +8,11 @@ local lease = tonumber(redis.call('HGET', job, 'lease') or '0')
 local owner = redis.call('HGET', job, 'owner') or ''
 local allowed = false
 for _, from in ipairs(document.from) do allowed = allowed or status == from end
-if document.expired_before and status == 'running' then allowed = lease < document.expired_before end
+if document.or_expired and status == 'running' then allowed = lease < clock end
 if document.owner and owner ~= document.owner then return 'lost' end
 if not allowed then return status end
 write(job, document.id, status)
+if document.lease then redis.call('HSET', job, 'lease', clock + document.lease) end
 if document.claim then
   redis.call('HINCRBY', job, 'attempt', 1)
   redis.call('HDEL', job, 'resent')

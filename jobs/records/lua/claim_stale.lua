@@ -1,13 +1,13 @@
 -- Return the ids of jobs whose message must be sent again, and postpone their next check.
 local stale = {}
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', '$open', '-inf', document.now, 'LIMIT', 0, document.count)) do
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', '$open', '-inf', clock, 'LIMIT', 0, document.count)) do
   local job = 'qd:job:' .. id
   local lease = tonumber(redis.call('HGET', job, 'lease') or '0')
-  if field(job, 'status') == 'running' and lease > document.now then
+  if field(job, 'status') == 'running' and lease > clock then
     redis.call('ZADD', '$open', lease, id)
   else
     local resent = redis.call('HINCRBY', job, 'resent', 1)
-    redis.call('ZADD', '$open', document.now + document.lease * 2 ^ resent, id)
+    redis.call('ZADD', '$open', clock + document.lease * 2 ^ resent, id)
     stale[#stale + 1] = id
   end
 end

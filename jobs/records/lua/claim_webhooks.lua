@@ -2,8 +2,8 @@
 local claimed = {}
 for _, id in ipairs(document.ids) do
   local due = redis.call('ZSCORE', '$webhooks', id)
-  if due and tonumber(due) <= document.now then
-    redis.call('ZADD', '$webhooks', document.now + document.lease, id)
+  if due and tonumber(due) <= clock then
+    redis.call('ZADD', '$webhooks', clock + document.lease, id)
     claimed[#claimed + 1] = {id, redis.call('HINCRBY', 'qd:job:' .. id, 'webhook_attempts', 1)}
   end
 end

@@ -10,11 +10,11 @@ end
 local open = tonumber(redis.call('HGET', '$usage_jobs', document.api_key) or '0')
 if document.open_jobs and open >= document.open_jobs then return 'quota ' .. open end
 write(job, document.id)
-for i = 4, #KEYS do redis.call('ZADD', '$used', 'XX', 'GT', document.now, KEYS[i]) end
+for i = 4, #KEYS do redis.call('ZADD', '$used', 'XX', 'GT', now, KEYS[i]) end
 redis.call('ZADD', document.index, 0, document.id)
 redis.call('ZADD', index(job, 'model:' .. field(job, 'model')), 0, document.id)
 for _, tag in ipairs(document.tags) do redis.call('ZADD', index(job, 'tag:' .. tag), 0, document.id) end
-redis.call('ZADD', '$open', document.due, document.id)
+redis.call('ZADD', '$open', clock + document.lease, document.id)
 redis.call('HINCRBY', '$usage_jobs', document.api_key, 1)
 redis.call('XADD', events, '*', 'event', 'state', 'data', document.state)
 if idempotency ~= '' then redis.call('SET', idempotency, document.idempotency, 'EX', document.expire) end

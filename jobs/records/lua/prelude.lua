@@ -1,6 +1,9 @@
 -- Definitions shared by all scripts. `document` is the first argument: a JSON object with the script's parameters.
 -- Names with a leading dollar sign are replaced by the constants of jobs/redis_keys.py when a script is loaded.
 local document = cjson.decode(ARGV[1])
+-- Leases are times of this one clock, whatever the clocks of gateways and workers say.
+local clock = (function() local t = redis.call('TIME') return tonumber(t[1]) + tonumber(t[2]) / 1000000 end)()
+local now = document.now or clock -- a record that is restored has its own time
 local function field(job, name)
   local value = cjson.decode(redis.call('HGET', job, name) or 'null')
   if value ~= cjson.null then return value end
@@ -14,7 +17,7 @@ local function write(job, id, old)
   if status == old then return end
   if old then redis.call('ZREM', index(job, 'status:' .. old), id) end
   redis.call('ZADD', index(job, 'status:' .. status), 0, id)
-  if status == 'queued' then redis.call('ZADD', '$queued', document.now, id)
+  if status == 'queued' then redis.call('ZADD', '$queued', now, id)
   else redis.call('ZREM', '$queued', id) end
 end
 local function close(job, id, events)
@@ -22,7 +25,7 @@ local function close(job, id, events)
   redis.call('ZREM', '$open', id)
   redis.call('HINCRBY', '$usage_jobs', key, -1)
   redis.call('HINCRBY', '$usage_bytes', key, document.bytes)
-  redis.call('ZADD', '$ended', document.now, id)
+  redis.call('ZADD', '$ended', now, id)
   local verdict = field(job, 'verdict')
   if verdict then redis.call('ZADD', index(job, 'verdict:' .. verdict), 0, id) end
   if field(job, 'status') == 'succeeded' and (field(job, 'work') or '') ~= '' then
@@ -30,7 +33,7 @@ local function close(job, id, events)
   end
   if not document.restored then
     redis.call('SADD', '$unarchived', id)
-    if field(job, 'webhook') then redis.call('ZADD', '$webhooks', document.now, id) end
+    if field(job, 'webhook') then redis.call('ZADD', '$webhooks', now, id) end
   end
   redis.call('EXPIRE', events, document.expire)
 end

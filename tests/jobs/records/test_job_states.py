@@ -65,6 +65,18 @@ def test_the_next_heartbeat_reports_a_cancellation(records):
     assert records.heartbeat(job.id, "stranger") == "lost"
 
 
+@pytest.mark.parametrize("ahead_s", [120.0, -120.0, 1e6])
+def test_leases_are_times_of_redis_whatever_the_clock_of_a_worker_says(records, monkeypatch, ahead_s):
+    job, real = in_state(records, Status.RUNNING), time.time
+    monkeypatch.setattr(time, "time", lambda: real() + ahead_s)
+    assert records.claim(job.id, "other") is None
+    assert job.id not in records.claim_stale()
+    assert records.heartbeat(job.id, "owner") == "ok"
+    monkeypatch.undo()
+    assert records.claim(job.id, "other") is None
+    assert records.finish(job.id, "owner", Status.SUCCEEDED, {})
+
+
 def test_a_cancellation_that_a_lost_worker_missed_takes_effect_at_the_next_claim(records, valkey):
     job = in_state(records, Status.RUNNING)
     records.cancel(job)
