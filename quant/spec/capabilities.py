@@ -18,7 +18,7 @@ def capabilities() -> dict[str, Any]:
     return {
         "weight_bits": [8, 6, 4, 3, 2],
         "activation_bits": [8, 16],
-        "granularities": ["tensor", "channel", "block"],
+        "granularities": ["tensor", "channel", "block", "auto"],
         "grids": registry.describe_grids(),
         "clipping": registry.describe_clip_rules(),
         "roundings": registry.describe_roundings(),
