@@ -5,15 +5,17 @@ beside its bytes before the upload is recorded. No request without such a docume
 """
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 from jobs.blobs import Blobs
 from jobs.errors import NotFound
-from jobs.job import Job, Upload
+from jobs.job import FrozenModel, Job, Upload
 from jobs.records import Records
 from jobs.redis_keys import Kind
 
 RECORD = "record.json"
 SUFFIX = ".json"
+Record = TypeVar("Record", bound=FrozenModel)
 KINDS: dict[str, Kind] = {"models": "model", "datasets": "dataset"}
 
 
@@ -54,17 +56,28 @@ class Archive:
                 self.drop_job(job)
         return len(ended)
 
-    def uploads(self) -> Iterator[tuple[Kind, Upload]]:
-        """Yield every upload, as it was stored."""
+    def uploads(self, unreadable: list[str]) -> Iterator[tuple[Kind, Upload]]:
+        """Yield every upload, as it was stored; the keys of documents that hold none are added to `unreadable`."""
         for parts, key in self._documents():
             if len(parts) == 3 and parts[1] in KINDS and parts[2].endswith(SUFFIX):
-                yield KINDS[parts[1]], Upload.model_validate_json(self._blobs.read(key))
+                upload = self._record(Upload, key, unreadable)
+                if upload is not None:
+                    yield KINDS[parts[1]], upload
 
-    def jobs(self) -> Iterator[Job]:
-        """Yield every job, as it was when its record was last written."""
+    def jobs(self, unreadable: list[str]) -> Iterator[Job]:
+        """Yield every job, as it was when its record was last written; unreadable ones as `uploads` does."""
         for parts, key in self._documents():
             if len(parts) == 4 and parts[1] == "jobs" and parts[3] == RECORD:
-                yield Job.model_validate_json(self._blobs.read(key))
+                job = self._record(Job, key, unreadable)
+                if job is not None:
+                    yield job
+
+    def _record(self, kind: type[Record], key: str, unreadable: list[str]) -> Record | None:
+        try:
+            return kind.model_validate_json(self._blobs.read(key))
+        except ValueError:
+            unreadable.append(key)
+            return None
 
     def _documents(self) -> Iterator[tuple[list[str], str]]:
         for key in self._blobs.keys(""):

@@ -56,4 +56,5 @@ def reindex(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) -> N
         typer.echo(
             f"restored {restored.keys} keys, {restored.uploads} uploads and {restored.jobs} jobs; "
             f"queued {restored.queued} of the jobs again"
+            + (f"; left out {restored.unreadable} unreadable documents" if restored.unreadable else "")
         )

@@ -12,12 +12,13 @@ class UploadRecords(RecordStore):
     """The uploads of all tenants: equal bytes are stored once for a tenant."""
 
     def add_upload(
-        self, kind: Kind, upload: Upload, limit: int | None = None, idempotency: str = ""
+        self, kind: Kind, upload: Upload, limit: int | None = None, idempotency: str = "", *, named: bool = False
     ) -> tuple[Upload, bool]:
         """Store a new upload and return it with True.
 
         If the tenant already has the same bytes, return that upload with False. If the same idempotency key sent the
-        same bytes before, return the first answer with True.
+        same bytes before, return the first answer with True. One that a job names is stored even if the tenant has
+        the same bytes under another id.
 
         Raises:
             IdempotencyMismatch: the key was used for another request.
@@ -27,7 +28,7 @@ class UploadRecords(RecordStore):
         document = {
             "id": upload.id, "sha256": upload.sha256, "size": upload.size, "api_key": upload.api_key, "limit": limit,
             "now": seconds(upload.created_at), "prefix": upload_key(kind, ""), "expire": EXPIRE_S,
-            "fingerprint": fingerprint,
+            "fingerprint": fingerprint, "named": named,
         }  # fmt: skip
         keys = [*_keys(kind, upload), idempotency_key(upload.tenant, idempotency) if idempotency else ""]
         answer = self._run("add_upload", keys, document, upload.model_dump_json())

@@ -6,15 +6,15 @@ from jobs.archive import folder
 def test_uploads_and_jobs_are_read_back(archive, store, submit):
     model, data = store(), store("dataset", data=b"data")
     job = submit(model)
-    assert sorted(archive.uploads(), key=lambda item: item[0]) == [("dataset", data), ("model", model)]
-    assert list(archive.jobs()) == [job]
+    assert sorted(archive.uploads([]), key=lambda item: item[0]) == [("dataset", data), ("model", model)]
+    assert list(archive.jobs([])) == [job]
 
 
 def test_ended_jobs_are_archived_once(records, archive, store, submit, finish):
     ended = finish(submit(store()))
     assert archive.catch_up(records) == 1
     assert archive.catch_up(records) == 0
-    assert list(archive.jobs()) == [ended]
+    assert list(archive.jobs([])) == [ended]
 
 
 def test_a_dropped_job_leaves_nothing(archive, blobs, store, submit, finish):

@@ -47,3 +47,36 @@ def test_bytes_stored_twice_by_a_crash_are_restored_once(valkey, records, blobs,
     archive.put_upload(twin)
     assert reindex(records, archive, Keys(valkey.url, blobs), make_queue(valkey.url, 60)).uploads == 1
     assert sorted(blobs.keys("default")) == sorted([kept.key, kept.key + ".json"])
+
+
+def test_bytes_that_were_sent_again_to_an_empty_redis_leave_the_model_of_an_accepted_job(
+    valkey, records, blobs, archive, store, submit
+):
+    first = store()
+    job = submit(first)
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+    again = store()
+    for _ in range(2):
+        restored = reindex(records, archive, Keys(valkey.url, blobs), make_queue(valkey.url, 60))
+        assert (restored.uploads, restored.jobs, restored.queued) == (2, 1, 1)
+    assert records.upload("model", first.id, "default") == first
+    assert records.upload("model", again.id, "default") == again
+    assert blobs.read(first.key) == blobs.read(again.key)
+    assert records.claim(job.id, "owner").model == first.id
+    assert store().id == again.id
+
+
+def test_a_document_that_holds_no_record_is_reported_and_the_others_are_restored(
+    valkey, records, blobs, archive, store, submit, finish
+):
+    model = store()
+    finish(submit(model))
+    archive.catch_up(records)
+    blobs.put("default/jobs/job_1/record.json", b'{"timings": NaN}')
+    blobs.put("default/models/model_1.json", b"\xff")
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+    restored = reindex(records, archive, Keys(valkey.url, blobs), make_queue(valkey.url, 60))
+    assert (restored.uploads, restored.jobs, restored.unreadable) == (1, 1, 2)
+    assert blobs.read("default/models/model_1.json") == b"\xff"

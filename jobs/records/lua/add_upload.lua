@@ -8,15 +8,16 @@ local function remember(id)
   if idempotency ~= '' then redis.call('SET', idempotency, value, 'EX', document.expire) end
 end
 local known = redis.call('HGET', digests, document.sha256)
-if known then
+if known and (known == document.id or not document.named) then
   redis.call('ZADD', '$used', 'GT', now, document.prefix .. known)
   remember(known)
   return 'known ' .. known
 end
 local stored = tonumber(redis.call('HGET', '$usage_bytes', document.api_key) or '0')
 if document.limit and stored + document.size > document.limit then return 'quota ' .. stored end
+if redis.call('EXISTS', upload) == 1 then return false end
 redis.call('SET', upload, ARGV[2])
-redis.call('HSET', digests, document.sha256, document.id)
+redis.call('HSETNX', digests, document.sha256, document.id)
 redis.call('ZADD', ids, 0, document.id)
 redis.call('ZADD', '$used', now, upload)
 redis.call('HINCRBY', '$usage_bytes', document.api_key, document.size)

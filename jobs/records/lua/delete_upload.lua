@@ -11,7 +11,7 @@ for _, job in ipairs(redis.call('ZRANGE', '$open', 0, -1)) do
   end
 end
 redis.call('DEL', upload)
-redis.call('HDEL', digests, document.sha256)
+if redis.call('HGET', digests, document.sha256) == document.id then redis.call('HDEL', digests, document.sha256) end
 redis.call('ZREM', ids, document.id)
 redis.call('ZREM', '$used', upload)
 redis.call('HINCRBY', '$usage_bytes', document.api_key, 0 - document.size)
