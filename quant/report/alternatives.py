@@ -13,11 +13,13 @@ from quant.methods.grids.uniform import Uniform
 from quant.outcome.report.layer import Alternative
 from quant.search.error_shares import ErrorShares
 from quant.search.widths import WIDTHS
-from quant.spec import Spec
+from quant.spec import Spec, Weights
 from quant.spec.layer_rule_lines import layer_rule_lines
+from quant.weights.block_grids import search_grids
+from quant.weights.blocks import has_zero_points
 from quant.weights.granularity import PerBlock, PerChannel, PerTensor
 from quant.weights.layers import QuantizedLayer
-from quant.weights.storage_form import is_plain_matmul, storage_form
+from quant.weights.storage_form import StorageForm, is_plain_matmul, storage_form
 
 RATIOS = np.geomspace(0.25, 1.0, 12)
 """Ratios of the bound to the largest |w| of a row among which the least error is taken."""
@@ -147,13 +149,18 @@ def _widths(layer: QuantizedLayer, spec: Spec) -> Iterator[_Option]:
     stored = [bits for bits in WIDTHS if stored_bits(bits, opset, form) == bits and bits != weight.bits]
     next_up = min((bits for bits in stored if bits > weight.bits), default=None)
     next_down = max((bits for bits in stored if bits < weight.bits), default=None)
-    rows = _rows(layer)
-    present = _present_noise(layer, rows, ratios)
+    rows, in_blocks = _rows(layer), isinstance(weight.granularity, PerBlock)
+    present = _block_noise(rows, section) if in_blocks else _present_noise(layer, rows, ratios)
     for bits in stored:
         if bits in (8, next_up, next_down):
             options: dict[str, object] = {"bits": bits, **({} if section.grid.uniform else {"grid": "uniform"})}
             size = code_bytes(layer.layer.size, bits, form, opset) + 4 * len(weight.clip)
-            yield _Option(f"{bits} bits", options, _ratio(rows.least_noise(bits, ratios), present), size)
+            noise = rows.least_noise(bits, ratios)
+            if in_blocks:
+                changed = section.model_copy(update={"bits": bits})
+                noise = _block_noise(rows, changed)
+                size += _zero_point_bytes(len(weight.clip), changed, form, opset)
+            yield _Option(f"{bits} bits", options, _ratio(noise, present), size)
 
 
 def _present_noise(layer: QuantizedLayer, rows: _Rows, ratios: Floats) -> float:
@@ -183,9 +190,28 @@ def _finer(layer: QuantizedLayer, spec: Spec) -> Iterator[_Option]:
         few = _channels(layer)[: max(MAX_VALUES // length, 1), : min(length, MAX_VALUES) // BLOCK * BLOCK]
         blocks = _Rows.of(few.reshape(-1, BLOCK), MAX_VALUES // BLOCK)
         present = _Rows.of(few).least_noise(weight.bits, ratios)
-        ratio = _ratio(blocks.least_noise(weight.bits, ratios), present)
+        ratio = _ratio(_block_noise(blocks, layer.spec), present)
         options: dict[str, object] = {"granularity": "block", "block_size": BLOCK}
-        yield _Option(f"a scale per {BLOCK} weights", options, ratio, codes + 4 * channels * -(-length // BLOCK))
+        number = channels * -(-length // BLOCK)
+        zeros = _zero_point_bytes(number, layer.spec, layer.form, spec.export.opset)
+        yield _Option(f"a scale per {BLOCK} weights", options, ratio, codes + 4 * number + zeros)
+
+
+def _block_noise(rows: _Rows, section: Weights) -> float:
+    """Return the sum of the squared errors of some blocks, in the weight's unit squared, quantized by a section."""
+    if not len(rows.weights):
+        return 0.0
+    blocks = np.ascontiguousarray(rows.weights)
+    book = search_grids(
+        blocks, np.ones(blocks.shape[1]), section.bits,
+        zero_points=has_zero_points(section), clips=section.clipping.clips, compiled=False,
+    )  # fmt: skip
+    return float(np.square(book.decode(book.encode(blocks)).astype(np.float64) - blocks).sum())
+
+
+def _zero_point_bytes(blocks: int, section: Weights, form: StorageForm, opset: int) -> int:
+    """Return the bytes of the zero points of some blocks."""
+    return code_bytes(blocks, section.bits, form, opset) if has_zero_points(section) else 0
 
 
 def _ratio(noise: float, present: float) -> float:
