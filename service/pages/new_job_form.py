@@ -17,8 +17,6 @@ from service.jobs.schemas import JobIn
 
 GATE_PREFIX = "gate."
 """The form's field of a gate is this and the gate's name."""
-LISTED = 50
-"""The largest number of faults of the options that are listed."""
 DEFAULT_PROFILE = "ort-cpu"
 """The profile of a spec that names none."""
 _NOT_TYPED = "preset", "gates"
@@ -234,13 +232,10 @@ def _by_field(
 
 
 def _line_faults(errors: Sequence[FieldError], text: str) -> tuple[LineFault, ...]:
-    """Return the first faults of the options in the order of their lines."""
-    listed = errors[:LISTED]
-    lines = lines_of(text, [error.pointer for error in listed])
-    faults = [LineFault(line, error.pointer, _plain(error.detail)) for line, error in zip(lines, listed, strict=True)]
-    faults.sort(key=lambda fault: fault.line or 0)
-    more = len(errors) - len(listed)
-    return (*faults, LineFault(None, "", f"There are {more} more faults.")) if more else tuple(faults)
+    """Return the faults of the options in the order of their lines, those of the whole text last."""
+    lines = lines_of(text, [error.pointer for error in errors])
+    faults = [LineFault(line, error.pointer, _plain(error.detail)) for line, error in zip(lines, errors, strict=True)]
+    return tuple(sorted(faults, key=lambda fault: (fault.pointer == "", fault.line or 0)))
 
 
 def _missing_data(spec: Spec, typed: Typed) -> dict[str, tuple[str, ...]]:
