@@ -29,7 +29,7 @@ class ChannelGroups:
     noise: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     usable: bool = True
 
-    def add(self, expected: NDArray[np.floating], actual: NDArray[np.floating]) -> None:
+    def add(self, expected: NDArray[np.generic], actual: NDArray[np.generic]) -> None:
         """Add one batch (N, ..., C) or (N, C, ...) of both models."""
         self.usable &= expected.ndim >= MIN_AXES
         if not self.usable:
@@ -38,15 +38,15 @@ class ChannelGroups:
         others = tuple(number for number in range(expected.ndim) if number != axis)
         channels = expected.shape[axis]
         self.usable = 1 < channels <= MAX_CHANNELS and len(self.largest) in (0, channels) and expected.size > 0
-        self.usable &= bool(np.isfinite(expected).all() and np.isfinite(actual).all())
+        x, y = expected.astype(np.float64), actual.astype(np.float64)
+        self.usable &= bool(np.isfinite(x).all() and np.isfinite(y).all())
         if not self.usable:
             return
         if not len(self.largest):
             self.largest, self.signal, self.noise = np.zeros(channels), np.zeros(channels), np.zeros(channels)
-        x = expected.astype(np.float64)
         self.largest = np.maximum(self.largest, np.abs(x).max(axis=others))
         self.signal += np.square(x).sum(axis=others)
-        self.noise += np.square(x - actual).sum(axis=others)
+        self.noise += np.square(x - y).sum(axis=others)
 
     def energies(self) -> list[tuple[float, float]]:
         """Return the energies of signal and noise of the group with the smaller and that with the larger range.

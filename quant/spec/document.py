@@ -38,8 +38,8 @@ class Spec(Section):
     objective: Literal["fixed", "smallest_within_gates"] = "fixed"
     """Keep the bits of the spec, or find the smallest model that passes all gates."""
     keep_float: Literal["none", "auto", "slower"] = "none"
-    """Leave layers in float: with `auto` those whose error at the output weighs more than their bytes, if the outputs are
-    poor, with `slower` those that are measured to run slower quantized; the file then depends on measured time."""
+    """Leave layers in float: with `auto` those whose error at the output weighs more than their bytes, if the outputs
+    are poor, with `slower` those that are measured to run slower quantized; the file then depends on measured time."""
     layers: tuple[LayerRule, ...] = ()
     """Exceptions for single layers; the first rule that matches a layer applies."""
     exclude_operators: tuple[str, ...] = Field(default=(), max_length=64)

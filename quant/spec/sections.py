@@ -212,8 +212,9 @@ class Limits(Section):
     """Limits on the job; a worker's time-out remains the hard limit."""
 
     seconds: float | None = Field(default=None, gt=0)
-    """Seconds after which the search ends with the best candidate so far: what is not begun by then is left out, such as
-    fits, corrections, comparisons and figures of the report. The result then depends on measured time, and says so."""
+    """Seconds after which the search ends with the best candidate so far: what is not begun by then is left out, such
+    as fits, corrections, comparisons and figures of the report. The result then depends on measured time, and says so.
+    """
 
 
 class Budget(Section):
