@@ -59,7 +59,7 @@ def whole_model_reasons(spec: Spec, *, calibrated: bool) -> list[str]:
     needs = {
         "calibration data is given": calibrated,
         "bits are to be allocated": spec.allocates,
-        "layers are to be timed (keep_float: slower)": spec.keep_float != "none",
+        "layers are to be timed (keep_float: slower)": spec.keep_float == "slower",
         "the opset or the IR version is limited": spec.export.has_ceiling,
         "floats are to be stored as float16": spec.export.float_storage == "fp16" or spec.precision == "fp16",
     }

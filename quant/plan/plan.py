@@ -139,7 +139,7 @@ def _file_size(graph: FloatGraph, weights: PlannedWeights, file: bytes | None) -
     """Return the size of a quantized model, of its file with placeholders where there is one."""
     before, spec = graph.bytes_before, weights.spec
     after = size_by_sum(graph.model, weights.layers, spec.export.opset) if file is None else len(file)
-    same = spec.activations is None and not spec.allocates and spec.keep_float == "none"
+    same = spec.activations is None and not spec.allocates and spec.keep_float != "slower"
     basis: SizeBasis = "sum" if file is None else "exact" if same else "structure"
     return FileSize(bytes_before=before, bytes_after=after, size_ratio=after / before, basis=basis)
 
