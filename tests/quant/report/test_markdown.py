@@ -34,7 +34,7 @@ def test_verdict_and_gates_come_first(failed):
     lines = failed.splitlines()
     assert lines[0] == "### `digits.onnx`: 1 of 2 gates failed"
     assert lines[2].startswith("| Gate | Limit |")
-    assert lines[4].startswith("| `min_output_sqnr_db` | at least 30 dB | 26.5")
+    assert lines[4].startswith("| `min_output_sqnr_db` | at least 30 dB | 26.4")
     assert "**fail**" in lines[4]
     assert lines[5].endswith("| pass |")
 
