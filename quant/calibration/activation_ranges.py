@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from quant.calibration.histogram import Histogram
 from quant.calibration.observers import Tensors, clip_limits, extremes_sources
 from quant.errors import ModelError
+from quant.graph.operators import joins
 from quant.methods.distributions.selection import select
 from quant.methods.distributions.statistics import summarise
 from quant.methods.ranges.base import Evidence, Observed, Range
@@ -19,6 +20,8 @@ from quant.spec import Activations
 
 FIT_SAMPLE = 1024
 """At most so many values of each batch of a tensor are kept for a fit, evenly spaced over the batch."""
+UNLIKE_SCALES = 8.0
+"""Parts of a concatenation whose scales differ by this factor lose three bits or more under one scale."""
 NO_VALUES = np.zeros(0, np.float32)
 
 
@@ -150,6 +153,20 @@ def tie(ranges: Mapping[str, ActivationRange], ties: Mapping[str, str]) -> dict[
             only move values.
     """
     return {**ranges, **{name: ranges[root] for name, root in ties.items()}}
+
+
+def unlike_concatenations(graph: ir.Graph, ranges: Mapping[str, ActivationRange]) -> set[str]:
+    """Return the outputs of concatenations whose inputs have scales that differ by `UNLIKE_SCALES` or more.
+
+    The scale of the whole would leave the parts with small values, such as the scores beside the boxes of a detector,
+    few codes.
+    """
+    unlike = set()
+    for node in graph:
+        scales = [ranges[str(value.name)].scale for value in node.inputs if value and str(value.name) in ranges]
+        if joins(node) and scales and max(scales) >= UNLIKE_SCALES * min(scales):
+            unlike.add(str(node.outputs[0].name))
+    return unlike
 
 
 class TensorObserver:

@@ -337,6 +337,8 @@ moves_values = _named(
 """Return True if an integer kernel copies elements of the first input: both sides share one scale."""
 computes_with_own_scales = _named("Add", "Mul", "AveragePool", "GlobalAveragePool", "Concat", "LeakyRelu", "Sigmoid")
 """Return True if an integer kernel takes the node once all its inputs are quantized, with scales of its own."""
+joins = _named("Concat")
+"""Return True if the output holds the elements of all inputs, one beside the other."""
 rearranges_weight = _named(
     "Cast", "Gather", "GatherElements", "Identity", "Mul", "Reshape", "Squeeze", "Transpose", "Unsqueeze"
 )

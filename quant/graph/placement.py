@@ -27,7 +27,9 @@ class Placement:
         return [name for name in self.values if name not in self.ties]
 
 
-def place(graph: ir.Graph, layers: Sequence[Layer], excluded: Collection[str] = ()) -> Placement:
+def place(
+    graph: ir.Graph, layers: Sequence[Layer], excluded: Collection[str] = (), in_float: Collection[str] = ()
+) -> Placement:
     """Return the values to quantize around the layers and between them.
 
     These are the inputs and outputs of the layers, and the outputs of nodes between them that an integer kernel takes.
@@ -37,8 +39,10 @@ def place(graph: ir.Graph, layers: Sequence[Layer], excluded: Collection[str] = 
         graph: the graph of the model.
         layers: the layers that compute with integers.
         excluded: the operators without a weight whose nodes stay in float.
+        in_float: the outputs that stay in float unless a layer reads them.
     """
     takes = _Kernels(frozenset(excluded))
+    stays = {*in_float, *(str(value.name) for value in graph.outputs)}
     layer_of = {layer.node: layer for layer in layers}
     layer_inputs = {str(layer.operand(layer.input_index).name) for layer in layers}
     values = dict.fromkeys(str(value.name) for value in graph.inputs if str(value.name) in layer_inputs)
@@ -54,7 +58,7 @@ def place(graph: ir.Graph, layers: Sequence[Layer], excluded: Collection[str] = 
             source = str(node.inputs[0].name)  # type: ignore[union-attr]
             if not output.is_graph_output():
                 values[name], ties[name] = None, ties.get(source, source)
-        elif takes.own_scales(node) and _are_quantized(node.inputs, values) and not output.is_graph_output():
+        elif takes.own_scales(node) and _are_quantized(node.inputs, values) and name not in stays:
             values[name] = None
         values |= dict.fromkeys(str(value.name) for value in node.outputs if str(value.name) in layer_inputs)
     return Placement(tuple(values), ties)

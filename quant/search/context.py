@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.calibration.activation_ranges import ActivationRange, RangeObserver, tie
+from quant.calibration.activation_ranges import ActivationRange, RangeObserver, tie, unlike_concatenations
 from quant.calibration.batch_inputs import BatchInputObserver, BatchInputs
 from quant.calibration.inferred_moments import infer_input_moments
 from quant.calibration.input_moments import InferredMoments, Moments
@@ -242,13 +243,10 @@ class _RangeOptions:
     def __init__(self, model: ir.Model, work: Work, spec: Spec, held_out: Collection[int]) -> None:
         self.observers: list[RangeObserver] = []
         if spec.activations is not None:
-            placement = place(
-                model.graph,
-                [layer for layer, _ in work if has_static_range(layer, spec)],
-                spec.exclude_operators,
-            )
-            self.observers = [RangeObserver(model.graph, placement.observed, spec.activations, held_out)]
-            self._ties = placement.ties
+            layers = [layer for layer, _ in work if has_static_range(layer, spec)]
+            self._place = partial(place, model.graph, layers, spec.exclude_operators)
+            self._graph, self._placement = model.graph, self._place()
+            self.observers = [RangeObserver(model.graph, self._placement.observed, spec.activations, held_out)]
 
     def options(self) -> dict[str, RangeOption]:
         """Return the ranges of each rule by the suffix of its candidates' names; the first suffix is empty."""
@@ -257,6 +255,13 @@ class _RangeOptions:
         ranges, judging = self.observers[0].ranges(), self.observers[0].fitting_ranges()
         suffixes = ["", *(f", ranges by {rule}" for rule in list(ranges)[1:])]
         return {
-            suffix: RangeOption(tie(ranges[rule], self._ties), tie(judging[rule], self._ties))
+            suffix: RangeOption(*self._placed(ranges[rule], judging[rule]))
             for suffix, rule in zip(suffixes, ranges, strict=True)
         }
+
+    def _placed(self, *options: Ranges) -> list[Ranges]:
+        """Return the ranges of tied values, too, and no range of concatenations that one scale would serve badly."""
+        tied = [tie(ranges, self._placement.ties) for ranges in options]
+        unlike = unlike_concatenations(self._graph, tied[0])
+        values = self._place(unlike).values if unlike else self._placement.values
+        return [{name: ranges[name] for name in values} for ranges in tied]

@@ -4,7 +4,13 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from quant.calibration.activation_ranges import ActivationRange, RangeObserver, TensorObserver, tie
+from quant.calibration.activation_ranges import (
+    ActivationRange,
+    RangeObserver,
+    TensorObserver,
+    tie,
+    unlike_concatenations,
+)
 from quant.calibration.observers import observe
 from quant.data.dataset import Dataset
 from quant.errors import ModelError
@@ -13,6 +19,7 @@ from quant.methods.ranges.mse import MseRange
 from quant.spec import resolve
 from tests.quant.calibration.models import ACTIVATIONS, SAMPLES, activations_model
 from tests.quant.methods.ranges.observations import observed
+from tests.quant.onnx_text import model_of
 
 
 def test_zeros_are_left_out_of_the_histogram():
@@ -101,3 +108,11 @@ def test_a_tensor_that_is_not_finite_is_refused_by_name(value):
 def test_a_tied_tensor_gets_the_range_of_the_other():
     ranges = {"a": ActivationRange(-1.0, 3.0)}
     assert tie(ranges, {"b": "a"}) == {"a": ranges["a"], "b": ranges["a"]}
+
+
+@pytest.mark.parametrize(("factor", "unlike"), [(1, set()), (7.5, set()), (8.5, {"c"}), (640, {"c"}), (0.001, {"c"})])
+def test_parts_of_a_concatenation_with_unlike_scales_are_found(factor, unlike):
+    body = "c = Concat <axis = 1> (a, b) d = Tanh (c)"
+    model = model_of(f"net (float[N, 2] a, float[N, 2] b) => (float[N, 4] d) {{ {body} }}")
+    ranges = {"a": ActivationRange(0, 1), "b": ActivationRange(0, factor), "c": ActivationRange(0, max(1, factor))}
+    assert unlike_concatenations(model.graph, ranges) == unlike

@@ -60,3 +60,13 @@ def test_a_sum_is_quantized_if_all_its_operands_are(other, quantized):
 def test_a_relu_or_clip_with_constant_bounds_is_fused(node, arrays, fuses):
     model = model_of(f"net (float[N, 4, 5, 5] x) => (float[N, 4, 5, 5] y) {{ a = Conv (x, w) {node} }}", w=W, **arrays)
     assert str(fused_output(node_of(model, "Conv")).name) == ("y" if fuses else "a")
+
+
+def test_a_value_that_is_to_stay_in_float_does_so_with_all_that_copies_it_unless_a_layer_reads_it():
+    body = "a = Conv (x, w) b = Conv (x, v) c = Concat <axis = 1> (a, b) m = MaxPool <kernel_shape = [1, 1]> (c) "
+    begin, weights = "net (float[N, 4, 5, 5] x) => (float[N, C, H, V] y) { ", {"w": W, "v": W}
+    ends = model_of(f"{begin}{body} y = Tanh (m) }}", **weights)
+    read = model_of(f"{begin}{body} y = Conv (c, u) }}", u=RNG.normal(size=(4, 8, 1, 1)), **weights)
+    assert place(ends.graph, inventory(ends)[0]).values == ("x", "a", "b", "c", "m")
+    assert place(ends.graph, inventory(ends)[0], in_float={"c"}).values == ("x", "a", "b")
+    assert "c" in place(read.graph, inventory(read)[0], in_float={"c"}).values
