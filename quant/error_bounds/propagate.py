@@ -129,7 +129,7 @@ def tensors_of_bounds(model: ir.Model) -> list[str]:
             continue
         computed = [value for value in operands if value.producer() is not None]
         names |= dict.fromkeys(str(value.name) for value in (*computed, *node.outputs) if value.name)
-        if node.op_type in RULES or node.op_type in LAYER_RULES:
+        if RULES.get(node.op_type) or LAYER_RULES.get(node.op_type):
             reached.add(str(node.outputs[0].name))
     return list(names)
 
