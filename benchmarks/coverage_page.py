@@ -28,6 +28,8 @@ KINDS = {
     "linear": "MatMul and Gemm only",
 }
 """The kinds of network and their names in the table."""
+COMPUTED_IN_FLOAT = (OURS + "fp16",)
+"""The presets whose figures on a CPU say nothing about the machines that they are for."""
 WITHOUT_DATA = " without data"
 """The end of the name of a spec whose job gets no calibration data."""
 INTRODUCTION = """# Coverage
@@ -36,7 +38,8 @@ Real networks, quantized by quantd and by other tools, and the preset that follo
 `benchmarks/models.py`, which keeps the figures in `docs/coverage.json`.
 
 Every tool calibrates on the same samples: those beside the model, or 64 images. Other samples evaluate; no tool sees
-them. Each measurement runs in a process of its own, with one thread on one processor ({environment}). The figures are:
+them. Each measurement runs in a process of its own, with one thread on one processor: {environment}.
+The figures are:
 
 - main and worst: the SQNR in dB of the main output, and of the output with the least one;
 - task: the figure of the network's task, for the quantized file. Accuracy is the share of correct classes; the other
@@ -48,18 +51,23 @@ DECISION = f"""
 ## Which preset
 
 For each kind of network and aim, the best preset, with its median SQNR of the main output, size and latency. The
-networks of a kind are those of this page with real inputs. A file keeps its task if the task's figure is at least
-{KEEPS:g} of the float model's; where that figure is a cosine, if its SQNR is at least {LEAST_DB:g} dB. A preset can be
-the fastest or the smallest if at least {LEAST_SHARE:.0%} of the networks keep their task with it; the networks that do
-not are named. `int8, auto` is `{{preset: int8, activations: {{clipping: auto}}, equalization: auto,
-smoothing: auto}}`.
+networks are those of this page with real inputs. A file keeps its task if the task's figure is at least {KEEPS:g} of
+the float model's or, for a cosine, if its SQNR is at least {LEAST_DB:g} dB. A preset can be the fastest or the smallest
+if at least {100 * LEAST_SHARE:g} % of the networks keep their task with it; the networks that do not are named. `fp16`
+is left out, since CPUs compute it in float32. Names with a comma are presets with more options:
 
+- `int8, auto`: every search, `activations: {{mode: auto, clipping: auto}}`, `equalization: auto`, `smoothing: auto` and
+  `keep_float: auto`;
+- `int8, dynamic`: `activations: {{mode: dynamic}}`;
+- `int4, feedback`: `weights: {{rounding: error_feedback}}`;
+- `without data`: the job got no calibration data.
 """
 BESIDE = f"""
 ## Beside other tools
 
-SQNR of the main output, task, size, latency. The best of other tools is the one with the highest SQNR among the files
-that are at most {SAME_SIZE:g} times as large as that of `int8`, or of `int4-weights` for 4-bit weights.
+SQNR of the main output, task, size, latency. The best is the one with the highest SQNR. It is the best of `int8` with
+any options, and of the other tools' files that are at most {SAME_SIZE:g} times as large as that of `int8`, or of
+`int4-weights` for 4-bit weights.
 
 """
 OTHERS = """
@@ -144,11 +152,11 @@ def decision_table(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def candidates_of(rows: Sequence[Row]) -> Iterator[Candidate]:
-    """Yield the presets that quantize every network of a kind."""
+    """Yield the presets that quantize every network of a kind, without those for other machines than CPUs."""
     models = {row["model"] for row in rows}
     for tool in dict.fromkeys(row["tool"] for row in rows if row["tool"].startswith(OURS)):
         measured = [row for row in rows if row["tool"] == tool and is_measured(row)]
-        if {row["model"] for row in measured} == models:
+        if tool not in COMPUTED_IN_FLOAT and {row["model"] for row in measured} == models:
             yield Candidate(
                 tool.removeprefix(OURS),
                 statistics.median(row["sqnr_db"] for row in measured),
@@ -173,16 +181,17 @@ def keeps_task(row: Row) -> bool:
 
 def beside_table(rows: Sequence[Row]) -> Iterator[str]:
     """Yield the lines of the table of quantd's presets and the best other tool for each network."""
-    yield "| network | `int8` | best `int8` | best other tool | `int4-weights` | best other tool, 4-bit weights |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    yield "| network | `int8` | best `int8` | best other tool | `int8-weights` | `int4-weights` | other tool, 4 bits |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
     for model in dict.fromkeys(row["model"] for row in rows):
         tools = {row["tool"]: row for row in rows if row["model"] == model}
-        ours = [row for tool, row in tools.items() if tool.startswith(OURS + "int8")]
+        ours = [row for tool, row in tools.items() if tool == OURS + "int8" or tool.startswith(OURS + "int8,")]
         peers = [row for tool, row in tools.items() if not tool.startswith(OURS)]
         four = [row for row in peers if row["tool"] == "MatMulNBits"]
         eight = [row for row in peers if row not in four]
-        int8, int4 = tools.get(OURS + "int8"), tools.get(OURS + "int4-weights")
-        cells = [short(int8), named(best(ours, None)), named(best(eight, int8)), short(int4), named(best(four, int4))]
+        int8, weights8, weights4 = (tools.get(OURS + name) for name in ("int8", "int8-weights", "int4-weights"))
+        cells = [short(int8), named(best(ours, None)), named(best(eight, int8)), short(weights8)]
+        cells += [short(weights4), named(best(four, weights4))]
         yield f"| {model.removesuffix('.onnx')} | {' | '.join(cells)} |"
 
 

@@ -101,12 +101,15 @@ class Network:
 
 
 def networks(data: Path, folders: list[Path]) -> Iterator[Network]:
-    """Yield the networks of the data folder, and those with samples in other folders."""
+    """Yield the networks of the data folder, and those with samples in other folders.
+
+    A traced module beside the ONNX file of the same network is left out.
+    """
     for folder in (data / "modern", *folders):
         yield from (Network(path, True) for path in sorted(folder.glob("*.onnx")) if samples_beside(path))
     for folder in (data / "models", data / "coverage"):
         for path in sorted(folder.iterdir()):
-            if path.suffix in SUFFIXES:
+            if path.suffix in SUFFIXES and not (path.suffix == ".pt" and path.with_suffix(".onnx").exists()):
                 yield Network(path, path.suffix == ".onnx" and path.stem in LABELLED)
 
 
