@@ -54,8 +54,12 @@ class ActivationRange:
     @property
     def dtype(self) -> np.dtype[np.integer]:
         """The type of the codes."""
-        signed = self.sign == "signed" or (self.sign == "auto" and self.symmetric)
-        return np.dtype(f"{'int' if signed else 'uint'}{self.bits}")
+        return np.dtype(f"{'int' if self.signed else 'uint'}{self.bits}")
+
+    @property
+    def signed(self) -> bool:
+        """True if codes may be negative."""
+        return self.sign == "signed" or (self.sign == "auto" and self.symmetric)
 
     @property
     def scale(self) -> np.float32:
@@ -72,9 +76,9 @@ class ActivationRange:
     @property
     def zero_point(self) -> np.integer:
         """The code of zero, which is represented exactly."""
-        middle, lowest = 2 ** (self.bits - 1), int(np.iinfo(self.dtype).min)
+        middle = 2 ** (self.bits - 1)
         steps = middle if self.symmetric else np.clip(np.rint(-self.minimum / float(self.scale)), 0, 2 * middle - 1)
-        return self.dtype.type(int(steps) + lowest)
+        return self.dtype.type(int(steps) - (middle if self.signed else 0))
 
     @property
     def representable(self) -> tuple[float, float]:
