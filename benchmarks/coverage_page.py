@@ -21,6 +21,8 @@ UNCHANGED_DB = 199.0
 """The SQNR in dB from which a file computes what the float model computes: nothing was quantized."""
 SAME_SIZE = 1.3
 """The largest size of another tool's file, as a fraction of that of quantd's, for both to be compared."""
+SMALLER = 0.9
+"""The largest size of a file with 4-bit weights as a fraction of the float model's; above it most weights are float."""
 KINDS = {
     "convolutional": "convolutional",
     "transformer": "transformer",
@@ -54,7 +56,8 @@ For each kind of network and aim, the best preset, with its median SQNR of the m
 networks are those of this page with real inputs. A file keeps its task if the task's figure is at least {KEEPS:g} of
 the float model's or, for a cosine, if its SQNR is at least {LEAST_DB:g} dB. A preset can be the fastest or the smallest
 if at least {100 * LEAST_SHARE:g} % of the networks keep their task with it; the networks that do not are named. `fp16`
-is left out, since CPUs compute it in float32. Names with a comma are presets with more options:
+is left out, since CPUs compute it in float32, and so is a preset that was not measured on every network of the kind.
+Names with a comma are presets with more options:
 
 - `int8, auto`: every search, `activations: {{mode: auto, clipping: auto}}`, `equalization: auto`, `smoothing: auto` and
   `keep_float: auto`;
@@ -65,9 +68,9 @@ is left out, since CPUs compute it in float32. Names with a comma are presets wi
 BESIDE = f"""
 ## Beside other tools
 
-SQNR of the main output, task, size, latency. The best is the one with the highest SQNR. It is the best of `int8` with
-any options, and of the other tools' files that are at most {SAME_SIZE:g} times as large as that of `int8`, or of
-`int4-weights` for 4-bit weights.
+SQNR of the main output, task, size, latency. The best is the one with the highest SQNR: of `int8` with options,
+and of the other tools' files that are at most {SAME_SIZE:g} times as large as that of `int8`. MatMulNBits is left out
+where the file stays above {SMALLER:g} of the float model's size. It leaves tables in float.
 
 """
 OTHERS = """
@@ -186,12 +189,13 @@ def beside_table(rows: Sequence[Row]) -> Iterator[str]:
     for model in dict.fromkeys(row["model"] for row in rows):
         tools = {row["tool"]: row for row in rows if row["model"] == model}
         ours = [row for tool, row in tools.items() if tool == OURS + "int8" or tool.startswith(OURS + "int8,")]
+        ours = [row for row in ours if not row["tool"].endswith(WITHOUT_DATA)]
         peers = [row for tool, row in tools.items() if not tool.startswith(OURS)]
-        four = [row for row in peers if row["tool"] == "MatMulNBits"]
-        eight = [row for row in peers if row not in four]
+        eight = [row for row in peers if row["tool"] != "MatMulNBits"]
+        four = [row for row in peers if row not in eight and row.get("size_ratio", 1) <= SMALLER]
         int8, weights8, weights4 = (tools.get(OURS + name) for name in ("int8", "int8-weights", "int4-weights"))
         cells = [short(int8), named(best(ours, None)), named(best(eight, int8)), short(weights8)]
-        cells += [short(weights4), named(best(four, weights4))]
+        cells += [short(weights4), named(best(four, None))]
         yield f"| {model.removesuffix('.onnx')} | {' | '.join(cells)} |"
 
 
