@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from every_model import IMAGES
+from networks import IMAGES
 from numpy.typing import NDArray
 from PIL import Image
 
