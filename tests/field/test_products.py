@@ -8,6 +8,7 @@ import pytest
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session, optimised_operators
 from tests.quant.onnx_text import proto_of
+from tests.specs import UNTIMED
 
 RNG = np.random.default_rng(0)
 N = 512
@@ -65,7 +66,7 @@ def test_every_form_keeps_its_rank_and_no_weight_is_dequantized_at_every_inferen
     )
     samples = RNG.normal(size=(32, N)).astype(np.float32)
     np.savez(tmp_path / "c.npz", x=samples)
-    spec = {"preset": preset, "measure": {"latency": False}}
+    spec = {"preset": preset, **UNTIMED, "smoothing": "none", "keep_float": "none"}
     quantize_model(
         Inputs(tmp_path / "m.onnx", "m.onnx", spec, tmp_path / "c.npz", tmp_path / "c.npz"), tmp_path, lambda *_: None
     )
