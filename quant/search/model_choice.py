@@ -75,14 +75,17 @@ class NormalisedModel:
     def _variants(self, spec: Spec) -> list[Variant]:
         """Return the variants of the model to compare; the last one is smoothed where the spec allows it and it helps.
 
-        A search for bits does not smooth: it would take twice the time.
+        A search for bits does not smooth: it would take twice the time. Without held-out samples no variant is
+        smoothed: on its own samples a smoothed model is always ahead, and may be far behind on others.
         """
         variants = [*form_variants(self.model, self.normals, spec, calibrated=self.calibration is not None)]
         if self.calibration is None or spec.smoothing == "none" or spec.allocates:
             return variants
         if self.deadline.skips("smoothing"):
             return variants
-        fitting, _ = self.calibration.split(HELD_OUT)
+        fitting, held_out = self.calibration.split(HELD_OUT)
+        if held_out is fitting:
+            return variants
         smooth = smoothed(variants[-1], fitting, spec, self.progress)
         return variants if smooth is None else [*variants, smooth]
 
