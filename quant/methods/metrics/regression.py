@@ -36,7 +36,7 @@ class Regression(MetricBase):
 
 
 class ValueErrors(SampleSums):
-    """A row holds values, absolute and squared errors, rows of columns, then the sum and the squares of each column."""
+    """A row holds finite values, absolute and squared errors, then the number, sum and squares of each column."""
 
     def row(self, prediction: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the row of one sample.
@@ -50,15 +50,18 @@ class ValueErrors(SampleSums):
             )
         columns = prediction.shape[-1] if prediction.ndim and prediction.shape[-1] <= MAX_COLUMNS else 1
         x, y = (values.reshape(-1, columns) for values in (prediction, reference))
+        finite = np.isfinite(x) & np.isfinite(y)
+        x, y = np.where(finite, x, 0), np.where(finite, y, 0)
         error = x - y
-        sums = [error.size, np.abs(error).sum(), (error**2).sum(), len(y)]
-        return np.concatenate([sums, np.stack([y.sum(axis=0), (y**2).sum(axis=0)], axis=1).reshape(-1)])
+        columns_sums = np.stack([finite.sum(axis=0), y.sum(axis=0), (y**2).sum(axis=0)], axis=1)
+        return np.concatenate([[finite.sum(), np.abs(error).sum(), (error**2).sum()], columns_sums.reshape(-1)])
 
     def figures_of(self, sums: NDArray[np.float64]) -> Values:
-        """Return MAE, RMSE, and R² about the means of the columns."""
-        count, absolute, square, rows = (sums[:, column] for column in range(4))
-        variance = (sums[:, 5::2] - sums[:, 4::2] ** 2 / rows[:, None]).sum(axis=1)
-        scale = sums[:, 5::2].sum(axis=1)
+        """Return MAE, RMSE, and R² about the means of the columns; NaN where no pair of values is finite."""
+        count, absolute, square = (np.where(sums[:, 0] > 0, sums[:, column], np.nan) for column in range(3))
+        rows, totals, squares = (sums[:, 3 + part :: 3] for part in range(3))
+        variance = (squares - totals**2 / np.maximum(rows, 1)).sum(axis=1)
+        scale = squares.sum(axis=1)
         # a difference of equal sums leaves only rounding: a constant reference has no R²
         varies = variance > 1e-12 * scale
         return {
