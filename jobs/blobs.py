@@ -64,6 +64,7 @@ class Blobs:
     def ping(self) -> None:
         """Check that the store answers and takes a write; otherwise its own error is raised."""
         obstore.put(self._store, PING, PINGED)
+        obstore.delete(self._store, PING)
 
     async def write(
         self, key: str, chunks: AsyncIterable[bytes], check: Check, limit: int, sha256: str | None = None

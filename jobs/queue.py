@@ -1,6 +1,7 @@
 """The queue: a Celery message with the id of a job and nothing else."""
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 TASK = "quantd.run"
 
@@ -35,5 +36,12 @@ def make_queue(redis_url: str, timeout_s: float) -> Celery:
 
 
 def send(queue: Celery, job_id: str) -> None:
-    """Send the id of a job; call it after the record is stored. If the message is lost, a worker sends it again."""
-    queue.send_task(TASK, args=[job_id])
+    """Send the id of a job; call it after the record is stored. If the message is lost, a worker sends it again.
+
+    Raises:
+        OperationalError: the queue is away.
+    """
+    try:
+        queue.send_task(TASK, args=[job_id])
+    except AttributeError as error:  # kombu has lost its connection to another thread while it published
+        raise OperationalError("the connection to the queue was lost") from error
