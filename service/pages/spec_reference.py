@@ -60,6 +60,8 @@ def _accepted(option: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if option.get("type") == "array":
         section = _section(option, definitions)
         return "a list" if section else f"a list of {_accepted(option['items'], definitions) or 'values'}"
+    if isinstance(option.get("additionalProperties"), dict):
+        return f"a mapping to {_accepted(option['additionalProperties'], definitions)}"
     parts = [_accepted(part, definitions) for part in option.get("anyOf", option.get("oneOf", ()))]
     if parts:
         return " or ".join(dict.fromkeys(part for part in parts if part))

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import os
 import signal
 import subprocess
@@ -50,7 +51,10 @@ def new_model(examples, tmp_path):
 def job_arguments(examples, new_model, tmp_path):
     """A job that takes some seconds."""
     data = ["--calibration", examples / "digits_calibration.npz", "--evaluation", examples / "digits_evaluation.npz"]
-    return ["quantize", new_model, "--preset", "int4", *data, "-o", tmp_path / "out.onnx"]
+    spec = {"preset": "codebook4", "weights": {"grid": "kmeans"}, "equalization": "auto", "bias_correction": "auto",
+            "activations": {"clipping": "auto"}}  # fmt: skip
+    (tmp_path / "spec.json").write_text(json.dumps(spec))
+    return ["quantize", new_model, "--spec", tmp_path / "spec.json", *data, "-o", tmp_path / "out.onnx"]
 
 
 def job_id_of(process):
