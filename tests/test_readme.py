@@ -63,4 +63,8 @@ def test_the_spec_of_the_readme_is_valid():
 
 def test_the_links_of_the_readme_exist():
     for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert (ROOT / target).exists(), target
+        file, _, heading = target.partition("#")
+        assert (ROOT / file).exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", (ROOT / file).read_text(), re.M)
+            assert heading in {re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings}, target
