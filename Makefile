@@ -3,8 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
-# The tests run side by side in two halves that take about as long, the numerics, and models of the field with all servers;
-# and the pages, which leave the processors idle while they wait for jobs.
+# The tests run side by side in two halves that take about as long, the numerics with the models of the field, and all servers,
+# which leave the processors idle while they wait; and the pages, which wait for jobs.
 .PHONY: install chromium demo test test-library test-service test-pages coverage lint openapi screenshots up clean
 
 install: .venv/installed
@@ -29,10 +29,10 @@ test: install chromium
 	$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-library test-service test-pages
 
 test-library:
-	$(PYTEST) tests/quant tests/test_coverage_page.py tests/test_docker.py tests/test_docs.py tests/test_layers.py
+	$(PYTEST) tests/quant tests/field tests/test_coverage_page.py tests/test_docker.py tests/test_docs.py tests/test_layers.py
 
 test-service:
-	$(PYTEST) tests/field tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e
+	$(PYTEST) tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e
 
 test-pages:
 	$(PYTEST) tests/browser
