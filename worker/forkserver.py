@@ -158,10 +158,10 @@ def _become(request: dict[str, Any], streams: Sequence[int], run: Callable[[], i
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    os.chdir(request["folder"])
     os.environ.update(request["environment"])
     memory = request["memory"] + _address_space()
     parts = enter(Path(request["folder"]), memory, request["cpu"], request["disk"])
+    os.chdir(request["folder"])  # from here on the process dies with its worker, wherever it is stopped
     require(request["isolation"], parts)
     os.environ[ENVIRONMENT] = " ".join(parts)
     return run()
