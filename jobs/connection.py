@@ -15,6 +15,12 @@ def connect(url: str) -> redis.Redis:
     )
 
 
+def server_time(client: redis.Redis) -> float:
+    """Return the time of Redis in seconds since 1970: clocks of gateways and workers may differ."""
+    seconds, microseconds = client.time()
+    return seconds + microseconds / 1_000_000
+
+
 def is_unavailable(error: redis.RedisError) -> bool:
     """Return True if the same call may succeed later.
 

@@ -3,7 +3,7 @@
 import secrets
 from typing import cast
 
-from jobs.connection import connect
+from jobs.connection import connect, server_time
 from jobs.job import FrozenModel
 
 SILENT_S = 45.0
@@ -33,7 +33,7 @@ class Workers:
 
     def announce(self, worker: Worker) -> None:
         """Note that a worker is running; repeat it before `SILENT_S` have passed."""
-        now = self._clock()
+        now = server_time(self._redis)
         self._redis.zadd(_WORKERS, {worker.model_dump_json(): now})
         self._redis.zremrangebyscore(_WORKERS, "-inf", now - SILENT_S)
 
@@ -43,12 +43,8 @@ class Workers:
 
     def all(self) -> list[Worker]:
         """Return the running workers."""
-        documents = cast(list[str], self._redis.zrangebyscore(_WORKERS, self._clock() - SILENT_S, "+inf"))
+        documents = cast(list[str], self._redis.zrangebyscore(_WORKERS, server_time(self._redis) - SILENT_S, "+inf"))
         return [Worker.model_validate_json(data) for data in documents]
-
-    def _clock(self) -> float:
-        """Return the time of Redis in seconds since 1970: clocks of workers may differ."""
-        return float(self._redis.time()[0])
 
 
 def worker_name() -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from jobs.connection import connect
+from jobs.connection import connect, server_time
 from jobs.errors import IdempotencyMismatch
 from jobs.records.scripts import ScriptName, script
 
@@ -33,8 +33,7 @@ class RecordStore:
 
     def _clock(self) -> float:
         """Return the time of Redis in seconds since 1970, which is that of all leases and schedules."""
-        seconds, microseconds = self._redis.time()
-        return seconds + microseconds / 1_000_000
+        return server_time(self._redis)
 
     def _page(self, index: str, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
         """Return a page of ids, newest first, and the next cursor.
