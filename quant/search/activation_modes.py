@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from quant.calibration.activation_ranges import ActivationRange
 from quant.calibration.batch_inputs import BatchInput
 from quant.graph.inventory import Layer
-from quant.graph.placement import place
 from quant.progress import Progress, StepProgress, correction_progress
 from quant.search.candidates import MeasuredCandidate, best_measured, corrected_candidates, measure_in_time
 from quant.search.choice import Choice
-from quant.search.context import CalibratedContext, RangeOption, Ranges
+from quant.search.context import CalibratedContext
 from quant.search.ranking import Scores
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import decoded
@@ -128,16 +127,7 @@ class _Search:
         if not clear:
             return replace(choice, compared=compared)
         best = best_measured(clear)
-        return replace(
-            choice,
-            name=best.name + suffix,
-            model=best.model,
-            layers=best.layers,
-            option=best.option,
-            shifts=best.shifts,
-            compared=compared,
-            scores=best.scores,
-        )
+        return choice.with_candidate(best, best.name + suffix, compared)
 
     def _measured(self, choice: Choice, dynamic: frozenset[str], in_float: frozenset[str]) -> list[MeasuredCandidate]:
         """Return the candidate with these layers' inputs dynamic and in float, with and without corrected biases."""
@@ -147,8 +137,7 @@ class _Search:
             for layer in layers
             if has_static_range(layer.layer, context.spec) and layer.layer.name not in dynamic | in_float
         ]
-        placed = frozenset(place(context.model.graph, ranged, context.spec.exclude_operators).values)
-        option = RangeOption(_restricted(choice.option.ranges, placed), _restricted(choice.option.judging, placed))
+        option = context.option_for(choice.option, ranged)
         counts = {"dynamic": len(dynamic), "float": len(in_float)}
         name = ", ".join(f"{kind} inputs: {count}" for kind, count in counts.items() if count)
         candidates = corrected_candidates(context, {"": option}, {name: layers}, self.progress)
@@ -168,10 +157,6 @@ def _with_input(layer: QuantizedLayer, dynamic: frozenset[str], in_float: frozen
     if layer.layer.name in in_float:
         return replace(layer, form=StorageForm.FOLDED, notes=(*layer.notes, FLOAT_INPUT_NOTE))
     return layer
-
-
-def _restricted(ranges: Ranges, names: frozenset[str]) -> Ranges:
-    return {name: activation for name, activation in ranges.items() if name in names}
 
 
 def _groups(context: CalibratedContext, choice: Choice) -> list[_Group]:

@@ -7,6 +7,7 @@ from typing import Any
 import onnx_ir as ir
 
 from quant.graph.biases import Shifts
+from quant.search.candidates import MeasuredCandidate
 from quant.search.context import RangeOption, Ranges, SearchContext
 from quant.search.ranking import Scores, best_position
 from quant.weights.layers import QuantizedLayer
@@ -53,6 +54,19 @@ class Choice:
     def ranges(self) -> Ranges:
         """The activation ranges by the tensor's name."""
         return self.option.ranges
+
+    def with_candidate(self, candidate: MeasuredCandidate, name: str, compared: Mapping[str, float | None]) -> "Choice":
+        """Return the choice with another candidate of the same context, called `name` in the table `compared`."""
+        return replace(
+            self,
+            name=name,
+            model=candidate.model,
+            layers=candidate.layers,
+            option=candidate.option,
+            shifts=candidate.shifts,
+            compared=compared,
+            scores=candidate.scores,
+        )
 
 
 def best(choices: Sequence[Choice]) -> Choice:

@@ -142,6 +142,14 @@ class CalibratedContext(_Context):
         """The activation ranges of the first rule."""
         return next(iter(self.range_options.values()))
 
+    def option_for(self, option: RangeOption, layers: Sequence[Layer]) -> RangeOption:
+        """Return the ranges of an option that are needed where only these layers compute with integers."""
+        values = frozenset(place(self.model.graph, layers, self.spec.exclude_operators).values)
+        return RangeOption(*(
+            {name: activation for name, activation in ranges.items() if name in values}
+            for ranges in (option.ranges, option.judging)
+        ))  # fmt: skip
+
     @property
     def comparable_layers(self) -> list[Layer]:
         """The layers whose outputs can be compared channel by channel.

@@ -15,12 +15,12 @@ from quant.evaluation.sqnr import EXACT_DB
 from quant.export.storage import stored_bytes
 from quant.graph.biases import Shifts
 from quant.graph.inventory import Skipped
-from quant.graph.placement import fused_output, place
+from quant.graph.placement import fused_output
 from quant.graph.random_values import random_tensors
 from quant.progress import Progress, StepProgress, correction_progress, subject_progress
-from quant.search.candidates import Candidate, assemble, measure, measured_shifts
+from quant.search.candidates import Candidate, MeasuredCandidate, assemble, measure, measured_shifts
 from quant.search.choice import Choice
-from quant.search.context import CalibratedContext, RangeOption, Ranges, SearchContext
+from quant.search.context import CalibratedContext, SearchContext
 from quant.search.sensitivity import ACTIVATION, can_be_changed, measure_sensitivity
 from quant.weights.layers import QuantizedLayer
 from quant.weights.storage_form import StorageForm, has_static_range
@@ -54,13 +54,15 @@ def keep_sensitive_layers_float(choice: Choice, progress: Progress) -> Choice:
     if not isinstance(context, CalibratedContext) or random_tensors(context.model.graph) or not choice.layers:
         return choice
     reported = correction_progress(progress)
-    before = measure(context, _without(choice, context, (), reported), reported)
-    least = min(before.scores.values(), default=math.inf)
+    scores, compared = choice.scores, {**(choice.compared or {})}
+    if not scores:  # it was the only candidate, so it was compared with nothing
+        before = measure(context, _without(choice, context, (), reported), reported)
+        scores, compared[choice.name] = before.scores, before.sqnr_db
+    least = min(scores.values(), default=math.inf)
     errors = _measure_errors(choice, context, progress) if least < POOR_DB else None
     sequence = [] if errors is None else worthwhile(errors, least)
     if not sequence:
         return choice
-    compared = {**(choice.compared or {}), choice.name: before.sqnr_db}
     for count in _trial_lengths(len(sequence)):
         names = {name for move in sequence[:count] for name in move}
         candidate = measure(context, _without(choice, context, names, reported), reported)
@@ -226,8 +228,7 @@ def _without(choice: Choice, context: CalibratedContext, names: Collection[str],
         return Candidate(choice.name, choice.option, [*choice.layers], choice.model, choice.shifts)
     layers = [layer for layer in choice.layers if layer.layer.name not in names]
     static = [layer.layer for layer in layers if _is_static(layer, context)]
-    values = frozenset(place(context.model.graph, static, context.spec.exclude_operators).values)
-    option = RangeOption(_part(choice.option.ranges, values), _part(choice.option.judging, values))
+    option = context.option_for(choice.option, static)
     shifts: Shifts = {name: shift for name, shift in choice.shifts.items() if name not in names}
     if choice.shifts and context.spec.bias_correction != "data_free":
         uncorrected, _ = assemble(context.model, layers, option.ranges, {}, context.spec.export.opset)
@@ -237,14 +238,10 @@ def _without(choice: Choice, context: CalibratedContext, names: Collection[str],
     return Candidate(f"{choice.name}, {len(names)} {plural} in float", option, exported, model, shifts)
 
 
-def _part(ranges: Ranges, names: Collection[str]) -> Ranges:
-    return {name: activation for name, activation in ranges.items() if name in names}
-
-
 def _chosen(
     choice: Choice,
     context: CalibratedContext,
-    candidate: Candidate,
+    candidate: MeasuredCandidate,
     names: Collection[str],
     compared: Mapping[str, float | None],
 ) -> Choice:
@@ -252,13 +249,5 @@ def _chosen(
     skipped = [
         Skipped(layer.layer.name, layer.layer.op, REASON) for layer in choice.layers if layer.layer.name in names
     ]
-    return replace(
-        choice,
-        context=replace(context, skipped=[*context.skipped, *skipped]),
-        name=candidate.name,
-        model=candidate.model,
-        layers=candidate.layers,
-        option=candidate.option,
-        shifts=candidate.shifts,
-        compared=compared,
-    )
+    in_float = replace(choice, context=replace(context, skipped=[*context.skipped, *skipped]))
+    return in_float.with_candidate(candidate, candidate.name, compared)
