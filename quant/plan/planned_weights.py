@@ -10,11 +10,12 @@ from quant.calibration.input_moments import InferredMoments
 from quant.graph.inventory import Layer, Skipped, inventory
 from quant.kernel import dispatch
 from quant.plan.sampled_weights import MAX_CHANNELS, SampledWeight, WeightSampler
-from quant.plan.structure import Structure, placeholder
+from quant.plan.structure import Structure
 from quant.search.variants import Variant
 from quant.spec import Spec, Weights
 from quant.weights.clip_choice import choose_clipping
 from quant.weights.layers import QuantizedLayer, adapt_to_kernel, choose_layers, round_to_nearest
+from quant.weights.placeholder import placeholder
 from quant.weights.storage_form import float_input_note
 
 NEAREST_NOTE = "the plan rounds to nearest: error_feedback needs calibration data"

@@ -5,8 +5,8 @@ import numpy as np
 from quant.export.data_file import ALIGNMENT
 from quant.graph.inventory import inventory
 from quant.plan.large import size_by_sum
-from quant.plan.structure import placeholder
 from quant.spec import resolve
+from quant.weights.placeholder import placeholder
 from tests.quant.onnx_text import model_of
 
 

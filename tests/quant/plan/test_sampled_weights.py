@@ -7,9 +7,9 @@ from quant.errors import NonFiniteWeight
 from quant.evaluation.sqnr import sqnr_db
 from quant.graph.inventory import inventory
 from quant.plan.sampled_weights import MAX_CHANNELS, WeightSampler, total_sqnr
-from quant.plan.structure import placeholder
 from quant.spec import resolve
 from quant.weights.layers import quantize_layers
+from quant.weights.placeholder import placeholder
 from tests.quant.onnx_text import model_of
 
 RNG = np.random.default_rng(0)

@@ -5,10 +5,10 @@ import pytest
 
 from quant.export.storage import stored_bytes
 from quant.graph.inventory import inventory
-from quant.plan.structure import placeholder, row_count
 from quant.spec import resolve
 from quant.weights.granularity import PerBlock, PerChannel, PerMatrixChannel, PerTensor
 from quant.weights.layers import adapt_to_kernel, quantize_layers
+from quant.weights.placeholder import placeholder, row_count
 from tests.quant.one_layer import KINDS, model_of
 
 SPECS = [
