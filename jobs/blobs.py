@@ -1,8 +1,11 @@
 """Blobs in object storage: written once from a stream that is hashed on the way, read whole or in part."""
 
+import contextlib
 import hashlib
 import io
+import os
 import re
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +24,8 @@ HEAD = 512
 PING, PINGED = "health/ping", bytes(CHUNK // 256)
 """The blob that readiness checks write: a block of 4 KiB, for which a full disk has no room."""
 SIGNED_FOR = timedelta(minutes=15)
+EMPTY_S = 3600.0
+"""An empty folder of a local store is removed when nothing has been created or removed in it for this long."""
 
 Check = Callable[[bytes], object]
 """Checks the first `HEAD` bytes of a stream (all of a shorter one) and raises if the content is not acceptable."""
@@ -168,11 +173,41 @@ class Blobs:
         """
         if self._root is None:
             return 0
-        partial = [path for path in self._root.rglob("*#*") if re.search(r"#\d+$", path.name) and path.is_file()]
-        old = [path for path in partial if path.stat().st_mtime < before.timestamp()]
-        for path in old:
-            path.unlink(missing_ok=True)
-        return len(old)
+        removed = 0
+        for entry in _walk(self._root):
+            if re.search(r"#\d+$", entry.name) and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(FileNotFoundError):  # its write has ended
+                    if entry.stat().st_mtime < before.timestamp():
+                        os.unlink(entry)
+                        removed += 1
+        return removed
+
+    def sweep_folders(self, empty_s: float = EMPTY_S) -> int:
+        """Remove empty folders of a local store that have not changed for `empty_s` seconds; return their number.
+
+        No write is lost. `rmdir` removes nothing but an empty folder, and a write creates the folder again that it
+        misses. The age keeps a folder that was just created: a write creates folders once, not in a race with this.
+        The folder around a removed one has changed, and so stays for another `empty_s`.
+        """
+        removed, before = 0, time.time() - empty_s
+        for entry in _walk(self._root) if self._root is not None else ():
+            with contextlib.suppress(OSError):  # it is not empty, or gone
+                if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < before:
+                    os.rmdir(entry)
+                    removed += 1
+        return removed
+
+
+def _walk(top: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield everything below a folder, without recursion; no link is followed."""
+    folders = [str(top)]
+    while folders:
+        try:
+            entries = list(os.scandir(folders.pop()))
+        except FileNotFoundError:
+            continue
+        folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        yield from entries
 
 
 class _Reader(io.RawIOBase):

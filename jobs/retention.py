@@ -80,7 +80,9 @@ def _collect_orphaned(blobs: Blobs) -> int:
     ]
     for entry in orphaned:
         blobs.delete(entry.key)
-    return len(orphaned) + blobs.sweep(limit)
+    removed = len(orphaned) + blobs.sweep(limit)
+    blobs.sweep_folders()
+    return removed
 
 
 def _group(entry: Entry) -> str:

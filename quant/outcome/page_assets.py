@@ -25,8 +25,14 @@ def script_source() -> str:
 
 @cache
 def page_policy() -> str:
-    """Return the Content-Security-Policy that the page states itself: its own script and styles, and no request."""
-    return f"default-src 'none'; script-src {script_source()}; style-src {_hash_source(styles())}; img-src data:"
+    """Return the Content-Security-Policy that the page states itself: its own script and styles, and no request.
+
+    A page cannot put itself into a sandbox: browsers take that from a header only.
+    """
+    return (
+        f"default-src 'none'; script-src {script_source()}; style-src {_hash_source(styles())}; img-src data:; "
+        "form-action 'none'; base-uri 'none'"
+    )
 
 
 def _read(name: str) -> str:

@@ -20,7 +20,9 @@ from service.problems import header_docs
 
 _RANGE = re.compile(r"^bytes=(\d{0,19})-(\d{0,19})$")
 _SAFE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "Content-Security-Policy": (
+        "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"
+    ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -28,7 +30,7 @@ _SAFE_HEADERS = {
 _PAGE_HEADERS = _SAFE_HEADERS | {
     "Content-Security-Policy": (
         f"default-src 'none'; script-src {script_source()}; style-src 'unsafe-inline'; img-src data:; "
-        "frame-ancestors 'self'; sandbox allow-scripts allow-downloads"
+        "form-action 'none'; base-uri 'none'; frame-ancestors 'self'; sandbox allow-scripts allow-downloads"
     )
 }
 """The report page may run the packaged script and no other, without the origin of the service, and our pages may frame

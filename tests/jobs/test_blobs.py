@@ -1,7 +1,9 @@
 """Blobs are written completely or not at all, and hashed on the way."""
 
 import hashlib
+import os
 import re
+import threading
 from datetime import UTC, datetime
 
 import httpx
@@ -150,3 +152,46 @@ def test_a_signed_url_permits_one_method_on_one_blob(swift, blobs_of):
     assert httpx.get(re.sub("X-Amz-Expires=\\d+", "X-Amz-Expires=90000", url)).status_code == 403
     assert httpx.put(url, content=b"other").status_code == 403
     assert httpx.get(url.split("?")[0]).status_code in (400, 403)
+
+
+def folders(root):
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir() and not path.is_symlink())
+
+
+def test_old_empty_folders_of_a_local_store_are_removed_level_by_level(tmp_path):
+    blobs = Blobs(tmp_path.as_uri())
+    blobs.put("t/jobs/j/aa/model", DATA[:10])
+    blobs.put("t/models/m", DATA[:10])
+    (tmp_path / "link").symlink_to(tmp_path / "t" / "jobs")
+    blobs.delete("t/jobs/j/aa/model")
+    assert blobs.sweep_folders() == 0  # they are not old
+    for left in (["t", "t/jobs", "t/jobs/j", "t/models"], ["t", "t/jobs", "t/models"], ["t", "t/models"]):
+        for folder in folders(tmp_path):
+            os.utime(tmp_path / folder, (0, 0))
+        assert blobs.sweep_folders() == 1
+        assert folders(tmp_path) == left
+    assert blobs.sweep_folders(empty_s=0) == 0
+    assert blobs.read("t/models/m") == DATA[:10]
+
+
+def test_no_write_is_lost_while_empty_folders_are_removed(tmp_path):
+    blobs, stopped = Blobs(tmp_path.as_uri()), threading.Event()
+    names = [f"{number:03d}" for number in range(300)]
+    for name in names:
+        (tmp_path / "t" / name).mkdir(parents=True)
+        os.utime(tmp_path / "t" / name, (0, 0))
+
+    def sweep():
+        while not stopped.is_set():
+            blobs.sweep_folders()
+
+    sweeper = threading.Thread(target=sweep)
+    sweeper.start()
+    try:
+        for name in names:
+            blobs.put(f"t/{name}/blob", DATA[:10])
+            blobs.copy(f"t/{name}/blob", f"t/{names[-1]}/{name}")
+    finally:
+        stopped.set()
+        sweeper.join()
+    assert len(blobs.keys("t")) == 2 * len(names)

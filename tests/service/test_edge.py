@@ -7,7 +7,7 @@ import pytest
 
 from jobs.settings import Settings
 from service.app import create_app
-from service.edge import DOCUMENT_BYTES, body_limit
+from service.edge import DOCUMENT_BYTES, SAFE_POLICY, body_limit
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,13 @@ def test_a_request_id_is_returned_or_created(http, sent, returned):
     found = http.get("/livez", headers={"X-Request-ID": sent}).headers["x-request-id"]
     assert (found == sent) is returned
     assert len(found) == 32 or returned
+
+
+@pytest.mark.parametrize("path", ["/livez", "/metrics", "/openapi.json", "/v1/jobs", "/v1/jobs/nothing", "/nothing"])
+def test_a_response_without_a_policy_of_its_own_can_run_nothing(http, path):
+    headers = http.get(path).headers
+    assert (headers["content-security-policy"], headers["x-content-type-options"]) == (SAFE_POLICY, "nosniff")
+    assert http.get("/").headers["content-security-policy"] != SAFE_POLICY
 
 
 def test_the_body_limit_depends_on_the_path():

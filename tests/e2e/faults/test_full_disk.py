@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.faults.cluster import Cluster, assert_sound
+from tests.e2e.faults.cluster import Cluster, assert_sound, until
 from tests.e2e.faults.conftest import SPEC
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small tmpfs")
@@ -44,6 +44,20 @@ def test_a_worker_with_a_full_disk_fails_the_job_and_runs_the_next(tmp_path, sma
         filler.unlink()
         assert_sound(cluster, cluster.ended(cluster.submit(model=model, spec=SPEC)))
         assert [path.name for path in full.rglob("*") if path.name == "model"] == []
+
+
+def test_a_service_with_a_full_store_is_not_ready_until_it_has_space(tmp_path, small):
+    full = small("store")
+    with Cluster(tmp_path) as cluster:
+        filler = full / "filler"
+        with pytest.raises(OSError, match="No space left"):
+            filler.write_bytes(b"x" * SIZE)
+        answer = until(lambda: (answer := cluster.http.get("/readyz")).status_code == 503 and answer, "a 503", 5)
+        assert (answer.json()["code"], int(answer.headers["retry-after"]) > 0) == ("service.unavailable", True)
+        assert "the object store takes no writes" in answer.json()["detail"]
+        assert cluster.http.get("/livez").status_code == 200
+        filler.unlink()
+        cluster.wait_ready()
 
 
 def test_a_full_store_refuses_uploads_until_it_has_space(tmp_path, small, examples):

@@ -14,7 +14,8 @@ def hash_source(text):
 def test_the_policy_allows_the_script_and_the_styles_by_their_hashes_and_no_request():
     assert script_source() == hash_source(script())
     assert page_policy() == (
-        f"default-src 'none'; script-src {hash_source(script())}; style-src {hash_source(styles())}; img-src data:"
+        f"default-src 'none'; script-src {hash_source(script())}; style-src {hash_source(styles())}; img-src data:; "
+        "form-action 'none'; base-uri 'none'"
     )
 
 

@@ -72,6 +72,8 @@ def test_only_the_packaged_script_runs_in_a_report_at_either_url_and_without_an_
         "script-src": [f"'sha256-{digest}'"],
         "style-src": ["'unsafe-inline'"],
         "img-src": ["data:"],
+        "form-action": ["'none'"],
+        "base-uri": ["'none'"],
         "frame-ancestors": ["'self'"],
         "sandbox": ["allow-scripts", "allow-downloads"],
     }
@@ -81,7 +83,8 @@ def test_only_the_packaged_script_runs_in_a_report_at_either_url_and_without_an_
 @pytest.mark.parametrize("name", ["report.json", "gates.junit.xml", "model.onnx"])
 def test_nothing_runs_in_another_artifact(http, artifact, name):
     response = http.get(artifact[0].replace("model.onnx", name))
-    assert policy_of(response) == {"default-src": ["'none'"], "frame-ancestors": ["'none'"], "sandbox": []}
+    none = {name: ["'none'"] for name in ("default-src", "form-action", "base-uri", "frame-ancestors")}
+    assert policy_of(response) == {**none, "sandbox": []}
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
