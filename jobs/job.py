@@ -164,7 +164,7 @@ class Job(FrozenModel):
     traceparent: str = ""
     """The trace context of that request (W3C)."""
     work: str = ""
-    """The digest of everything that the artifacts depend on."""
+    """The digest of everything that the artifacts depend on; empty if no other job may reuse them."""
     webhook: Webhook | None = None
     """The URL that is notified when the job ends."""
 

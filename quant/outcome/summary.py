@@ -90,6 +90,10 @@ class OutputFigures(BaseModel):
         return self.top1_float - self.top1_quantized
 
 
+LIMIT_CODE = "limits.seconds"
+"""The code of the warning that the time limit of the spec ended the search."""
+
+
 class JobWarning(BaseModel):
     """A warning with a code that a program can read; its sentence is among the warnings of the report."""
 
@@ -107,6 +111,11 @@ class Summary(OutputFigures, LayerFigures, SizeFigures):
     ] = ()
 
     seconds: Annotated[float | None, _figure("seconds", "Duration of the job; null in the stored report.")]
+
+    @property
+    def ended_early(self) -> bool:
+        """True if the time limit of the spec ended the search: an equal job may give another result."""
+        return any(warning.code == LIMIT_CODE for warning in self.warnings)
 
 
 UNMEASURED = OutputFigures(

@@ -6,10 +6,10 @@ import onnx
 import onnx_ir as ir
 
 from quant.deadline import Deadline
-from quant.outcome.summary import JobWarning
+from quant.outcome.summary import LIMIT_CODE, JobWarning
 from quant.search.choice import Choice
 
-LIMIT_CODE, SIZE_CODE = "limits.seconds", "size.grown"
+SIZE_CODE = "size.grown"
 _SMALL_TYPES = frozenset({
     onnx.TensorProto.INT8, onnx.TensorProto.UINT8, onnx.TensorProto.INT4, onnx.TensorProto.UINT4,
     onnx.TensorProto.INT2, onnx.TensorProto.UINT2, onnx.TensorProto.INT32,

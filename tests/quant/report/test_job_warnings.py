@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from quant.deadline import Deadline
 from quant.pipeline import Inputs, quantize_model
-from quant.report.job_warnings import LIMIT_CODE, SIZE_CODE, limit_warnings, size_warnings
+from quant.report.job_warnings import SIZE_CODE, limit_warnings, size_warnings
 
 
 @pytest.fixture

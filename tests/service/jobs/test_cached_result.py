@@ -87,6 +87,14 @@ def test_no_cache_runs_the_job_again(http, first, model, uploaded):
     assert bytes_of(http, fresh) == bytes_of(http, first)
 
 
+@pytest.mark.parametrize(("seconds", "cached"), [(1e-3, False), (1000, True)])
+def test_a_search_that_its_time_limit_ended_runs_again(run_job, model, uploaded, seconds, cached):
+    body = {"model": model, "calibration": uploaded["calibration"], "spec": {**SPEC, "limits": {"seconds": seconds}}}
+    first, second = run_job(**body), run_job(**body)
+    assert bool(first["summary"]["warnings"]) is not cached
+    assert (first["cached"], second["status"], second["cached"]) == (False, "succeeded", cached)
+
+
 def test_a_result_is_deleted_with_the_last_job_that_has_it(http, run_job, examples, stack):
     model = http.post("/v1/models", content=variant(examples, b"\x02")).json()["id"]
     body = {"model": model, "spec": QUICK}
