@@ -7,6 +7,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from quant.deadline import Deadline
+from quant.outcome.summary import LIMIT_CODE
 from quant.pipeline import Inputs, quantize_model
 from quant.report.job_warnings import SIZE_CODE, limit_warnings, size_warnings
 
