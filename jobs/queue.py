@@ -1,4 +1,7 @@
-"""The queue: a Celery message with the id of a job and nothing else."""
+"""The messages that start jobs: Celery carries the id of a job that waits, and a worker takes the job whose turn it is.
+
+The order of the jobs is in Redis beside their records (`jobs/records/lua/next_waiting.lua`): tenants take turns.
+"""
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -36,7 +39,9 @@ def make_queue(redis_url: str, timeout_s: float) -> Celery:
 
 
 def send(queue: Celery, job_id: str) -> None:
-    """Send the id of a job; call it after the record is stored. If the message is lost, a worker sends it again.
+    """Queue a job whose record is stored; if it is queued already, or has ended, this changes nothing.
+
+    If the message is lost, a worker sends it again.
 
     Raises:
         OperationalError: the queue is away.

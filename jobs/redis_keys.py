@@ -8,8 +8,10 @@ OPEN = "qd:open"
 """Sorted set: jobs that have not ended, by the time of the next check for a lost message or worker."""
 QUEUED = "qd:queued"
 """Sorted set: queued jobs, by the time at which they were queued."""
+TURNS = "qd:turns"
+"""Sorted sets, `qd:turns:job` and `qd:turns:plan`: tenants with waiting jobs or plans, by the order of their turns."""
 PLANS = "qd:plans"
-"""List: the ids of queued plans, the oldest first."""
+"""List: an entry for each new plan, its id, so that idle workers learn of it at once."""
 ENDED = "qd:ended"
 """Sorted set: ended jobs, by the time of their end."""
 USED = "qd:used"
@@ -44,7 +46,8 @@ def upload_key(kind: Kind, upload_id: str) -> str:
 def index_key(tenant: str, kind: str, part: str = "") -> str:
     """Return the key of the sorted set of a tenant's ids.
 
-    `part` selects jobs: `status:...`, `tag:key:value`, `verdict:...` or `model:id`.
+    `part` selects jobs: `status:...`, `tag:key:value`, `verdict:...`, `model:id` or `waiting`, those that wait for a
+    worker, the oldest first: new ones, and those whose worker was lost.
     """
     return f"qd:tenant:{tenant}:{kind}s" + (f":{part}" if part else "")
 

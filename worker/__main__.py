@@ -39,7 +39,12 @@ def main() -> None:
     server = ForkServer(QUANT, threads)
     runner = Runner(settings, server, threads)
     queue = make_queue(settings.redis_url, settings.job_timeout_s)
-    queue.task(name=TASK)(runner.run)
+
+    def run_job(sent: str) -> None:
+        """Run the job whose turn it is: a message says that a job waits, not which one is next."""
+        runner.run_next("job", sent)
+
+    queue.task(name=TASK)(run_job)
 
     workers, this_worker = Workers(settings.redis_url), Worker(name=worker_name(), isolation=runner.isolation)
     stopped = threading.Event()

@@ -50,16 +50,16 @@ class Runner:
         """Return the parts of the sandbox that work on this machine."""
         return self._children.isolation
 
-    def run(self, job_id: str) -> None:
-        """Run the job if it can be claimed; a duplicate or late message does nothing."""
+    def run_next(self, kind: JobKind, sent: str | None = None) -> None:
+        """Run the job or plan whose turn it is, if one waits. `sent` is the one of which a message came."""
         owner = secrets.token_hex(16)
-        job = self._records.claim(job_id, owner)
+        job = self._records.claim_next(kind, owner, sent)
         while job is not None and not self._attempt(job, owner):
-            job = patiently(functools.partial(self._records.claim, job_id, owner, retry=True))
+            job = patiently(functools.partial(self._records.claim, job.id, owner, retry=True))
 
-    def next_plan(self, wait_s: float) -> str | None:
-        """Return the id of the plan that waits the longest, or None if none comes within `wait_s` seconds."""
-        return self._records.next_plan(wait_s)
+    def new_plan(self, wait_s: float) -> str | None:
+        """Return the id of a plan that was created, or None if none comes within `wait_s` seconds."""
+        return self._records.new_plan(wait_s)
 
     def claim_stale(self) -> list[str]:
         """Return the ids of jobs whose message must be sent again."""

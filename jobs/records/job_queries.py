@@ -86,9 +86,12 @@ class JobQueries(RecordStore):
         return [job for job in self._read_jobs(ids) if (job.tenant, job.kind) == (tenant, "job")]
 
     def queue_position(self, job_id: str) -> int | None:
-        """Return the place of a queued job among the queued jobs of all tenants, from 1; None if it is not queued."""
-        rank = cast(int | None, self._redis.zrank(QUEUED, job_id))
-        return None if rank is None else rank + 1
+        """Return the place of a job, from 1, in the order in which workers take the waiting jobs: tenants take turns.
+
+        None if it does not wait. Jobs that come later may be taken before it, but at most one of each other tenant for
+        each turn of its own.
+        """
+        return cast(int | None, self._run("queue_position", [job_key(job_id)], {"id": job_id}))
 
     def result(self, tenant: str, work: str) -> Job | None:
         """Return a succeeded job with the work digest `work` (`jobs.cache_key`), or None."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 from jobs.errors import Conflict, NotFound, TooManyJobs
-from jobs.job import FINAL, Job, Progress, Status, now
+from jobs.job import FINAL, Job, JobKind, Progress, Status, now
 from jobs.records.job_queries import JobQueries
 from jobs.records.store import EXPIRE_S, hash_fields, idempotency_mismatch, seconds
 from jobs.redis_keys import PLANS, UNARCHIVED, events_key, idempotency_key, index_key, job_key, upload_key
@@ -77,8 +77,25 @@ class JobStates(JobQueries):
             self.finish(job_id, owner, Status.CANCELLED, {})
         return self.job(job_id) if outcome == "ok" else None
 
-    def next_plan(self, wait_s: float) -> str | None:
-        """Remove the oldest plan from the queue of plans and return its id; None if none comes within `wait_s`."""
+    def claim_next(self, kind: JobKind, owner: str, sent: str | None = None) -> Job | None:
+        """Make `owner` run the oldest waiting job of the tenant whose turn it is; return None if no job waits.
+
+        Choosing and claiming are two steps: a job is in the queue until it is claimed, so none is lost if the worker is
+        killed in between.
+
+        Args:
+            kind: jobs or plans; each kind has a queue.
+            owner: a random name for this attempt of a worker.
+            sent: a job of which a message came; it enters the queue if it waits outside of it.
+        """
+        while (job_id := self._run("next_waiting", [], {"kind": kind, "sent": sent})) is not None:
+            job = self.claim(str(job_id), owner)
+            if job is not None:
+                return job
+        return None
+
+    def new_plan(self, wait_s: float) -> str | None:
+        """Return the id of a plan that was created; None if none comes within `wait_s`."""
         entry = cast(tuple[str, str] | None, self._redis.blpop([PLANS], wait_s))
         return None if entry is None else entry[1]
 

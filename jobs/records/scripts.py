@@ -18,6 +18,8 @@ ScriptName = Literal[
     "add_upload",
     "delete_upload",
     "claim_stale",
+    "next_waiting",
+    "queue_position",
     "claim_webhooks",
 ]
 
@@ -30,6 +32,7 @@ def script(name: ScriptName) -> str:
     return Template(text).substitute(
         open=redis_keys.OPEN,
         queued=redis_keys.QUEUED,
+        turns=redis_keys.TURNS,
         plans=redis_keys.PLANS,
         ended=redis_keys.ENDED,
         used=redis_keys.USED,

@@ -59,7 +59,7 @@ def run_in_slot(service):
         records.create_job(job)
         runner, stopped = Runner(settings, command(sys.executable, "-c", READS + code)), threading.Event()
         if kind == "job":
-            runner.run(job.id)
+            runner.run_next("job")
         slot = threading.Thread(target=run_plans, args=(runner, stopped))
         slot.start()
         deadline = time.monotonic() + 60

@@ -16,6 +16,7 @@ if document.lease then redis.call('HSET', job, 'lease', clock + document.lease) 
 if document.claim then
   redis.call('HINCRBY', job, 'attempt', 1)
   redis.call('HDEL', job, 'resent')
+  leave(job, document.id)
   redis.call('ZADD', '$open', 'XX', redis.call('HGET', job, 'lease'), document.id)
 end
 if document.event then

@@ -1,4 +1,4 @@
--- Return the ids of jobs whose message must be sent again, and postpone their next check.
+-- Return the ids of jobs whose message must be sent again; they are then in a queue. Postpone their next check.
 local stale = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', '$open', '-inf', clock, 'LIMIT', 0, document.count)) do
   local job = 'qd:job:' .. id
@@ -8,6 +8,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', '$open', '-inf', clock, 'LIMIT',
   else
     local resent = redis.call('HINCRBY', job, 'resent', 1)
     redis.call('ZADD', '$open', clock + document.lease * 2 ^ resent, id)
+    enter(job, id)
     stale[#stale + 1] = id
   end
 end

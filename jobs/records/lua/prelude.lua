@@ -8,8 +8,25 @@ local function field(job, name)
   local value = cjson.decode(redis.call('HGET', job, name) or 'null')
   if value ~= cjson.null then return value end
 end
-local function index(job, part)
-  return 'qd:tenant:' .. field(job, 'tenant') .. ':' .. (field(job, 'kind') or 'job') .. 's:' .. part
+local function kind(job) return field(job, 'kind') or 'job' end
+local function tenant_index(tenant, kind, part) return 'qd:tenant:' .. tenant .. ':' .. kind .. 's:' .. part end
+local function index(job, part) return tenant_index(field(job, 'tenant'), kind(job), part) end
+-- Jobs that wait for a worker are in the queue of their tenant, and tenants with such jobs take turns. A queue is in the
+-- order in which its jobs were queued; jobs whose worker was lost come first.
+local function waits(job)
+  local status, lease = field(job, 'status'), tonumber(redis.call('HGET', job, 'lease') or '0')
+  return status == 'queued' or (status == 'running' and lease < clock)
+end
+local function last_turn(turns) return tonumber(redis.call('ZRANGE', turns, -1, -1, 'WITHSCORES')[2] or '0') end
+local function enter(job, id)
+  local turns = '$turns:' .. kind(job)
+  redis.call('ZADD', index(job, 'waiting'), redis.call('ZSCORE', '$queued', id) or 0, id)
+  redis.call('ZADD', turns, 'NX', last_turn(turns) + 1, field(job, 'tenant'))
+end
+local function leave(job, id)
+  local queue = index(job, 'waiting')
+  redis.call('ZREM', queue, id)
+  if redis.call('EXISTS', queue) == 0 then redis.call('ZREM', '$turns:' .. kind(job), field(job, 'tenant')) end
 end
 local function write(job, id, old)
   for i = 2, #ARGV, 2 do redis.call('HSET', job, ARGV[i], ARGV[i + 1]) end
@@ -17,8 +34,13 @@ local function write(job, id, old)
   if status == old then return end
   if old then redis.call('ZREM', index(job, 'status:' .. old), id) end
   redis.call('ZADD', index(job, 'status:' .. status), 0, id)
-  if status == 'queued' then redis.call('ZADD', '$queued', now, id)
-  else redis.call('ZREM', '$queued', id) end
+  if status == 'queued' then
+    redis.call('ZADD', '$queued', now, id)
+    enter(job, id)
+  else
+    redis.call('ZREM', '$queued', id)
+    leave(job, id)
+  end
 end
 local function close(job, id, events)
   local key = field(job, 'api_key') or ''

@@ -1,4 +1,4 @@
-"""Plans are records of their own kind: queued in their own list, and in no list of jobs."""
+"""Plans are records of their own kind: they wait in their own queue, and are in no list of jobs."""
 
 import pytest
 
@@ -14,15 +14,19 @@ def queued_plan(records, idempotency=None, **fields):
     return records.create_job(plan, idempotency)
 
 
-def test_plans_are_queued_in_the_order_in_which_they_were_asked_for(records):
+def test_plans_are_taken_in_the_order_in_which_they_were_asked_for_and_jobs_by_others(records):
     first, second = queued_plan(records), queued_plan(records)
-    queued(records)
-    assert [records.next_plan(0.1) for _ in range(3)] == [first.id, second.id, None]
+    job = queued(records)
+    assert [records.new_plan(0.1) for _ in range(3)] == [first.id, second.id, None]
+    taken = [records.claim_next("plan", "owner") for _ in range(3)]
+    assert [plan and plan.id for plan in taken] == [first.id, second.id, None]
+    assert records.claim_next("job", "owner").id == job.id
 
 
 def test_a_plan_whose_result_is_known_is_not_queued(records):
     queued_plan(records, status=Status.SUCCEEDED, finished_at=now())
-    assert records.next_plan(0.1) is None
+    assert records.new_plan(0.1) is None
+    assert records.claim_next("plan", "owner") is None
 
 
 def test_a_plan_is_found_by_its_kind_only(records):
@@ -52,13 +56,14 @@ def test_the_same_idempotency_key_returns_the_plan(records):
     assert queued_plan(records, ("key", "fingerprint")).id == plan.id
 
 
-def test_a_plan_that_was_lost_on_the_way_is_sent_again_as_a_stale_job(valkey):
-    records = Records(valkey.url, lease_s=-1.0)  # every lease has expired already
-    plan = queued_plan(records)
-    while records.next_plan(0.1) != plan.id:  # its worker is killed before it claims it
-        pass
-    assert plan.id in records.claim_stale()
-    assert records.claim(plan.id, "owner").id == plan.id
+def test_a_plan_whose_worker_was_killed_is_taken_again(valkey, records):
+    expired = Records(valkey.url, lease_s=-1.0)  # every lease has expired already
+    plan = queued_plan(expired)
+    assert records.new_plan(0.1) == plan.id  # and the worker is killed before it claims it
+    assert expired.claim_next("plan", "killed").id == plan.id
+    assert expired.claim_stale() == [plan.id]
+    assert records.claim_next("plan", "owner").attempt == 2
+    assert records.claim_next("plan", "other") is None
 
 
 def test_a_plan_expires_with_its_record(records):
