@@ -4,11 +4,11 @@ import contextlib
 import json
 import os
 import re
-import selectors
+import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +17,7 @@ from jobs.errors import WorkerCrashed, WorkerFailure, WorkerOutOfDisk, WorkerOut
 from worker.process import Limits, Start
 from worker.protocol import Line, read_line
 from worker.removal import remove_tree
+from worker.supervision import Supervision
 from worker.workspaces import bytes_written
 
 TICK_S = 0.5
@@ -48,11 +49,14 @@ class Child:
         self.peak_memory = 0
         self._deadline, self._oom_kills = time.monotonic() + limits.timeout_s, 0
         self._errors = (folder / "stderr.log").open("w+b")
+        self._supervision = Supervision()
         input_pipe, output_pipe = os.pipe(), os.pipe()
         self._input, self._output = os.fdopen(input_pipe[1], "wb"), os.fdopen(output_pipe[0], "rb")
+        streams = (input_pipe[0], output_pipe[1], self._errors.fileno(), self._supervision.socket.fileno())
         try:
-            self._process = start(folder, limits, (input_pipe[0], output_pipe[1], self._errors.fileno()))
+            self._process = start(folder, limits, streams)
         finally:
+            self._supervision.socket.close()
             os.close(input_pipe[0])
             os.close(output_pipe[1])
 
@@ -89,30 +93,33 @@ class Child:
         for pipe in (self._input, self._output, self._errors):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
+        self._supervision.close()
         remove_tree(self.folder)
 
     def __iter__(self) -> Iterator[Line | None]:
         pending, unread = b"", MAX_LINE  # a pipe holds no more when the process has ended
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._output, selectors.EVENT_READ)
-            while unread > 0:
-                # Asked before the pipe is: this process may be stopped for a while, in which the child ends well.
-                ended = self._process.poll() is not None
-                if not ended:
-                    self._check()
-                if not selector.select(0 if ended else TICK_S):
-                    if ended:  # a grandchild holds the pipe open
-                        return
-                    yield None
-                    continue
-                data = os.read(self._output.fileno(), CHUNK)
-                if not data:
+        output = self._output.fileno()
+        while unread > 0:
+            # Asked before the pipe is: this process may be stopped for a while, in which the child ends well.
+            ended = self._process.poll() is not None
+            if not ended:
+                self._check()
+            readable = _readable([output, *self._supervision.descriptors()], 0 if ended else TICK_S)
+            for descriptor in set(readable) - {output}:
+                yield from self._supervision.read(descriptor)
+            if output not in readable:
+                if ended and not readable:  # a grandchild holds the pipe open
                     return
-                unread -= len(data) if ended else 0
-                *lines, pending = (pending + data).split(b"\n")
-                pending = pending if len(pending) <= MAX_LINE else b""
                 yield None
-                yield from map(read_line, lines)
+                continue
+            data = os.read(output, CHUNK)
+            if not data:
+                return
+            unread -= len(data) if ended else 0
+            *lines, pending = (pending + data).split(b"\n")
+            pending = pending if len(pending) <= MAX_LINE else b""
+            yield None
+            yield from map(read_line, lines)
 
     def failure(self) -> WorkerFailure:
         """Return the reason why the child ended without its last message."""
@@ -149,6 +156,14 @@ class Child:
         return WorkerOutOfDisk(
             f"the job's files need more space than the disk has, or than their limit of {self._limits.disk} bytes"
         )
+
+
+def _readable(descriptors: Sequence[int], timeout_s: float) -> list[int]:
+    """Return the descriptors that have something to read or were closed at their other end."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll(1000 * timeout_s)]
 
 
 def _peak_memory(pid: int) -> int:

@@ -25,6 +25,7 @@ from worker.process import Limits, environment, pools
 from worker.sandbox import ENVIRONMENT, enter, require
 
 MAX_REQUEST = 1 << 16
+STREAMS = 3
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_EVERY_S = 0.005
 
@@ -71,7 +72,7 @@ class ForkServer:
         self._start()
 
     def __call__(self, folder: Path, limits: Limits, streams: Sequence[int]) -> Forked:
-        """Start a process in `folder` under `limits`, with three descriptors as its standard streams."""
+        """Start a process in `folder` under `limits`, with these standard streams and this socket to the worker."""
         request = json.dumps({
             "folder": str(folder), "memory": limits.memory, "cpu": limits.cpu_s, "disk": limits.disk,
             "isolation": limits.isolation, "environment": environment(folder),
@@ -120,7 +121,7 @@ def main() -> None:
 def _serve(requests: socket.socket, run: Callable[[], int]) -> None:
     """Fork a process for each request, until the worker closes the socket."""
     while True:
-        data, streams, _, _ = socket.recv_fds(requests, MAX_REQUEST, 3)
+        data, streams, _, _ = socket.recv_fds(requests, MAX_REQUEST, STREAMS + 1)
         if not data:
             return
         reader, writer = os.pipe()
@@ -155,13 +156,12 @@ def _end_with(run: Callable[[], int]) -> NoReturn:
 
 def _become(request: dict[str, Any], streams: Sequence[int], run: Callable[[], int]) -> int:
     """Turn this fork into the process of a job, with its streams, folder and limits, and close all other files."""
-    for number, stream in enumerate(streams):
+    for number, stream in enumerate(streams):  # the fourth is the socket to the worker
         os.dup2(stream, number)
-    os.closerange(3, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    os.closerange(len(streams), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     os.environ.update(request["environment"])
     memory = request["memory"] + _address_space()
-    parts = enter(Path(request["folder"]), memory, request["cpu"], request["disk"])
-    os.chdir(request["folder"])  # from here on the process dies with its worker, wherever it is stopped
+    parts = enter(Path(request["folder"]), memory, request["cpu"], request["disk"], STREAMS)
     require(request["isolation"], parts)
     os.environ[ENVIRONMENT] = " ".join(parts)
     return run()

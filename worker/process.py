@@ -43,26 +43,31 @@ class Process(Protocol):
 
 
 Start = Callable[[Path, Limits, Sequence[int]], Process]
-"""A function that starts a process in a folder, under limits, with three descriptors as its standard streams."""
+"""A function that starts a process in a folder, under limits.
+
+The descriptors are those of its standard streams and of the socket through which its sandbox sends descriptors.
+"""
 
 
 def command(*words: str) -> Start:
     """Return a function that starts `words` as a command in the sandbox."""
 
     def start(folder: Path, limits: Limits, streams: Sequence[int]) -> Process:
-        stdin, stdout, stderr = streams
+        stdin, stdout, stderr, to_worker = streams
         return subprocess.Popen(
-            sandboxed(words, folder, limits), cwd=folder, env={**pools(limits.threads), **environment(folder)},
+            sandboxed(words, folder, limits, to_worker), cwd=folder,
+            env={**pools(limits.threads), **environment(folder)}, pass_fds=[to_worker],
             stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True,
         )  # fmt: skip
 
     return start
 
 
-def sandboxed(words: Sequence[str], folder: Path, limits: Limits) -> list[str]:
-    """Return a command that enters the sandbox and then becomes `words`."""
+def sandboxed(words: Sequence[str], folder: Path, limits: Limits, to_worker: int | None = None) -> list[str]:
+    """Return a command that enters the sandbox and then becomes `words`; `to_worker` is a socket that it inherits."""
     bounds = [str(bound) for bound in (limits.memory, limits.cpu_s, limits.disk)]
-    return [*SANDBOX, str(folder), *bounds, " ".join(limits.isolation), "--", *words]
+    options = [] if to_worker is None else ["--socket", str(to_worker)]
+    return [*SANDBOX, *options, str(folder), *bounds, " ".join(limits.isolation), "--", *words]
 
 
 def pools(threads: int) -> dict[str, str]:

@@ -15,46 +15,27 @@ import ctypes
 import os
 import resource
 import signal
+import socket
 import sys
-from collections.abc import Sequence
-from errno import ENOSYS, EPERM
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from py_landlock import AccessFs, Landlock, LandlockDisabledError, LandlockNotAvailableError
 
-try:
-    import pyseccomp
-except RuntimeError:  # the system has no libseccomp
-    pyseccomp = None
+from worker import system_calls
 
 ENVIRONMENT = "QUANTD_SANDBOX"
 THREADS, FILES = 1024, 512
 """The numbers of threads and open files of a job; threads of its user that run already are added."""
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
-_CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_THREAD = 0x08000000, 0x10000000, 0x40000000, 0x00010000
+_CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET = 0x08000000, 0x10000000, 0x40000000
 _CAPABILITY_VERSION_3 = 0x20080522
 _SYSTEM = (
     "/usr", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/localtime", "/proc/self", "/proc/cpuinfo", "/proc/meminfo",
     "/proc/stat", "/proc/sys/vm/overcommit_memory", "/sys/devices/system", "/dev/urandom",
 )  # fmt: skip
 """The paths that the C library, NumPy, ONNX Runtime and torch read besides their own files."""
-_DENIED = (
-    # network, and memory and queues that no limit counts
-    "socket", "socketpair", "shmget", "semget", "msgget", "mq_open", "memfd_create", "memfd_secret",
-    # other processes
-    "fork", "vfork", "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "tkill",
-    "pidfd_open", "pidfd_getfd", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "setsid", "setpgid",
-    "setpriority", "ioprio_set",
-    # the machine, and the most attacked parts of the kernel
-    "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsmount",
-    "mknod", "mknodat", "name_to_handle_at", "open_by_handle_at", "bpf", "perf_event_open", "userfaultfd", "keyctl",
-    "add_key", "request_key", "io_uring_setup", "io_uring_enter", "io_uring_register", "personality", "reboot",
-    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "swapon", "swapoff", "acct",
-    "quotactl", "settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "syslog", "sethostname",
-    "setdomainname", "fanotify_init", "lookup_dcookie", "ioperm", "iopl", "modify_ldt", "vhangup", "setuid", "setgid",
-    "setreuid", "setregid", "setresuid", "setresgid", "setgroups", "capset",
-)  # fmt: skip
 
 
 def main() -> None:
@@ -64,9 +45,11 @@ def main() -> None:
     for limit in ("memory", "cpu", "file_size"):
         parser.add_argument(limit, type=int)
     parser.add_argument("parts", type=str.split)
+    parser.add_argument("--socket", type=int, help="the descriptor of the socket to the worker")
     parser.add_argument("command", nargs="*")
     arguments = parser.parse_args()
-    in_effect = enter(arguments.folder, arguments.memory, arguments.cpu, arguments.file_size)
+    limits = (arguments.memory, arguments.cpu, arguments.file_size)
+    in_effect = enter(arguments.folder, *limits, arguments.socket, execute=True)
     require(arguments.parts, in_effect)
     if not arguments.command:
         sys.stdout.write(" ".join(in_effect))
@@ -75,15 +58,21 @@ def main() -> None:
     os.execv(arguments.command[0], arguments.command)
 
 
-def enter(folder: Path, memory: int, cpu: int, file_size: int) -> list[str]:
-    """Enter the sandbox for good and return the names of the parts in effect."""
+def enter(
+    folder: Path, memory: int, cpu: int, file_size: int, to_worker: int | None, execute: bool = False
+) -> list[str]:
+    """Enter the sandbox and the folder for good, and return the names of the parts in effect.
+
+    The descriptor of refused system calls is sent through the socket `to_worker`, which is then closed. `execute`
+    permits the process to become a command.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     threads = _threads_of_user() + THREADS
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    os.chdir(folder)  # from here on the process dies with its worker, wherever it is stopped
     in_effect = ["no_new_privileges", *_leave_network(libc), *_restrict_files(folder)]
     _drop_capabilities(libc)
-    in_effect += _restrict_calls()
     for limit, value in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, cpu),
@@ -93,7 +82,10 @@ def enter(folder: Path, memory: int, cpu: int, file_size: int) -> list[str]:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
-    return [*in_effect, "resource_limits"]
+    worker = None if to_worker is None else socket.socket(fileno=to_worker)  # asks what the filter does not permit
+    filters, listener = system_calls.load(libc, execute)
+    _send_to_worker(worker, {"listener": listener})
+    return [*in_effect, *filters, "resource_limits"]
 
 
 def require(parts: Sequence[str], in_effect: Sequence[str]) -> None:
@@ -159,23 +151,14 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
     libc.capset(header, (ctypes.c_uint32 * 6)())
 
 
-def _restrict_calls() -> list[str]:
-    """Filter system calls, if libseccomp is installed and the kernel supports filters."""
-    if pyseccomp is None:
-        return []
-    calls, argument = pyseccomp.SyscallFilter(pyseccomp.ALLOW), pyseccomp.Arg
-    refused = pyseccomp.ERRNO(EPERM)
-    for name in _DENIED:
-        calls.add_rule(refused, name)
-    calls.add_rule(refused, "clone", argument(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0))
-    calls.add_rule(pyseccomp.ERRNO(ENOSYS), "clone3")  # a filter cannot read its flags; libc falls back to clone
-    for name, itself in (("kill", os.getpid()), ("tgkill", os.getpid()), ("prlimit64", 0)):
-        calls.add_rule(refused, name, argument(0, pyseccomp.NE, itself))
-    try:
-        calls.load()
-    except OSError:
-        return []
-    return ["seccomp"]
+def _send_to_worker(worker: socket.socket | None, descriptors: Mapping[str, int | None]) -> None:
+    """Send the open descriptors with their names, and close them and the socket."""
+    opened = {name: descriptor for name, descriptor in descriptors.items() if descriptor is not None}
+    if worker is not None:
+        with worker:
+            socket.send_fds(worker, [" ".join(opened).encode()], list(opened.values()))
+    for descriptor in opened.values():
+        os.close(descriptor)
 
 
 if __name__ == "__main__":

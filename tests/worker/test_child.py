@@ -53,7 +53,7 @@ def test_a_child_that_closes_its_output_and_keeps_running_is_stopped(folder, mon
 @pytest.fixture
 def _no_seccomp(monkeypatch):
     """As on a system without libseccomp: there a child can start others."""
-    code = "from worker import sandbox; sandbox.pyseccomp = None; sandbox.main()"
+    code = "from worker import sandbox; sandbox.system_calls.pyseccomp = None; sandbox.main()"
     monkeypatch.setattr("worker.process.SANDBOX", (sys.executable, "-c", code))
 
 

@@ -76,9 +76,9 @@ def run_code(children, secret, monkeypatch):
         with Child(server, children._workspaces.new(), children._limits) as child:
             for name, data in files.items():
                 (child.folder / name).write_bytes(data)
-            child.begin({"code": code})
-            child._process.wait(60)
-            return child._output.read().decode() + child.stderr().decode()
+            child.begin({"code": f"import sys; sys.stdout = sys.stderr\n{code}"})
+            list(child)
+            return child.stderr().decode()
 
     yield run
     server.close()
