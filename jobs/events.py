@@ -11,6 +11,7 @@ import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
+from jobs.connection import is_unavailable
 from jobs.redis_keys import events_key
 
 BLOCK_MS = 200
@@ -61,14 +62,23 @@ class Events:
     async def follow(self, job_id: str, after: str = "0") -> AsyncGenerator[Event | None]:
         """Yield the events after the id `after` as they arrive, and None after each second without one.
 
+        While Redis is unavailable there are no events: they come when it is back.
+
         Raises:
-            redis.RedisError: Redis cannot be reached.
+            redis.RedisError: Redis refuses the request for good.
         """
         key, news = events_key(job_id), asyncio.Event()
         with self._following(key, after, news):
             while True:
                 news.clear()  # before the entries are read: an entry that comes later sets it again
-                entries: Any = await self._redis.xrange(key, min=f"({after}", count=100)
+                try:
+                    entries: Any = await self._redis.xrange(key, min=f"({after}", count=100)
+                except redis.RedisError as error:
+                    if not is_unavailable(error):
+                        raise
+                    yield None
+                    await asyncio.sleep(RETRY_S)
+                    continue
                 for after, fields in entries:
                     yield Event(after, fields["event"], fields["data"])
                 if entries:

@@ -26,6 +26,7 @@ def make_queue(redis_url: str, timeout_s: float) -> Celery:
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
+        broker_channel_error_retry=True,  # a Redis that refuses writes must not end the worker
         broker_transport_options={
             "visibility_timeout": int(2 * timeout_s) + 60,
             "unacked_mutex_expire": 30,

@@ -1,5 +1,6 @@
 """The only module that imports ONNX Runtime: sessions on the CPU, runs, and the operators of the optimised graph."""
 
+import errno
 import json
 import os
 import re
@@ -83,6 +84,7 @@ class Session:
 
     Raises:
         QuantdError: an error of class `failure`, with ONNX Runtime's reason in the detail.
+        OSError: the model can be loaded, but `optimised` cannot be written.
     """
 
     def __init__(
@@ -120,7 +122,10 @@ class Session:
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         try:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001 - its exceptions share no base below Exception
+        except Exception as error:  # its exceptions share no base below Exception
+            if optimised is not None:
+                Session(model, what, failure, weights)  # raises if the model itself is at fault
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(optimised)) from error
             raise failure(f"ONNX Runtime {VERSION} cannot load {what}: {_reason(error)}") from None
         self._what, self._failure = what, failure
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())

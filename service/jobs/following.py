@@ -59,3 +59,5 @@ def _has_ended(context: Context, job: Job) -> bool:
         return context.records.job(job.id, job.tenant).final
     except NotFound:  # deleted while it was followed
         return True
+    except redis.RedisError:  # its events tell when the record store is back
+        return False

@@ -1,5 +1,8 @@
 """Sessions run a model or raise the caller's error; the operators counted are those that ONNX Runtime executes."""
 
+import errno
+import resource
+
 import numpy as np
 import onnx
 import pytest
@@ -96,3 +99,14 @@ def test_outputs_with_a_free_last_axis_are_sequences():
         "g (float[N, 3, T] x) => (float[N, 3, T] y, float[N, 3] z) { y = Relu (x) z = ReduceSum <keepdims = 0>(x, a) }"
     )
     assert Session(proto_of(text, a=np.array([2]))).sequences == {"y"}
+
+
+def test_a_full_disk_is_no_fault_of_the_model():
+    _, hard = soft = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        with pytest.raises(OSError, match="No space left on device") as raised:
+            load_executed(model(), "the quantized model", ExportError)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, soft)
+    assert raised.value.errno == errno.ENOSPC

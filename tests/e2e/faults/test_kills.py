@@ -180,6 +180,20 @@ def test_an_unavailable_record_store_is_503_with_retry_after(cluster, model):
     assert_sound(cluster, cluster.ended(cluster.submit(model=model, spec=SPEC)))
 
 
+def test_a_stream_of_events_outlives_the_record_store(cluster, model):
+    job = cluster.submit(model=model, spec=SPEC)
+    held = cluster.hold()
+    with cluster.http.stream("GET", job["links"]["events"]) as stream:
+        lines = stream.iter_lines()
+        assert any("running" in line for line in lines)
+        cluster.kill("valkey")
+        time.sleep(2)
+        cluster.start("valkey")
+        cluster.wait_ready()
+        os.kill(held, signal.SIGCONT)
+        assert [line for line in lines if line.startswith("data: ")][-1].count('"succeeded"') == 1
+
+
 def test_events_resume_after_the_gateway_was_killed(cluster, model):
     job = cluster.submit(model=model, spec=SPEC)
     held = cluster.hold()

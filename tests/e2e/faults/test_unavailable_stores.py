@@ -65,6 +65,23 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_worker_survives_messages_that_it_cannot_acknowledge(tmp_path, examples, refusal):
+    begin, end = REFUSALS[refusal]
+    with Cluster(tmp_path, lease_s="2") as cluster:
+        model = cluster.upload("model", examples / "digits.onnx")
+        worker = cluster.processes["worker1"]
+        worker.send_signal(signal.SIGSTOP)
+        job = cluster.submit(model=model, spec=SPEC)  # its message is on the way to the worker
+        cluster.redis().execute_command(*begin)
+        worker.send_signal(signal.SIGCONT)
+        time.sleep(AWAY_S)
+        assert worker.poll() is None
+        cluster.redis().execute_command(*end)
+        cluster.wait_ready()
+        assert_sound(cluster, cluster.ended(job))
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
 def test_a_job_survives_a_record_store_that_takes_no_writes(tmp_path, examples, refusal):
     begin, end = REFUSALS[refusal]
     with Cluster(tmp_path) as cluster:
