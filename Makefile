@@ -29,7 +29,7 @@ test: install chromium
 	$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-library test-service test-pages
 
 test-library:
-	$(PYTEST) tests/quant tests/field tests/test_coverage_page.py tests/test_docker.py tests/test_docs.py tests/test_layers.py
+	$(PYTEST) tests/quant tests/field tests/benchmarks tests/test_coverage_page.py tests/test_docker.py tests/test_docs.py tests/test_layers.py
 
 test-service:
 	$(PYTEST) tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e
