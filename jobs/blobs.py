@@ -100,9 +100,9 @@ class Blobs:
         except FileNotFoundError:
             raise NotFound(f"the object store has no {source!r}") from None
 
-    def write_file(self, key: str, path: Path) -> None:
-        """Store a file."""
-        obstore.put(self._store, key, path)
+    def write_file(self, key: str, path: Path, each: Callable[[], object] | None = None) -> None:
+        """Store a file; `each` is called between its parts, and if it raises, nothing is stored."""
+        obstore.put(self._store, key, _parts(path, each))
 
     def read(self, key: str) -> bytes:
         """Return the bytes of a small blob.
@@ -208,6 +208,14 @@ def _walk(top: Path) -> Iterator[os.DirEntry[str]]:
             continue
         folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
         yield from entries
+
+
+def _parts(path: Path, each: Callable[[], object] | None) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while part := file.read(CHUNK):
+            if each is not None:
+                each()
+            yield part
 
 
 class _Reader(io.RawIOBase):

@@ -132,6 +132,11 @@ class Swift:
             process.kill()
             process.wait()
 
+    @property
+    def pids(self):
+        """Return the ids of the processes."""
+        return [process.pid for process in self._processes]
+
     def _configure(self, name, text):
         (self._folder / f"{name}.conf").write_text(text)
         self._names.append(name)

@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import os
+import signal
+import sys
 import threading
 
 import redis
@@ -37,7 +39,14 @@ def main() -> None:
     serve_metrics(settings.worker_metrics)
     threads = max(len(os.sched_getaffinity(0)) // concurrency, 1)
     server = ForkServer(QUANT, threads)
-    runner = Runner(settings, server, threads)
+    replaced = threading.Event()
+
+    def replace() -> None:
+        """Stop this process in order, and then start it again: nothing else ends calls that hang."""
+        replaced.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    runner = Runner(settings, server, threads, replace)
     queue = make_queue(settings.redis_url, settings.job_timeout_s)
 
     def run_job(sent: str) -> None:
@@ -76,6 +85,9 @@ def main() -> None:
         server.close()
         with contextlib.suppress(redis.RedisError):
             workers.leave(this_worker)
+    if replaced.is_set():
+        log.warning("worker replaced, since too many calls hang")
+        os.execv(sys.executable, sys.orig_argv)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ from worker.sandbox import ENVIRONMENT, enter, require
 
 MAX_REQUEST = 1 << 16
 STREAMS = 3
+LOADS_WITHIN_S, ANSWERS_WITHIN_S = 240.0, 10.0
+"""The longest wait for the first fork, which includes loading the libraries, and for each later one."""
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_EVERY_S = 0.005
 
@@ -63,7 +65,7 @@ class Forked:
 
 
 class ForkServer:
-    """A fork server of one entry module; if it was killed, the next call starts it again."""
+    """A fork server of one entry module; if it was killed or hangs, the next call starts it again."""
 
     def __init__(self, entry: str, threads: int) -> None:
         self._entry, self._environment = entry, pools(threads)
@@ -72,17 +74,23 @@ class ForkServer:
         self._start()
 
     def __call__(self, folder: Path, limits: Limits, streams: Sequence[int]) -> Forked:
-        """Start a process in `folder` under `limits`, with these standard streams and this socket to the worker."""
+        """Start a process in `folder` under `limits`, with these standard streams and this socket to the worker.
+
+        Raises:
+            ChildProcessError: the server does not answer, even after a new start.
+        """
         request = json.dumps({
             "folder": str(folder), "memory": limits.memory, "cpu": limits.cpu_s, "disk": limits.disk,
             "isolation": limits.isolation, "environment": environment(folder),
         }).encode()  # fmt: skip
         with self._lock:
             answer = self._ask(request, streams)
-            if not answer:  # it was killed, probably for lack of memory
+            if not answer:  # it was killed, probably for lack of memory, or it hangs
                 self.close()
                 self._start()
                 answer = self._ask(request, streams)
+        if not answer:
+            raise ChildProcessError("the fork server ended or hung twice")
         return Forked(int(answer))
 
     def close(self) -> None:
@@ -93,6 +101,7 @@ class ForkServer:
 
     def _start(self) -> None:
         self._socket, server_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.settimeout(LOADS_WITHIN_S)
         with server_socket:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "worker.forkserver", self._entry, str(server_socket.fileno())],
@@ -103,7 +112,9 @@ class ForkServer:
     def _ask(self, request: bytes, streams: Sequence[int]) -> bytes:
         try:
             socket.send_fds(self._socket, [request], streams)
-            return self._socket.recv(MAX_REQUEST)
+            answer = self._socket.recv(MAX_REQUEST)
+            self._socket.settimeout(ANSWERS_WITHIN_S)
+            return answer
         except OSError:
             return b""
 

@@ -23,11 +23,14 @@ class Cancelled(Exception):
 
 
 class Lease:
-    """A lease that holds the job for `owner` inside a `with` block, even while large blobs are copied."""
+    """A lease that holds the job for `owner` inside a `with` block, even while large blobs are copied.
+
+    `checks` counts the calls of `check`: an attempt that makes progress checks its lease again and again.
+    """
 
     def __init__(self, records: Records, job_id: str, owner: str) -> None:
         self._records, self._job_id, self._owner = records, job_id, owner
-        self._answer = "ok"
+        self._answer, self.checks = "ok", 0
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew, daemon=True)
 
@@ -41,17 +44,23 @@ class Lease:
         self._ended.set()
         self._thread.join()
 
+    @property
+    def ended(self) -> Cancelled | Lost | None:
+        """Return the reason why the job must stop, or None if it may go on."""
+        if self._answer == "cancel":
+            return Cancelled()
+        return Lost() if self._answer != "ok" or self._ended.is_set() else None
+
     def check(self) -> None:
         """Check that the job may go on.
 
         Raises:
             Cancelled: the caller asked to cancel the job.
-            Lost: the owner no longer holds the job.
+            Lost: the owner no longer holds the job, or the block has ended.
         """
-        if self._answer == "cancel":
-            raise Cancelled
-        if self._answer != "ok":
-            raise Lost
+        self.checks += 1
+        if (reason := self.ended) is not None:
+            raise reason
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_EVERY_S):

@@ -3,7 +3,7 @@
 import errno
 import functools
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from jobs.tracing import context_of
 from quant.errors import QuantdError
 from quant.outcome.stages import Stage
 from worker.artifacts import ArtifactFile, collect, collect_plan
+from worker.attempts import Attempts
 from worker.child import Child, Killed
 from worker.children import Children
 from worker.lease import Cancelled, Lease, Lost
@@ -35,13 +36,19 @@ _tracer = trace.get_tracer("quantd.worker")
 
 
 class Runner:
-    """Runs jobs, each in a process of `threads` threads, with one record store and one object store."""
+    """Runs jobs, each in a process of `threads` threads, with one record store and one object store.
 
-    def __init__(self, settings: Settings, start: Start, threads: int = 1) -> None:
+    `exhausted` is called when too many calls hang (`worker.attempts`), and this process should be replaced.
+    """
+
+    def __init__(
+        self, settings: Settings, start: Start, threads: int = 1, exhausted: Callable[[], object] = lambda: None
+    ) -> None:
         memory = settings.job_memory_bytes
         limits = Limits(memory, settings.job_timeout_s, threads, disk=memory)
         self._timeouts_s: Mapping[JobKind, float] = {"job": settings.job_timeout_s, "plan": settings.plan_timeout_s}
         self._children = Children(start, limits)
+        self._attempts = Attempts(exhausted)
         self._records = Records(settings.redis_url, settings.lease_s)
         self._transfer = Transfer(self._records, Blobs(settings.store_url))
 
@@ -100,7 +107,7 @@ class Runner:
                     f"the job's process or its worker was killed {ATTEMPTS} times; the job is not tried again"
                 )
             with Lease(self._records, job.id, owner) as lease:
-                return self._run(job, owner, lease)
+                return self._attempts.run(functools.partial(self._run, job, owner, lease), lease)
         except Cancelled:
             return Status.CANCELLED, {}
         except QuantdError as error:

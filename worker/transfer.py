@@ -50,5 +50,5 @@ class Transfer:
     def _store_file(self, job: Job, file: ArtifactFile, lease: Lease) -> Artifact:
         lease.check()
         key = f"{job.tenant}/jobs/{job.id}/{file.sha256}/{file.name}"
-        patiently(functools.partial(self._blobs.write_file, key, file.path), lease)
+        patiently(functools.partial(self._blobs.write_file, key, file.path, lease.check), lease)
         return Artifact(name=file.name, size=file.size, sha256=file.sha256, media_type=file.media_type, key=key)
