@@ -207,5 +207,10 @@ def is_id(text: str) -> bool:
 
 
 def now() -> str:
-    """Return the current UTC time in RFC 3339 format, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Return the current UTC time of this machine in RFC 3339 format, to the millisecond."""
+    return timestamp(time.time())
+
+
+def timestamp(time_s: float) -> str:
+    """Return a time in seconds since 1970 in RFC 3339 format, in UTC and to the millisecond."""
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 from jobs.errors import Conflict, NotFound, TooManyJobs
-from jobs.job import FINAL, Job, JobKind, Progress, Status, now
+from jobs.job import FINAL, Job, JobKind, Progress, Status
 from jobs.records.job_queries import JobQueries
 from jobs.records.store import EXPIRE_S, hash_fields, idempotency_mismatch, seconds
 from jobs.redis_keys import PLANS, UNARCHIVED, events_key, idempotency_key, index_key, job_key, upload_key
@@ -69,7 +69,7 @@ class JobStates(JobQueries):
 
         A job that its caller has asked to cancel is cancelled instead.
         """
-        fields = {"status": "running", "started_at": now(), "stage": Stage.LOADING, "error": None}
+        fields = {"status": "running", "started_at": self.now(), "stage": Stage.LOADING, "error": None}
         expected = {"from": ["running"], "owner": owner} if retry else {"from": ["queued"], "or_expired": True}
         event = ("state", _state(Status.RUNNING))
         outcome = self._apply(job_id, {**expected, "claim": True}, fields, event, owner=owner)
@@ -120,7 +120,7 @@ class JobStates(JobQueries):
 
     def finish(self, job_id: str, owner: str, status: Status, fields: Mapping[str, Any]) -> bool:
         """Set the final state once; return False if another worker has the job or it has ended."""
-        changed = {**fields, "status": status, "finished_at": now(), "stage": None}
+        changed = {**fields, "status": status, "finished_at": self.now(), "stage": None}
         stored = sum(artifact["size"] for artifact in fields.get("artifacts", ()))
         change = {"from": ["running"], "owner": owner, "final": True, "bytes": stored}
         return self._apply(job_id, change, changed, ("state", _state(status))) in ("ok", "cancel")
@@ -130,7 +130,7 @@ class JobStates(JobQueries):
 
         The worker of any other running job is asked to stop. An ended job stays as it is.
         """
-        fields = {"status": Status.CANCELLED, "finished_at": now(), "stage": None}
+        fields = {"status": Status.CANCELLED, "finished_at": self.now(), "stage": None}
         change = {"from": ["queued"], "or_expired": True, "final": True, "bytes": 0}
         if self._apply(job.id, change, fields, ("state", _state(Status.CANCELLED))) == "running":
             self._apply(job.id, {"from": ["running"]}, {"cancel": 1}, None)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from jobs.connection import connect, server_time
 from jobs.errors import IdempotencyMismatch
+from jobs.job import timestamp
 from jobs.records.scripts import ScriptName, script
 
 LEASE_S = 60.0
@@ -34,6 +35,10 @@ class RecordStore:
     def _clock(self) -> float:
         """Return the time of Redis in seconds since 1970, which is that of all leases and schedules."""
         return server_time(self._redis)
+
+    def now(self) -> str:
+        """Return the time of Redis in RFC 3339 format: all times of jobs and uploads are read from this clock."""
+        return timestamp(self._clock())
 
     def _page(self, index: str, limit: int, cursor: str | None) -> tuple[list[str], str | None]:
         """Return a page of ids, newest first, and the next cursor.

@@ -11,7 +11,7 @@ from kombu.exceptions import OperationalError
 
 from jobs.cache_key import work_digest
 from jobs.errors import BadRequest
-from jobs.job import Job, Status, Upload, new_id, now
+from jobs.job import Job, Status, Upload, new_id
 from jobs.queue import send
 from jobs.tracing import current_traceparent
 from quant.errors import FieldError
@@ -82,8 +82,8 @@ def _new_job(context: Context, request: Mapping[str, Any]) -> Job:
     spec = checked_spec(request["spec"], inputs)
     work = work_digest(inputs["model"], inputs.get("calibration"), inputs.get("evaluation"), spec)
     return Job(
-        id=new_id("job"), tenant=context.tenant, status=Status.QUEUED, created_at=now(), api_key=context.caller.key_id,
-        request_id=context.request_id, traceparent=current_traceparent(), work=work,
+        id=new_id("job"), tenant=context.tenant, status=Status.QUEUED, created_at=context.records.now(),
+        api_key=context.caller.key_id, request_id=context.request_id, traceparent=current_traceparent(), work=work,
         model_name=inputs["model"].filename, **request,
     )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from jobs.cache_key import plan_digest
-from jobs.job import Job, Status, new_id, now
+from jobs.job import Job, Status, new_id
 from jobs.tracing import current_traceparent
 from quant.spec import resolve
 from service.context import Context
@@ -28,7 +28,7 @@ def submit_plan(context: Context, model: str, spec: dict[str, Any], idempotency_
     upload = context.records.upload("model", model, context.tenant)
     plan = Job(
         id=new_id("plan"), kind="plan", tenant=context.tenant, status=Status.QUEUED, model=model, spec=spec,
-        created_at=now(), api_key=context.caller.key_id, request_id=context.request_id,
+        created_at=context.records.now(), api_key=context.caller.key_id, request_id=context.request_id,
         traceparent=current_traceparent(), work=plan_digest(upload, resolve(spec)),
     )  # fmt: skip
     request = {"plan": {"model": model, "spec": spec}}

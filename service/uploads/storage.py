@@ -6,7 +6,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from jobs.blobs import Stored
-from jobs.job import Upload, new_id, now
+from jobs.job import Upload, new_id
 from jobs.redis_keys import Kind
 from jobs.settings import Settings
 from quant.errors import UnreadableDataset
@@ -74,7 +74,7 @@ def _record(
         raise
     upload = Upload(
         id=upload_id, tenant=context.tenant, key=key, sha256=stored.sha256, size=stored.size,
-        filename=filename, created_at=now(), api_key=context.caller.key_id, **description,
+        filename=filename, created_at=context.records.now(), api_key=context.caller.key_id, **description,
     )  # fmt: skip
     context.archive.put_upload(upload)
     recorded = None

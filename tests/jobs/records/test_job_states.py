@@ -77,6 +77,19 @@ def test_leases_are_times_of_redis_whatever_the_clock_of_a_worker_says(records, 
     assert records.finish(job.id, "owner", Status.SUCCEEDED, {})
 
 
+@pytest.mark.parametrize("ahead_s", [120.0, -120.0])
+def test_times_of_a_job_are_those_of_redis_whatever_the_clock_of_a_worker_says(records, monkeypatch, ahead_s):
+    real, begun = time.time, records.now()
+    monkeypatch.setattr(time, "time", lambda: real() + ahead_s)
+    job = in_state(records, Status.QUEUED)
+    assert records.claim(job.id, "owner")
+    assert records.finish(job.id, "owner", Status.SUCCEEDED, {})
+    ended, cancelled = records.job(job.id), in_state(records, Status.QUEUED)
+    records.cancel(cancelled)
+    times = [begun, ended.started_at, ended.finished_at, records.job(cancelled.id).finished_at, records.now()]
+    assert times == sorted(times)
+
+
 def test_a_cancellation_that_a_lost_worker_missed_takes_effect_at_the_next_claim(records, valkey):
     job = in_state(records, Status.RUNNING)
     records.cancel(job)
