@@ -1,32 +1,60 @@
 """Random faults under a deployment with three tenants, and a check of every promise from outside.
 
-    python -m benchmarks.chaos [--jobs 200] [--seeds 1 2 3] [--every 2.5] [--json FILE]
+    python -m benchmarks.chaos [--jobs 200] [--seeds 1 2 3] [--every 4] [--json FILE]
+    python -m benchmarks.chaos --attacks [--json FILE]
+    python -m benchmarks.chaos --page
 
 Two gateways, two workers, a record store with a replica and an S3 server run on this machine. Faults are drawn from a
 seed: processes are killed and stopped, stores are slow, hang, refuse writes or fail over, disks are full, and a
 worker's clock is wrong. Full disks need root, wrong clocks a C compiler; faults that lack these are left out.
+
+`--attacks` repeats the attacks that broke the service once. Each call replaces its part of FILE, and `--page` writes
+docs/reliability.md from docs/reliability.json.
 """
 
 import argparse
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.reliability.attacks import ROOT, repeat
 from benchmarks.reliability.figures import figures
+from benchmarks.reliability.page import page
 from benchmarks.reliability.run import run
+from benchmarks.reliability.site import LEASE_S
+
+FIGURES, PAGE = ROOT / "docs" / "reliability.json", ROOT / "docs" / "reliability.md"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--every", type=float, default=2.5, help="the mean seconds between two faults")
+    parser.add_argument("--every", type=float, default=4.0, help="the mean seconds between two faults")
+    parser.add_argument("--attacks", action="store_true", help="repeat the attacks instead")
+    parser.add_argument("--page", action="store_true", help="write the page and run nothing")
     parser.add_argument("--folder", type=Path, help="keeps logs and data; without it they are deleted")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, default=FIGURES)
     options = parser.parse_args()
+    document = json.loads(options.json.read_text()) if options.json.exists() else {"runs": [], "attacks": []}
+    if options.attacks:
+        document["attacks"] = repeat()
+    elif not options.page:
+        document |= {"setting": setting(options.every), "runs": runs(options)}
+    options.json.write_text(json.dumps(document, indent=1) + "\n")
+    if options.json == FIGURES:
+        PAGE.write_text(page(document))
+    broken = any(promise["violations"] for row in document["runs"] for promise in row["promises"])
+    return 1 if broken or any(attack["failed"] for attack in document["attacks"]) else 0
+
+
+def runs(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return the figures of a run for each seed."""
     rows: list[dict[str, Any]] = []
     for seed in options.seeds:
         with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
@@ -35,9 +63,19 @@ def main() -> int:
             history = run(folder.absolute(), options.jobs, seed, options.every)
         rows.append({"seed": seed, "seconds": round(time.monotonic() - begun), **figures(history)})
         print(json.dumps(rows[-1], indent=1), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
-    return 1 if any(promise["violations"] for row in rows for promise in row["promises"]) else 0
+    return rows
+
+
+def setting(every_s: float) -> dict[str, Any]:
+    """Return the circumstances of the runs, which the page names."""
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    processor = (
+        f"{names[0].partition(': ')[2]}, {len(os.sched_getaffinity(0))} cores" if names else "an unknown processor"
+    )
+    return {"environment": processor, "commit": commit.stdout.strip(), "every_s": every_s, "lease_s": LEASE_S}
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ def cancels_are_heard(history: History) -> Iterator[tuple[str, str | None]]:
 
 
 def events_are_ordered(history: History) -> Iterator[tuple[str, str | None]]:
-    """Events come once, in order, from the first state to the final one, and the stream then ends."""
+    """Events come once and in order up to the final state, with which a cached result begins; the stream then ends."""
     ends = {result.job: result.state for result in history.of(Result)}
     for stream in history.of(Streamed):
         yield stream.job, _fault_of(stream, ends.get(stream.job, "missing"))
@@ -173,7 +173,7 @@ def _fault_of(stream: Streamed, end: str) -> str | None:
         return "ids repeat or go back"
     if not stream.ended:
         return "the stream did not end"
-    if not stream.states or stream.states[0] != "queued":
+    if stream.states[:1] != ("queued",) and stream.states != (end,):
         return f"states begin with {stream.states[:1]}"
     if set(stream.states[1:-1]) - {"queued", "running"}:
         return f"states {stream.states}"

@@ -96,7 +96,7 @@ PLANTED = {
     "cancelled, and no end": ("cancels_are_heard", honest(Cancelled(100.0, "job_3"))),
     "events again": ("events_are_ordered", honest(Streamed("job_1", ("1-1", "1-1"), ("queued", "succeeded"), True))),
     "events back": ("events_are_ordered", honest(Streamed("job_1", ("2-0", "1-9"), ("queued", "succeeded"), True))),
-    "no first event": ("events_are_ordered", honest(Streamed("job_1", ("1-1",), ("succeeded",), True))),
+    "no first event": ("events_are_ordered", honest(Streamed("job_1", ("1-1", "1-2"), ("running", "succeeded"), True))),
     "an end in between": (
         "events_are_ordered",
         honest(Streamed("job_1", ("1-1", "1-2", "1-3"), ("queued", "failed", "succeeded"), True)),
@@ -167,6 +167,7 @@ HONEST = {
         Fault("stop gateway", "gateway1", 10.0, 20.0), Answer(12.0, 22.0, "gateway1", "livez", "gateway1", None)
     ),
     "a state that an overlapping look missed": honest(Seen(5.9, 7.0, "job_1", "running")),
+    "a cached result": honest(Streamed("job_1", ("1-0",), ("succeeded",), True)),
     "a stream that begins again with a new attempt": honest(
         Streamed("job_1", ("1-0", "1-1", "2-0", "3-0"), ("queued", "running", "running", "succeeded"), True)
     ),
