@@ -1,15 +1,21 @@
-"""Copies of the records in object storage, from which the index in Redis can be rebuilt.
+"""Copies of the records in object storage, from which the index in Redis can be restored.
 
 A job's `record.json` is written before the job is accepted and again after its end. An upload's document is written
-beside its bytes before the upload is recorded. No request without such a document was ever answered with 2xx.
+beside its bytes before the upload is recorded. No request without such a document was ever answered with 2xx. Every
+write is entered in the journal.
 """
 
 from collections.abc import Iterator
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from pydantic_core import from_json
 
 from jobs.blobs import Blobs
 from jobs.errors import NotFound
 from jobs.job import FrozenModel, Job, Upload
+from jobs.journal import Change, Journal
+from jobs.keys import PREFIX, Key
 from jobs.records import Records
 from jobs.redis_keys import Kind
 
@@ -19,71 +25,150 @@ Record = TypeVar("Record", bound=FrozenModel)
 KINDS: dict[str, Kind] = {"models": "model", "datasets": "dataset"}
 
 
+@dataclass(frozen=True)
+class Document:
+    """The place of a record in the object store: its key there, the kind of the record, and the record's id."""
+
+    key: str
+    kind: Literal["job", "model", "dataset", "key"]
+    id: str
+
+    @property
+    def tenant(self) -> str:
+        """The tenant whose record it is."""
+        return self.key.partition("/")[0]
+
+
+class Unreadable(ValueError):
+    """A document that holds no record, or the record of something else."""
+
+
 class Archive:
     """The record documents of one object store."""
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
+        self._journal = Journal(blobs)
 
     def put_job(self, job: Job) -> None:
         """Write the record of a job, over an older version."""
-        self._blobs.put(f"{folder(job)}/{RECORD}", job.model_dump_json().encode())
+        key = f"{folder(job)}/{RECORD}"
+        self._journal.note(key, Change.ENDED if job.final else Change.WRITTEN)
+        self._blobs.put(key, job.model_dump_json().encode())
 
     def drop_job(self, job: Job) -> None:
         """Remove everything stored for a job, the record first: blobs that a crash leaves are then orphaned."""
-        self._blobs.delete(f"{folder(job)}/{RECORD}")
+        key = f"{folder(job)}/{RECORD}"
+        self._journal.note(key, Change.REMOVED)
+        self._blobs.delete(key)
+        self.drop_artifacts(job)
+
+    def drop_artifacts(self, job: Job) -> None:
+        """Remove every blob of a job that has no record."""
         for key in self._blobs.keys(folder(job)):
             self._blobs.delete(key)
 
     def put_upload(self, upload: Upload) -> None:
         """Write the record of an upload."""
+        self._journal.note(upload.key + SUFFIX, Change.WRITTEN)
         self._blobs.put(upload.key + SUFFIX, upload.model_dump_json().encode())
 
     def drop_upload(self, upload: Upload) -> None:
         """Remove an upload's record, then its bytes."""
+        self._journal.note(upload.key + SUFFIX, Change.REMOVED)
         self._blobs.delete(upload.key + SUFFIX)
         self._blobs.delete(upload.key)
 
     def catch_up(self, records: Records) -> int:
-        """Write the records of jobs that ended since, and return their number. Any gateway may call it at any time."""
-        ended = records.unarchived()
-        for job in ended:
+        """Write the records of jobs that are new or have ended, and return their number; any gateway may do so."""
+        changed = records.unarchived()
+        for job in changed:
             self.put_job(job)
-            records.mark_archived(job.id)
+            records.mark_archived(job)
             try:
                 records.job(job.id)
             except NotFound:  # deleted while its record was written
                 self.drop_job(job)
-        return len(ended)
+        return len(changed)
 
-    def uploads(self, unreadable: list[str]) -> Iterator[tuple[Kind, Upload]]:
-        """Yield every upload, as it was stored; the keys of documents that hold none are added to `unreadable`."""
-        for parts, key in self._documents():
-            if len(parts) == 3 and parts[1] in KINDS and parts[2].endswith(SUFFIX):
-                upload = self._record(Upload, key, unreadable)
-                if upload is not None:
-                    yield KINDS[parts[1]], upload
+    def documents(self) -> Iterator[Document]:
+        """Yield the place of every record."""
+        for key in self._blobs.keys(""):
+            if (place := document_at(key)) is not None:
+                yield place
 
-    def jobs(self, unreadable: list[str]) -> Iterator[Job]:
-        """Yield every job, as it was when its record was last written; unreadable ones as `uploads` does."""
-        for parts, key in self._documents():
-            if len(parts) == 4 and parts[1] == "jobs" and parts[3] == RECORD:
-                job = self._record(Job, key, unreadable)
-                if job is not None:
-                    yield job
+    def changes_since(self, time_s: float) -> Iterator[tuple[Document, Change]]:
+        """Yield the places of the records that changed after `time_s` (seconds since 1970), with the last change."""
+        for key, change in self._journal.since(time_s).items():
+            if (place := document_at(key)) is not None:
+                yield place, change
 
-    def _record(self, kind: type[Record], key: str, unreadable: list[str]) -> Record | None:
+    def trim_journal(self) -> None:
+        """Remove the old entries of the journal."""
+        self._journal.trim()
+
+    def job(self, tenant: str, job_id: str) -> Job | None:
+        """Return a job as it was when its record was last written; None if there is no record that can be read."""
         try:
-            return kind.model_validate_json(self._blobs.read(key))
-        except ValueError:
-            unreadable.append(key)
+            return self._read(Job, job_place(tenant, job_id).key)
+        except (NotFound, Unreadable):
             return None
 
-    def _documents(self) -> Iterator[tuple[list[str], str]]:
-        for key in self._blobs.keys(""):
-            yield key.split("/"), key
+    def read(self, place: Document) -> Job | Upload | Key:
+        """Return a record.
+
+        Raises:
+            NotFound: it was removed.
+            Unreadable: the document holds no record, or the record of something else.
+        """
+        if place.kind == "job":
+            return self._read(Job, place.key)
+        return self._read(Key, place.key) if place.kind == "key" else self._read(Upload, place.key)
+
+    def _read(self, model: type[Record], key: str) -> Record:
+        data = self._blobs.read(key)
+        try:
+            from_json(data, allow_inf_nan=False)
+            record = model.model_validate_json(data)
+        except ValueError as error:
+            raise Unreadable(f"{key} holds no record") from error
+        if _home(record) != key:
+            raise Unreadable(f"{key} holds the record of something else")
+        return record
+
+
+def document_at(key: str) -> Document | None:
+    """Return the place of the record that the blob `key` holds; None for any other blob."""
+    parts = key.split("/")
+    if len(parts) == 4 and parts[1] == "jobs" and parts[3] == RECORD:
+        return Document(key, "job", parts[2])
+    if len(parts) == 3 and parts[1] in KINDS and parts[2].endswith(SUFFIX):
+        return Document(key, KINDS[parts[1]], parts[2].removesuffix(SUFFIX))
+    if key.startswith(PREFIX) and key.endswith(SUFFIX) and len(parts) == 2:
+        return Document(key, "key", parts[1].removesuffix(SUFFIX))
+    return None
+
+
+def job_place(tenant: str, job_id: str) -> Document:
+    """Return the place of a job's record."""
+    return Document(f"{tenant}/jobs/{job_id}/{RECORD}", "job", job_id)
+
+
+def upload_place(tenant: str, kind: Kind, upload_id: str) -> Document:
+    """Return the place of an upload's record."""
+    return Document(f"{tenant}/{kind}s/{upload_id}{SUFFIX}", kind, upload_id)
 
 
 def folder(job: Job) -> str:
     """Return the prefix of everything stored for a job."""
     return f"{job.tenant}/jobs/{job.id}"
+
+
+def _home(record: FrozenModel) -> str:
+    """Return the key at which a record belongs."""
+    if isinstance(record, Job):
+        return f"{folder(record)}/{RECORD}"
+    if isinstance(record, Upload):
+        place = document_at(record.key + SUFFIX)
+        return place.key if place and (place.tenant, place.id) == (record.tenant, record.id) else ""
+    return f"{PREFIX}{record.id}{SUFFIX}" if isinstance(record, Key) else ""

@@ -161,9 +161,13 @@ class Blobs:
         """Return every key below a prefix."""
         return [entry.key for entry in self.entries(prefix)]
 
-    def entries(self, prefix: str) -> Iterator[Entry]:
-        """Yield every blob below a prefix."""
-        for page in obstore.list(self._store, prefix=prefix or None):
+    def folders(self, prefix: str) -> list[str]:
+        """Return the keys of the folders directly below a prefix."""
+        return [str(key) for key in obstore.list_with_delimiter(self._store, prefix)["common_prefixes"]]
+
+    def entries(self, prefix: str, after: str | None = None) -> Iterator[Entry]:
+        """Yield every blob below a prefix, or only those whose key sorts after `after`."""
+        for page in obstore.list(self._store, prefix=prefix or None, offset=after):
             yield from (Entry(item["path"], item["last_modified"], item["size"]) for item in page)
 
     def sweep(self, before: datetime) -> int:

@@ -167,6 +167,8 @@ class Job(FrozenModel):
     """The digest of everything that the artifacts depend on; empty if no other job may reuse them."""
     webhook: Webhook | None = None
     """The URL that is notified when the job ends."""
+    idempotency: tuple[str, str] | None = None
+    """The idempotency key of the submission and a fingerprint of its request."""
 
     @property
     def final(self) -> bool:

@@ -14,6 +14,7 @@ from jobs.blobs import Blobs
 from jobs.connection import connect
 from jobs.errors import NotFound, Unauthenticated
 from jobs.job import FrozenModel, now
+from jobs.journal import Change, Journal
 
 TENANT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 """Tenant names become folders of the object store and parts of Redis keys."""
@@ -57,7 +58,7 @@ class Keys:
 
     def __init__(self, redis_url: str, blobs: Blobs) -> None:
         self._redis = connect(redis_url)
-        self._blobs = blobs
+        self._blobs, self._journal = blobs, Journal(blobs)
 
     def create(
         self, tenant: str, name: str, scopes: tuple[Scope, ...], allowance: Allowance | None = None
@@ -116,19 +117,21 @@ class Keys:
         self._store(revoked)
         return revoked
 
-    def restore(self) -> int:
-        """Copy the keys of the object store into Redis and return their number."""
-        keys = [Key.model_validate_json(self._blobs.read(path)) for path in self._blobs.keys(PREFIX)]
-        for key in keys:
-            self._index(key)
-        return len(keys)
+    def restore(self, key: Key) -> bool:
+        """Record a key as its document says, which is never older than its record; return False if they are equal."""
+        if self._get(key.id) == key:
+            return False
+        self._index(key)
+        return True
 
     def _get(self, key_id: str) -> Key | None:
         data = cast(str | None, self._redis.get(_key(key_id)))
         return Key.model_validate_json(data) if data else None
 
     def _store(self, key: Key) -> None:
-        self._blobs.put(f"{PREFIX}{key.id}.json", key.model_dump_json().encode())
+        document = f"{PREFIX}{key.id}.json"
+        self._journal.note(document, Change.WRITTEN)
+        self._blobs.put(document, key.model_dump_json().encode())
         self._index(key)
 
     def _index(self, key: Key) -> None:

@@ -1,56 +1,177 @@
-"""Rebuilding the index in an empty Redis from the object store.
+"""Restoring the index in Redis from the documents in the object store: all of it, or what was lost lately.
 
 Ended jobs are restored as they were. Other jobs are queued again: they run from the start and produce the same bytes.
-The events of ended jobs, idempotency keys and pending webhooks are lost.
+Nothing that Redis knows is replaced by something older, and nothing that a document names is removed. The events of
+ended jobs are lost, and so are webhooks that were pending for more than ten minutes.
 """
 
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
+import redis
 import structlog
 from celery import Celery
+from kombu.exceptions import OperationalError
 
-from jobs.archive import Archive
-from jobs.keys import Keys
+from jobs.archive import Archive, Document, upload_place
+from jobs.connection import is_unavailable
+from jobs.errors import Conflict, NotFound
+from jobs.job import Job, Upload
+from jobs.journal import Change
+from jobs.keys import Key, Keys
 from jobs.queue import send
 from jobs.records import Records
+from jobs.records.presence import Presence
+from jobs.redis_keys import Kind
+
+CHUNK = 200
+"""The number of documents that are compared with Redis in one round trip."""
+READERS = 8
+"""The number of documents that are read at the same time."""
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Restored:
-    """The numbers of keys, uploads and jobs in the object store, and of jobs that were queued again.
+    """The numbers of keys, uploads and jobs that Redis had lost, and of those jobs that were queued again.
 
-    `unreadable` counts documents that hold no record: they stay, and the log names them.
+    `removed` counts records whose deletion was lost, `unreadable` documents that hold no record: they stay, and the log
+    names them.
     """
 
-    keys: int
-    uploads: int
-    jobs: int
-    queued: int
+    keys: int = 0
+    uploads: int = 0
+    jobs: int = 0
+    queued: int = 0
+    removed: int = 0
     unreadable: int = 0
 
 
-def reindex(records: Records, archive: Archive, keys: Keys, queue: Celery) -> Restored:
-    """Record everything that is missing from Redis; existing records stay as they are.
+@dataclass(frozen=True)
+class Restorer:
+    """The way from the documents of one object store to the records in Redis. Any number may run at the same time."""
 
-    Bytes that are stored twice, since a crash came between two steps or they were sent again while Redis was empty, are
-    dropped once, but never those that a job names.
-    """
-    restored_keys = keys.restore()
-    unreadable: list[str] = []
-    restored_jobs = list(archive.jobs(unreadable))
-    named = {name for job in restored_jobs for name in (job.model, job.calibration, job.evaluation)}
-    uploads = queued = 0
-    for kind, upload in archive.uploads(unreadable):
-        recorded, _ = records.add_upload(kind, upload, named=upload.id in named)
-        if recorded.id != upload.id:
-            archive.drop_upload(upload)
-        uploads += recorded.id == upload.id
-    for job in restored_jobs:
-        if not records.create_job(job, restored=True).final:
-            send(queue, job.id)
-            queued += 1
-    for key in unreadable:
-        log.error("document left out: it holds no record", key=key)
-    return Restored(restored_keys, uploads, len(restored_jobs), queued, len(unreadable))
+    records: Records
+    archive: Archive
+    keys: Keys
+    queue: Celery
+
+    def restore_all(self, alive: Callable[[], None] = lambda: None) -> Restored:
+        """Restore everything that is missing from Redis; `alive` is called now and then, and may raise to stop."""
+        return self._restore(((place, Change.ENDED) for place in self.archive.documents()), alive)
+
+    def restore_since(self, time_s: float, alive: Callable[[], None] = lambda: None) -> Restored:
+        """Restore what changed in the object store after `time_s` (seconds since 1970) and is missing from Redis."""
+        return self._restore(self.archive.changes_since(time_s), alive)
+
+    def restore_one(self, place: Document) -> bool:
+        """Restore a record that Redis does not know; return False if there is none, or it was deleted."""
+        restored = Restored()
+        self._compare(place, "lost", self._read(place), restored)
+        return restored.uploads + restored.jobs > 0
+
+    def _restore(self, changes: Iterable[tuple[Document, Change]], alive: Callable[[], None]) -> Restored:
+        restored, rest = Restored(), iter(changes)
+        with ThreadPoolExecutor(READERS, thread_name_prefix="restore") as readers:
+            while chunk := list(islice(rest, CHUNK)):
+                alive()
+                suspects = list(self._suspects(chunk))
+                found = readers.map(self._read, [place for place, _ in suspects])
+                for (place, presence), record in zip(suspects, found, strict=True):
+                    self._compare(place, presence, record, restored)
+        return restored
+
+    def _suspects(self, changes: Iterable[tuple[Document, Change]]) -> Iterator[tuple[Document, Presence]]:
+        """Yield the documents of which Redis may know less than the object store, with what it knows."""
+        compared = [(place, change) for place, change in changes if place.kind != "key"]
+        yield from ((place, "lost") for place, _ in changes if place.kind == "key")
+        names = [(place.kind, place.id) for place, _ in compared if place.kind != "key"]
+        for (place, change), presence in zip(compared, self.records.presence(names), strict=True):
+            if _may_be_older(presence, change):
+                yield place, presence
+
+    def _read(self, place: Document) -> Job | Upload | Key | ValueError | None:
+        """Return the record of a document, the fault of one that holds none, or None if it was removed."""
+        try:
+            return self.archive.read(place)
+        except NotFound:
+            return None
+        except ValueError as error:
+            return error
+
+    def _compare(
+        self, place: Document, presence: Presence, record: Job | Upload | Key | ValueError | None, restored: Restored
+    ) -> None:
+        """Make Redis know what the document says."""
+        try:
+            if isinstance(record, ValueError):
+                raise record
+            if record is not None:
+                self._record(record, restored)
+            elif presence != "lost":
+                restored.removed += self._remove(place)
+        except redis.ResponseError as error:
+            if is_unavailable(error):
+                raise
+            self._leave_out(place, error, restored)
+        except ValueError as error:
+            self._leave_out(place, error, restored)
+
+    def _leave_out(self, place: Document, error: Exception, restored: Restored) -> None:
+        restored.unreadable += 1
+        log.error("document left out: it holds no record", key=place.key, error=str(error), cause=str(error.__cause__))
+
+    def _record(self, record: Job | Upload | Key, restored: Restored) -> None:
+        """Record what a document holds, and count it if Redis did not know it."""
+        if isinstance(record, Key):
+            changed = self.keys.restore(record)
+            restored.keys += changed
+        elif isinstance(record, Upload):
+            changed = self.records.restore_upload("model" if "/models/" in record.key else "dataset", record)
+            restored.uploads += changed
+        else:
+            changed = self._record_job(record, restored)
+            restored.jobs += changed
+        if changed:
+            log.info("record restored", kind=type(record).__name__.lower(), id=record.id, tenant=record.tenant)
+
+    def _record_job(self, job: Job, restored: Restored) -> bool:
+        """Record a job, after its inputs, and queue it unless it has ended; return False if Redis knew it."""
+        if not job.final:
+            inputs: list[tuple[Kind, str | None]] = [
+                ("model", job.model), ("dataset", job.calibration), ("dataset", job.evaluation)
+            ]  # fmt: skip
+            named = [(kind, name) for kind, name in inputs if name is not None]
+            for (kind, name), presence in zip(named, self.records.presence(named), strict=True):
+                restored.uploads += presence == "lost" and self.restore_one(upload_place(job.tenant, kind, name))
+        changed = self.records.restore_job(job)
+        if changed and not job.final:
+            restored.queued += 1
+            try:
+                send(self.queue, job.id)
+            except OperationalError as error:  # a worker finds the job without the message
+                log.warning("the queue is unavailable", job=job.id, error=str(error))
+        return changed
+
+    def _remove(self, place: Document) -> bool:
+        """Remove a record whose document was removed; return False if it is still in use."""
+        try:
+            if place.kind == "job":
+                job = self.records.job(place.id)
+                self.records.cancel(job)
+                self.records.delete_job(job)
+            elif place.kind != "key":
+                self.records.delete_upload(place.kind, self.records.upload(place.kind, place.id))
+        except (Conflict, NotFound):
+            return False
+        return True
+
+
+def _may_be_older(presence: Presence, change: Change) -> bool:
+    """Return True if Redis may know less of a record than the last change of its document says."""
+    if presence in ("lost", "gone"):
+        return presence == "lost"
+    return change != Change.WRITTEN if presence == "open" else change == Change.REMOVED

@@ -84,8 +84,11 @@ def _authenticate(context: Context, request: Request) -> Caller | None:
         Forbidden: the key lacks the scope that the method needs.
         Misdirected: the request comes from a foreign web page and has no key of its own.
         InvalidCsrfToken: a request of a session changes something without the session's CSRF token.
+        Unavailable: the index is being restored, so that not even the key can be found.
     """
     path: str = request.scope["path"]  # the path that is routed, whatever the Host header holds
+    if _needs_index(path, request.method, context.settings):
+        context.epochs.check()
     if context.settings.auth == "off":
         check_local(request.headers)
         check_same_origin(request.headers, request.method)
@@ -96,6 +99,13 @@ def _authenticate(context: Context, request: Request) -> Caller | None:
     if scheme.lower() == "bearer":
         return _caller(context.keys.check(text.strip()), context.settings, request)
     return _caller_of_session(context, request)
+
+
+def _needs_index(path: str, method: str, settings: Settings) -> bool:
+    """Return True for a request that only a complete index can answer, if only because its key is there."""
+    if path in PUBLIC:
+        return path == "/sign-in" and method not in READING
+    return not path.startswith(PUBLIC_FOLDERS) and not (path == "/metrics" and settings.auth == "off")
 
 
 def _caller_of_session(context: Context, request: Request) -> Caller:

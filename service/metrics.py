@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from jobs.records import Records
+from jobs.reindex import Restored
 
 REQUESTS = Counter("quantd_requests", "Requests answered.", ["method", "route", "status"])
 SECONDS = Histogram(
@@ -17,6 +18,15 @@ SECONDS = Histogram(
 )  # fmt: skip
 RECEIVED = Counter("quantd_received_bytes", "Bytes of request bodies.", ["route"])
 SENT = Counter("quantd_sent_bytes", "Bytes of response bodies.", ["route"])
+RESTORED = Counter("quantd_records_restored", "Records restored from the object store.", ["kind"])
+UNREADABLE = Counter("quantd_documents_unreadable", "Documents in the object store that hold no record.")
+
+
+def count_restored(restored: Restored) -> None:
+    """Count the records that a comparison of Redis with the object store restored, and the documents it left out."""
+    for kind, count in (("key", restored.keys), ("upload", restored.uploads), ("job", restored.jobs)):
+        RESTORED.labels(kind).inc(count)
+    UNREADABLE.inc(restored.unreadable)
 
 
 class QueueCollector(Collector):

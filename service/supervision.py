@@ -36,20 +36,25 @@ class Repeated:
         state: how the task is doing.
     """
 
-    def __init__(self, name: str, step: Callable[[], Awaitable[object]], pause_s: float) -> None:
+    def __init__(
+        self, name: str, step: Callable[[], Awaitable[object]], pause_s: float, first_pause_s: float | None = None
+    ) -> None:
         self.state = BackgroundTask(name=name)
         self._step, self._pause_s = step, pause_s
+        self._first_pause_s = pause_s if first_pause_s is None else first_pause_s
 
     async def run(self) -> None:
         """Repeat the step until the task is cancelled."""
+        pause_s = self._first_pause_s
         while True:
-            await asyncio.sleep(self._next_pause())
+            await asyncio.sleep(pause_s)
             try:
                 await self._step()
             except Exception as error:  # noqa: BLE001 - the task must outlive every fault of a step
                 self._failed(error)
             else:
                 self.state = BackgroundTask(name=self.state.name)
+            pause_s = self._next_pause()
 
     def _failed(self, error: Exception) -> None:
         FAILURES.labels(self.state.name).inc()

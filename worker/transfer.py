@@ -3,13 +3,14 @@
 import functools
 from pathlib import Path
 
+from jobs.archive import Archive
 from jobs.blobs import Blobs
 from jobs.errors import DigestMismatch
 from jobs.job import Artifact, Job, Upload
 from jobs.records import Records
 from jobs.redis_keys import Kind
 from worker.artifacts import ArtifactFile
-from worker.lease import Lease
+from worker.lease import Lease, Lost
 from worker.patience import patiently
 
 
@@ -17,7 +18,7 @@ class Transfer:
     """Copies between one object store and the folders of jobs."""
 
     def __init__(self, records: Records, blobs: Blobs) -> None:
-        self._records, self._blobs = records, blobs
+        self._records, self._blobs, self._archive = records, blobs, Archive(blobs)
 
     def fetch(self, job: Job, folder: Path, lease: Lease) -> dict[str, Upload]:
         """Copy the job's inputs to `folder`, each to a file named after its role, and return their records by role.
@@ -25,7 +26,9 @@ class Transfer:
         Raises:
             DigestMismatch: the stored bytes changed since they were uploaded.
             NotFound: an input does not exist.
+            Lost: the job has ended by its document.
         """
+        self._check_not_ended(job, lease)
         roles: dict[str, tuple[Kind, str | None]] = {
             "model": ("model", job.model),
             "calibration": ("dataset", job.calibration),
@@ -36,6 +39,13 @@ class Transfer:
             for role, (kind, upload_id) in roles.items()
             if upload_id is not None
         }
+
+    def _check_not_ended(self, job: Job, lease: Lease) -> None:
+        """End a job whose end Redis has lost in a fail-over, so that it does not run to a second end."""
+        document = patiently(lambda: self._archive.job(job.tenant, job.id), lease)
+        if document is not None and document.final:
+            self._records.restore_job(document)
+            raise Lost
 
     def _copy(self, kind: Kind, upload_id: str, path: Path, lease: Lease) -> Upload:
         upload = patiently(lambda: self._records.upload(kind, upload_id), lease)

@@ -34,8 +34,11 @@ def gc(
 
 
 def reindex(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) -> None:
-    """Restore an empty Redis from the object store, and queue unfinished jobs again."""
+    """Restore what Redis lacks from the object store, and queue unfinished jobs again. Gateways do so by themselves."""
+    import sys
     from dataclasses import asdict
+
+    import structlog
 
     from client.admin import administered
     from jobs.archive import Archive
@@ -43,13 +46,14 @@ def reindex(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) -> N
     from jobs.keys import Keys
     from jobs.queue import make_queue
     from jobs.records import Records
-    from jobs.reindex import reindex as restore_records
+    from jobs.reindex import Restorer
 
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     with administered(state_dir) as settings:
         blobs = Blobs(settings.store_url)
         queue = make_queue(settings.redis_url, settings.job_timeout_s)
         keys = Keys(settings.redis_url, blobs)
-        restored = restore_records(Records(settings.redis_url), Archive(blobs), keys, queue)
+        restored = Restorer(Records(settings.redis_url), Archive(blobs), keys, queue).restore_all()
     if as_json:
         typer.echo(json.dumps(asdict(restored)))
     else:

@@ -103,7 +103,7 @@ class JobQueries(RecordStore):
         return cast(list[str], self._redis.zrangebyscore(ENDED, "-inf", f"({time_s}"))
 
     def unarchived(self) -> list[Job]:
-        """Return the ended jobs whose record is not in the object store yet."""
+        """Return the new and ended jobs whose record is not in the object store yet."""
         return self._read_jobs(cast(set[str], self._redis.smembers(UNARCHIVED)))
 
     def depth(self) -> tuple[int, int, float | None]:

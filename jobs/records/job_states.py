@@ -27,11 +27,12 @@ class JobStates(JobQueries):
             job: the new job.
             idempotency: the idempotency key and a fingerprint of the request.
             open_jobs: the number of jobs that the job's API key may have open.
-            restored: True if the record comes from the object store; an ended job then calls no webhook again.
+            restored: True if the record comes from the object store: the inputs may be lost, an idempotency key keeps
+                the job that it has, and the webhook is called only if the job ended in the last minutes.
 
         Raises:
             IdempotencyMismatch: the key was used for another request.
-            NotFound: the model or a dataset does not exist.
+            NotFound: the model or a dataset does not exist, or the job to be restored was deleted.
             TooManyJobs: the job's API key already has `open_jobs` open.
         """
         key, fingerprint = idempotency or ("", "")
@@ -51,6 +52,8 @@ class JobStates(JobQueries):
     def _existing_job(self, refusal: str, job: Job, key: str, fingerprint: str) -> Job:
         """Return the job that exists instead of the new one, or raise the reason why there is none."""
         reason, subject = refusal.split(" ")
+        if reason == "gone":
+            raise NotFound(f"the {job.kind} {job.id!r} was deleted")
         if reason == "missing":
             raise NotFound(f"there is no {' '.join(subject.split(':')[1:])}; it was deleted meanwhile")
         if reason == "quota":
@@ -58,6 +61,27 @@ class JobStates(JobQueries):
         if reason not in ("known", fingerprint):
             raise idempotency_mismatch(key)
         return self.job(subject.split(":")[-1], job.tenant, job.kind)
+
+    def restore_job(self, job: Job) -> bool:
+        """Record a job as its document says; return False if that changes nothing.
+
+        A lost job is created again. A job that has ended by its document ends, and a worker that runs it loses it.
+
+        Raises:
+            ValueError: the document has a time that is none.
+        """
+        try:
+            recorded = self.create_job(job, job.idempotency, restored=True)
+        except NotFound:
+            return False
+        if recorded is job or recorded.final or not job.final:
+            return recorded is job
+        change = {
+            "from": ["queued", "running"], "final": True, "bytes": _artifact_bytes(job), "restored": True,
+            "now": seconds(job.finished_at or job.created_at),
+        }  # fmt: skip
+        event = ("state", _state(job.status))
+        return self._apply(job.id, change, job.model_dump(mode="json"), event) in ("ok", "cancel")
 
     def claim(self, job_id: str, owner: str, retry: bool = False) -> Job | None:
         """Make `owner` run the job if it is queued or its lease has expired; return None if it must not run.
@@ -144,9 +168,9 @@ class JobStates(JobQueries):
         document = {"lease": self._lease_s, "count": count}
         return [str(job_id) for job_id in self._run("claim_stale", [], document)]
 
-    def mark_archived(self, job_id: str) -> None:
-        """Note that the record of an ended job is in the object store."""
-        self._redis.srem(UNARCHIVED, job_id)
+    def mark_archived(self, job: Job) -> None:
+        """Note that this record of the job is in the object store; it is written again if the job has changed since."""
+        self._run("mark_archived", [job_key(job.id), UNARCHIVED], {"id": job.id, "status": job.status})
 
     def delete_job(self, job: Job) -> None:
         """Remove the record of an ended job.
@@ -156,6 +180,7 @@ class JobStates(JobQueries):
         """
         document = {
             "id": job.id, "index": index_key(job.tenant, job.kind), "tags": _tags(job), "bytes": _artifact_bytes(job),
+            "expire": EXPIRE_S,
         }  # fmt: skip
         status = self._run("delete_job", [job_key(job.id), events_key(job.id)], document)
         if status is not None:

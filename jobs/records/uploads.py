@@ -12,37 +12,49 @@ class UploadRecords(RecordStore):
     """The uploads of all tenants: equal bytes are stored once for a tenant."""
 
     def add_upload(
-        self, kind: Kind, upload: Upload, limit: int | None = None, idempotency: str = "", *, named: bool = False
+        self, kind: Kind, upload: Upload, limit: int | None = None, idempotency: str = ""
     ) -> tuple[Upload, bool]:
         """Store a new upload and return it with True.
 
         If the tenant already has the same bytes, return that upload with False. If the same idempotency key sent the
-        same bytes before, return the first answer with True. One that a job names is stored even if the tenant has
-        the same bytes under another id.
+        same bytes before, return the first answer with True.
 
         Raises:
             IdempotencyMismatch: the key was used for another request.
             StorageFull: the upload's API key would have more than `limit` bytes stored.
         """
-        fingerprint = f"{kind}:{upload.sha256}"
-        document = {
-            "id": upload.id, "sha256": upload.sha256, "size": upload.size, "api_key": upload.api_key, "limit": limit,
-            "now": seconds(upload.created_at), "prefix": upload_key(kind, ""), "expire": EXPIRE_S,
-            "fingerprint": fingerprint, "named": named,
-        }  # fmt: skip
-        keys = [*_keys(kind, upload), idempotency_key(upload.tenant, idempotency) if idempotency else ""]
-        answer = self._run("add_upload", keys, document, upload.model_dump_json())
+        answer = self._add(kind, upload, idempotency, limit=limit)
         if answer is None:
             return upload, True
-        reason, *rest = str(answer).split(" ")
+        reason, *rest = answer.split(" ")
         if reason == "quota":
             raise StorageFull(
                 f"{rest[0]} of the {limit} bytes of this API key are in use and the upload has {upload.size}; "
                 "delete models, datasets or jobs"
             )
-        if reason == "earlier" and rest[0] != fingerprint:
+        if reason == "earlier" and rest[0] != _fingerprint(kind, upload):
             raise idempotency_mismatch(idempotency)
         return self.upload(kind, rest[-1].split(":")[-1], upload.tenant), reason == "earlier"
+
+    def restore_upload(self, kind: Kind, upload: Upload) -> bool:
+        """Record an upload as its document says, even if the tenant has its bytes twice; False if that changes nothing.
+
+        Raises:
+            ValueError: the document has a time that is none.
+        """
+        return self._add(kind, upload, restored=True) is None
+
+    def _add(
+        self, kind: Kind, upload: Upload, idempotency: str = "", limit: int | None = None, restored: bool = False
+    ) -> str | None:
+        """Run the script that adds an upload, and return its answer."""
+        document = {
+            "id": upload.id, "sha256": upload.sha256, "size": upload.size, "api_key": upload.api_key, "limit": limit,
+            "now": seconds(upload.created_at), "prefix": upload_key(kind, ""), "expire": EXPIRE_S,
+            "fingerprint": _fingerprint(kind, upload), "restored": restored,
+        }  # fmt: skip
+        keys = [*_keys(kind, upload), idempotency_key(upload.tenant, idempotency) if idempotency else ""]
+        return cast(str | None, self._run("add_upload", keys, document, upload.model_dump_json()))
 
     def upload(self, kind: Kind, upload_id: str, tenant: str | None = None) -> Upload:
         """Return the model or dataset; with `tenant`, only if it belongs to that tenant.
@@ -75,7 +87,7 @@ class UploadRecords(RecordStore):
         """
         document = {
             "id": upload.id, "sha256": upload.sha256, "size": upload.size, "api_key": upload.api_key,
-            "unused_since": unused_since,
+            "unused_since": unused_since, "expire": EXPIRE_S,
         }  # fmt: skip
         user = self._run("delete_upload", _keys(kind, upload), document)
         if user is not None:
@@ -88,3 +100,8 @@ class UploadRecords(RecordStore):
 
 def _keys(kind: Kind, upload: Upload) -> list[str]:
     return [upload_key(kind, upload.id), digests_key(upload.tenant, kind), index_key(upload.tenant, kind)]
+
+
+def _fingerprint(kind: Kind, upload: Upload) -> str:
+    """Return the fingerprint of the request that an idempotency key stands for."""
+    return f"{kind}:{upload.sha256}"

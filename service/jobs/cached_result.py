@@ -21,7 +21,7 @@ def reuse_result(context: Context, job: Job) -> Job:
     try:
         artifacts = tuple(_copy(context, job, artifact) for artifact in earlier.artifacts)
     except NotFound:  # the earlier job is being deleted
-        context.archive.drop_job(job)
+        context.archive.drop_artifacts(job)
         return job
     copied = {name: getattr(earlier, name) for name in COPIED}
     ended = {"status": Status.SUCCEEDED, "cached": True, "finished_at": job.created_at, "progress": earlier.progress}

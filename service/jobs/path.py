@@ -15,7 +15,7 @@ def find_job(job_id: JobId, context: Ctx) -> Job:
     Raises:
         NotFound: the tenant has no such job.
     """
-    return context.records.job(job_id, context.tenant)
+    return context.job(job_id)
 
 
 JobOfPath = Annotated[Job, Depends(find_job)]

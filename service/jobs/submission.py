@@ -6,15 +6,17 @@ import json
 from collections.abc import Container, Mapping
 from typing import Any
 
+import redis
 import structlog
 from kombu.exceptions import OperationalError
+from obstore.exceptions import BaseError as StoreError
 
 from jobs.cache_key import work_digest
-from jobs.errors import BadRequest
+from jobs.errors import BadRequest, Conflict
 from jobs.job import Job, Status, Upload, new_id
 from jobs.queue import send
 from jobs.tracing import current_traceparent
-from quant.errors import FieldError
+from quant.errors import FieldError, QuantdError
 from quant.spec import Spec, require_data, resolve
 from service.context import Context
 from service.jobs.cached_result import reuse_result
@@ -64,17 +66,33 @@ def store_job(context: Context, job: Job, idempotency_key: str | None, request: 
     Raises:
         QuantdError: the key was used for another request, an input is missing, or a quota is used up.
     """
-    context.archive.put_job(job)
-    stored = None
+    job = job.model_copy(update={"idempotency": _idempotency(idempotency_key, request)})
     try:
-        fingerprint = _idempotency(idempotency_key, request)
-        stored = context.records.create_job(job, fingerprint, context.caller.allowance.open_jobs)
-    finally:
-        if stored is None or stored.id != job.id:
-            context.archive.drop_job(job)
+        stored = context.records.create_job(job, job.idempotency, context.caller.allowance.open_jobs)
+    except QuantdError:
+        context.archive.drop_artifacts(job)  # the copies of an earlier job's
+        raise
     again = stored.id != job.id
+    if again:
+        context.archive.drop_artifacts(job)
+        context.archive.catch_up(context.records)  # the request that created it may not have written its document
+    else:
+        _archive(context, job)
     log.info(f"{job.kind} submitted", job=stored.id, tenant=job.tenant, cached=stored.cached, again=again)
     return stored
+
+
+def _archive(context: Context, job: Job) -> None:
+    """Write the document of a job that was just created; if that fails, there is no such job."""
+    try:
+        context.archive.put_job(job)
+    except StoreError:
+        context.records.cancel(job)
+        with contextlib.suppress(Conflict):  # a worker has it already: it ends as cancelled
+            context.records.delete_job(job)
+        raise
+    with contextlib.suppress(redis.RedisError):  # it is written again
+        context.records.mark_archived(job)
 
 
 def _new_job(context: Context, request: Mapping[str, Any]) -> Job:
@@ -108,10 +126,10 @@ def _inputs(context: Context, request: Mapping[str, Any]) -> dict[str, Upload]:
     Raises:
         NotFound: the tenant has no upload with one of the ids.
     """
-    inputs = {"model": context.records.upload("model", request["model"], context.tenant)}
+    inputs = {"model": context.upload("model", request["model"])}
     for role in ("calibration", "evaluation"):
         if request[role] is not None:
-            inputs[role] = context.records.upload("dataset", request[role], context.tenant)
+            inputs[role] = context.upload("dataset", request[role])
     return inputs
 
 

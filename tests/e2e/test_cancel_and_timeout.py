@@ -128,10 +128,10 @@ def test_the_worker_logs_the_start_and_the_end_of_a_job(service, client, ids):
 
 
 def test_unused_objects_are_deleted_with_their_bytes(service, client, ids):
-    before = [path for path in (service.folder / "store").rglob("*") if path.is_file()]
+    before = [path for path in (service.folder / "store" / "default").rglob("*") if path.is_file()]
     assert before
     for job in client.get("/v1/jobs", params={"limit": 100}).json()["items"]:
         assert client.delete(job["links"]["self"]).status_code == 204
     assert client.delete(f"/v1/models/{ids['model']}").status_code == 204
     assert client.delete(f"/v1/datasets/{ids['calibration']}").status_code == 204
-    assert [path for path in (service.folder / "store").rglob("*") if path.is_file()] == []
+    assert [path for path in (service.folder / "store" / "default").rglob("*") if path.is_file()] == []

@@ -34,7 +34,7 @@ def images(**changes):
 
 
 def blobs(stack):
-    return sorted(path for path in stack.folder.joinpath("store").rglob("*") if path.is_file())
+    return sorted(path for path in stack.folder.joinpath("store", "default").rglob("*") if path.is_file())
 
 
 def uploads(stack):

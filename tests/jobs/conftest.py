@@ -94,13 +94,15 @@ def store(records, blobs, archive):
 
 @pytest.fixture
 def submit(records, archive):
-    """Store a job as the gateway does: document, record."""
+    """Store a job as the gateway does: record, document."""
 
     def put(model, **fields):
         fields = {"created_at": now(), "spec": {}, **fields}
         job = Job(id=new_id("job"), tenant=model.tenant, status=Status.QUEUED, model=model.id, **fields)
+        created = records.create_job(job)
         archive.put_job(job)
-        return records.create_job(job)
+        records.mark_archived(job)
+        return created
 
     return put
 

@@ -7,7 +7,7 @@ import redis
 
 from jobs.blobs import Blobs
 from jobs.errors import NotFound, Unauthenticated
-from jobs.keys import PREFIX, Allowance, Keys, Scope
+from jobs.keys import PREFIX, Allowance, Key, Keys, Scope
 
 
 @pytest.fixture
@@ -79,7 +79,9 @@ def test_keys_are_restored_and_revoked_ones_stay_revoked(keys, client, tmp_path)
     keys.revoke(gone[3:19])
     client.flushall()
     assert keys.list() == []
-    assert keys.restore() == len(list((tmp_path / PREFIX).iterdir())) == 2
+    documents = [Key.model_validate_json(path.read_text()) for path in (tmp_path / PREFIX).iterdir()]
+    assert [keys.restore(key) for key in documents] == [True, True]
+    assert [keys.restore(key) for key in documents] == [False, False]
     assert keys.check(text) == first
     with pytest.raises(Unauthenticated):
         keys.check(gone)

@@ -1,9 +1,11 @@
--- Create a job. Returns false, or why it was not created: 'known ID', 'FINGERPRINT JOB', 'missing KEY', 'quota N'.
+-- Create a job. Returns false, or why not: 'known ID', 'gone ID', 'FINGERPRINT JOB', 'missing KEY', 'quota N'.
 -- KEYS: job, its events, idempotency key or '', then the uploads that the job uses. ARGV[2..]: field, value, ...
 local job, events, idempotency = KEYS[1], KEYS[2], KEYS[3]
 if redis.call('EXISTS', job) == 1 then return 'known ' .. document.id end
+if document.restored and redis.call('EXISTS', '$gone' .. document.id) == 1 then return 'gone ' .. document.id end
 local earlier = idempotency ~= '' and redis.call('GET', idempotency)
-if earlier and redis.call('EXISTS', string.match(earlier, ' (.*)')) == 1 then return earlier end
+local used = earlier and redis.call('EXISTS', string.match(earlier, ' (.*)')) == 1
+if used and not document.restored then return earlier end
 for i = 4, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 0 and not document.restored then return 'missing ' .. KEYS[i] end
 end
@@ -17,7 +19,9 @@ for _, tag in ipairs(document.tags) do redis.call('ZADD', index(job, 'tag:' .. t
 redis.call('ZADD', '$open', clock + document.lease, document.id)
 redis.call('HINCRBY', '$usage_jobs', document.api_key, 1)
 redis.call('XADD', events, '*', 'event', 'state', 'data', document.state)
-if idempotency ~= '' then redis.call('SET', idempotency, document.idempotency, 'EX', document.expire) end
+local left = document.expire - (document.restored and math.floor(clock - now) or 0)
+if idempotency ~= '' and not used and left > 0 then redis.call('SET', idempotency, document.idempotency, 'EX', left) end
+if not document.restored then redis.call('SADD', '$unarchived', document.id) end
 if document.kind == 'plan' and not document.final then redis.call('RPUSH', '$plans', document.id) end
 if document.final then close(job, document.id, events) end
 return false

@@ -16,4 +16,5 @@ redis.call('ZREM', '$ended', document.id)
 redis.call('ZREM', '$webhooks', document.id)
 redis.call('SREM', '$unarchived', document.id)
 redis.call('DEL', job, events)
+forget(document.id)
 return false

@@ -11,6 +11,7 @@ for _, job in ipairs(redis.call('ZRANGE', '$open', 0, -1)) do
   end
 end
 redis.call('DEL', upload)
+forget(document.id)
 if redis.call('HGET', digests, document.sha256) == document.id then redis.call('HDEL', digests, document.sha256) end
 redis.call('ZREM', ids, document.id)
 redis.call('ZREM', '$used', upload)

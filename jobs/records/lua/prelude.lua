@@ -28,6 +28,8 @@ local function leave(job, id)
   redis.call('ZREM', queue, id)
   if redis.call('EXISTS', queue) == 0 then redis.call('ZREM', '$turns:' .. kind(job), field(job, 'tenant')) end
 end
+-- No document restores the record with this id any more: it was deleted, or refused after its document was written.
+local function forget(id) redis.call('SET', '$gone' .. id, '', 'EX', document.expire) end
 local function write(job, id, old)
   for i = 2, #ARGV, 2 do redis.call('HSET', job, ARGV[i], ARGV[i + 1]) end
   local status = field(job, 'status')
@@ -53,9 +55,9 @@ local function close(job, id, events)
   if field(job, 'status') == 'succeeded' and (field(job, 'work') or '') ~= '' then
     redis.call('HSET', 'qd:tenant:' .. field(job, 'tenant') .. ':results', field(job, 'work'), id)
   end
-  if not document.restored then
-    redis.call('SADD', '$unarchived', id)
-    if field(job, 'webhook') then redis.call('ZADD', '$webhooks', now, id) end
-  end
+  if not document.restored then redis.call('SADD', '$unarchived', id) end
+  -- The webhook of a restored job that ended in the last ten minutes may not have been sent.
+  local lately = not document.restored or clock - now < 600
+  if lately and field(job, 'webhook') then redis.call('ZADD', '$webhooks', now, id) end
   redis.call('EXPIRE', events, document.expire)
 end

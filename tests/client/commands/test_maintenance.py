@@ -34,7 +34,7 @@ def test_a_lost_redis_is_restored_and_expired_records_are_deleted(tmp_path, exam
 
     shutil.rmtree(tmp_path / "valkey")
     assert quantd("reindex", *where) == {
-        "keys": 0, "uploads": 1, "jobs": 1, "queued": 0, "unreadable": 0,
+        "keys": 0, "uploads": 1, "jobs": 1, "queued": 0, "removed": 0, "unreadable": 0,
     }  # fmt: skip
 
     with Stack(tmp_path) as stack, httpx.Client(base_url=stack.url, timeout=70) as http:
@@ -46,4 +46,4 @@ def test_a_lost_redis_is_restored_and_expired_records_are_deleted(tmp_path, exam
         assert (again["cached"], again["status"]) == (True, "succeeded")
         assert quantd("gc", "--days", "0", *where) == {"jobs": 2, "uploads": 1, "blobs": 0}
         assert http.get("/v1/jobs").json()["items"] == http.get("/v1/models").json()["items"] == []
-    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+    assert [path for path in (tmp_path / "store" / "default").rglob("*") if path.is_file()] == []

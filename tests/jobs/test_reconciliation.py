@@ -1,0 +1,185 @@
+"""Redis is compared with the object store at the start, when it comes back, and regularly, by one gateway at a time."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+
+from jobs import reconciliation
+from jobs.epochs import DOCUMENT, MARGIN_S, Epochs, LeaseLost
+from jobs.errors import Unavailable
+from jobs.journal import KEPT_S
+from jobs.keys import Keys
+from jobs.queue import make_queue
+from jobs.reconciliation import Reconciliation, Stopped
+from jobs.redis_keys import EPOCH, RESTORER
+from jobs.reindex import Restored, Restorer
+
+
+@pytest.fixture
+def client(valkey, records):
+    with redis.Redis.from_url(valkey.url, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def gateway(valkey, records, blobs, archive):
+    """Return a function that returns the epochs and the comparisons of a gateway that starts."""
+
+    def start():
+        epochs = Epochs(valkey.url, blobs)
+        restorer = Restorer(records, archive, Keys(valkey.url, blobs), make_queue(valkey.url, 60))
+        return epochs, Reconciliation(epochs, restorer)
+
+    return start
+
+
+def test_an_empty_index_answers_nothing_until_it_is_restored(gateway, client, store, submit):
+    job = submit(store())
+    client.flushall()
+    epochs, comparisons = gateway()
+    with pytest.raises(Unavailable, match="being restored"):
+        epochs.check()
+    assert comparisons.step() == Restored(uploads=1, jobs=1, queued=1)
+    epochs.check()
+    assert comparisons.step() is None  # it is not time yet
+    client.flushall()
+    with pytest.raises(Unavailable):
+        epochs.check()
+    assert comparisons.step().jobs == 1
+    epochs.check()
+    assert client.exists(f"qd:job:{job.id}")
+
+
+@pytest.mark.parametrize(
+    ("behind", "answers", "found"), [(MARGIN_S / 2, True, 1), (MARGIN_S * 2, False, 1), (2 * KEPT_S, False, 2)]
+)
+def test_an_older_index_is_restored_from_the_journal_or_as_a_whole(
+    gateway, client, blobs, archive, store, submit, behind, answers, found
+):
+    """Check that an index that is hardly behind answers, and that one far behind is compared without the journal."""
+    model = store()
+    gateway()[1].step()
+    submit(model), submit(model)
+    entries = blobs.keys("_journal")
+    assert len(entries) == 3
+    for job in client.keys("qd:job:job_*"):
+        client.delete(job)
+    blobs.delete(next(entry for entry in entries if ":jobs:" in entry))
+    client.set(EPOCH, float(client.get(EPOCH)) - behind)
+    epochs, comparisons = gateway()
+    epochs.read_stored()
+    if answers:
+        epochs.check()
+    else:
+        with pytest.raises(Unavailable):
+            epochs.check()
+    assert comparisons.step().jobs == found
+    epochs.check()
+    assert float(client.get(EPOCH)) == float(blobs.read(DOCUMENT))
+
+
+def test_of_several_gateways_one_restores(gateway, client, store, submit):
+    model = store()
+    jobs = [submit(model) for _ in range(30)]
+    client.flushall()
+    gateways = [gateway()[1] for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        restored = [each for each in pool.map(lambda each: each.step(), gateways) if each is not None]
+    assert sum(each.jobs for each in restored) == len(jobs)
+    assert [each.jobs for each in restored if each.jobs] == [len(jobs)]
+    assert client.llen("celery") == len(jobs)
+    assert not client.exists(RESTORER)
+
+
+def test_another_gateway_takes_over_when_the_lease_has_expired(gateway, client, store):
+    store()
+    client.flushall()
+    client.set(RESTORER, "killed", px=200)
+    _, comparisons = gateway()
+    assert comparisons.step() is None
+    time.sleep(0.3)
+    assert comparisons.step().uploads == 1
+
+
+def test_an_index_that_is_emptied_while_it_is_restored_is_not_taken_for_complete(
+    gateway, client, store, submit, monkeypatch
+):
+    model = store()
+    submit(model)
+    client.flushall()
+    epochs, comparisons = gateway()
+    restore_all = Restorer.restore_all
+
+    def emptied(self, alive):
+        restored = restore_all(self, alive)
+        client.flushall()
+        return restored
+
+    monkeypatch.setattr(Restorer, "restore_all", emptied)
+    with pytest.raises(LeaseLost):
+        comparisons.step()
+    with pytest.raises(Unavailable):
+        epochs.check()
+    monkeypatch.undo()
+    assert comparisons.step().jobs == 1
+    epochs.check()
+
+
+def test_another_run_of_the_server_is_compared_at_once(gateway, client, store, submit, monkeypatch):
+    model = store()
+    epochs, comparisons = gateway()
+    comparisons.step()
+    job = submit(model)
+    client.delete(f"qd:job:{job.id}")
+    assert comparisons.step() is None
+    look = epochs.look
+    monkeypatch.setattr(epochs, "look", lambda: look().__class__("other", look().clock, look().epoch))
+    assert comparisons.step().jobs == 1
+    assert comparisons.step() is None
+
+
+def test_the_journal_is_compared_regularly(gateway, client, store, submit, monkeypatch):
+    monkeypatch.setattr(reconciliation, "EVERY_S", 0.2)
+    model = store()
+    _, comparisons = gateway()
+    comparisons.step()
+    client.delete(f"qd:job:{submit(model).id}")
+    time.sleep(0.25)
+    assert comparisons.step().jobs == 1
+
+
+@pytest.mark.parametrize("clock", [-3600.0, 3600.0])
+def test_the_clock_of_another_server_changes_nothing(gateway, client, store, submit, monkeypatch, clock):
+    model = store()
+    epochs, comparisons = gateway()
+    comparisons.step()
+    client.delete(f"qd:job:{submit(model).id}")
+    look = epochs.look
+    monkeypatch.setattr(epochs, "look", lambda: look().__class__("other", look().clock + clock, look().epoch))
+    assert comparisons.step().jobs == 1
+    epochs.check()
+    client.delete(f"qd:job:{submit(model).id}")
+    assert Reconciliation(epochs, comparisons._restorer).step().jobs == 1
+    epochs.check()
+
+
+def test_a_gateway_that_stops_ends_its_comparison(gateway, client, store):
+    store()
+    client.flushall()
+    epochs, comparisons = gateway()
+    comparisons.stop()
+    with pytest.raises(Stopped):
+        comparisons.step()
+    assert not client.exists(RESTORER)
+    with pytest.raises(Unavailable):
+        epochs.check()
+
+
+def test_an_epoch_that_is_no_number_is_none(gateway, client, blobs):
+    blobs.put(DOCUMENT, b"\xff")
+    client.set(EPOCH, "nan")
+    epochs, comparisons = gateway()
+    assert comparisons.step() == Restored()
+    epochs.check()
