@@ -1,6 +1,6 @@
 """Storage of weights: the types of their codes, and the nodes that compute the weight from them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import ml_dtypes
 import numpy as np
@@ -13,35 +13,48 @@ from quant.weights.granularity import PerBlock, PerChannel, PerMatrixChannel, Pe
 from quant.weights.quantize import QuantizedWeight
 from quant.weights.storage_form import StorageForm
 
+_INT32 = ir.DataType.INT32
 INT2_OPSET = 25
 """The first opset with types of 2 bits; before it, codes of 2 bits are stored in 4."""
 _SIGNED = {8: np.dtype(np.int8), 4: np.dtype(ml_dtypes.int4), 2: np.dtype(ml_dtypes.int2)}
-_UNSIGNED = {4: np.dtype(ml_dtypes.uint4), 2: np.dtype(ml_dtypes.uint2)}
+_UNSIGNED = {8: np.dtype(np.uint8), 4: np.dtype(ml_dtypes.uint4), 2: np.dtype(ml_dtypes.uint2)}
+PLANES = {3: (2, 1), 5: (4, 1), 6: (4, 2), 7: (4, 2, 1)}
+"""The bits of the planes that codes of these widths are stored as, the highest first: ONNX has no types of such widths.
+Eight codes share a byte of a plane of one bit."""
 
 
 def stored_bits(bits: int, opset: int, form: StorageForm = StorageForm.INTEGER) -> int:
     """Return the number of bits in which a file of this opset stores a code of `bits` bits.
 
-    A code of 6 bits is stored as 4 and 2 in the forms that are computed when the model is loaded, else in 8.
+    Codes of 3, 5, 6 and 7 bits take as many bits in the forms that are computed when the model is loaded, if the opset
+    has the types of their planes. In all other forms they take the next of 4 and 8 bits.
     """
-    if bits > 4:
-        return 6 if bits == 6 and opset >= INT2_OPSET and (form.reads_integers or form is StorageForm.FOLDED) else 8
-    return 2 if bits == 2 and opset >= INT2_OPSET else 4
+    planes = PLANES.get(bits, (bits,))
+    in_planes = form.reads_integers or form is StorageForm.FOLDED
+    if (in_planes or len(planes) == 1) and (2 not in planes or opset >= INT2_OPSET):
+        return bits
+    return 4 if bits <= 4 else 8
 
 
 def code_bytes(size: int, bits: int, form: StorageForm, opset: int) -> int:
     """Return the size in bytes of `size` codes of `bits` bits."""
     stored = stored_bits(bits, opset, form)
-    return sum(-(-size * plane // 8) for plane in ((4, 2) if stored == 6 else (stored,)))
+    return sum(-(-size * plane // 8) for plane in PLANES.get(stored, (stored,)))
 
 
 def stored_bytes(weight: QuantizedWeight, form: StorageForm, opset: int) -> int:
-    """Return the size in bytes of a weight's codes, scales and codebook; a float codebook needs no scales."""
+    """Return the size in bytes of a weight's codes, scales and tables of levels; a table of floats needs no scales."""
     codes = code_bytes(weight.codes.size, weight.bits, form, opset)
     if weight.levels is None:
-        zeros = 0 if weight.zero is None else code_bytes(weight.zero.size, weight.bits, form, opset)
+        zeros = 0 if weight.zero is None else code_bytes(weight.zero.size, weight.bits, StorageForm.DIRECT, opset)
         return codes + weight.scale.nbytes + zeros
-    return codes + (weight.levels.size + weight.scale.nbytes if form.reads_integers else weight.levels.nbytes)
+    entries = weight.levels.size // weight.rows_per_table
+    return codes + (entries + weight.scale.nbytes if has_integer_tables(weight, form) else 4 * entries)
+
+
+def has_integer_tables(weight: QuantizedWeight, form: StorageForm) -> bool:
+    """Return True if the tables of a codebook hold integers, which the scale of each row multiplies."""
+    return form.reads_integers or weight.rows_per_table > 1
 
 
 def dequantized_weight(
@@ -68,10 +81,9 @@ def dequantized_weight(
     write = _Writer(before, name, names)
     if weight.levels is not None:
         return _from_codebook(write, weight, weight.levels, form, opset)
-    bits = stored_bits(weight.bits, opset, form)
-    source = _stored_codes(write, weight, bits, transposed=transposed)
+    source = _weight_codes(write, weight, form, opset, transposed=transposed)
     if form is StorageForm.FOLDED:
-        return _folded(write, weight, _cast(write, source, ir.DataType.FLOAT), bits)
+        return _folded(write, weight, _cast(write, source, ir.DataType.FLOAT), opset)
     if form is StorageForm.INTEGER:
         source = _cast(write, source, ir.DataType.INT8)
     axis, block = _axis_and_block(weight)
@@ -92,9 +104,9 @@ def integer_weight(
     """
     write = _Writer(before, name, names)
     if weight.levels is None:
-        bits = stored_bits(weight.bits, opset, StorageForm.DYNAMIC)
-        return _cast(write, _stored_codes(write, weight, bits, transposed=transposed), ir.DataType.INT8)
-    codes = _levels(write, weight, _integer_levels(weight, weight.levels), opset)
+        codes = _weight_codes(write, weight, StorageForm.DYNAMIC, opset, transposed=transposed)
+        return _cast(write, codes, ir.DataType.INT8)
+    codes = _levels(write, weight, _integer_levels(weight, weight.levels), StorageForm.DYNAMIC, opset)
     if not transposed:
         return codes
     axes = range(weight.codes.ndim)
@@ -156,52 +168,101 @@ def _axis_and_block(weight: QuantizedWeight) -> tuple[int | None, int]:
 def _from_codebook(
     write: "_Writer", weight: QuantizedWeight, levels: NDArray[np.float32], form: StorageForm, opset: int
 ) -> ir.Value:
-    """Return the levels that the indices select: int8 levels and a DequantizeLinear for integer kernels, else float."""
-    if form is not StorageForm.INTEGER:
-        return _levels(write, weight, levels, opset)
-    value = _levels(write, weight, _integer_levels(weight, levels), opset)
+    """Return the weight from the levels that the indices select: integers that a scale multiplies, or floats."""
+    if not has_integer_tables(weight, form):
+        return _levels(write, weight, levels, form, opset)
+    value = _levels(write, weight, _integer_levels(weight, levels), form, opset)
     value.dtype = ir.DataType.INT8
+    if form is StorageForm.FOLDED:
+        return _folded(write, weight, _cast(write, value, ir.DataType.FLOAT), opset)
     axis, block = _axis_and_block(weight)
     return dequantize_linear(write.before, write.name, value, weight.scale, axis, write.names, block)
 
 
 def _integer_levels(weight: QuantizedWeight, levels: NDArray[np.float32]) -> NDArray[np.int8]:
-    """Return the levels of each row in units of its scale; they are integers in the forms that read integers."""
+    """Return the levels of each row in units of its scale; they are integers where the tables hold integers."""
     integers: NDArray[np.int8] = np.rint(levels / weight.scale.reshape(-1, 1)).astype(np.int8)
     return integers
 
 
-def _levels(write: "_Writer", weight: QuantizedWeight, codebook: NDArray[np.generic], opset: int) -> ir.Value:
-    """Return the entries of a codebook that the indices of the weight select."""
+def _levels(
+    write: "_Writer", weight: QuantizedWeight, levels: NDArray[np.generic], form: StorageForm, opset: int
+) -> ir.Value:
+    """Return the entries of the tables, the levels (R, K) of every row that has its own, that the indices select."""
     granularity, shape = weight.granularity, weight.codes.shape
     assert not isinstance(granularity, PerBlock), "codebooks are per tensor or channel"
-    dtype = _UNSIGNED[stored_bits(weight.bits, opset)]
-    if isinstance(granularity, PerTensor):
-        indices = _cast(write, write.constant("indices", weight.codes.astype(dtype)), ir.DataType.INT32)
-        value = write.node("Gather", [write.constant("codebook", codebook[0]), indices], "levels")
-    else:
-        rows = granularity.rows(weight.codes)
-        indices = _cast(write, write.constant("indices", rows.astype(dtype)), ir.DataType.INT32)
-        value = write.node(
-            "GatherElements", [write.constant("codebook", codebook), indices], "levels", [ir.AttrInt64("axis", 1)]
-        )
-        value = _restored(write, value, granularity, shape)
-    return value
+    tables, bits = levels[:: weight.rows_per_table], stored_bits(weight.bits, opset, form)
+    if len(tables) == 1:
+        indices = _stored(write, "indices", weight.codes, bits, _UNSIGNED)
+        return write.node("Gather", [write.constant("codebook", tables[0]), _cast(write, indices, _INT32)], "levels")
+    assert not isinstance(granularity, PerTensor), "a tensor with one scale has one table"
+    rows = granularity.rows(weight.codes).reshape(len(tables), -1)
+    indices = _cast(write, _stored(write, "indices", rows, bits, _UNSIGNED), _INT32)
+    along = [ir.AttrInt64("axis", 1)]
+    value = write.node("GatherElements", [write.constant("codebook", tables), indices], "levels", along)
+    return _restored(write, value, granularity, shape)
 
 
-def _stored_codes(write: "_Writer", weight: QuantizedWeight, bits: int, *, transposed: bool) -> ir.Value:
-    """Return the codes of a weight as they are stored in `bits` bits, of a matrix `transposed` where that is asked."""
+def _weight_codes(
+    write: "_Writer", weight: QuantizedWeight, form: StorageForm, opset: int, *, transposed: bool
+) -> ir.Value:
+    """Return the codes of a weight, of a matrix `transposed` where that is asked, as they are stored or as int32."""
     codes = np.ascontiguousarray(np.swapaxes(weight.codes, -1, -2)) if transposed else weight.codes
-    return _from_planes(write, codes) if bits == 6 else write.constant("codes", codes.astype(_SIGNED[bits]))
+    return _stored(write, "codes", codes, stored_bits(weight.bits, opset, form), _SIGNED, odd=weight.odd)
 
 
-def _from_planes(write: "_Writer", codes: NDArray[np.int8]) -> ir.Value:
-    """Return 6-bit codes from -32 to 31 as int32, computed from their upper four and lower two bits: 4 high + low."""
-    high = write.constant("high", (codes >> 2).astype(_SIGNED[4]))
-    low = write.constant("low", (codes & 3).astype(_UNSIGNED[2]))
-    four = write.constant("four", np.array(4, np.int32))
-    upper = write.node("Mul", [_cast(write, high, ir.DataType.INT32, "high"), four], "upper")
-    return write.node("Add", [upper, _cast(write, low, ir.DataType.INT32, "low")], "codes")
+def _stored(
+    write: "_Writer",
+    name: str,
+    codes: NDArray[np.int8],
+    bits: int,
+    types: Mapping[int, np.dtype[np.generic]],
+    *,
+    odd: bool = False,
+) -> ir.Value:
+    """Return codes that are stored in `bits` bits: in a type of that width, or as int32 computed from planes.
+
+    With planes p_1, p_2 .. of bits s_1, s_2 .. up from the lowest, the codes are the sum of the p_i 2^(s_i). Odd codes
+    c are stored as q = (c - 1) / 2 and computed as 2 q + 1.
+    """
+    planes = PLANES.get(bits, (bits,))
+    if len(planes) == 1 and not odd:
+        return write.constant(name, codes.astype(types[bits]))
+    terms = [write.constant("one", np.array(1, np.int32))] if odd else []
+    shift, rest = 0, codes >> int(odd)
+    for plane in reversed(planes):
+        highest = shift + plane == bits
+        part = rest if highest else rest & (2**plane - 1)
+        if plane == 1:
+            stored = _packed(write, part)
+        else:
+            stored = write.constant(f"{name}_{shift}", part.astype((types if highest else _UNSIGNED)[plane]))
+        term = _cast(write, stored, _INT32, f"{name}_{shift}")
+        if factor := shift + odd:
+            power = write.constant(f"power_{shift}", np.array(2**factor, np.int32))
+            term = write.node("Mul", [term, power], f"{name}_{shift}_shifted")
+        terms.append(term)
+        shift, rest = shift + plane, rest >> plane
+    total = terms.pop()
+    while terms:  # the highest plane first, from which the first inputs lead to the weight
+        total = write.node("Add", [total, terms.pop()], name)
+    return total
+
+
+def _packed(write: "_Writer", bits: NDArray[np.int8]) -> ir.Value:
+    """Return bits, of which each stored byte holds eight, the first in its lowest bit."""
+    flat = np.pad(bits.reshape(-1), (0, -bits.size % 8))
+    packed = write.constant("bits", np.packbits(flat.view(np.uint8), bitorder="little")[:, None])
+    places = write.constant("places", np.arange(8, dtype=np.uint8))
+    right = [ir.AttrString("direction", "RIGHT")]
+    shifted = write.node("BitShift", [packed, places], "bits_shifted", right)
+    value = write.node("BitwiseAnd", [shifted, write.constant("lowest", np.array(1, np.uint8))], "bits_apart")
+    if flat.size != bits.size:
+        value = write.node("Reshape", [value, write.constant("flat", np.array([-1], np.int64))], "bits_flat")
+        first, last = (np.array([at], np.int64) for at in (0, bits.size))
+        ends = [write.constant("bits_first", first), write.constant("bits_last", last)]
+        value = write.node("Slice", [value, *ends], "bits_cut")
+    return write.node("Reshape", [value, write.constant("bits_shape", np.array(bits.shape, np.int64))], "bits")
 
 
 def _restored(
@@ -237,18 +298,18 @@ def _has_whole_blocks(weight: QuantizedWeight) -> bool:
     return isinstance(granularity, PerBlock) and weight.codes.shape[granularity.axis] % granularity.size == 0
 
 
-def _folded(write: "_Writer", weight: QuantizedWeight, codes: ir.Value, bits: int) -> ir.Value:
+def _folded(write: "_Writer", weight: QuantizedWeight, codes: ir.Value, opset: int) -> ir.Value:
     """Return the weight from codes in float, by nodes that are computed when the model is loaded."""
     if _has_whole_blocks(weight):
-        return _from_blocks(write, weight, codes, bits)
+        return _from_blocks(write, weight, codes, opset)
     if weight.zero is not None:
-        zero = _broadcast(write, weight, _zeros(write, weight, bits), "zeros")
+        zero = _broadcast(write, weight, _zeros(write, weight, opset), "zeros")
         codes = write.node("Sub", [codes, zero], "centred")
     scale = write.constant("scale", _scale(weight))
     return write.node("Mul", [codes, _broadcast(write, weight, scale, "scales")], "dequantized")
 
 
-def _from_blocks(write: "_Writer", weight: QuantizedWeight, codes: ir.Value, bits: int) -> ir.Value:
+def _from_blocks(write: "_Writer", weight: QuantizedWeight, codes: ir.Value, opset: int) -> ir.Value:
     """Return the weight from codes in float that are split into blocks, multiplied by a scale each and joined again.
 
     OpenVINO 2026 knows this pattern, and ends with a division by zero where the scales are repeated by a Gather.
@@ -259,20 +320,21 @@ def _from_blocks(write: "_Writer", weight: QuantizedWeight, codes: ir.Value, bit
     split = (*shape[:axis], shape[axis] // granularity.size, granularity.size, *shape[axis + 1 :])
     blocks = write.node("Reshape", [codes, write.constant("split", np.array(split, np.int64))], "blocks")
     if weight.zero is not None:
-        blocks = write.node("Sub", [blocks, _zeros(write, weight, bits)], "centred")
+        blocks = write.node("Sub", [blocks, _zeros(write, weight, opset)], "centred")
     scale = write.constant("scale", np.expand_dims(weight.scale, axis + 1))
     scaled = write.node("Mul", [blocks, scale], "scaled")
     return write.node("Reshape", [scaled, write.constant("shape", np.array(shape, np.int64))], "dequantized")
 
 
-def _zeros(write: "_Writer", weight: QuantizedWeight, bits: int) -> ir.Value:
+def _zeros(write: "_Writer", weight: QuantizedWeight, opset: int) -> ir.Value:
     """Return the zero points of a weight in blocks as floats, with an axis of blocks if all blocks are whole."""
     granularity, zero = weight.granularity, weight.zero
     assert isinstance(granularity, PerBlock), "only blocks have zero points"
     assert zero is not None, "the weight has zero points"
     if _has_whole_blocks(weight):
         zero = np.expand_dims(zero, granularity.axis + 1)
-    return _cast(write, write.constant("zero_point", zero.astype(_SIGNED[bits])), ir.DataType.FLOAT, "zero_point")
+    stored = zero.astype(_SIGNED[stored_bits(weight.bits, opset, StorageForm.DIRECT)])
+    return _cast(write, write.constant("zero_point", stored), ir.DataType.FLOAT, "zero_point")
 
 
 def _scale(weight: QuantizedWeight) -> NDArray[np.float32]:

@@ -340,8 +340,9 @@ computes_with_own_scales = _named("Add", "Mul", "AveragePool", "GlobalAveragePoo
 joins = _named("Concat")
 """Return True if the output holds the elements of all inputs, one beside the other."""
 rearranges_weight = _named(
-    "Cast", "Gather", "GatherElements", "Identity", "Mul", "Reshape", "Squeeze", "Transpose", "Unsqueeze"
-)
+    "Add", "BitShift", "BitwiseAnd", "Cast", "Gather", "GatherElements", "Identity", "Mul", "Reshape", "Slice",
+    "Squeeze", "Transpose", "Unsqueeze",
+)  # fmt: skip
 """Return True if the node can lie between stored codes, their DequantizeLinear and the layer that reads them."""
 
 _INTEGER_OPERATORS = {

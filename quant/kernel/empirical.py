@@ -12,10 +12,12 @@ from quant.kernel.sample import highest_bin
 
 
 @compiled
-def measured_errors(first: int, last: int, rows: Array, clip: Array, qmax: int, mae: Array, mse: Array) -> None:
-    """Fill mae and mse (R,) of the levels -qmax .. qmax at clip bounds (R,), measured on rows (R, n)."""
+def measured_errors(
+    first: int, last: int, rows: Array, clip: Array, outermost: float, offset: float, mae: Array, mse: Array
+) -> None:
+    """Fill mae and mse (R,) of equally spaced levels up to clip bounds (R,), measured on rows (R, n)."""
     for r in range(first, last):
-        mae[r], mse[r] = _measured(rows[r], clip[r], qmax)
+        mae[r], mse[r] = _measured(rows[r], clip[r], outermost, offset)
 
 
 @compiled
@@ -23,7 +25,8 @@ def empirical_bounds(
     first: int,
     last: int,
     absolute: bool,
-    qmax: int,
+    outermost: float,
+    offset: float,
     rows: Array,
     few: bool,
     short: bool,
@@ -38,6 +41,7 @@ def empirical_bounds(
 ) -> None:
     """Fill bounds (R,) with the clip bound of least MAE (if `absolute`) or MSE.
 
+    The levels in steps are those of `EvenLevels`: up to `outermost`, and `offset` from integers.
     A search over the ratio of the bound to the largest |w|: first the `coarse` ratios, then `refinements` times the
     `fine` exponents around the best ratio. The error is measured on the weights themselves if they are `few`, and
     otherwise on the `width` highest bins of the histogram. The last refinement of `short` rows also measures on the
@@ -60,7 +64,10 @@ def empirical_bounds(
             least = math.inf
             for at in range(count):
                 bound = max(ratios[at] * largest[r], 1e-300)
-                errors = _measured(rows[r], bound, qmax) if measured else _binned(cells, number, bound, qmax, work)
+                if measured:
+                    errors = _measured(rows[r], bound, outermost, offset)
+                else:
+                    errors = _binned(cells, number, bound, outermost, offset, work)
                 error = errors[0] if absolute else errors[1]
                 if error < least:
                     least, best = error, ratios[at]
@@ -68,14 +75,14 @@ def empirical_bounds(
 
 
 @reordered
-def _measured(weights: Array, bound: float, qmax: int) -> tuple[float, float]:
+def _measured(weights: Array, bound: float, outermost: float, offset: float) -> tuple[float, float]:
     """Return MAE and MSE on the weights, in the float32 arithmetic of the quantizer."""
-    step = np.float32(max(bound / qmax, 1.1754943508222875e-38))
-    limit = np.float32(qmax)
+    step = np.float32(max(bound / outermost, 1.1754943508222875e-38))
+    limit, shift = np.float32(outermost), np.float32(offset)
     absolute, square = 0.0, 0.0
     for at in range(weights.size):
-        code = min(max(np.rint(weights[at] / step), -limit), limit)
-        error = np.float64(abs(code * step - weights[at]))
+        level = min(max(np.rint(weights[at] / step - shift) + shift, -limit), limit)
+        error = np.float64(abs(level * step - weights[at]))
         absolute += error
         square += error * error
     return absolute / weights.size, square / weights.size
@@ -102,17 +109,20 @@ def _read_density(counts: Array, edges: Array, largest: float, width: int, cells
 
 
 @reordered
-def _binned(cells: Array, number: int, bound: float, qmax: int, work: Array) -> tuple[float, float]:
+def _binned(
+    cells: Array, number: int, bound: float, outermost: float, offset: float, work: Array
+) -> tuple[float, float]:
     """Return MAE and MSE of weights that are uniform within each cell, from integrals of the error between edges."""
-    step = bound / qmax
+    step = bound / outermost
     limits, density, absolutes, squares = cells[0], cells[1], work[0], work[1]
     for at in range(number + 1):
         within = min(limits[at], bound)
         beyond = max(limits[at] - bound, 0.0)
-        levels = np.rint(within / step)
-        offset = within - levels * step  # from the nearest level, in [-step/2, step/2]
-        absolutes[at] = levels * step * step / 4 + offset * abs(offset) / 2 + beyond * beyond / 2
-        squares[at] = levels * step * step * step / 12 + offset * offset * offset / 3 + beyond * beyond * beyond / 3
+        level = np.rint(within / step - offset) + offset
+        distance = within - level * step  # from the nearest level, in [-step/2, step/2]
+        absolutes[at] = level * step * step / 4 + distance * abs(distance) / 2 + beyond * beyond / 2
+        cube = level * step * step * step
+        squares[at] = cube / 12 + distance * distance * distance / 3 + beyond * beyond * beyond / 3
     absolute, square = 0.0, 0.0
     for at in range(number):
         absolute += density[at] * (absolutes[at + 1] - absolutes[at])

@@ -1,6 +1,6 @@
 """Optimal k-means levels of a row's sample by dynamic programming (Yao 1980).
 
-The NumPy reference is `quant.methods.grids.kmeans`.
+The NumPy references are `quant.methods.grids.kmeans` and `quant.methods.grids.intervals`.
 """
 
 import numpy as np

@@ -21,6 +21,7 @@ from quant.methods.clipping.support_region import SupportRegion
 from quant.methods.grids.apot import Apot
 from quant.methods.grids.kmeans import KMeans
 from quant.methods.grids.lloyd_max import LloydMax
+from quant.methods.grids.mid_rise import MidRise
 from quant.methods.grids.ternary import TernaryMquant, TernaryOptimal, TernaryTquant, TernaryTwn
 from quant.methods.grids.uniform import Uniform
 from quant.methods.metrics.ctc_text import CtcText
@@ -93,6 +94,7 @@ ClipRule = (
 )  # fmt: skip
 Grid = (
     Uniform
+    | MidRise
     | LloydMax
     | KMeans
     | Apot

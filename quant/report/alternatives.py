@@ -159,7 +159,7 @@ def _widths(layer: QuantizedLayer, spec: Spec) -> Iterator[_Option]:
             if in_blocks:
                 changed = section.model_copy(update={"bits": bits})
                 noise = _block_noise(rows, changed)
-                size += _zero_point_bytes(len(weight.clip), changed, form, opset)
+                size += _zero_point_bytes(len(weight.clip), changed, opset)
             yield _Option(f"{bits} bits", options, _ratio(noise, present), size)
 
 
@@ -193,7 +193,7 @@ def _finer(layer: QuantizedLayer, spec: Spec) -> Iterator[_Option]:
         ratio = _ratio(_block_noise(blocks, layer.spec), present)
         options: dict[str, object] = {"granularity": "block", "block_size": BLOCK}
         number = channels * -(-length // BLOCK)
-        zeros = _zero_point_bytes(number, layer.spec, layer.form, spec.export.opset)
+        zeros = _zero_point_bytes(number, layer.spec, spec.export.opset)
         yield _Option(f"a scale per {BLOCK} weights", options, ratio, codes + 4 * number + zeros)
 
 
@@ -209,9 +209,9 @@ def _block_noise(rows: _Rows, section: Weights) -> float:
     return float(np.square(book.decode(book.encode(blocks)).astype(np.float64) - blocks).sum())
 
 
-def _zero_point_bytes(blocks: int, section: Weights, form: StorageForm, opset: int) -> int:
-    """Return the bytes of the zero points of some blocks."""
-    return code_bytes(blocks, section.bits, form, opset) if has_zero_points(section) else 0
+def _zero_point_bytes(blocks: int, section: Weights, opset: int) -> int:
+    """Return the bytes of the zero points of some blocks, which have one of ONNX's types."""
+    return code_bytes(blocks, section.bits, StorageForm.DIRECT, opset) if has_zero_points(section) else 0
 
 
 def _ratio(noise: float, present: float) -> float:

@@ -51,7 +51,7 @@ def draw_picture(layer: QuantizedLayer, study: WeightStudy, spec: Spec) -> Pictu
             for candidate in pooled.candidates
         },
         chosen_density=_mean_density(pooled, pooled.fit.pdf(points)),
-        clip_bounds=clip_bounds(pooled, layer.quantized.bits),
+        clip_bounds=clip_bounds(pooled, layer.quantized.bits, mid_rise=layer.spec.grid.mid_rise),
         levels=None if uniform else _rounded(study.levels.mean(axis=0)),
         level_step=_round(study.levels[0, 1] - study.levels[0, 0]) if uniform else None,
         curve=_curve(study.curves, chosen_for(layer, spec)),
@@ -59,7 +59,7 @@ def draw_picture(layer: QuantizedLayer, study: WeightStudy, spec: Spec) -> Pictu
     )
 
 
-def clip_bounds(pooled: PooledRows, bits: int) -> dict[str, float | None]:
+def clip_bounds(pooled: PooledRows, bits: int, *, mid_rise: bool) -> dict[str, float | None]:
     """Return the mean over some rows of the bound of every clip rule divided by the chosen bound, by the rule's name.
 
     The rule `auto`, which chooses among others, is left out.
@@ -67,7 +67,11 @@ def clip_bounds(pooled: PooledRows, bits: int) -> dict[str, float | None]:
     count = min(RULE_ROWS, len(pooled.bound))
     rows = pooled.select_rows(np.arange(count) * len(pooled.bound) // count)
     rules: dict[str, ClipRuleBase] = {rule.model_fields["name"].default: rule() for rule in get_args(ClipRule)}
-    bounds = {name: rule.bound(rows.statistics, rows.fit, bits) for name, rule in rules.items() if rule.rival is None}
+    bounds = {
+        name: rule.bound(rows.statistics, rows.fit, bits, mid_rise=mid_rise)
+        for name, rule in rules.items()
+        if rule.rival is None
+    }
     return {name: _mean(bound / rows.bound) for name, bound in bounds.items()}
 
 

@@ -83,6 +83,5 @@ def _relative_levels(grid: GridBase, weight: QuantizedWeight, pooled: PooledRows
         return uniform_levels(weight.bits)
     if weight.levels is not None:
         return weight.levels[pooled.numbers].astype(np.float64) / pooled.bound[:, None]
-    scale = weight.scale.reshape(-1)[pooled.numbers].astype(np.float64)
-    levels: Floats = (scale / pooled.bound)[:, None] * np.arange(-1.0, 2.0)
-    return levels
+    scale = weight.scale.reshape(-1)[pooled.numbers]
+    return grid.with_scale(scale, weight.bits).levels / pooled.bound[:, None]

@@ -16,7 +16,7 @@ def json_schema() -> dict[str, Any]:
 def capabilities() -> dict[str, Any]:
     """Return bits, granularities, methods and presets of this version, and the JSON Schema of its specs."""
     return {
-        "weight_bits": [8, 6, 4, 3, 2],
+        "weight_bits": [8, 7, 6, 5, 4, 3, 2],
         "activation_bits": [8, 16],
         "granularities": ["tensor", "channel", "block", "auto"],
         "grids": registry.describe_grids(),

@@ -12,7 +12,7 @@ from quant.spec.sections import Section, Weights
 class WeightsOverride(Section):
     """The weight options that a layer rule replaces; options that are not given stay as for the model."""
 
-    bits: Literal[8, 6, 4, 3, 2] | None = None
+    bits: Literal[8, 7, 6, 5, 4, 3, 2] | None = None
     """Bits of a code; a budget leaves the bits of this layer as they are."""
     granularity: Literal["tensor", "channel", "block", "auto"] | None = None
     """The weights that share a scale."""

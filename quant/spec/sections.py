@@ -32,8 +32,10 @@ class Section(BaseModel):
 class Weights(Section):
     """The quantization of the weights."""
 
-    bits: Literal[8, 6, 4, 3, 2] = 8
-    """Bits of a code."""
+    bits: Literal[8, 7, 6, 5, 4, 3, 2] = 8
+    """Bits of a code. ONNX has types of 8 and 4 bits, and of 2 bits from opset 25. Codes of 7, 6, 5 and 3 bits are put
+    together from smaller parts when the model is loaded; 7, 6 and 3 bits need opset 25 and take 8, 8 and 4 before it,
+    and where no nodes may lie between the stored codes and the layer."""
     granularity: Literal["tensor", "channel", "block", "auto"] = "channel"
     """The weights that share a scale: the whole tensor, an output channel, or a block of `block_size` inputs. `auto`
     chooses blocks for MatMul and Gemm in weight-only models, and channels for all others."""
@@ -76,12 +78,8 @@ class Weights(Section):
         grid = self.grid
         if self.bits not in grid.widths:
             raise ValueError(f"{grid.name} has no {self.bits}-bit grid; accepted: {_listed(grid.widths)} bits")
-        if self.bits == 6 and not grid.integer_levels:
-            raise ValueError(f"6 bits are uniform; accepted: grid uniform, or bits 4, 3, 2 for {grid.name}")
-        if self.bits == 3 and grid.integer_levels:
-            raise ValueError(
-                "3 bits are stored as a codebook; accepted: grid lloyd_max, kmeans or apot, or bits 8, 4, 2"
-            )
+        if self.scale == "power_of_two" and not grid.by_row:
+            raise ValueError("a table that rows share has scales of any size; accepted: tables row, or scale any")
         if self.scale == "power_of_two" and self.pair_sums == "int16":
             raise ValueError("pair_sums int16 needs scales of any size; accepted: scale any, or pair_sums any")
         if self.granularity == "block" and not grid.uniform:

@@ -111,7 +111,7 @@ def _quantize(
             return contiguous
     if isinstance(granularity, PerTensor):
         return quantize_weight(whole, section, clip_bound(whole, section), integer=integer)
-    if section.clipping.by_row:
+    if section.clipping.by_row and section.grid.by_row:
         return _quantize_rows(weight, channels, granularity, section, whole, integer=integer)
     fitted = fit_weight(weight, granularity, section, compiled)
     return quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)

@@ -50,7 +50,7 @@ def minimise_output_error(
         chosen = _promising(problem, books, compiled=fitted.statistics.compiled)
         books = [_codebook_of_rows(books, numbers) for numbers in chosen]
         bounds = [_bound_of_rows(bounds, numbers) for numbers in chosen]
-    best = np.argmin(_output_errors(problem, rounding, books), axis=0)
+    best = np.argmin(_output_errors(problem, rounding.for_search(), books), axis=0)
     return _bound_of_rows(bounds, best), _codebook_of_rows(books, best)
 
 
@@ -63,7 +63,7 @@ def _candidates(fitted: FittedWeight, grid: GridBase, bits: int) -> tuple[list[N
     if ignores_bound:
         books = [widest.scaled(np.full(len(largest), factor)) for factor in LEVEL_FACTORS]
         return [largest] * len(books), books
-    bounds = [rule.bound(statistics, fit, bits) for rule in RULES]
+    bounds = [rule.bound(statistics, fit, bits, mid_rise=grid.mid_rise) for rule in RULES]
     bounds += [ratio * largest for ratio in RATIOS]
     return bounds, [grid.build(statistics, fit, bound, bits) for bound in bounds]
 

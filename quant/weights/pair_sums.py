@@ -147,16 +147,21 @@ def _fewer_codebook_levels(
     """Return the weight with the levels of the marked rows at multiples of the least scale at which all pairs fit."""
     assert weight.levels is not None, "the weight has a codebook"
     levels, original = weight.levels.astype(np.float64), weight.scale.reshape(-1)
-    marked = too_large.copy()
+    marked = _whole_tables(too_large, weight)
     for most in range(127 - _STEP, _LEAST - 1, -_STEP):
         step = np.where(marked, np.abs(levels).max(axis=1) / most, weight.scale.reshape(-1)).astype(np.float32)
         rounded = np.where(marked[:, None], np.rint(levels / step[:, None]) * step[:, None], weight.levels)
         weight = replace(weight, levels=rounded.astype(np.float32), scale=step.reshape(weight.scale.shape))
         excess = pair_excess(_ordered(layer, integer_codes(weight)))
-        marked &= np.array([excess.max() > 0]) if original.size == 1 else excess > 0
+        marked &= _whole_tables(np.array([excess.max() > 0]) if original.size == 1 else excess > 0, weight)
         if not marked.any():
             break
     return _measured(fitted, weight, weight.codes, weight.scale.reshape(-1))
+
+
+def _whole_tables(rows: NDArray[np.bool_], weight: QuantizedWeight) -> NDArray[np.bool_]:
+    """Return the mask (R,) of all rows that share a table with a row of the mask (R,)."""
+    return rows.reshape(-1, weight.rows_per_table).any(axis=1).repeat(weight.rows_per_table)
 
 
 def _measured(

@@ -38,10 +38,15 @@ def placeholder(layer: Layer, section: Weights, spec: Spec, number: int) -> Quan
     digits = [number >> digit & 1 for digit in range(15)]
     codes.reshape(-1)[: len(digits)] = digits[: codes.size]
     fitted, one_row = _one_row(section)
-    levels = None if one_row.levels is None else np.tile(one_row.levels, (rows, 1)) * np.float32(1 + number)
+    levels = None if one_row.levels is None else _levels(rows, one_row.levels.shape[1], number)
+    codes *= -1 if levels is None else 1 + 2 * (section.bits % 2)  # so that no plane of bits is equal for two weights
+    shared = 1 if levels is None else section.grid.rows_per_table(rows)
+    codes = 2 * codes + 1 if one_row.odd else codes
     clip = np.full(rows, 1.0 + number)
     zero = scale.astype(np.int8) if isinstance(granularity, PerBlock) and has_zero_points(section) else None
-    weight = QuantizedWeight(codes, scale, section.bits, granularity, clip, one_row.errors, levels, zero)
+    weight = QuantizedWeight(
+        codes, scale, section.bits, granularity, clip, one_row.errors, levels, zero, one_row.odd, shared
+    )
     float_bias = spec.export.bias == "float"
     return QuantizedLayer(layer, section, form, fitted, weight, seconds=0.0, float_bias=float_bias)
 
@@ -51,6 +56,12 @@ def _one_row(section: Weights) -> tuple[FittedWeight, QuantizedWeight]:
     """Return a row of numbers fitted and quantized by a section, which shows the number of levels."""
     fitted = fit_weight(np.linspace(-1, 1, 64, dtype=np.float32), PerTensor(), section)
     return fitted, quantize_weight(fitted, section, np.ones(1))
+
+
+def _levels(rows: int, count: int, number: int) -> NDArray[np.float32]:
+    """Return levels (rows, count) whose ratios to a scale of 1 + `number` are integers that differ by the number."""
+    integers = [number >> 7 * place & 127 for place in range(count)]
+    return np.tile(np.array(integers, np.float32), (rows, 1)) * np.float32(1 + number)
 
 
 def row_count(granularity: Granularity, shape: tuple[int, ...]) -> int:

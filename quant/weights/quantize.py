@@ -9,7 +9,7 @@ from quant.errors import NonFiniteWeight
 from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.selection import select
 from quant.methods.distributions.statistics import RowStatistics, summarise
-from quant.methods.grids.codebook import AffineCodebook, AnyCodebook, Codebook
+from quant.methods.grids.codebook import AffineCodebook, AnyCodebook, Codebook, MidRiseCodebook
 from quant.methods.grids.expected_error import expected_weight_error
 from quant.spec import Weights
 from quant.weights.errors import RowErrors, WeightError, measure_row_errors
@@ -50,6 +50,8 @@ class QuantizedWeight:
         levels: Levels (R, K) of a codebook, ascending; None for a grid with integer levels. They are multiples of
             the scale, up to 127 of it, unless the weight is computed in float.
         zero: Zero points in the shape of `scale`; None if all are 0.
+        odd: True if all codes are odd, so that a file stores (c - 1) / 2.
+        rows_per_table: Consecutive rows whose levels are the same multiples of their scales; a divisor of R.
     """
 
     codes: NDArray[np.int8]
@@ -60,6 +62,8 @@ class QuantizedWeight:
     errors: RowErrors
     levels: NDArray[np.float32] | None = None
     zero: NDArray[np.int8] | None = None
+    odd: bool = False
+    rows_per_table: int = 1
 
     @property
     def error(self) -> WeightError:
@@ -102,7 +106,7 @@ def fit_weight(
 
 def clip_bound(fitted: FittedWeight, spec: Weights) -> NDArray[np.float64]:
     """Return the bound of each row (R,) by the spec's clip rule, in the weight's unit."""
-    return spec.clipping.bound(fitted.statistics, fitted.fit, spec.bits)
+    return spec.clipping.bound(fitted.statistics, fitted.fit, spec.bits, mid_rise=spec.grid.mid_rise)
 
 
 def quantize_weight(
@@ -141,10 +145,11 @@ def encode_weight(
         integer: Move the levels of a codebook to multiples of an 8-bit scale, for integer kernels.
         expected: False to leave out the expected errors, which are then infinite.
     """
-    levels = None
+    levels, rows_per_table = None, 1
     if isinstance(codebook, Codebook):
+        rows_per_table = spec.grid.rows_per_table(len(codebook.levels))
         snapped, scale = codebook.snapped()
-        codebook = snapped if integer else codebook
+        codebook = snapped if integer or rows_per_table > 1 else codebook
         levels = codebook.levels.astype(np.float32)
     else:
         scale = codebook.scale
@@ -159,7 +164,18 @@ def encode_weight(
     elif isinstance(granularity, PerBlock | PerMatrixChannel):
         scale = granularity.restore_scale(scale, shape)
         zero = None if zero is None else granularity.restore_scale(zero, shape)
-    return QuantizedWeight(granularity.restore(codes, shape), scale, spec.bits, granularity, clip, errors, levels, zero)
+    return QuantizedWeight(
+        codes=granularity.restore(codes, shape),
+        scale=scale,
+        bits=spec.bits,
+        granularity=granularity,
+        clip=clip,
+        errors=errors,
+        levels=levels,
+        zero=zero,
+        odd=isinstance(codebook, MidRiseCodebook),
+        rows_per_table=rows_per_table,
+    )
 
 
 def decoded(weight: QuantizedWeight) -> NDArray[np.float32]:

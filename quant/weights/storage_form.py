@@ -51,12 +51,12 @@ def storage_form(layer: Layer, section: Weights, spec: Spec) -> StorageForm:
         section: The layer's section of the spec, whose grid is a codebook or has integer levels.
         spec: The whole spec.
     """
-    codebook = not section.grid.integer_levels
+    computed = not section.grid.direct
     if has_static_range(layer, spec):
-        return StorageForm.INTEGER if codebook or _targets_ort(spec) else StorageForm.DIRECT
+        return StorageForm.INTEGER if computed or _targets_ort(spec) else StorageForm.DIRECT
     if _has_dynamic_range(layer, spec):
         return StorageForm.DYNAMIC
-    if codebook:
+    if computed:
         return StorageForm.FOLDED
     fused = spec.activations is None and is_plain_matmul(layer)
     if fused and spec.export.matmul_accuracy == "float":  # ONNX Runtime fuses a DequantizeLinear before a MatMul

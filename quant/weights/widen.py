@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.methods.grids.codebook import AnyCodebook, Codebook, TernaryCodebook, UniformCodebook
+from quant.methods.grids.codebook import AnyCodebook, Codebook
 from quant.methods.grids.expected_error import expected_error
 from quant.spec import Weights
 from quant.weights.errors import measure_row_errors
@@ -17,8 +17,9 @@ def widen_scales(
 ) -> QuantizedWeight:
     """Return the weight with the scales `least` in the rows whose scale is smaller, and its errors measured again.
 
-    These rows are encoded again: to the nearest level of a uniform or ternary grid, and for a codebook of any levels to
-    the same levels, rounded to multiples of the wider scale. The other rows keep their codes.
+    These rows are encoded again: to the nearest integer of the grid times the wider scale, and for a codebook of any
+    levels to the same levels, rounded to multiples of the wider scale. Levels that rows share stay the same multiples.
+    The other rows keep their codes.
 
     Args:
         fitted: the float weight and its fit.
@@ -34,15 +35,14 @@ def widen_scales(
     clip = weight.clip
     if weight.levels is not None:
         step = widened.astype(np.float64)[:, None]
-        codebook = Codebook.from_levels(np.where(narrow[:, None], np.rint(weight.levels / step) * step, weight.levels))
+        multiples = weight.levels / (scale[:, None] if weight.rows_per_table > 1 else step)
+        codebook = Codebook.from_levels(np.where(narrow[:, None], np.rint(multiples) * step, weight.levels))
         weight = replace(weight, levels=codebook.levels.astype(np.float32))
-    elif section.grid.uniform:
-        codebook = UniformCodebook(widened, 2 ** (section.bits - 1) - 1)
-        clip = np.where(narrow, least * codebook.qmax, clip)
-        codes = np.where(narrow[:, None], codebook.encode(rows), codes)
+        if weight.rows_per_table > 1:
+            codes = np.where(narrow[:, None], codebook.encode(rows), codes)
     else:
-        codebook = TernaryCodebook(widened, widened.astype(np.float64) / 2)
-        clip = np.where(narrow, least, clip)
+        codebook = section.grid.with_scale(widened, section.bits)
+        clip = np.where(narrow, codebook.levels[:, -1], clip)
         codes = np.where(narrow[:, None], codebook.encode(rows), codes)
     expected = expected_error(fitted.fit, codebook)
     errors = measure_row_errors(fitted.statistics, codebook.decode(codes), clip, expected)

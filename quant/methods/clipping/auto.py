@@ -11,6 +11,7 @@ from quant.methods.clipping.minmax import MinMax
 from quant.methods.clipping.mse import Mse
 from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.statistics import RowStatistics
+from quant.methods.grids.even_levels import EvenLevels
 
 
 class Auto(ClipRuleBase):
@@ -29,9 +30,10 @@ class Auto(ClipRuleBase):
         """The rule that clips nothing."""
         return MinMax()
 
-    def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:
+    def bound(self, statistics: RowStatistics, fit: Fit, bits: int, *, mid_rise: bool = False) -> NDArray[np.float64]:
         """Return the bound (R,) of least mean squared weight error among minmax, mse and empirical_mse."""
-        bounds = [rule.bound(statistics, fit, bits) for rule in (MinMax(), Mse(), EmpiricalMse())]
-        errors = [measured_error(statistics, bound, bits)[1] for bound in bounds]
+        rules = (MinMax(), Mse(), EmpiricalMse())
+        bounds = [rule.bound(statistics, fit, bits, mid_rise=mid_rise) for rule in rules]
+        errors = [measured_error(statistics, bound, EvenLevels(bits, mid_rise))[1] for bound in bounds]
         best: NDArray[np.float64] = np.choose(np.argmin(errors, axis=0), bounds)
         return best

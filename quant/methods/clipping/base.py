@@ -31,11 +31,12 @@ class ClipRuleBase(PlugIn):
         return None
 
     @abstractmethod
-    def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:
-        """Return the bound (R,) in the weight's unit, at most the largest |w|; 0 for a row of zeros.
+    def bound(self, statistics: RowStatistics, fit: Fit, bits: int, *, mid_rise: bool = False) -> NDArray[np.float64]:
+        """Return the outermost level (R,) in the weight's unit, at most the largest |w|; 0 for a row of zeros.
 
         Args:
             statistics: Statistics of R rows, each with one scale.
             fit: The distributions chosen for these rows.
             bits: Width of a weight; the uniform grid has 2^bits - 1 levels.
+            mid_rise: True for the mid-rise grid, which has 2^bits levels.
         """

@@ -16,6 +16,6 @@ class MinMax(ClipRuleBase):
     name: Literal["minmax"] = "minmax"
     clips: ClassVar[bool] = False
 
-    def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:
+    def bound(self, statistics: RowStatistics, fit: Fit, bits: int, *, mid_rise: bool = False) -> NDArray[np.float64]:
         """Return the largest |w| (R,)."""
         return statistics.max_abs

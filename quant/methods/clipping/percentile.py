@@ -21,7 +21,7 @@ class Percentile(ClipRuleBase):
     name: Literal["percentile"] = "percentile"
     q: float = Field(default=99.99, ge=50, le=100, description="percent of the weights that are not clipped")
 
-    def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:
+    def bound(self, statistics: RowStatistics, fit: Fit, bits: int, *, mid_rise: bool = False) -> NDArray[np.float64]:
         """Return the q-th percentile (R,) of |w|, in the weight's unit; 0 for a row of zeros."""
         edges, shares = magnitude_shares(statistics)
         cumulative = np.pad(shares.cumsum(axis=1), ((0, 0), (1, 0)))

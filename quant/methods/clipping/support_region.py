@@ -15,16 +15,18 @@ class SupportRegion(ClipRuleBase):
     """The bound of least squared error for a Laplacian layer and 2^bits mid-rise levels, the same for all rows.
 
     The bound is m x_max(bits), at most the row's largest |w|, where m is the layer's mean |w| over its non-zero
-    weights and x_max the support of the unit Laplacian (Peric et al., 2021). See docs/methods.md, 'Clip bounds'.
+    weights and x_max the support of the unit Laplacian (Peric et al., 2021). The outermost level of the mid-rise grid
+    lies half a step below it. See docs/methods.md, 'Clip bounds'.
     """
 
     name: Literal["support_region"] = "support_region"
     by_row: ClassVar[bool] = False
 
-    def bound(self, statistics: RowStatistics, fit: Fit, bits: int) -> NDArray[np.float64]:
+    def bound(self, statistics: RowStatistics, fit: Fit, bits: int, *, mid_rise: bool = False) -> NDArray[np.float64]:
         """Return the layer's bound, at most each row's largest |w| (R,), in the weight's unit."""
         scale = statistics.sum_abs.sum() / max(int(statistics.nonzero.sum()), 1)
-        bound: NDArray[np.float64] = np.minimum(scale * support(bits), statistics.max_abs)
+        outermost = support(bits) * (1 - 2.0**-bits if mid_rise else 1)
+        bound: NDArray[np.float64] = np.minimum(scale * outermost, statistics.max_abs)
         return bound
 
 

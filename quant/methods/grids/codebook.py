@@ -141,6 +141,52 @@ class UniformCodebook:
 
 
 @dataclass(frozen=True)
+class MidRiseCodebook:
+    """The levels k scale for each of R rows and odd k = -qmax .. qmax; a code is k.
+
+    Zero is no level: it lies on the edge between the levels -scale and scale.
+
+    Attributes:
+        scale: Half the distance between levels (R,), above zero.
+        qmax: Largest code, 2^bits - 1.
+    """
+
+    scale: NDArray[np.float32]
+    qmax: int
+
+    @property
+    def levels(self) -> Rows:
+        """The levels (R, qmax + 1), ascending."""
+        return self.scale.astype(np.float64)[:, None] * np.arange(-self.qmax, self.qmax + 1, 2)
+
+    @property
+    def edges(self) -> Rows:
+        """The edges (R, qmax) between the cells of the levels."""
+        levels = self.levels
+        return (levels[:, 1:] + levels[:, :-1]) / 2
+
+    def select_rows(self, rows: NDArray[np.intp]) -> "MidRiseCodebook":
+        """Return the codebook of the rows with these numbers, which may repeat."""
+        return MidRiseCodebook(self.scale[rows], self.qmax)
+
+    def scaled(self, factor: Rows) -> "MidRiseCodebook":
+        """Return the codebook with the levels of each row multiplied by its factor (R,), above zero."""
+        return MidRiseCodebook((self.scale * factor).astype(np.float32), self.qmax)
+
+    def encode(self, rows: NDArray[np.float32]) -> NDArray[np.int8]:
+        """Return the codes (R, n) of weights (R, n)."""
+        steps = np.floor(rows / (2 * self.scale[:, None]))
+        steps = 2 * steps + 1
+        codes: NDArray[np.int8] = np.clip(steps, -self.qmax, self.qmax, out=steps).astype(np.int8)
+        return codes
+
+    def decode(self, codes: NDArray[np.int8]) -> NDArray[np.float32]:
+        """Return the weights (R, n) of codes (R, n), exactly as DequantizeLinear computes them."""
+        weights: NDArray[np.float32] = codes * self.scale[:, None]
+        return weights
+
+
+@dataclass(frozen=True)
 class AffineCodebook:
     """The levels (k - zero) scale for each of R rows; a code is k = -qmax - 1 .. qmax.
 
@@ -188,4 +234,4 @@ class AffineCodebook:
         return weights
 
 
-AnyCodebook = AffineCodebook | Codebook | TernaryCodebook | UniformCodebook
+AnyCodebook = AffineCodebook | Codebook | MidRiseCodebook | TernaryCodebook | UniformCodebook

@@ -1,8 +1,9 @@
 """The grid of least squared error on the weights themselves."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from quant.kernel import dispatch
 from quant.methods.distributions.fit import Fit
@@ -10,12 +11,13 @@ from quant.methods.distributions.sample import Sample, sample
 from quant.methods.distributions.statistics import MANTISSA_BITS, RowStatistics
 from quant.methods.grids.base import GridBase
 from quant.methods.grids.codebook import Codebook, Rows
+from quant.methods.grids.intervals import optimal_levels
+from quant.methods.grids.shared_tables import shared_levels
 
 ROWS_AT_ONCE = 64
 """Rows whose tables of interval costs are held in memory at once."""
 OCTAVES = 7
 """Octaves of the histogram below the row's largest |w| that the levels are placed on."""
-_MIN_MASS = 1e-15
 
 
 class KMeans(GridBase):
@@ -29,10 +31,29 @@ class KMeans(GridBase):
     """
 
     name: Literal["kmeans"] = "kmeans"
-    widths: ClassVar[range] = range(2, 5)
+    widths: ClassVar[range] = range(2, 6)
+    tables: Literal["row", "layer"] | Annotated[int, Field(ge=2, le=1 << 16)] = Field(
+        default="row",
+        description="the rows that share a table of levels, each with a scale of its own: one row, all rows of the "
+        "layer, or this many consecutive rows (the largest divisor of the number of rows that is no larger)",
+    )
+
+    @property
+    def by_row(self) -> bool:
+        """True if every row has levels of its own."""
+        return self.tables == "row"
+
+    def rows_per_table(self, rows: int) -> int:
+        """Return how many of the layer's rows share a table."""
+        if isinstance(self.tables, str):
+            return 1 if self.tables == "row" else rows
+        return next(number for number in range(min(self.tables, rows), 0, -1) if rows % number == 0)
 
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> Codebook:
         """Return levels (R, 2^bits); a row of fewer different weights repeats some. The bound is ignored."""
+        rows_per_table = self.rows_per_table(len(statistics.rows))
+        if rows_per_table > 1:
+            return Codebook.from_levels(shared_levels(statistics.rows, 2**bits, rows_per_table))
         return Codebook.from_levels(kmeans_levels(statistics, 2**bits))
 
 
@@ -40,26 +61,6 @@ def kmeans_levels(statistics: RowStatistics, count: int) -> Rows:
     """Return the levels (R, count), ascending, of least squared error on each row; zeros for a row of zeros."""
     levels = _compiled_levels(statistics, count) if statistics.compiled else _levels(statistics, count)
     return np.where(statistics.max_abs[:, None] > 0, levels, 0.0)
-
-
-def optimal_levels(points: Sample, count: int) -> Rows:
-    """Return the means (R, count), ascending, of the partition of least squared error into `count` intervals.
-
-    Bellman's recursion over the beginning of each interval (Wang and Song, 2011) takes O(count M^2) for the M points
-    of a row.
-    """
-    mass = np.pad(points.shares, ((0, 0), (1, 0))).cumsum(axis=1)
-    first = np.pad(points.shares * points.points, ((0, 0), (1, 0))).cumsum(axis=1)
-    second = np.pad(points.shares * points.points**2, ((0, 0), (1, 0))).cumsum(axis=1)
-    cost = _interval_costs(mass, first, second)
-    best = cost[:, 0]
-    begins = []
-    for _ in range(count - 1):
-        extended = best[:, :, None] + cost
-        begin = extended.argmin(axis=1)
-        begins.append(begin)
-        best = np.take_along_axis(extended, begin[:, None], axis=1)[:, 0]
-    return _interval_means(mass, first, begins, points)
 
 
 def _compiled_levels(statistics: RowStatistics, count: int) -> Rows:
@@ -96,28 +97,3 @@ def _with_zeros(points: Sample, shares: Rows) -> Sample:
     order = extended.argsort(axis=1, kind="stable")
     ascending, masses = (np.take_along_axis(array, order, axis=1) for array in (extended, masses))
     return Sample(ascending, masses, points.unit)
-
-
-def _interval_costs(mass: Rows, first: Rows, second: Rows) -> Rows:
-    """Return the squared error (R, M + 1, M + 1) of points i .. j - 1 about their mean; infinite where j < i.
-
-    The arguments are cumulative sums (R, M + 1) of the shares, and of the shares times x and x^2.
-    """
-    n, s, q = (prefix[:, None, :] - prefix[:, :, None] for prefix in (mass, first, second))
-    cost = np.maximum(q - s**2 / np.where(n > _MIN_MASS, n, np.inf), 0)
-    return np.where(np.triu(np.ones(cost.shape[1:], bool)), cost, np.inf)
-
-
-def _interval_means(mass: Rows, first: Rows, begins: list[np.ndarray], points: Sample) -> Rows:
-    """Return the means (R, count) of the intervals, traced back from the last; an empty one gives its first point."""
-    rows = np.arange(len(mass))
-    end = np.full(len(mass), mass.shape[1] - 1)
-    levels = []
-    for begin in [*reversed(begins), np.zeros_like(begins[0])]:
-        start = begin[rows, end]
-        weight = mass[rows, end] - mass[rows, start]
-        mean = (first[rows, end] - first[rows, start]) / np.where(weight > _MIN_MASS, weight, np.inf)
-        fallback = points.points[rows, np.minimum(start, points.points.shape[1] - 1)]
-        levels.append(np.where(weight > _MIN_MASS, mean, fallback))
-        end = start
-    return np.sort(np.stack(levels, axis=1), axis=1)

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quant.methods.clipping.mse import Mse
 from quant.methods.distributions.fit import Fit
@@ -21,6 +22,7 @@ class TernaryBase(GridBase):
 
     widths: ClassVar[range] = range(2, 3)
     integer_levels: ClassVar[bool] = True
+    direct: ClassVar[bool] = True
 
     @abstractmethod
     def threshold_and_level(self, statistics: RowStatistics, fit: Fit, clip: Rows) -> tuple[Rows, Rows]:
@@ -31,6 +33,10 @@ class TernaryBase(GridBase):
         threshold, level = self.threshold_and_level(statistics, fit, clip)
         scale = level.astype(np.float32)
         return TernaryCodebook(np.where(scale > 0, scale, np.float32(1)), threshold)
+
+    def with_scale(self, scale: NDArray[np.float32], bits: int) -> TernaryCodebook:
+        """Return the codebook with this level (R,) of each row, and thresholds at half of it."""
+        return TernaryCodebook(scale, scale.astype(np.float64) / 2)
 
 
 class TernaryTquant(TernaryBase):

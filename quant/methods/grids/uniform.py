@@ -20,11 +20,16 @@ class Uniform(GridBase):
 
     name: Literal["uniform"] = "uniform"
     integer_levels: ClassVar[bool] = True
+    direct: ClassVar[bool] = True
     uniform: ClassVar[bool] = True
 
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> UniformCodebook:
         """Return the codebook whose outermost levels are at -clip and clip (R,); a row of zeros gets scale 1."""
-        return UniformCodebook(step(clip, bits), 2 ** (bits - 1) - 1)
+        return self.with_scale(step(clip, bits), bits)
+
+    def with_scale(self, scale: NDArray[np.float32], bits: int) -> UniformCodebook:
+        """Return the codebook with this distance (R,) between the levels of each row."""
+        return UniformCodebook(scale, 2 ** (bits - 1) - 1)
 
 
 def step(clip: Rows, bits: int) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ class HalfMax(ClipRuleBase):
 
     name: Literal["half_max"] = "half_max"
 
-    def bound(self, statistics, fit, bits):
+    def bound(self, statistics, fit, bits, *, mid_rise=False):
         return statistics.max_abs / 2
 
 

@@ -48,7 +48,7 @@ def test_pointers_are_escaped_and_have_no_tags(raw):
 
 def test_every_fault_is_listed_at_once():
     with pytest.raises(SpecError) as caught:
-        resolve({"weights": {"bits": 5, "granularity": "pixel"}, "seed": -1})
+        resolve({"weights": {"bits": 9, "granularity": "pixel"}, "seed": -1})
     assert {fault.pointer for fault in caught.value.errors} == {"/weights/bits", "/weights/granularity", "/seed"}
 
 

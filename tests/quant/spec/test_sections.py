@@ -7,8 +7,8 @@ from quant.spec import Budget, resolve
 
 
 @pytest.mark.parametrize(("weights", "message"), [
-    ({"bits": 8, "grid": "kmeans"}, "kmeans has no 8-bit grid; accepted: 2, 3, 4 bits"),
-    ({"bits": 3}, "3 bits are stored as a codebook"),
+    ({"bits": 8, "grid": "kmeans"}, "kmeans has no 8-bit grid; accepted: 2, 3, 4, 5 bits"),
+    ({"bits": 6, "grid": "mid_rise"}, "mid_rise has no 6-bit grid; accepted: 2, 3, 4 bits"),
     ({"granularity": "block", "bits": 4, "grid": "kmeans"}, "accepted with granularity block: uniform"),
     ({"distributions": ["cauchy"]}, "unknown: cauchy; accepted: gaussian, laplace, student_t, generalized_gaussian"),
     ({"distributions": ["laplace", "laplace"]}, "a family is named twice"),

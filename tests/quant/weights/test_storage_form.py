@@ -45,8 +45,8 @@ def test_the_form_follows_from_the_layer_and_the_spec(layer, spec, form):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"bits": 3}, "3 bits are stored as a codebook"),
-        ({"bits": 6, "grid": "lloyd_max"}, "6 bits are uniform"),
+        ({"bits": 6, "grid": "mid_rise"}, "mid_rise has no 6-bit grid; accepted: 2, 3, 4 bits"),
+        ({"bits": 4, "grid": {"name": "kmeans", "tables": "layer"}, "scale": "power_of_two"}, "accepted: tables row"),
         ({"bits": 8, "grid": "kmeans"}, "kmeans has no 8-bit grid"),
         ({"bits": 4, "grid": "kmeans", "granularity": "block"}, "accepted with granularity block: uniform"),
         ({"granularity": "block"}, "granularity block is for weight-only models"),

@@ -6,7 +6,7 @@ from service.pages.spec_reference import spec_keys
 def test_every_key_has_values_and_a_description():
     keys = {key.path: key for key in spec_keys()}
     assert all(key.accepted and key.description for key in keys.values())
-    assert keys["weights.bits"].accepted == "8, 6, 4, 3, 2"
+    assert keys["weights.bits"].accepted == "8, 7, 6, 5, 4, 3, 2"
     assert keys["weights.bits"].default == "8"
     assert keys["weights.grid"].default == "uniform"
     assert "kmeans" in keys["weights.grid"].accepted
