@@ -45,6 +45,10 @@ class RoundingBase(PlugIn):
     for_blocks: ClassVar[bool] = False
     """True if the rounding is for blocks and recurrent layers with measured moments; others are rounded to nearest."""
 
+    def for_search(self) -> "RoundingBase":
+        """Return a rounding that takes less time and orders codebooks by their errors as this one does."""
+        return self
+
     @abstractmethod
     def round(self, problem: Problem, codebook: AnyCodebook) -> Matrix:
         """Return a level of the codebook for each weight of the problem: (G, O, K)."""

@@ -32,6 +32,10 @@ class Feedback(RoundingBase):
     sweeps: int = Field(default=1, ge=0, le=100, description="how often every level is chosen again, the others fixed")
     damping: float = Field(default=0.01, gt=0, le=1, description="added to the moments' diagonal, relative to its mean")
 
+    def for_search(self) -> RoundingBase:
+        """Return the rounding without sweeps, which take half of the time."""
+        return self.model_copy(update={"sweeps": 0})
+
     def round(self, problem: Problem, codebook: AnyCodebook) -> Matrix:
         """Return levels (G, O, K) of nearly the least output error tr (W - V) H (W - V)^T."""
         matrix, hessian, to_grid = problem.matrix.astype(np.float64), problem.hessian, problem.to_grid(codebook)
