@@ -10,7 +10,7 @@ from quant.calibration.input_moments import Moments, SecondMoments
 from quant.graph.im2col import from_weight_matrix, weight_matrix
 from quant.graph.inventory import Layer
 from quant.kernel import dispatch
-from quant.methods.grids.codebook import AnyCodebook, UniformCodebook
+from quant.methods.grids.codebook import AnyCodebook, Codebook, UniformCodebook
 from quant.methods.rounding.base import Column, Matrix, ToGrid
 from quant.weights.granularity import Granularity, PerBlock
 
@@ -80,6 +80,21 @@ class LayerProblem:
 
     def to_grid(self, codebook: AnyCodebook) -> ToGrid:
         """Return the function that rounds values (G, O) of the weights of input k to the nearest levels."""
+        if isinstance(self.granularity, PerBlock):
+            return self._to_grid_of_blocks(codebook)
+        book = codebook.select_rows(self.rows[:, :, 0].reshape(-1))  # all weights of an output are in one row
+        if isinstance(book, Codebook):
+            return _to_nearest_levels(book)
+
+        def to_grid(values: Column, k: int) -> Column:
+            flat = values.reshape(-1, 1).astype(np.float32)
+            rounded: Column = book.decode(book.encode(flat)).astype(np.float64).reshape(values.shape)
+            return rounded
+
+        return to_grid
+
+    def _to_grid_of_blocks(self, codebook: AnyCodebook) -> ToGrid:
+        """Return the function that rounds the weights of an input, whose rows depend on the input."""
 
         def to_grid(values: Column, k: int) -> Column:
             book = codebook.select_rows(self.rows[:, :, k].reshape(-1))
@@ -148,6 +163,21 @@ class LayerProblem:
         total = np.zeros(int(rows.max()) + 1)
         np.add.at(total, rows, of_outputs.reshape(-1)[outputs])
         return total
+
+
+def _to_nearest_levels(book: Codebook) -> ToGrid:
+    """Return the function that rounds each of R values to the levels of its row, as `encode` and `decode` do.
+
+    For a single column, the comparison with all edges at once takes less time than one pass for each of them.
+    """
+    numbers, levels = np.arange(len(book.levels)), book.levels.astype(np.float32).astype(np.float64)
+
+    def to_grid(values: Column, k: int) -> Column:
+        indices = np.count_nonzero(values.reshape(-1, 1).astype(np.float32) > book.edges, axis=1)
+        rounded: Column = levels[numbers, indices].reshape(values.shape)
+        return rounded
+
+    return to_grid
 
 
 def _independent_error(
