@@ -60,6 +60,7 @@ class Client:
         evaluation: str | None = None,
         *,
         tags: Mapping[str, str] | None = None,
+        priority: int = 0,
         webhook: str | None = None,
         idempotency_key: str | None = None,
     ) -> Document:
@@ -71,12 +72,13 @@ class Client:
             calibration: the id of the calibration dataset.
             evaluation: the id of the evaluation dataset.
             tags: tags by key, by which jobs can be listed.
+            priority: the priority among the tenant's own jobs, -10 to 10.
             webhook: a URL that is notified when the job ends.
             idempotency_key: a second call with the same key and arguments returns the job of the first.
         """
         body = {
             "model": model, "spec": dict(spec), "calibration": calibration, "evaluation": evaluation,
-            "tags": dict(tags or {}), "webhook": {"url": webhook} if webhook else None,
+            "tags": dict(tags or {}), "priority": priority, "webhook": {"url": webhook} if webhook else None,
         }  # fmt: skip
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
         return self._connection.json("POST", "/v1/jobs", json=body, headers=headers)

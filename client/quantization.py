@@ -110,7 +110,10 @@ def _upload(client: Client, request: Request) -> dict[str, Document]:
 def _submit(client: Client, request: Request, uploaded: Mapping[str, Document], key: str) -> Document:
     """Submit the job and return it; a second call with the same key returns the same job."""
     ids = {role: record["id"] for role, record in uploaded.items()}
-    return client.submit(spec=request.spec, tags=request.tags, webhook=request.webhook, idempotency_key=key, **ids)
+    return client.submit(
+        spec=request.spec, tags=request.tags, priority=request.priority, webhook=request.webhook, idempotency_key=key,
+        **ids,
+    )  # fmt: skip
 
 
 def _run_locally(request: Request, folder: Path) -> Result:

@@ -21,6 +21,7 @@ class Request:
         evaluation: the evaluation data; None without.
         outputs: the files to write.
         tags: the tags of the job by key.
+        priority: the priority among the tenant's own jobs, -10 to 10.
         webhook: the URL that is notified when the job ends.
         baseline: the job to compare with; None for no comparison.
         timeout_s: the seconds after which an unfinished job is cancelled; None for no limit.
@@ -33,6 +34,7 @@ class Request:
     evaluation: Path | None
     outputs: Outputs
     tags: Mapping[str, str] = field(default_factory=dict)
+    priority: int = 0
     webhook: str | None = None
     baseline: Baseline | None = None
     timeout_s: float | None = None

@@ -133,6 +133,8 @@ class Job(FrozenModel):
     """The spec as it was submitted."""
     tags: dict[str, str] = {}
     """The caller's tags by key."""
+    priority: int = 0
+    """The priority among the jobs of the tenant: each step counts as ten minutes of waiting."""
     created_at: str
     """The time of the submission (RFC 3339, UTC)."""
     started_at: str | None = None

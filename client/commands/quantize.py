@@ -42,6 +42,9 @@ RegressionLimits = Annotated[
     ),
 ]
 Tags = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Tag of the job; may be repeated.")]
+Priority = Annotated[
+    int, typer.Option(min=-10, max=10, help="Priority among your own jobs: a step counts as ten minutes of waiting.")
+]
 Webhook = Annotated[str | None, typer.Option(metavar="URL", help="URL that is notified when the job ends.")]
 Timeout = Annotated[
     float | None,
@@ -66,6 +69,7 @@ def quantize(
     baseline: BaselineName = None,
     max_regression: RegressionLimits = None,
     tag: Tags = None,
+    priority: Priority = 0,
     webhook: Webhook = None,
     timeout: Timeout = None,
     detach: Detach = False,
@@ -78,8 +82,8 @@ def quantize(
     3 bad usage or spec, 4 no service.
     """
     options = {
-        "--baseline": baseline, "--tag": tag, "--webhook": webhook, "--timeout": timeout, "-o": output,
-        "--report": report, "--markdown": markdown, "--csv": csv, "--junit": junit, "--local": local,
+        "--baseline": baseline, "--tag": tag, "--priority": priority, "--webhook": webhook, "--timeout": timeout,
+        "-o": output, "--report": report, "--markdown": markdown, "--csv": csv, "--junit": junit, "--local": local,
     }  # fmt: skip
     _check_combination({name for name, value in options.items() if value}, detach=detach)
 
@@ -98,6 +102,7 @@ def quantize(
         evaluation=evaluation,
         outputs=Outputs(output, report, markdown, csv, junit),
         tags=dict(parse_tag("--tag", text) for text in tag or []),
+        priority=priority,
         webhook=webhook,
         baseline=Baseline.parse(baseline, max_regression or []),
         timeout_s=timeout,
@@ -115,7 +120,8 @@ def _check_combination(given: set[str], *, detach: bool) -> None:
     Raises:
         ClientError: a local job has an option that needs the service, or a detached one an option that needs its end.
     """
-    of_service, of_end = {"--baseline", "--tag", "--webhook"}, {"--baseline", "--timeout", "-o", "--local"}
+    of_service = {"--baseline", "--tag", "--priority", "--webhook"}
+    of_end = {"--baseline", "--timeout", "-o", "--local"}
     if "--local" in given and (wrong := given & of_service):
         raise ClientError(f"{', '.join(sorted(wrong))}: needs the service; accepted: without --local")
     if detach and (wrong := given & (of_end | {"--report", "--markdown", "--csv", "--junit"})):

@@ -59,6 +59,8 @@ class JobIn(BaseModel):
     """The quantization spec; `/v1/capabilities` has its JSON Schema."""
     tags: dict[TagKey, TagValue] = Field(default={}, max_length=32)
     """Up to 32 tags by key, by which jobs can be listed."""
+    priority: int = Field(default=0, ge=-10, le=10)
+    """The priority among the tenant's own jobs, -10 to 10: each step counts as ten minutes of waiting."""
     webhook: WebhookIn | None = None
     """The URL to notify when the job ends."""
 
@@ -93,6 +95,8 @@ class JobOut(BaseModel):
     """The spec as it was submitted."""
     tags: dict[str, str]
     """The tags by key."""
+    priority: int
+    """The priority among the tenant's own jobs."""
     created_at: str
     """The time of the submission (RFC 3339, UTC)."""
     started_at: str | None

@@ -12,15 +12,16 @@ local function kind(job) return field(job, 'kind') or 'job' end
 local function tenant_index(tenant, kind, part) return 'qd:tenant:' .. tenant .. ':' .. kind .. 's:' .. part end
 local function index(job, part) return tenant_index(field(job, 'tenant'), kind(job), part) end
 -- Jobs that wait for a worker are in the queue of their tenant, and tenants with such jobs take turns. A queue is in the
--- order in which its jobs were queued; jobs whose worker was lost come first.
+-- order in which its jobs were queued, less ten minutes for each step of priority: a low priority delays a job, but not
+-- for ever. Jobs whose worker was lost come first.
 local function waits(job)
   local status, lease = field(job, 'status'), tonumber(redis.call('HGET', job, 'lease') or '0')
   return status == 'queued' or (status == 'running' and lease < clock)
 end
 local function last_turn(turns) return tonumber(redis.call('ZRANGE', turns, -1, -1, 'WITHSCORES')[2] or '0') end
 local function enter(job, id)
-  local turns = '$turns:' .. kind(job)
-  redis.call('ZADD', index(job, 'waiting'), redis.call('ZSCORE', '$queued', id) or 0, id)
+  local turns, since = '$turns:' .. kind(job), redis.call('ZSCORE', '$queued', id)
+  redis.call('ZADD', index(job, 'waiting'), since and since - 600 * (field(job, 'priority') or 0) or 0, id)
   redis.call('ZADD', turns, 'NX', last_turn(turns) + 1, field(job, 'tenant'))
 end
 local function leave(job, id)

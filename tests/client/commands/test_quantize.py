@@ -110,11 +110,12 @@ def test_a_spec_that_only_the_job_can_refuse_is_exit_3(quantd, digits, tmp_path,
     assert (result.returncode, "spec.budget_too_small" in result.stderr) == (3, True), result.stderr
 
 
-def test_a_detached_job_prints_its_id_and_keeps_its_tags(quantd, quick, http):
-    result = quantd(*quick, "--detach", "--tag", "branch=main", "--tag", "url=http://x")
+def test_a_detached_job_prints_its_id_and_keeps_its_tags_and_its_priority(quantd, quick, http):
+    result = quantd(*quick, "--detach", "--tag", "branch=main", "--tag", "url=http://x", "--priority", "-2")
     job_id = result.stdout.strip()
     assert (result.returncode, result.stderr.split()[0]) == (0, "report")
-    assert http.get(f"/v1/jobs/{job_id}").json()["tags"] == {"branch": "main", "url": "http://x"}
+    job = http.get(f"/v1/jobs/{job_id}").json()
+    assert (job["tags"], job["priority"]) == ({"branch": "main", "url": "http://x"}, -2)
     assert json.loads(quantd(*quick, "--detach", "--json").stdout)["id"] != job_id
 
 
@@ -126,6 +127,7 @@ def test_a_detached_job_prints_its_id_and_keeps_its_tags(quantd, quick, http):
         (["--detach", "--local"], "--local"),
         (["--detach", "--baseline", "job_1"], "--baseline"),
         (["--local", "-o", "o.onnx", "--tag", "a=b"], "--tag"),
+        (["--local", "-o", "o.onnx", "--priority", "1"], "--priority"),
         (["--local", "-o", "o.onnx", "--webhook", "https://a"], "--webhook"),
         (["--local", "-o", "o.onnx", "--baseline", "job_1"], "--baseline"),
     ],

@@ -8,7 +8,7 @@ import redis
 
 from jobs.job import Status
 from jobs.records import Records
-from jobs.redis_keys import TURNS, index_key
+from jobs.redis_keys import QUEUED, TURNS, index_key
 from tests.jobs.records.samples import in_state, queued
 
 
@@ -52,6 +52,21 @@ def test_a_tenant_gains_nothing_by_submitting_one_job_at_a_time(records):
         submit(records, f"b{number}")
         order += take(records, 2)
     assert order == "a1b1a2b2a3b3"
+
+
+def test_a_priority_orders_the_jobs_of_its_tenant_and_no_others(records):
+    for name, priority in (("a1", -1), ("a2", 0), ("a3", 2), ("a4", 2), ("b1", -10)):
+        submit(records, name, priority=priority)
+    assert take(records, 5) == "a3b1a4a2a1"
+
+
+@pytest.mark.parametrize(("waited_s", "order"), [(590, "a2a1"), (610, "a1a2")])
+def test_a_step_of_priority_counts_as_ten_minutes_of_waiting(records, valkey, waited_s, order):
+    low, _ = *submit(records, "a1", priority=-1), *submit(records, "a2")
+    with redis.Redis.from_url(valkey.url) as client:
+        client.zincrby(QUEUED, -waited_s, low.id)  # as if it had been queued then
+        client.zrem(index_key("a", "job", "waiting"), low.id)
+    assert take(records, 2, sent=low.id) == order
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -13,7 +13,16 @@ def test_a_secret_that_cannot_sign_is_refused(secret):
 
 
 @pytest.mark.parametrize(
-    "body", [{"tags": {"a:b": "c"}}, {"tags": {"a": float("nan")}}, {"spec": {"a": 1e999}}, {"x": 1}]
+    "body",
+    [
+        {"tags": {"a:b": "c"}},
+        {"tags": {"a": float("nan")}},
+        {"spec": {"a": 1e999}},
+        {"x": 1},
+        {"priority": 11},
+        {"priority": -11},
+        {"priority": 0.5},
+    ],
 )
 def test_a_body_that_cannot_be_stored_is_refused(body):
     with pytest.raises(ValidationError):
