@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import signal
 import sys
 import threading
 import time
@@ -178,6 +180,49 @@ def test_a_running_job_stops_when_it_is_cancelled(service):
     worker.join(timeout=30)
     assert not worker.is_alive()
     assert records.job(job_id).status == Status.CANCELLED
+
+
+def cancelled_while_it_hangs(records, runner, job_id):
+    """Cancel a job once it runs, and return after its slot is free."""
+    slot = threading.Thread(target=runner.run_next, args=("job", job_id))
+    slot.start()
+    while records.job(job_id).status != Status.RUNNING:
+        time.sleep(0.02)
+    records.cancel(records.job(job_id))
+    slot.join(timeout=30)
+    assert not slot.is_alive()
+    assert records.job(job_id).status == Status.CANCELLED
+
+
+def test_a_job_is_cancelled_while_the_file_of_its_model_cannot_be_opened(service, tmp_path):
+    settings, records, _, model = service
+    path = tmp_path / "default" / "models" / "m"
+    path.unlink()
+    os.mkfifo(path)  # opening it hangs, as a file of a network file system does
+    runner = Runner(settings, command(sys.executable, "-c", READS + MAKES_ALL + DONE))
+    cancelled_while_it_hangs(records, runner, queued(records, model))
+    path.write_bytes(b"model")
+    runner.close()
+
+
+def test_a_job_is_cancelled_while_its_process_does_not_start_and_the_process_ends_when_it_does(service):
+    settings, records, _, model = service
+    start, goes_on, processes = command(sys.executable, "-c", READS), threading.Event(), []
+
+    def hang(*arguments):
+        goes_on.wait(30)
+        processes.append(start(*arguments))
+        return processes[0]
+
+    runner = Runner(settings, hang)
+    cancelled_while_it_hangs(records, runner, queued(records, model))
+    assert processes == []
+    goes_on.set()
+    deadline = time.monotonic() + 30
+    while not (processes and processes[0].returncode is not None) and time.monotonic() < deadline:
+        time.sleep(0.02)  # the abandoned attempt kills it and removes its folder
+    assert processes[0].returncode == -signal.SIGKILL
+    runner.close()
 
 
 def test_a_cancelled_queued_job_never_starts(service):
