@@ -19,6 +19,8 @@ SECONDS = Histogram(
 RECEIVED = Counter("quantd_received_bytes", "Bytes of request bodies.", ["route"])
 SENT = Counter("quantd_sent_bytes", "Bytes of response bodies.", ["route"])
 RESTORED = Counter("quantd_records_restored", "Records restored from the object store.", ["kind"])
+for _kind in ("key", "upload", "job"):
+    RESTORED.labels(_kind)  # from the start on, so that an increase is seen
 UNREADABLE = Counter("quantd_documents_unreadable", "Documents in the object store that hold no record.")
 
 
