@@ -76,7 +76,6 @@ class Events:
                 except redis.RedisError as error:
                     if not is_unavailable(error):
                         raise
-                    yield None
                     await asyncio.sleep(RETRY_S)
                     continue
                 for after, fields in entries:

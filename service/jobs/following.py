@@ -21,11 +21,13 @@ _WAIT = re.compile(r"\bwait=(\d{1,4})\b")
 
 async def events_of(context: Context, job: Job, last_event_id: str) -> AsyncIterator[ServerSentEvent]:
     """Yield the job's events after `last_event_id`, up to and including its final state."""
+    has_ended = False
     async with aclosing(context.events.follow(job.id, last_event_id)) as events:
         async for event in events:
             if event is None:
-                if await run_in_threadpool(_has_ended, context, job):  # its last events were sent, or have expired
+                if has_ended:  # and no event came since: the last ones were sent before, or have expired
                     return
+                has_ended = await run_in_threadpool(_has_ended, context, job)
                 continue
             yield ServerSentEvent(id=event.id, event=event.kind, raw_data=event.data)
             if _is_final(event):

@@ -1,10 +1,20 @@
-"""The wait that a Prefer header asks for."""
+"""A stream ends with the final state; the wait that a Prefer header asks for."""
+
+import asyncio
+import json
+from types import SimpleNamespace
 
 import pytest
 
 from jobs.errors import RateLimited
+from jobs.events import Events
+from jobs.job import Status
+from jobs.records import Records
+from jobs.stack import ADDRESS
 from service.context import Caller, OpenStreams
-from service.jobs.following import preferred_wait
+from service.jobs import following
+from service.jobs.following import events_of, preferred_wait
+from tests.jobs.records.samples import in_state
 
 
 @pytest.mark.parametrize(
@@ -27,3 +37,22 @@ def test_a_caller_has_a_limited_number_of_places_and_others_have_theirs():
             pass
     with streams.place(callers[0]):
         pass
+
+
+@pytest.mark.anyio
+async def test_the_end_is_sent_of_a_job_that_ends_between_two_looks(stack, monkeypatch):
+    url = (stack.folder / ADDRESS).read_text()
+    records, events = Records(url), Events(url)
+    job, has_ended = in_state(records, Status.RUNNING), following._has_ended
+
+    def end_first(context, followed):
+        records.finish(job.id, "owner", Status.FAILED, {})
+        return has_ended(context, followed)
+
+    monkeypatch.setattr("jobs.events.IDLE_S", 0.05)
+    monkeypatch.setattr(events, "_read", lambda: asyncio.sleep(60))  # the reader waits after an error
+    monkeypatch.setattr(following, "_has_ended", end_first)
+    context = SimpleNamespace(events=events, records=records)
+    states = [json.loads(event.raw_data)["status"] async for event in events_of(context, job, "0")]
+    await events.close()
+    assert states == ["queued", "running", "failed"]
