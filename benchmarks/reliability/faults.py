@@ -4,6 +4,7 @@ import contextlib
 import heapq
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -158,6 +159,19 @@ def fail_over(site: Site, choose: random.Random) -> Ongoing:
     return Ongoing("records", end, lossy=True)
 
 
+def lose_records(site: Site, choose: random.Random) -> Ongoing:
+    """Kill both record stores and delete their data: the next primary is empty."""
+    primary, replica = site.primary, site.replica
+    for name in (replica, primary):
+        site.kill(name)
+        shutil.rmtree(site.folder / name)
+
+    def end() -> None:
+        site.start(primary, replica)
+
+    return Ongoing("records", end, lossy=True)
+
+
 def fill_disk(site: Site, choose: random.Random) -> Ongoing | None:
     """Fill the disk for the folders of a worker's jobs."""
     worker = choose.choice(WORKERS)
@@ -202,6 +216,7 @@ FAULTS = (
         refuse_writes(("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
     ),
     FaultKind("fail-over", "records", 3, fail_over),
+    FaultKind("lost record store", "records", 3, lose_records),
 )  # fmt: skip
 """The kinds of faults."""
 

@@ -25,6 +25,7 @@ Faults are drawn from a seed, a new one every {every_s:g} s in the mean, and at 
   (SIGSTOP) for up to 12 s, a worker with all its processes half of the time;
 - the primary Redis is killed or stopped and its replica promoted, which half of the time lags by up to 3 s; the address
   of the primary moves, as a load balancer or a virtual address moves it, since quantd has one `QUANTD_REDIS_URL`;
+- both are killed and their data is deleted;
 - Redis answers READONLY or OOM; the object store is slow, hangs or cuts connections (a TCP proxy);
 - the disk of a worker's jobs is full (a tmpfs of 64 MiB); the clock of a worker is up to five minutes ahead or back (a
   preloaded library changes the time of day, `benchmarks/reliability/clock.c`).

@@ -39,7 +39,14 @@ EXPLAINED = {
     "worker.crashed": {"kill worker", "kill job", "kill fork server", "stop worker", "kill record store"},
     "worker.out_of_disk": {"full disk"},
     "worker.timeout": {"stop job", "stop worker"},
-    "service.unavailable": {"hanging store", "slow store", "cut store", "stop record store", "fail-over"},
+    "service.unavailable": {
+        "hanging store",
+        "slow store",
+        "cut store",
+        "stop record store",
+        "fail-over",
+        "lost record store",
+    },
 }
 """The codes with which an honest job may fail, and the kinds of faults that explain each."""
 

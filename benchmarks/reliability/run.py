@@ -22,7 +22,7 @@ from benchmarks.reliability.site import Site, wait_for
 from benchmarks.reliability.tenants import SECRET, VARIANTS, Tenant
 from jobs.blobs import PING, Blobs
 from jobs.errors import NotFound
-from jobs.keys import PREFIX, Keys, Scope
+from jobs.keys import Keys, Scope
 from jobs.records import Records
 from jobs.redis_keys import USAGE_BYTES, USAGE_JOBS
 
@@ -180,7 +180,7 @@ def _audit(site: Site, tenants: list[Tenant], keys: dict[str, str], blobs: Blobs
         tenant.delete_all()
     history.add(*(_used(site, tenant, keys[tenant.name], "after deletion") for tenant in tenants))
     jobs.retention.collect(records, blobs, math.inf)
-    left = [key for key in blobs.keys("") if not key.startswith(PREFIX) and key != PING]
+    left = [key for key in blobs.keys("") if not _is_of_service(key)]
     history.orphans += [f"{key} after deletion" for key in left if key not in history.orphans]
 
 
@@ -199,10 +199,15 @@ def _used(site: Site, tenant: Tenant, key: str, when: str) -> Used:
     return Used(tenant.name, when, open_jobs, stored, tenant.stored_bytes())
 
 
+def _is_of_service(key: str) -> bool:
+    """Return True for what the service itself stores: keys, the journal, the epoch, and what readiness checks write."""
+    return key.startswith("_") or key == PING
+
+
 def _is_named(records: Records, key: str) -> bool:
     """Return True if a blob belongs to a record, or needs none."""
     parts = key.split("/")
-    if key == PING or key.startswith(PREFIX):
+    if _is_of_service(key):
         return True
     try:
         if parts[1] == "jobs":
