@@ -89,10 +89,16 @@ ATTACKS = (
         (("worker/test_child.py", "ended_well"),),
     ),
     Attack(
-        "B2", "Redis is lost, and the same bytes are uploaded again; a record in the store is damaged",
-        "`quantd reindex` deletes the first model, and its accepted job ends as `not_found`",
-        "nothing that a job names is deleted; a damaged record is named and left out",
-        (("jobs/test_reindex.py", ""),),
+        "B2",
+        "Redis is lost, and the same bytes are uploaded again; a record in the store is damaged",
+        "`quantd reindex`, started by hand, deletes the first model, and its accepted job ends as `not_found`",
+        "gateways restore an empty or old index by themselves, and answer 503 meanwhile; nothing that a job names is "
+        "deleted; a damaged record is named and left out",
+        (
+            ("jobs/test_reindex.py", ""),
+            ("jobs/test_reconciliation.py", ""),
+            ("e2e/faults/test_lost_records.py", "index"),
+        ),
     ),
     Attack(
         "B3", "a tenant submits 1,000 jobs before another's one",
@@ -117,6 +123,25 @@ ATTACKS = (
         "`worker.crashed`",
         "errors with the codes of the model or the dataset",
         (("e2e/attacks/test_attacks.py", "functions or megabytes"),),
+    ),
+    Attack(
+        "B7",
+        "the end of the append-only file is lost; the replica that is promoted lags",
+        "accepted jobs are lost until somebody starts `quantd reindex`",
+        "they come back within a minute, and a job that has ended does not run again",
+        (("e2e/faults/test_lost_records.py", "append_only or fail_over"),),
+    ),
+    Attack(
+        "C1",
+        "a job's process calls chmod, chown, utime, setxattr, inotify, prctl(PR_SET_PDEATHSIG), or maps more than its "
+        "limit",
+        "80 of 362 calls are refused; `chmod('..', 0)` breaks the next job of the worker",
+        "only the calls that jobs make are permitted, as traced over the test suite; another one is refused and logged",
+        (
+            ("worker/test_system_calls.py", ""),
+            ("worker/test_sandbox.py", ""),
+            ("e2e/attacks/test_honest_jobs.py", ""),
+        ),
     ),
     Attack(
         "D", "ids like `x:events`, half of a surrogate pair, a megabyte of unknown keys",

@@ -1,7 +1,7 @@
 """The figures of a run: jobs, faults with the times of recovery, and the verdicts on the promises."""
 
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -67,15 +67,26 @@ def fault_figures(history: History) -> dict[str, Any]:
 
 
 def ready_after(history: History, fault: Fault) -> float | None:
-    """Return the seconds from the end of a fault until each gateway has said that it is ready, or None."""
-    ready: dict[str, float] = {}
-    gateways = set()
+    """Return the seconds from the end of a fault until each gateway says that it is ready; 0 if all did all the time.
+
+    None if one never did.
+    """
+    asked: dict[str, list[Answer]] = defaultdict(list)
     for answer in history.of(Answer):
-        if answer.operation == "readyz":
-            gateways.add(answer.gateway)
-            if answer.status == 200 and answer.sent >= fault.ended:
-                ready[answer.gateway] = min(answer.received, ready.get(answer.gateway, answer.received))
-    return max(ready.values()) - fault.ended if ready.keys() == gateways and ready else None
+        if answer.operation == "readyz" and answer.received >= fault.begun:
+            asked[answer.gateway].append(answer)
+    seconds = []
+    for answers in asked.values():
+        first = next((number for number, each in enumerate(answers) if _says_ready_after(each, fault)), None)
+        if first is None:
+            return None
+        always = all(answer.status == 200 for answer in answers[:first])
+        seconds.append(0.0 if always else answers[first].received - fault.ended)
+    return max(seconds, default=None)
+
+
+def _says_ready_after(answer: Answer, fault: Fault) -> bool:
+    return answer.status == 200 and answer.sent >= fault.ended
 
 
 def next_end(history: History, fault: Fault) -> float | None:

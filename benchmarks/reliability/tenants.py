@@ -53,7 +53,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """The jobs that tenants submit, with the names of files for their inputs. The damaged model fails, as it should."""
 SECRET = "whsec_" + "cXVhbnRkIGNoYW9zIHNlY3JldCBvZiAzMiBieXRlcyE="
-ANSWERS_WITHIN_S, LOOK_EVERY_S, ENDS_WITHIN_S = 40.0, 1.0, 300.0
+ANSWERS_WITHIN_S, LOOK_EVERY_S, ENDS_WITHIN_S = 40.0, 1.5, 300.0
 AT_A_TIME = 6
 """The number of jobs that a tenant has open."""
 

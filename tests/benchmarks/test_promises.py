@@ -44,6 +44,7 @@ def honest(*more, without=(), results=(ENDED, CANCELLED), orphans=()):
         Answer(3.0, 3.1, "gateway1", "submit", "key_1", 202),
         Answer(3.0, 3.1, "gateway1", "submit", "key_1", 503, True),
         Answer(3.0, 3.1, "gateway1", "livez", "gateway1", 200),
+        Answer(4.2, 4.3, "gateway1", "readyz", "gateway1", 503, True),
         Answer(9.0, 9.1, "gateway1", "readyz", "gateway1", 200),
         Uploaded("model_1", "cc", "cc"),
         Used("red", "after the run", 0, 10, 10),
@@ -200,3 +201,13 @@ def test_the_figures_count_jobs_faults_and_recovery():
         }
     }
     assert sum(promise["violations"] for promise in document["promises"]) == 0
+
+
+def test_a_gateway_that_was_ready_all_the_time_needed_none_to_recover():
+    history = History()
+    history.add(
+        Fault("kill job", "worker1", 4.0, 5.0),
+        Answer(4.5, 4.6, "gateway1", "readyz", "gateway1", 200),
+        Answer(9.0, 9.1, "gateway1", "readyz", "gateway1", 200),
+    )
+    assert figures(history)["faults"]["kill job"]["ready_seconds"] == {"median": 0.0, "worst": 0.0}
