@@ -7,7 +7,7 @@ ended jobs are lost, and so are webhooks that were pending for more than ten min
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from itertools import islice
 
 import redis
@@ -28,8 +28,8 @@ from jobs.redis_keys import Kind
 
 CHUNK = 200
 """The number of documents that are compared with Redis in one round trip."""
-READERS = 8
-"""The number of documents that are read at the same time."""
+THREADS = 8
+"""The number of records that are restored at the same time: Redis then syncs several of them to its disk at once."""
 
 log = structlog.get_logger()
 
@@ -48,6 +48,10 @@ class Restored:
     queued: int = 0
     removed: int = 0
     unreadable: int = 0
+
+    def __add__(self, other: "Restored") -> "Restored":
+        """Return the sum of both, number by number."""
+        return Restored(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,16 @@ class Restorer:
 
     def restore_one(self, place: Document) -> bool:
         """Restore a record that Redis does not know; return False if there is none, or it was deleted."""
-        restored = Restored()
-        self._compare(place, "lost", self._read(place), restored)
+        restored = self._compare(place, "lost")
         return restored.uploads + restored.jobs > 0
 
     def _restore(self, changes: Iterable[tuple[Document, Change]], alive: Callable[[], None]) -> Restored:
         restored, rest = Restored(), iter(changes)
-        with ThreadPoolExecutor(READERS, thread_name_prefix="restore") as readers:
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="restore") as threads:
             while chunk := list(islice(rest, CHUNK)):
                 alive()
-                suspects = list(self._suspects(chunk))
-                found = readers.map(self._read, [place for place, _ in suspects])
-                for (place, presence), record in zip(suspects, found, strict=True):
-                    self._compare(place, presence, record, restored)
+                compared = threads.map(lambda suspect: self._compare(*suspect), self._suspects(chunk))
+                restored = sum(compared, restored)
         return restored
 
     def _suspects(self, changes: Iterable[tuple[Document, Change]]) -> Iterator[tuple[Document, Presence]]:
@@ -93,36 +94,19 @@ class Restorer:
             if _may_be_older(presence, change):
                 yield place, presence
 
-    def _read(self, place: Document) -> Job | Upload | Key | ValueError | None:
-        """Return the record of a document, the fault of one that holds none, or None if it was removed."""
+    def _compare(self, place: Document, presence: Presence) -> Restored:
+        """Make Redis know what a document says, and count what it did not know."""
+        restored = Restored()
         try:
-            return self.archive.read(place)
+            self._record(self.archive.read(place), restored)
         except NotFound:
-            return None
-        except ValueError as error:
-            return error
-
-    def _compare(
-        self, place: Document, presence: Presence, record: Job | Upload | Key | ValueError | None, restored: Restored
-    ) -> None:
-        """Make Redis know what the document says."""
-        try:
-            if isinstance(record, ValueError):
-                raise record
-            if record is not None:
-                self._record(record, restored)
-            elif presence != "lost":
-                restored.removed += self._remove(place)
-        except redis.ResponseError as error:
-            if is_unavailable(error):
+            restored.removed += presence != "lost" and self._remove(place)
+        except (ValueError, redis.ResponseError) as error:
+            if isinstance(error, redis.ResponseError) and is_unavailable(error):
                 raise
-            self._leave_out(place, error, restored)
-        except ValueError as error:
-            self._leave_out(place, error, restored)
-
-    def _leave_out(self, place: Document, error: Exception, restored: Restored) -> None:
-        restored.unreadable += 1
-        log.error("document left out: it holds no record", key=place.key, error=str(error), cause=str(error.__cause__))
+            restored.unreadable += 1
+            log.error("document left out", key=place.key, error=str(error), cause=str(error.__cause__))
+        return restored
 
     def _record(self, record: Job | Upload | Key, restored: Restored) -> None:
         """Record what a document holds, and count it if Redis did not know it."""
