@@ -11,6 +11,10 @@ def _store_in(settings: dict[str, Any]) -> str:
     return (Path(settings["state_dir"]) / "store").absolute().as_uri()
 
 
+def _job_memory(settings: dict[str, Any]) -> int:
+    return int(settings["job_memory_bytes"])
+
+
 class Settings(BaseSettings):
     """The settings of a deployment; sizes in bytes, times in seconds."""
 
@@ -30,6 +34,7 @@ class Settings(BaseSettings):
     job_timeout_s: float = Field(default=3600, gt=0)
     plan_timeout_s: float = Field(default=120, gt=0)
     job_memory_bytes: int = Field(default=8 * 2**30, gt=0)
+    job_disk_bytes: int = Field(default_factory=_job_memory, gt=0, description="as `job_memory_bytes` by default")
     key_rate: int = Field(default=600, gt=0, description="requests per minute that an API key may send")
     key_stored_bytes: int = Field(default=100 * 2**30, gt=0, description="bytes that an API key may keep stored")
     key_open_jobs: int = Field(default=1000, gt=0, description="jobs that an API key may have open at a time")

@@ -18,6 +18,7 @@ from worker.process import Limits, Start
 from worker.protocol import Line, read_line
 from worker.removal import remove_tree
 from worker.supervision import Supervision
+from worker.tail import Tail
 from worker.workspaces import bytes_written
 
 TICK_S = 0.5
@@ -48,22 +49,28 @@ class Child:
         self.folder, self._limits = folder, limits
         self.peak_memory = 0
         self._deadline, self._oom_kills = time.monotonic() + limits.timeout_s, 0
-        self._errors = (folder / "stderr.log").open("w+b")
-        self._supervision = Supervision()
+        self._supervision, self._errors = Supervision(), Tail()
         input_pipe, output_pipe = os.pipe(), os.pipe()
         self._input, self._output = os.fdopen(input_pipe[1], "wb"), os.fdopen(output_pipe[0], "rb")
-        streams = (input_pipe[0], output_pipe[1], self._errors.fileno(), self._supervision.socket.fileno())
+        theirs = (input_pipe[0], output_pipe[1], self._errors.writer)
         try:
-            self._process = start(folder, limits, streams)
+            self._process = start(folder, limits, (*theirs, self._supervision.socket.fileno()))
         finally:
             self._supervision.socket.close()
-            os.close(input_pipe[0])
-            os.close(output_pipe[1])
+            for descriptor in theirs:
+                os.close(descriptor)
 
     @property
     def pid(self) -> int:
         """Return the process id."""
         return self._process.pid
+
+    @property
+    def space(self) -> Path:
+        """Return the folder with the writable folders; it stays until `close`, also if it is in memory."""
+        self._supervision.receive()
+        space = self._supervision.space
+        return self.folder if space is None else Path(f"/proc/self/fd/{space}")
 
     def __enter__(self) -> Self:
         return self
@@ -90,10 +97,9 @@ class Child:
     def close(self) -> None:
         """Kill the process and remove its folder."""
         self.kill()
-        for pipe in (self._input, self._output, self._errors):
+        for pipe in (self._input, self._output, self._errors, self._supervision):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-        self._supervision.close()
         remove_tree(self.folder)
 
     def __iter__(self) -> Iterator[Line | None]:
@@ -104,11 +110,13 @@ class Child:
             ended = self._process.poll() is not None
             if not ended:
                 self._check()
-            readable = _readable([output, *self._supervision.descriptors()], 0 if ended else TICK_S)
-            for descriptor in set(readable) - {output}:
+            supervised = self._supervision.descriptors()
+            readable = _readable([output, *supervised, *self._errors.descriptors()], 0 if ended else TICK_S)
+            self._errors.read()
+            for descriptor in set(readable) & set(supervised):
                 yield from self._supervision.read(descriptor)
             if output not in readable:
-                if ended and not readable:  # a grandchild holds the pipe open
+                if ended:  # a grandchild holds the pipe open
                     return
                 yield None
                 continue
@@ -130,7 +138,8 @@ class Child:
         if _OUT_OF_MEMORY.search(self.stderr()):
             limit = self._limits.memory
             return WorkerOutOfMemory(f"the job's process needs more than its limit of {limit} bytes")
-        if _OUT_OF_DISK.search(self.stderr()):
+        full_map = code == -signal.SIGBUS and self._supervision.space is not None
+        if full_map or _OUT_OF_DISK.search(self.stderr()):
             return self._too_much_disk()
         if code == -signal.SIGXCPU:
             return WorkerTimeout(f"the job used more than {self._limits.timeout_s:g} s of processor time per core")
@@ -141,15 +150,13 @@ class Child:
 
     def stderr(self) -> bytes:
         """Return the end of the process's standard error."""
-        size = self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(size - CHUNK, 0))
-        return self._errors.read(CHUNK)
+        return self._errors.end()
 
     def _check(self) -> None:
         self.peak_memory = max(self.peak_memory, _peak_memory(self.pid))
         if time.monotonic() > self._deadline:
             raise WorkerTimeout(f"the job ran for more than {self._limits.timeout_s:g} s and was stopped")
-        if bytes_written(self.folder, self.pid) > self._limits.disk:
+        if self._supervision.space is None and bytes_written(self.folder, self.pid) > self._limits.disk:
             raise self._too_much_disk()
 
     def _too_much_disk(self) -> WorkerOutOfDisk:

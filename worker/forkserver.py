@@ -16,13 +16,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
+from worker import namespaces
 from worker.process import Limits, environment, pools
-from worker.sandbox import ENVIRONMENT, enter, require
+from worker.sandbox import ENVIRONMENT, Bounds, enter, prepare
 
 MAX_REQUEST = 1 << 16
 STREAMS = 3
@@ -79,10 +81,7 @@ class ForkServer:
         Raises:
             ChildProcessError: the server does not answer, even after a new start.
         """
-        request = json.dumps({
-            "folder": str(folder), "memory": limits.memory, "cpu": limits.cpu_s, "disk": limits.disk,
-            "isolation": limits.isolation, "environment": environment(folder),
-        }).encode()  # fmt: skip
+        request = json.dumps({"bounds": limits.bounds(folder), "environment": environment(folder)}).encode()
         with self._lock:
             answer = self._ask(request, streams)
             if not answer:  # it was killed, probably for lack of memory, or it hangs
@@ -124,6 +123,7 @@ def main() -> None:
     gc.disable()  # imports create objects and drop none: collections would take a sixth of the start
     entry = import_module(sys.argv[1])
     entry.load()
+    prepare()
     gc.freeze()  # these objects stay: collections must not visit them and so copy the pages that forks share
     gc.enable()
     _serve(socket.socket(fileno=int(sys.argv[2])), entry.main)
@@ -136,20 +136,22 @@ def _serve(requests: socket.socket, run: Callable[[], int]) -> None:
         if not data:
             return
         reader, writer = os.pipe()
+        waiting, adopted = os.pipe()
         parent = os.fork()
         if parent == 0:
-            parent = os.getpid()
-            if os.fork():
+            left = namespaces.leave(ctypes.CDLL(None, use_errno=True))
+            if child := os.fork():
+                os.write(writer, str(child).encode())
                 os._exit(0)
             os.setsid()
-            os.write(writer, str(os.getpid()).encode())
-            while os.getppid() == parent:  # enter the sandbox as a child of the worker: it dies with its parent
-                time.sleep(0.0002)
-            _end_with(partial(_become, json.loads(data), streams, run))
+            os.close(adopted)
+            os.read(waiting, 1)  # enter the sandbox as a child of the worker: the process dies with its parent
+            _end_with(partial(_become, json.loads(data), left, streams, run))
         os.close(writer)
         os.waitpid(parent, 0)
+        os.close(adopted)
         requests.send(os.read(reader, MAX_REQUEST))
-        for descriptor in (reader, *streams):
+        for descriptor in (reader, waiting, *streams):
             os.close(descriptor)
 
 
@@ -165,16 +167,15 @@ def _end_with(run: Callable[[], int]) -> NoReturn:
         os._exit(code)
 
 
-def _become(request: dict[str, Any], streams: Sequence[int], run: Callable[[], int]) -> int:
+def _become(request: dict[str, Any], left: Sequence[str], streams: Sequence[int], run: Callable[[], int]) -> int:
     """Turn this fork into the process of a job, with its streams, folder and limits, and close all other files."""
     for number, stream in enumerate(streams):  # the fourth is the socket to the worker
         os.dup2(stream, number)
     os.closerange(len(streams), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     os.environ.update(request["environment"])
-    memory = request["memory"] + _address_space()
-    parts = enter(Path(request["folder"]), memory, request["cpu"], request["disk"], STREAMS)
-    require(request["isolation"], parts)
-    os.environ[ENVIRONMENT] = " ".join(parts)
+    bounds = Bounds(**request["bounds"])
+    bounds = replace(bounds, memory=bounds.memory + _address_space())
+    os.environ[ENVIRONMENT] = " ".join(enter(bounds, left, STREAMS))
     return run()
 
 

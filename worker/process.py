@@ -1,12 +1,13 @@
 """The limits and the environment of a job's process, and starting it from a command."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 SANDBOX = (sys.executable, "-P", "-m", "worker.sandbox")
 
@@ -17,6 +18,8 @@ class Limits:
 
     `memory` is in bytes of address space, without that of the libraries. `timeout_s` is wall-clock time. `disk` is in
     bytes of written files. `isolation` names the required parts of the sandbox: the process does not start without one.
+    `in_memory` asks for a writable space in memory, whose size is exact. `user` is the user that a worker leaves root
+    for.
     """
 
     memory: int
@@ -24,11 +27,20 @@ class Limits:
     threads: int
     disk: int
     isolation: tuple[str, ...] = ()
+    in_memory: bool = False
+    user: int | None = None
 
     @property
     def cpu_s(self) -> int:
         """Return the limit of processor time in seconds, summed over all cores."""
         return int(self.timeout_s * (os.cpu_count() or 1)) + 1
+
+    def bounds(self, folder: Path) -> dict[str, Any]:
+        """Return the arguments of `worker.sandbox.Bounds`."""
+        return {
+            "folder": str(folder), "memory": self.memory, "cpu": self.cpu_s, "disk": self.disk, "user": self.user,
+            "in_memory": self.in_memory, "parts": self.isolation,
+        }  # fmt: skip
 
 
 class Process(Protocol):
@@ -65,9 +77,8 @@ def command(*words: str) -> Start:
 
 def sandboxed(words: Sequence[str], folder: Path, limits: Limits, to_worker: int | None = None) -> list[str]:
     """Return a command that enters the sandbox and then becomes `words`; `to_worker` is a socket that it inherits."""
-    bounds = [str(bound) for bound in (limits.memory, limits.cpu_s, limits.disk)]
     options = [] if to_worker is None else ["--socket", str(to_worker)]
-    return [*SANDBOX, *options, str(folder), *bounds, " ".join(limits.isolation), "--", *words]
+    return [*SANDBOX, *options, json.dumps(limits.bounds(folder)), "--", *words]
 
 
 def pools(threads: int) -> dict[str, str]:

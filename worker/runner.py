@@ -44,8 +44,7 @@ class Runner:
     def __init__(
         self, settings: Settings, start: Start, threads: int = 1, exhausted: Callable[[], object] = lambda: None
     ) -> None:
-        memory = settings.job_memory_bytes
-        limits = Limits(memory, settings.job_timeout_s, threads, disk=memory)
+        limits = Limits(settings.job_memory_bytes, settings.job_timeout_s, threads, disk=settings.job_disk_bytes)
         self._timeouts_s: Mapping[JobKind, float] = {"job": settings.job_timeout_s, "plan": settings.plan_timeout_s}
         self._children = Children(start, limits)
         self._attempts = Attempts(exhausted)
@@ -131,7 +130,7 @@ class Runner:
             if isinstance(end, Refused):
                 return Status.FAILED, {"error": end.problem.model_dump()}
             stages.enter(Stage.STORING)
-            files = self._collect(job, child.folder / "out", end, inputs)
+            files = self._collect(job, child.space / "out", end, inputs)
             artifacts = [artifact.model_dump() for artifact in self._transfer.store(job, files, lease)]
         progress = Progress(fraction=1.0, done=len(artifacts), total=len(artifacts), message="").model_dump()
         fields = {**end.model_dump(exclude={"event"}), "progress": progress, "artifacts": artifacts}

@@ -1,6 +1,5 @@
-"""The worker's side of a sandbox: the system calls that it refuses to a job's process."""
+"""The worker's side of a sandbox: its refused system calls, and the writable space of a job's process."""
 
-import contextlib
 import fcntl
 import os
 import socket
@@ -25,12 +24,13 @@ log = structlog.get_logger()
 class Supervision:
     """The descriptors that a job's process sends from its sandbox, before it reads its job.
 
-    `socket` is the end of the process.
+    `socket` is the end of the process. `space` is the descriptor of the writable space, if that is in memory.
     """
 
     def __init__(self) -> None:
         self._received, self.socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._listener: int | None = None
+        self.space: int | None = None
         self._calls: list[str] = []
 
     def descriptors(self) -> list[int]:
@@ -43,19 +43,27 @@ class Supervision:
         if descriptor == self._listener:
             yield from self._refuse(descriptor)
         else:
-            self._receive()
+            self.receive()
 
     def close(self) -> None:
-        """Close everything; calls outside of the list then fail without a report."""
+        """Close everything: further refused calls are not reported, and the writable space is gone."""
         self._received.close()
         self.socket.close()
         self._stop_listening()
+        if self.space is not None:
+            os.close(self.space)
+            self.space = None
 
-    def _receive(self) -> None:
-        """Take the descriptors that the process sends in its only message."""
-        with contextlib.suppress(ConnectionError):
-            names, descriptors, _, _ = socket.recv_fds(self._received, 1024, 4)
-            self._listener = dict(zip(names.decode().split(), descriptors, strict=True)).get("listener")
+    def receive(self) -> None:
+        """Take the descriptors that the process sends in its only message, if it has sent them."""
+        if self._received.fileno() < 0:
+            return
+        try:
+            names, descriptors, _, _ = socket.recv_fds(self._received, 1024, 4, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        received = dict(zip(names.decode().split(), descriptors, strict=True))
+        self._listener, self.space = received.get("listener"), received.get("space")
         self._received.close()
 
     def _refuse(self, listener: int) -> Iterator[Logged]:

@@ -71,10 +71,10 @@ def load(libc: ctypes.CDLL, execute: bool) -> tuple[list[str], int | None]:
     """
     if pyseccomp is None or _apply(libc, _own_process(os.getpid()), 0) < 0:
         return [], None
-    listener = _apply(libc, _allow_list(pyseccomp.NOTIFY, execute), _NEW_LISTENER)
+    listener = _apply(libc, allow_list(execute), _NEW_LISTENER)
     if listener >= 0:
         return ["seccomp", "refusals_reported"], listener
-    refused = _apply(libc, _allow_list(pyseccomp.ERRNO(ENOSYS), execute), 0)
+    refused = _apply(libc, allow_list(execute, report=False), 0)
     return ([] if refused < 0 else ["seccomp"]), None
 
 
@@ -86,8 +86,16 @@ def name_of(number: int) -> str:
 
 
 @functools.cache
-def _allow_list(otherwise: int, execute: bool) -> bytes:
-    """Return the program of the allow-list, as the kernel takes it; `otherwise` is the action for every other call."""
+def allow_list(execute: bool = False, report: bool = True) -> bytes:
+    """Return the program of the allow-list, as the kernel takes it; nothing without libseccomp.
+
+    Args:
+        execute: permit `execve`.
+        report: ask the worker about other calls, instead of refusing them at once.
+    """
+    if pyseccomp is None:
+        return b""
+    otherwise = pyseccomp.NOTIFY if report else pyseccomp.ERRNO(ENOSYS)
     calls, argument = pyseccomp.SyscallFilter(otherwise), pyseccomp.Arg
     calls.set_attr(pyseccomp.Attr.ACT_BADARCH, pyseccomp.ERRNO(ENOSYS))  # 32-bit calls of x86-64
     calls.set_attr(pyseccomp.Attr.CTL_OPTIMIZE, 2)  # search the numbers by halves

@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 from typing import IO
 
+from worker.mounts import WRITABLE
 from worker.removal import remove_tree
 
 PREFIX = "qd-worker-"
-WRITABLE = ("out", "tmp")
-"""The writable subfolders of a job's folder; artifacts are collected from `out`."""
 MAX_DEPTH = 64
 """The most levels of folders in a writable folder of a job."""
+_REMOVED = " (deleted)"
 _YOUNG_S = 60.0
 """A younger folder without a lock may belong to a worker that is about to lock it."""
 
@@ -29,11 +29,17 @@ class Workspaces:
         self._lock = (self._folder / "lock").open("w")
         fcntl.flock(self._lock, fcntl.LOCK_EX)
 
-    def new(self) -> Path:
-        """Return a new folder for a job."""
+    def new(self, user: int | None = None) -> Path:
+        """Return a new folder for a job; a process of `user` may read it, and write to its writable folders."""
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         for name in WRITABLE:
             (folder / name).mkdir()
+        if user is not None:
+            self._folder.chmod(0o711)
+            os.chown(folder, -1, user)
+            folder.chmod(0o750)
+            for name in WRITABLE:
+                os.chown(folder / name, user, user)
         return folder
 
     def close(self) -> None:
@@ -43,16 +49,34 @@ class Workspaces:
 
 
 def bytes_written(folder: Path, pid: int) -> float:
-    """Return the bytes on disk of a job's folder, and of files that process `pid` has removed but still holds open.
+    """Return the bytes on disk of a job's folder, and of files that process `pid` has removed but still opens or maps.
 
     Infinity, if folders cannot be looked into or are nested deeper than `MAX_DEPTH`: no library does that.
     """
     used = sum(_bytes_below(str(folder / top)) for top in WRITABLE)
+    removed: dict[tuple[int, int], int] = {}
     with contextlib.suppress(OSError):  # the process has ended
         for entry in os.scandir(f"/proc/{pid}/fd"):
             with contextlib.suppress(OSError):
-                used += _size(entry.path, follow=True) if os.readlink(entry.path).endswith(" (deleted)") else 0
-    return used
+                if os.readlink(entry.path).endswith(_REMOVED):
+                    status = os.stat(entry.path)
+                    removed[status.st_dev, status.st_ino] = status.st_blocks * 512
+        for line in Path(f"/proc/{pid}/maps").read_text(errors="replace").splitlines():
+            if line.endswith(_REMOVED):
+                removed |= _mapped(pid, line)
+    return used + sum(removed.values())
+
+
+def _mapped(pid: int, line: str) -> dict[tuple[int, int], int]:
+    """Return the bytes on disk of a removed file by its device and number, from a line of the map of a process."""
+    addresses, _, _, device, number, _ = line.split(maxsplit=5)
+    start, end = (int(address, 16) for address in addresses.split("-"))
+    try:
+        status = os.stat(f"/proc/{pid}/map_files/{start:x}-{end:x}")
+    except OSError:  # for root only: a lower bound
+        major, minor = (int(part, 16) for part in device.split(":"))
+        return {(os.makedev(major, minor), int(number)): end - start}
+    return {(status.st_dev, status.st_ino): status.st_blocks * 512}
 
 
 def _bytes_below(top: str) -> float:
@@ -63,7 +87,7 @@ def _bytes_below(top: str) -> float:
             try:
                 with os.scandir(folder) as entries:
                     for entry in entries:
-                        used += _size(entry.path, follow=False)
+                        used += _size(entry.path)
                         deeper += [entry.path] if entry.is_dir(follow_symlinks=False) else []
             except (FileNotFoundError, NotADirectoryError):  # removed in the meantime
                 continue
@@ -75,9 +99,9 @@ def _bytes_below(top: str) -> float:
     return math.inf
 
 
-def _size(path: str, follow: bool) -> int:
+def _size(path: str) -> int:
     try:
-        return os.stat(path, follow_symlinks=follow).st_blocks * 512
+        return os.stat(path, follow_symlinks=False).st_blocks * 512
     except OSError:  # removed in the meantime
         return 0
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,18 @@ from worker.process import Limits, command
 from worker.protocol import ProgressLine
 
 MEMORY = 2 << 30
+LARGE = """
+import mmap, os, tempfile, time
+def large(name):
+    file = open("tmp/" + name, "w+b")
+    os.unlink("tmp/" + name)
+    file.truncate(1 << 20)
+    file_map = mmap.mmap(file.fileno(), 1 << 20)
+    file.close()
+    file_map.write(b"x" * (1 << 20))
+    return file_map
+"""
+"""A function that maps a file of a megabyte which has no name and is not open."""
 
 
 def child(folder, code, memory=MEMORY, timeout_s=20):
@@ -89,7 +102,10 @@ def test_a_child_that_ends_without_a_message_has_crashed(folder):
 
 
 def test_a_killed_child_is_reported_with_its_signal(folder):
-    _, failure = ended(folder, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with child(folder, f"{says(1)}; import time; time.sleep(60)") as running:
+        next(event for event in running if event is not None)
+        os.kill(running.pid, signal.SIGKILL)
+        failure = running.failure()
     assert isinstance(failure, WorkerCrashed)
     assert "SIGKILL" in failure.detail
 
@@ -110,14 +126,34 @@ def test_a_child_that_exceeds_its_time_is_stopped(folder):
 
 @pytest.mark.usefixtures("_no_seccomp")
 def test_processes_that_the_child_started_are_killed_with_it(folder):
-    start = "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
-    with child(folder, f"{start}; {says('p.pid')}; time.sleep(60)") as running:
-        grandchild = int(next(event for event in running if event is not None).message)
-        assert alive(grandchild)
+    start = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(61)'])"
+    with child(folder, f"{start}; {says(1)}; time.sleep(60)") as running:
+        next(event for event in running if event is not None)
+        assert sleepers(folder)
     deadline = time.monotonic() + 30
-    while alive(grandchild) and time.monotonic() < deadline:
+    while sleepers(folder) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not alive(grandchild)
+    assert not sleepers(folder)
+
+
+def sleepers(folder):
+    """Return the processes of other jobs' processes that sleep in a folder."""
+    processes = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return [path for path in processes if b"sleep(61)" in _read(path / "cmdline") and str(folder) in _cwd(path)]
+
+
+def _read(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _cwd(process):
+    try:
+        return os.readlink(process / "cwd")
+    except OSError:
+        return ""
 
 
 def test_the_environment_contains_no_secret_of_the_worker(folder, monkeypatch):
@@ -136,18 +172,23 @@ def test_the_child_works_in_its_own_folder_and_can_gain_no_privileges(folder):
     assert event.message == str((str(folder), True))
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
 @pytest.mark.parametrize(
     "code",
     [
         "open('out/big', 'wb').truncate(3 << 30)",
-        "[open(f'tmp/{n}', 'wb').write(b'x' * (1 << 20)) for n in range(40)]; time.sleep(60)",
-        "f = [tempfile.TemporaryFile() for _ in range(40)]; [g.write(b'x' * (1 << 20)) for g in f]; time.sleep(60)",
+        "[open(f'tmp/{n}', 'wb').write(b'x' * (1 << 20)) for n in range(40)]",
+        "f = [tempfile.TemporaryFile() for _ in range(40)]; [g.write(b'x' * (1 << 20)) for g in f]",
+        "maps = [large(str(n)) for n in range(40)]",
     ],
-    ids=["one_file", "many_files", "removed_files"],
+    ids=["one_file", "many_files", "removed_files", "removed_maps"],
 )
-def test_more_space_on_disk_than_allowed_is_out_of_disk(folder, code):
-    small = Limits(memory=MEMORY, timeout_s=20, threads=2, disk=32 << 20)
-    with Child(command(sys.executable, "-c", f"import tempfile, time; {code}"), folder, small) as running:
+def test_more_space_on_disk_than_allowed_is_out_of_disk(folder, monkeypatch, code, in_memory):
+    if not in_memory:
+        without = "from worker import sandbox; sandbox.namespaces.leave = lambda libc: []; sandbox.main()"
+        monkeypatch.setattr("worker.process.SANDBOX", (sys.executable, "-c", without))
+    small = Limits(memory=MEMORY, timeout_s=20, threads=2, disk=32 << 20, in_memory=in_memory)
+    with Child(command(sys.executable, "-c", f"{LARGE}{code}; time.sleep(60)"), folder, small) as running:
         try:
             list(running)
             failure = running.failure()
@@ -156,6 +197,15 @@ def test_more_space_on_disk_than_allowed_is_out_of_disk(folder, code):
     assert isinstance(failure, WorkerOutOfDisk)
     assert str(32 << 20) in failure.detail
     assert not alive(running.pid)
+
+
+def test_a_flood_of_errors_fills_no_disk_and_stops_no_job(folder):
+    flood = "import os; [os.write(2, b'x' * 65536) for _ in range(2000)]; os.write(2, b'last'); "
+    with child(folder, flood + says(1)) as running:
+        assert [event.message for event in running if event is not None] == ["1"]
+        assert running.stderr().endswith(b"xlast")
+        assert len(running.stderr()) == 65536
+        assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) == 0
 
 
 def alive(pid):

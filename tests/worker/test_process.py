@@ -1,5 +1,6 @@
 """A job's process has limits and an environment of its own."""
 
+import json
 import os
 
 from worker.process import SANDBOX, Limits, environment, pools, sandboxed
@@ -9,11 +10,15 @@ def test_processor_time_is_that_of_all_cores():
     assert Limits(1, 10.0, threads=1, disk=1).cpu_s == 10 * os.cpu_count() + 1
 
 
-def test_the_command_states_its_limits(tmp_path):
+def test_the_command_states_its_bounds(tmp_path):
     limits = Limits(memory=5, timeout_s=1.0, threads=1, disk=7, isolation=("a", "b"))
-    assert sandboxed(("run", "it"), tmp_path, limits) == [
-        *SANDBOX, str(tmp_path), "5", str(limits.cpu_s), "7", "a b", "--", "run", "it",
-    ]  # fmt: skip
+    *words, bounds, _, run, it = sandboxed(("run", "it"), tmp_path, limits)
+    assert tuple(words) == SANDBOX
+    assert (run, it) == ("run", "it")
+    assert json.loads(bounds) == {
+        "folder": str(tmp_path), "memory": 5, "cpu": limits.cpu_s, "disk": 7, "user": None, "in_memory": False,
+        "parts": ["a", "b"],
+    }  # fmt: skip
 
 
 def test_libraries_keep_to_their_threads_and_secrets_stay_out(monkeypatch, tmp_path):

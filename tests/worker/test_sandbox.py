@@ -1,11 +1,13 @@
 """Code in a job's process tries every way out of the sandbox, on the real kernel."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -16,8 +18,9 @@ from worker.process import Limits, command
 LIMITS = Limits(memory=2 << 30, timeout_s=20, threads=2, disk=1 << 30)
 MISSING = {
     "seccomp": "sandbox.system_calls.pyseccomp = None",
-    "landlock": "sandbox._restrict_files = lambda folder: []",
-    "network_namespace": "sandbox._leave_network = lambda libc: []",
+    "landlock": "sandbox._restrict_files = lambda folder, code: []",
+    "namespaces": "sandbox.namespaces.leave = lambda libc: []",
+    "own_user": "sandbox._become = lambda user, code: []",
 }
 """As on a kernel, or in a container, that does not have it."""
 
@@ -66,7 +69,7 @@ def test_all_parts_of_the_sandbox_are_reported(level):
 
 
 def test_a_missing_part_is_not_reported(level, monkeypatch):
-    without(monkeypatch, "seccomp", "landlock", "network_namespace")
+    without(monkeypatch, *MISSING)
     assert level() == ("no_new_privileges", "resource_limits")
 
 
@@ -79,7 +82,7 @@ def test_nothing_starts_in_an_incomplete_sandbox(folder, monkeypatch):
         assert b"seccomp cannot be enabled" in child.stderr()
 
 
-@pytest.mark.parametrize("missing", [(), ("seccomp",), ("network_namespace",)])
+@pytest.mark.parametrize("missing", [(), ("seccomp",), ("namespaces",)])
 def test_no_address_can_be_reached(attempt, monkeypatch, missing):
     without(monkeypatch, *missing)
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -164,6 +167,6 @@ def test_the_sandbox_works_for_a_worker_without_privileges():
         for path in (folder, f"{folder}/out", f"{folder}/tmp"):
             os.makedirs(path, exist_ok=True)
             os.chown(path, 65534, 65534)
-        bounds = [folder, str(2 << 30), "20", str(1 << 30), ""]
-        ran = subprocess.run([sys.executable, "-c", code, *bounds], capture_output=True, text=True)
+        bounds = json.dumps(replace(LIMITS, in_memory=True).bounds(Path(folder)))
+        ran = subprocess.run([sys.executable, "-c", code, bounds], capture_output=True, text=True)
     assert {"network_namespace", "seccomp"} <= set(ran.stdout.split()), ran.stderr

@@ -59,7 +59,7 @@ def run_job(children, secret):
             child.begin(told)
             code, detail = _end(child)
             child.kill()
-            files = [path for top in ("out", "tmp") for path in (child.folder / top).rglob("*") if path.is_file()]
+            files = [path for top in ("out", "tmp") for path in (child.space / top).rglob("*") if path.is_file()]
             written = b"".join(path.read_bytes() for path in files) + child.stderr() + detail.encode()
         assert SECRET not in written
         return End(code, detail, written)
