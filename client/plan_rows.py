@@ -13,6 +13,7 @@ _BASIS: Mapping[str, str] = {
     "exact": "",
     "structure": ", about: a job measures ranges and corrects biases",
     "sum": ", about: the sum of the tensors",
+    "limit": " at most: a job searches for the bits and the grid of each layer",
 }
 
 

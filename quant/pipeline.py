@@ -53,7 +53,7 @@ from quant.search.choice import Choice
 from quant.search.context import Source
 from quant.search.error_shares import measure_error_shares
 from quant.search.model_choice import NormalisedModel, choose_model
-from quant.spec import Spec, require_data, resolve
+from quant.spec import Spec, adapt_to_data, require_data, resolve
 
 __all__ = ["Inputs", "Log", "Outcome", "quantize_model"]
 
@@ -112,6 +112,7 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _ig
     spec = resolve(inputs.spec)
     deadline = Deadline(spec.limits.seconds)
     require_data(spec, calibration=inputs.calibration is not None, evaluation=inputs.evaluation is not None)
+    spec = adapt_to_data(spec, calibrated=inputs.calibration is not None)
     with (
         tempfile.TemporaryDirectory() as scratch,  # external data stays mapped from here until the end
         ThreadPoolExecutor(1) as background,

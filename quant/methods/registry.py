@@ -19,6 +19,7 @@ from quant.methods.clipping.mse import Mse
 from quant.methods.clipping.percentile import Percentile
 from quant.methods.clipping.support_region import SupportRegion
 from quant.methods.grids.apot import Apot
+from quant.methods.grids.auto import AutoGrid
 from quant.methods.grids.kmeans import KMeans
 from quant.methods.grids.lloyd_max import LloydMax
 from quant.methods.grids.mid_rise import MidRise
@@ -102,6 +103,7 @@ Grid = (
     | TernaryMquant
     | TernaryTwn
     | TernaryOptimal
+    | AutoGrid
 )  # fmt: skip
 RangeRule = (
     MinMaxRange

@@ -139,9 +139,34 @@ def _file_size(graph: FloatGraph, weights: PlannedWeights, file: bytes | None) -
     """Return the size of a quantized model, of its file with placeholders where there is one."""
     before, spec = graph.bytes_before, weights.spec
     after = size_by_sum(graph.model, weights.layers, spec.export.opset) if file is None else len(file)
+    if spec.allocates:
+        after = _limit(weights, before, after)
+        return FileSize(bytes_before=before, bytes_after=after, size_ratio=after / before, basis="limit")
     same = spec.activations is None and not spec.allocates and spec.keep_float != "slower"
     basis: SizeBasis = "sum" if file is None else "exact" if same else "structure"
     return FileSize(bytes_before=before, bytes_after=after, size_ratio=after / before, basis=basis)
+
+
+def _limit(weights: PlannedWeights, before: int, planned: int) -> int:
+    """Return the size in bytes that a search for formats keeps: the budget, or that of the planned file without one.
+
+    Args:
+        weights: the planned weights.
+        before: the size of the float model.
+        planned: the size of the file with the planned weights.
+    """
+    budget = weights.spec.budget
+    if budget is None:
+        return planned
+    if budget.mean_bits is None:
+        return budget.limit(before)
+    free = {
+        layer.layer.weight_name: layer
+        for layer in weights.layers
+        if not weights.spec.bits_are_given(layer.layer.name, layer.layer.op)
+    }
+    bits = sum(layer.layer.size * (budget.mean_bits - layer.quantized.bits) for layer in free.values())
+    return planned + int(bits / 8)
 
 
 def _layers(weights: PlannedWeights, kernel_of: Mapping[str, str]) -> tuple[PlannedLayer, ...]:
@@ -208,9 +233,8 @@ def _warnings(graph: FloatGraph, spec: Spec) -> Iterator[str]:
         limit = f"which is for models of at most {MAX_MESSAGE_BYTES} bytes"
         yield f"a job is refused: {' and '.join(reasons)}, {limit}; accepted: a *-weights preset without a budget"
     if spec.allocates:
-        budget = spec.budget and spec.budget.limit(graph.bytes_before)
-        aim = "as few bytes as the gates allow" if budget is None else f"at most {budget} bytes"
-        yield f"a job gives each layer 2 to 8 bits, so that the file has {aim}; the plan shows the bits of the spec"
+        aim = "so few that the gates still pass" if spec.budget is None else "by their error, within the budget"
+        yield f"a job chooses 2 to 8 bits and a grid for each layer, {aim}; the plan shows the bits of the spec"
     mode = "static" if spec.activations is None else spec.activations.mode
     if mode == "auto":
         yield "a job also compares dynamic ranges of the inputs of MatMul and Gemm; the plan has static ones"

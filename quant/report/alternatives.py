@@ -12,7 +12,7 @@ from quant.export.storage import code_bytes, stored_bits, stored_bytes
 from quant.methods.grids.uniform import Uniform
 from quant.outcome.report.layer import Alternative
 from quant.search.error_shares import ErrorShares
-from quant.search.widths import WIDTHS
+from quant.search.formats import WIDTHS
 from quant.spec import Spec, Weights
 from quant.spec.layer_rule_lines import layer_rule_lines
 from quant.weights.block_grids import search_grids

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
-class WidthOption:
-    """One width that a weight may have, its bytes in the exported file and the error that it causes.
+class FormatOption:
+    """One format that a weight may have, its bytes in the exported file and the error that it causes.
 
     `error` is the expected energy of the error at the model's output, as a fraction of the output's energy.
     """
@@ -43,7 +43,7 @@ class _Upgrade:
         return self.error / self.bytes
 
 
-def pareto_front(weights: Sequence[Sequence[WidthOption]]) -> list[Allocation]:
+def pareto_front(weights: Sequence[Sequence[FormatOption]]) -> list[Allocation]:
     """Return the lower convex hull of (bytes, error) over all allocations, the smallest first; errors add up.
 
     Each weight moves along the hull of its own options, and the upgrade with the largest gain is taken next. Every
@@ -57,7 +57,7 @@ def pareto_front(weights: Sequence[Sequence[WidthOption]]) -> list[Allocation]:
     return front
 
 
-def allocate(weights: Sequence[Sequence[WidthOption]], max_bytes: float) -> Allocation:
+def allocate(weights: Sequence[Sequence[FormatOption]], max_bytes: float) -> Allocation:
     """Return the allocation of the upgrades that fit in `max_bytes`, by falling gain; the smallest where none fits.
 
     Its error exceeds that of the optimum by at most the error that the first omitted upgrade removes.
@@ -112,14 +112,14 @@ def _nearest(bits: float, widths: Sequence[int]) -> int:
     return min(sorted(widths, reverse=True), key=lambda width: round(abs(width - bits), 9))
 
 
-def _smallest(weights: Sequence[Sequence[WidthOption]]) -> Allocation:
+def _smallest(weights: Sequence[Sequence[FormatOption]]) -> Allocation:
     """Return the allocation with the fewest bytes, and of those the one with the least error."""
     numbers = tuple(_smallest_option(options) for options in weights)
     options = [options[number] for options, number in zip(weights, numbers, strict=True)]
     return Allocation(numbers, sum(option.bytes for option in options), sum(option.error for option in options))
 
 
-def _smallest_option(options: Sequence[WidthOption]) -> int:
+def _smallest_option(options: Sequence[FormatOption]) -> int:
     return min(range(len(options)), key=lambda number: (options[number].bytes, options[number].error))
 
 
@@ -129,14 +129,14 @@ def _upgraded(allocation: Allocation, upgrade: _Upgrade) -> Allocation:
     return Allocation(options, allocation.bytes + upgrade.bytes, allocation.error - upgrade.error)
 
 
-def _upgrades(weights: Sequence[Sequence[WidthOption]]) -> list[_Upgrade]:
+def _upgrades(weights: Sequence[Sequence[FormatOption]]) -> list[_Upgrade]:
     """Return the upgrades along every weight's convex hull, by falling gain."""
     upgrades = [upgrade for weight, options in enumerate(weights) for upgrade in _hull(weight, options)]
     # the gains fall along a hull and the sort is stable, so the upgrades of one weight stay in their order
     return sorted(upgrades, key=lambda upgrade: -upgrade.gain)
 
 
-def _hull(weight: int, options: Sequence[WidthOption]) -> list[_Upgrade]:
+def _hull(weight: int, options: Sequence[FormatOption]) -> list[_Upgrade]:
     """Return the upgrades along the lower convex hull of one weight's options: each time the steepest descent."""
     current = options[_smallest_option(options)]
     upgrades: list[_Upgrade] = []

@@ -28,6 +28,8 @@ CORRECTION_SAMPLES = 64
 so that more samples bring little; each of them runs through both models."""
 CORRECTION = "the correction of biases"
 """The name of the work that a deadline leaves out."""
+ALLOCATED = "allocated bits"
+"""The name of the weights whose formats a search decides."""
 RELIABLE_DB = 10.0
 """SQNR below which the order of uncorrected candidates says little about the order of corrected ones."""
 
@@ -114,12 +116,13 @@ def build_candidates(
 ) -> list[Candidate]:
     """Return the candidates for every rule of activation ranges, and those with bias correction.
 
-    Where the spec's clipping method is `auto`, candidates with MinMax bounds are compared with those of fitted bounds.
+    Where the spec's clipping method is `auto`, candidates with MinMax bounds are compared with those of fitted bounds,
+    unless a search decides the formats of the weights: it would take twice the time.
 
     Raises:
         ExportError: a quantized model does not run.
     """
-    by_bounds = _weights_by_bounds(context, work, layers)
+    by_bounds = {ALLOCATED: layers} if context.spec.allocates else _weights_by_bounds(context, work, layers)
     return corrected_candidates(context, context.range_options, by_bounds, progress)
 
 
@@ -183,6 +186,18 @@ def _judged_model(context: CalibratedContext, candidate: Candidate) -> ir.Model:
     return assemble(context.model, candidate.layers, judging, candidate.shifts, context.spec.export.opset)[0]
 
 
+def measured_corrected(
+    context: CalibratedContext, layers: list[QuantizedLayer], progress: StepProgress
+) -> list[MeasuredCandidate]:
+    """Return the layers with and without corrected biases, their outputs compared on held-out samples.
+
+    Raises:
+        ExportError: a quantized model does not run.
+    """
+    candidates = corrected_candidates(context, {"": context.first_ranges}, {ALLOCATED: layers}, progress)
+    return [measure(context, candidate, progress) for candidate in candidates]
+
+
 def best_corrected(
     context: CalibratedContext, layers: list[QuantizedLayer], progress: StepProgress
 ) -> MeasuredCandidate:
@@ -191,9 +206,7 @@ def best_corrected(
     Raises:
         ExportError: a quantized model does not run.
     """
-    candidates = corrected_candidates(context, {"": context.first_ranges}, {"allocated bits": layers}, progress)
-    measured = [measure(context, candidate, progress) for candidate in candidates]
-    return best_measured(measured)
+    return best_measured(measured_corrected(context, layers, progress))
 
 
 def best_measured(candidates: Sequence[MeasuredCandidate]) -> MeasuredCandidate:

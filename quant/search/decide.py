@@ -1,22 +1,23 @@
 """The decisions on one variant of the model: the bits of its weights, then the candidate with the best outputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from quant.outcome.stages import Stage
-from quant.progress import Progress, StepProgress, correction_progress, stage_progress
+from quant.progress import Progress, correction_progress, stage_progress
 from quant.search.allocation import Allocation
 from quant.search.candidates import (
-    best_corrected,
+    MeasuredCandidate,
     best_measured,
     build_candidates,
     data_free_candidate,
     measure_in_time,
+    measured_corrected,
 )
 from quant.search.choice import Choice
 from quant.search.context import CalibratedContext, SearchContext, Work
-from quant.search.mixed_precision import WidthAllocator, describe_allocation, promising, width_allocator
+from quant.search.mixed_precision import FormatAllocator, budget_limit, describe_allocation, format_allocator, promising
 from quant.search.ranking import Scores, best_position
 from quant.search.smallest_within_gates import smallest_within_gates
 from quant.weights.layers import QuantizedLayer, quantize_layers
@@ -26,7 +27,8 @@ from quant.weights.layers import QuantizedLayer, quantize_layers
 class QuantizedWeights:
     """The quantized layers with their sections of the spec; how their bits were allocated, where they were.
 
-    `allocation` and `search` are entries of the report, `max_bytes` is the budget of the exported file.
+    `allocation` and `search` are entries of the report, `max_bytes` is the budget of the exported file. `measured` are
+    candidates of these layers with the first ranges of activations, where they were compared already.
     """
 
     work: Work
@@ -35,6 +37,7 @@ class QuantizedWeights:
     search: Mapping[str, Any] | None = None
     max_bytes: int | None = None
     warnings: tuple[str, ...] = ()
+    measured: tuple[MeasuredCandidate, ...] = ()
 
 
 def quantize_weights(context: SearchContext, progress: Progress) -> QuantizedWeights:
@@ -44,8 +47,7 @@ def quantize_weights(context: SearchContext, progress: Progress) -> QuantizedWei
         BudgetTooSmall: the file cannot become as small as the budget asks.
         ExportError: a quantized model does not run.
     """
-    spec = context.spec
-    limit = None if spec.budget is None else spec.budget.limit(context.source.size)
+    spec, limit = context.spec, budget_limit(context)
     if isinstance(context, CalibratedContext) and spec.objective == "smallest_within_gates":
         return _smallest_weights(context, limit, progress)
     if limit is not None:
@@ -71,13 +73,14 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
     scores: Scores = {}
     if isinstance(context, CalibratedContext):
         reported = correction_progress(progress)
-        candidates = build_candidates(context, weights.work, weights.layers, reported)
+        measured = weights.measured if len(context.range_options) == 1 else ()
+        candidates = [*measured] or build_candidates(context, weights.work, weights.layers, reported)
         chosen, compared = candidates[0], {}
         if ((compare or context.tries_dynamic) and not context.deadline.is_over) or len(candidates) > 1:
-            measured = measure_in_time(context, candidates, reported)
-            best = best_measured(measured)
+            compared_candidates = measure_in_time(context, candidates, reported)
+            best = best_measured(compared_candidates)
             chosen, scores = best, best.scores
-            compared = {candidate.name + context.variant.suffix: candidate.sqnr_db for candidate in measured}
+            compared = {each.name + context.variant.suffix: each.sqnr_db for each in compared_candidates}
     else:
         chosen = data_free_candidate(context, weights.layers)
     return Choice(
@@ -97,27 +100,23 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
 
 
 def _weights_within_budget(context: SearchContext, limit: int, progress: Progress) -> QuantizedWeights:
-    """Return the weights with the bits that a budget of `limit` bytes allows."""
-    allocator = width_allocator(context, progress)
+    """Return the weights in the formats that a budget of `limit` bytes allows.
+
+    With calibration data, the promising allocations are compared as whole models on held-out samples.
+    """
+    allocator = format_allocator(context, limit, progress)
     allocations = promising(allocator, limit)
-    allocation = allocations[0]
-    several = len(allocations) > 1
-    if isinstance(context, CalibratedContext) and several and not context.deadline.skips("the choice of bits"):
-        allocation = _best_allocation(context, allocator, allocations, correction_progress(progress))
-    return _allocated(allocator, allocation, limit)
-
-
-def _best_allocation(
-    context: CalibratedContext, allocator: WidthAllocator, allocations: Sequence[Allocation], progress: StepProgress
-) -> Allocation:
-    """Return the allocation with the best outputs on held-out samples, biases corrected."""
-    tried = [best_corrected(context, allocator.layers_at(allocation), progress).scores for allocation in allocations]
-    return allocations[best_position(tried)]
+    if not isinstance(context, CalibratedContext) or context.deadline.skips("the choice of bits"):
+        return _allocated(allocator, allocations[0], limit)
+    reported = correction_progress(progress)
+    tried = [measured_corrected(context, allocator.layers_at(allocation), reported) for allocation in allocations]
+    best = best_position([best_measured(candidates).scores for candidates in tried])
+    return replace(_allocated(allocator, allocations[best], limit), measured=tuple(tried[best]))
 
 
 def _smallest_weights(context: CalibratedContext, limit: int | None, progress: Progress) -> QuantizedWeights:
     """Return the weights with the fewest bytes that pass the gates, within the budget if there is one."""
-    allocator = width_allocator(context, progress)
+    allocator = format_allocator(context, limit, progress)
     search = smallest_within_gates(context, allocator, limit, correction_progress(progress))
     weights = _allocated(allocator, search.chosen.allocation, limit)
     warnings: tuple[str, ...] = ()
@@ -126,7 +125,7 @@ def _smallest_weights(context: CalibratedContext, limit: int | None, progress: P
     return replace(weights, search=search.as_dict(), warnings=warnings)
 
 
-def _allocated(allocator: WidthAllocator, allocation: Allocation, limit: int | None) -> QuantizedWeights:
+def _allocated(allocator: FormatAllocator, allocation: Allocation, limit: int | None) -> QuantizedWeights:
     """Return the weights of an allocation, their sections with the bits and the grid that they were given."""
     layers = allocator.layers_at(allocation)
     choices = {layer.layer.name: {"bits": layer.spec.bits, "grid": layer.spec.grid} for layer in layers}

@@ -12,7 +12,7 @@ from quant.progress import StepProgress
 from quant.search.allocation import Allocation
 from quant.search.candidates import MeasuredCandidate, best_corrected
 from quant.search.context import CalibratedContext
-from quant.search.mixed_precision import WidthAllocator, fit_budget
+from quant.search.mixed_precision import FormatAllocator, fit_budget
 
 CAUTION = 1.0
 """Standard errors that are taken off a measured share, because the gate has to hold on other samples, too."""
@@ -63,7 +63,7 @@ class GateSearch:
 
 
 def smallest_within_gates(
-    context: CalibratedContext, allocator: WidthAllocator, limit: int | None, progress: StepProgress
+    context: CalibratedContext, allocator: FormatAllocator, limit: int | None, progress: StepProgress
 ) -> GateSearch:
     """Return the smallest allocation of the front that passes the gates on held-out calibration samples.
 
@@ -129,7 +129,7 @@ def held_out_gates(limits: GateLimits, candidate: MeasuredCandidate, sizes: Size
     return check_gates(limits, GateFigures(sizes, cautious, layer_sqnr_db), timed=False)
 
 
-def _within_limits(context: CalibratedContext, allocator: WidthAllocator, limit: int | None) -> list[Allocation]:
+def _within_limits(context: CalibratedContext, allocator: FormatAllocator, limit: int | None) -> list[Allocation]:
     """Return the front's allocations within the budget and the gate on the size; the smallest where none is."""
     limits = []
     if limit is not None:
@@ -143,7 +143,7 @@ def _within_limits(context: CalibratedContext, allocator: WidthAllocator, limit:
     return fitting or front[:1]
 
 
-def _fits(allocator: WidthAllocator, allocation: Allocation, limit: int) -> bool:
+def _fits(allocator: FormatAllocator, allocation: Allocation, limit: int) -> bool:
     """Return True if the file takes at most `limit` bytes; a file is only made where the estimate is close to it."""
     if allocation.bytes <= (1 - TOLERANCE) * limit:
         return True
@@ -151,7 +151,7 @@ def _fits(allocator: WidthAllocator, allocation: Allocation, limit: int) -> bool
 
 
 def _trial(
-    context: CalibratedContext, allocator: WidthAllocator, allocation: Allocation, progress: StepProgress
+    context: CalibratedContext, allocator: FormatAllocator, allocation: Allocation, progress: StepProgress
 ) -> GateTrial:
     candidate = best_corrected(context, allocator.layers_at(allocation), progress)
     sizes = SizeFigures.of(context.source.size, allocator.file_size(allocation))

@@ -8,7 +8,7 @@ from quant.spec.document import Metric, Spec
 from quant.spec.evaluation import Evaluation
 from quant.spec.layer_rules import LayerRule, OperatorMatch, WeightsOverride
 from quant.spec.profiles import PROFILES
-from quant.spec.requirements import require_data
+from quant.spec.requirements import adapt_to_data, require_data
 from quant.spec.resolve import PRESET_DESCRIPTIONS, PRESETS, resolve
 from quant.spec.sections import Activations, Budget, Export, Gates, Measure, ModuleInput, TorchScript, Weights
 
@@ -30,6 +30,7 @@ __all__ = [
     "TorchScript",
     "Weights",
     "WeightsOverride",
+    "adapt_to_data",
     "capabilities",
     "json_schema",
     "require_data",

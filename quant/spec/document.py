@@ -18,7 +18,19 @@ SUB_BYTE_OPSET = 21
 class Spec(Section):
     """A resolved spec: every option has a value."""
 
-    preset: Literal["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary", "fp16"] = "int8"
+    preset: Literal[
+        "int8",
+        "int8-weights",
+        "small",
+        "smaller",
+        "smallest",
+        "auto",
+        "int4",
+        "int4-weights",
+        "codebook4",
+        "ternary",
+        "fp16",
+    ] = "int8"
     """The defaults of the options that are not given."""
     weights: Weights = Weights()
     """The quantization of the weights."""

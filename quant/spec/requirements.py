@@ -18,8 +18,15 @@ def require_data(spec: Spec, *, calibration: bool, evaluation: bool) -> None:
         raise DataRequired("; ".join(f"{fault.pointer} {fault.detail}" for fault in faults), faults)
 
 
+def adapt_to_data(spec: Spec, *, calibrated: bool) -> Spec:
+    """Return the spec that a job follows: with float activations if it may have them and there are no data."""
+    optional = spec.activations is not None and spec.activations.without_data == "float"
+    return spec.model_copy(update={"activations": None}) if optional and not calibrated else spec
+
+
 def _needs_calibration(spec: Spec) -> Iterator[FieldError]:
-    if spec.activations is not None and spec.activations.mode != "dynamic":
+    activations = spec.activations
+    if activations is not None and activations.mode != "dynamic" and activations.without_data == "refuse":
         detail = (
             "needs calibration data; give a calibration dataset or choose mode dynamic, or activations: null (or a "
             "*-weights preset)"

@@ -107,6 +107,8 @@ class Activations(Section):
     """The scales: any positive number, or powers of two; ranges then grow to the next power."""
     clipping: RangeRuleField = MinMaxRange()
     """The rule for the activation range, measured on the calibration set."""
+    without_data: Literal["refuse", "float"] = "refuse"
+    """What happens to static ranges without calibration data: the job is refused, or all activations stay in float."""
 
     @model_validator(mode="after")
     def _computed_by_the_model(self) -> Self:
@@ -222,15 +224,18 @@ class Budget(Section):
     """The limit as a fraction of the float model's size."""
     max_bytes: int | None = Field(default=None, gt=0)
     """The limit in bytes."""
+    mean_bits: float | None = Field(default=None, ge=2, le=8)
+    """The limit as the size of the file in which the weights have so many bits on average, on uniform grids; tables of
+    other grids take a part of it."""
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:
-        if (self.max_size_ratio is None) == (self.max_bytes is None):
-            raise ValueError("a budget is one limit; accepted: max_size_ratio or max_bytes")
+        if [self.max_size_ratio, self.max_bytes, self.mean_bits].count(None) != 2:
+            raise ValueError("a budget is one limit; accepted: max_size_ratio, max_bytes or mean_bits")
         return self
 
     def limit(self, bytes_before: int) -> int:
-        """Return the limit in bytes for a float model of `bytes_before` bytes."""
+        """Return the limit in bytes for a float model of `bytes_before` bytes; not for `mean_bits`."""
         return self.max_bytes if self.max_bytes is not None else int((self.max_size_ratio or 0) * bytes_before)
 
 

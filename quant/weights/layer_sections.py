@@ -64,7 +64,7 @@ class LayerSections:
     def _with_blocks(self, layer: Layer, section: Weights) -> Weights:
         """Return the section with blocks or channels where the granularity is `auto`, and the rounding that goes along.
 
-        The rounding `auto` is for blocks and recurrent layers. Where a search gives the bits, scales of blocks would
+        The rounding `auto` is for blocks, recurrent layers and bits that a search gives. There, scales of blocks would
         outweigh narrow codes.
         """
         if section.granularity == "auto":
@@ -78,7 +78,8 @@ class LayerSections:
             )
             section = section.model_copy(update={"granularity": "block" if blocks else "channel"})
         in_blocks = section.granularity == "block" and takes_blocks(layer)
-        if section.rounding.for_blocks and not in_blocks and not layer.weight_operand.recurrent:
+        usual = not in_blocks and not layer.weight_operand.recurrent and not self.spec.allocates
+        if section.rounding.for_blocks and usual:
             section = section.model_copy(update={"rounding": Nearest()})
         return section
 

@@ -17,6 +17,7 @@ BASES: dict[SizeBasis, str] = {
     "exact": "exact",
     "structure": "expected: the job measures some values in the file",
     "sum": "at least: the sum of the tensors",
+    "limit": "at most: the job searches for the bits and the grid of each layer",
 }
 
 

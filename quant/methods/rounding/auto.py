@@ -6,7 +6,7 @@ from quant.methods.rounding.error_feedback import Feedback
 
 
 class AutoRounding(Feedback):
-    """Error feedback for blocks and recurrent layers with calibration data, to nearest for all others."""
+    """Error feedback with data for blocks, recurrent layers and formats that a search gives; to nearest for others."""
 
     name: Literal["auto"] = "auto"
     for_blocks: ClassVar[bool] = True

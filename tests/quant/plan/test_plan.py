@@ -15,6 +15,7 @@ from quant.pipeline import quantize_model
 from quant.plan.plan import NOT_READ, plan_model
 from quant.plan.planned_weights import OUTPUT_ERROR_NOTE
 from quant.plan.sampled_weights import MAX_CHANNELS
+from quant.spec import PRESETS
 
 RNG = np.random.default_rng(0)
 WEIGHT_ONLY = [
@@ -92,12 +93,16 @@ def test_the_fits_predict_the_error_of_uniform_grids(preset, examples):
 
 def test_every_preset_is_planned_as_on_its_own(examples):
     plans = {preset.preset: preset for preset in plan_of(examples / "digits.onnx", {}).presets}
-    assert list(plans) == ["int8", "int8-weights", "int4", "int4-weights", "codebook4", "ternary", "fp16"]
+    assert list(plans) == [*PRESETS]
     for name in ("int8", "int4-weights"):
         alone = plan_of(examples / "digits.onnx", {"preset": name})
         assert (plans[name].size, plans[name].weight) == (alone.size, alone.weight)
         assert plans[name].needs_calibration == alone.needs_calibration == (name == "int8")
     assert plans["int4-weights"].size.bytes_after < plans["int8-weights"].size.bytes_after
+    sizes = [plans[name].size.bytes_after for name in ("auto", "small", "smaller", "smallest")]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[1] < plans["int4"].size.bytes_after
+    assert sizes[3] <= 1.15 * plans["ternary"].size.bytes_after
 
 
 def test_presets_leave_out_the_layers_that_the_spec_skips(examples):
@@ -137,8 +142,10 @@ def test_a_model_that_a_job_refuses_is_refused_in_the_same_way(examples, tmp_pat
 
 def test_a_plan_says_what_a_job_decides_by_data_or_time(examples):
     spec = {"budget": {"max_size_ratio": 0.2}, "equalization": "auto"}
-    warnings = " ".join(plan_of(examples / "digits.onnx", spec).warnings)
-    assert "at most 50943 bytes" in warnings
+    budgeted = plan_of(examples / "digits.onnx", spec)
+    warnings = " ".join(budgeted.warnings)
+    assert (budgeted.size.bytes_after, budgeted.size.basis) == (50943, "limit")
+    assert "within the budget" in warnings
     assert "equalized" in warnings
     slower = plan_of(examples / "digits.onnx", {"preset": "int8-weights", "keep_float": "slower"})
     assert "measures no time" in " ".join(slower.warnings)

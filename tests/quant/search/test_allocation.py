@@ -5,7 +5,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from quant.search.allocation import WidthOption, allocate, closed_form, pareto_front
+from quant.search.allocation import FormatOption, allocate, closed_form, pareto_front
 
 WIDTHS = (2, 4, 6, 8)
 
@@ -16,7 +16,10 @@ def random_weights(seed, count=5):
     sizes = random.integers(100, 5000, count)
     scales = 10 ** random.uniform(-3, 1, count)
     return [
-        [WidthOption(bits, int(size) * bits / 8, float(scale * 4.0**-bits * random.uniform(0.5, 2))) for bits in WIDTHS]
+        [
+            FormatOption(bits, int(size) * bits / 8, float(scale * 4.0**-bits * random.uniform(0.5, 2)))
+            for bits in WIDTHS
+        ]
         for size, scale in zip(sizes, scales, strict=True)
     ]
 
@@ -63,7 +66,10 @@ def test_too_small_a_budget_gives_the_smallest_allocation():
 
 
 def test_a_width_that_costs_more_and_gains_nothing_is_never_taken():
-    weights = [[WidthOption(4, 10, 1.0), WidthOption(6, 20, 1.5), WidthOption(8, 30, 0.5)], [WidthOption(8, 5, 0.0)]]
+    weights = [
+        [FormatOption(4, 10, 1.0), FormatOption(6, 20, 1.5), FormatOption(8, 30, 0.5)],
+        [FormatOption(8, 5, 0.0)],
+    ]
     assert [allocation.options for allocation in pareto_front(weights)] == [(0, 0), (2, 0)]
     assert allocate(weights, 29).options == (0, 0)
 

@@ -1,4 +1,4 @@
-"""Bits for each weight under a budget, on a real model: the exported file, and the use of its bytes."""
+"""A format for each weight under a budget, on a real model: the exported file, and the use of its bytes."""
 
 import json
 
@@ -10,6 +10,7 @@ from quant.errors import BudgetTooSmall, SpecError
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session, optimised_operators
 from quant.spec import resolve
+from tests.quant.onnx_text import proto_of
 from tests.specs import UNTIMED
 
 PLAIN = {"weights": {"clipping": "minmax"}, "bias_correction": "none"}
@@ -43,7 +44,7 @@ def test_the_file_is_within_the_budget_and_uses_it(quantize, preset, opset, rati
     assert len(data) == summary.bytes_after > 0.65 * ratio * summary.bytes_before
     bits = {layer["bits"] for layer in report["layers"]}
     assert len(bits) > 1
-    assert bits <= ({4, 8} if opset == 21 else {2, 4, 6, 8})
+    assert bits <= ({4, 5, 8} if opset == 21 else {*range(2, 9)})
     if preset != "int8-weights":
         assert optimised_operators(data)["DequantizeLinear(weight)"] == 0
 
@@ -57,9 +58,10 @@ def test_more_bytes_give_less_error(quantize, data):
     assert expected == sorted(expected)
     assert measured == sorted(measured)
     front = reports[0]["allocation"]["front"]
-    assert [point["mean_bits"] for point in (front[0], front[-1])] == [2, 8]
+    assert front[0]["mean_bits"] == 2
+    assert front[-1]["mean_bits"] > 7.9
     assert reports[0]["allocation"]["front"] == reports[1]["allocation"]["front"]
-    for key in ("size_ratio", "mean_bits", "expected_sqnr_db"):
+    for key in ("size_ratio", "expected_sqnr_db"):
         assert [point[key] for point in front] == sorted(point[key] for point in front)
 
 
@@ -82,7 +84,7 @@ def test_bits_set_by_a_rule_are_kept(quantize):
     first, *others = report["layers"]
     assert first["bits"] == 8
     assert len(others) == 4
-    assert all(layer["bits"] in (2, 4, 6, 8) for layer in others)
+    assert all(2 <= layer["bits"] <= 8 for layer in others)
 
 
 def test_a_budget_holds_with_the_ranges_of_any_rule(quantize):
@@ -92,9 +94,8 @@ def test_a_budget_holds_with_the_ranges_of_any_rule(quantize):
 
 
 def test_a_budget_that_is_too_small_is_refused_with_the_smallest_size(quantize):
-    with pytest.raises(
-        BudgetTooSmall, match=r"100 bytes; the smallest .* has (\d+); export.opset 25 has 2-bit"
-    ) as caught:
+    message = r"100 bytes; the smallest .* has (\d+); export.opset 25 has 2-bit"
+    with pytest.raises(BudgetTooSmall, match=message) as caught:
         quantize({"budget": {"max_bytes": 100}})
     smallest = int(caught.value.errors[0].detail.split()[-2])
     assert quantize({"budget": {"max_bytes": smallest}})[1].bytes_after <= smallest
@@ -104,7 +105,8 @@ def test_a_budget_that_is_too_small_is_refused_with_the_smallest_size(quantize):
 
 def test_a_budget_shortens_names_and_changes_no_output(quantize, examples):
     image = {"input": np.load(examples / "digits_evaluation.npz")["input"][:16]}
-    spec = {"preset": "int8", "layers": [{"match": "*", "weights": {"bits": 4, "clipping": "minmax"}}]}
+    rule = {"match": "*", "weights": {"bits": 4, "clipping": "minmax", "rounding": "nearest"}}
+    spec = {"preset": "int8", "layers": [rule]}
     plain, before, _ = quantize(spec)
     small, after, _ = quantize({**spec, "budget": {"max_size_ratio": 1}})
     np.testing.assert_array_equal(*(Session(data).run(image)[0] for data in (plain, small)))
@@ -129,7 +131,35 @@ def test_bits_are_allocated_to_weights_in_bodies_and_recurrent_layers(tmp_path, 
     Session(tmp_path / "model.onnx")
 
 
-@pytest.mark.parametrize("budget", [{}, {"max_bytes": 10, "max_size_ratio": 0.5}, {"max_bytes": 0}, {"bits": 4}])
+def test_a_layer_gets_a_table_where_it_pays_and_equal_steps_where_it_does_not(tmp_path):
+    random = np.random.default_rng(0)
+    clusters = random.choice([-1.0, -0.3, 0.3, 1.0], (256, 64)) + random.normal(0, 1e-3, (256, 64))
+    text = "net (float[N,4] x) => (float[N,64] y) { h = MatMul(x, few) y = MatMul(h, clusters) }"
+    path = tmp_path / "two.onnx"
+    path.write_bytes(proto_of(text, few=random.uniform(-1, 1, (4, 256)), clusters=clusters))
+    spec = {"preset": "int8-weights", "export": {"opset": 25}, "budget": {"mean_bits": 4}}
+    quantize_model(Inputs(path, "m", {**UNTIMED, **spec}), tmp_path, lambda *_: None)
+    small, large = json.loads((tmp_path / "report.json").read_text())["layers"]
+    assert (small["bits"], small["grid"]) == (8, "uniform")
+    assert large["grid"] == "kmeans"
+
+
+@pytest.mark.parametrize("data", [True, False])
+@pytest.mark.parametrize("preset", ["small", "smaller", "smallest"])
+def test_presets_of_a_size_keep_it_and_run_in_integers_with_data(quantize, preset, data):
+    file, summary, _ = quantize({"preset": preset, "report": "weights"}, data)
+    named = "ternary" if preset == "smallest" else "int4"
+    plain = quantize({"preset": named, "report": "weights", **({} if data else {"activations": None})}, data)[1]
+    assert summary.bytes_after <= (1.15 if preset == "smallest" else 1) * plain.bytes_after
+    assert summary.output_sqnr_db > plain.output_sqnr_db
+    operators = optimised_operators(file)
+    assert ("QLinearConv" in operators) == data
+    assert operators["DequantizeLinear(weight)"] == 0
+
+
+@pytest.mark.parametrize(
+    "budget", [{}, {"max_bytes": 10, "max_size_ratio": 0.5}, {"max_bytes": 0}, {"bits": 4}, {"mean_bits": 1}]
+)
 def test_a_budget_is_one_limit(budget):
     with pytest.raises(SpecError, match="/budget"):
         resolve({"budget": budget})

@@ -3,7 +3,7 @@
 import pytest
 
 from quant.errors import DataRequired
-from quant.spec import require_data, resolve
+from quant.spec import adapt_to_data, require_data, resolve
 
 QUALITY = {"min_layer_sqnr_db": 9}
 
@@ -30,3 +30,15 @@ def test_every_option_without_its_data_is_pointed_at(raw, pointers):
 @pytest.mark.parametrize("raw", [{"preset": "int4-weights"}, {"preset": "int8", "activations": {"mode": "dynamic"}}])
 def test_weights_alone_and_dynamic_activations_need_no_data(raw):
     require_data(resolve(raw), calibration=False, evaluation=False)
+
+
+@pytest.mark.parametrize("preset", ["small", "smaller", "smallest"])
+def test_activations_that_may_stay_in_float_need_no_data(preset):
+    spec = resolve({"preset": preset})
+    require_data(spec, calibration=False, evaluation=False)
+    assert adapt_to_data(spec, calibrated=True) == spec
+    assert adapt_to_data(spec, calibrated=False).activations is None
+    required = resolve({"preset": preset, "activations": {"without_data": "refuse"}})
+    assert adapt_to_data(required, calibrated=False) == required
+    with pytest.raises(DataRequired):
+        require_data(required, calibration=False, evaluation=False)

@@ -55,3 +55,23 @@ def test_every_fault_is_listed_at_once():
 def test_every_preset_is_described():
     assert PRESET_DESCRIPTIONS.keys() == PRESETS.keys()
     assert all(text.endswith(".") for text in PRESET_DESCRIPTIONS.values())
+
+
+@pytest.mark.parametrize("search", [{"budget": {"max_bytes": 9}}, {"objective": "smallest_within_gates"}])
+def test_a_search_chooses_grids_unless_the_spec_or_its_preset_names_one(search):
+    raw = {**search, "gates": {"min_output_sqnr_db": 9}}
+    assert resolve(raw).weights.grid.name == "auto"
+    assert resolve({**raw, "weights": {"grid": "uniform"}}).weights.grid.name == "uniform"
+    assert resolve({**raw, "preset": "codebook4"}).weights.grid.name == "kmeans"
+    assert resolve({}).weights.grid.name == "uniform"
+
+
+def test_a_budget_and_gates_of_the_caller_replace_those_of_a_preset():
+    small = resolve({"preset": "small", "budget": {"max_size_ratio": 0.1}}).budget
+    assert (small.max_size_ratio, small.mean_bits) == (0.1, None)
+    default = resolve({"preset": "auto"}).gates
+    assert default.min_output_sqnr_db == 20
+    own = resolve({"preset": "auto", "gates": {"max_top1_drop_points": 1}}).gates
+    assert (own.min_output_sqnr_db, own.max_top1_drop_points) == (None, 1)
+    size = resolve({"preset": "auto", "gates": {"max_size_ratio": 0.2}}).gates
+    assert (size.min_output_sqnr_db, size.max_size_ratio) == (20, 0.2)
