@@ -5,16 +5,20 @@ import itertools
 import math
 import os
 import random
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from worker.child import Child
 from worker.process import Limits, Start, sandboxed
+from worker.sandbox import OWN_USER
 from worker.workspaces import Workspaces
 
 USERS = range(60706, 61184)
 """The users that a worker leaves root for: systemd's table of user ids leaves them free, and a container has them."""
+
+_NEEDED = 1 << 0 | 1 << 5 | 1 << 6 | 1 << 7  # CAP_CHOWN, CAP_KILL, CAP_SETGID, CAP_SETUID
 
 
 class Children:
@@ -31,6 +35,8 @@ class Children:
         probe = sandboxed((), folder, limits)
         output = subprocess.run(probe, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
         self.isolation = tuple(output.decode().split())
+        if OWN_USER not in self.isolation:
+            self._users = itertools.repeat(None)
         self._limits = dataclasses.replace(self._limits, isolation=self.isolation)
 
     def new(self, timeout_s: float = math.inf) -> Child:
@@ -49,14 +55,23 @@ class Children:
 
 
 def _users() -> Iterator[int | None]:
-    """Yield the users of the processes: in turn those of `USERS` if this worker is root, else its own (None).
+    """Yield the users of the processes: in turn those of `USERS` if this worker may leave root, else its own (None).
 
     The first is random, so that workers on the same machine hardly meet.
     """
-    if os.geteuid() != 0:
+    if not _may_leave_root():
         return itertools.repeat(None)
     first = random.randrange(len(USERS))
     return itertools.cycle([*USERS[first:], *USERS[:first]])
+
+
+def _may_leave_root() -> bool:
+    """Return True if this worker is root, may give files and processes to `USERS`, and may kill these processes."""
+    status = Path("/proc/self/status").read_text()
+    capabilities = int(re.search(r"^CapEff:\s+([0-9a-f]+)$", status, re.M)[1], 16)  # type: ignore[index]
+    mapped = (map(int, line.split()) for line in Path("/proc/self/uid_map").read_text().splitlines())
+    has_users = any(first <= USERS[0] and USERS[-1] < first + count for first, _, count in mapped)
+    return os.geteuid() == 0 and has_users and capabilities & _NEEDED == _NEEDED
 
 
 def memory_of_machine() -> int:

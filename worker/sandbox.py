@@ -29,6 +29,7 @@ from worker import namespaces, system_calls
 from worker.mounts import WRITABLE, Mounts
 
 ENVIRONMENT = "QUANTD_SANDBOX"
+OWN_USER = "own_user"
 THREADS, FILES = 1024, 512
 """The numbers of threads and open files of a job; threads of its user that run already are added."""
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
@@ -184,7 +185,7 @@ def _become(user: int | None, code: Sequence[Path]) -> list[str]:
             os.setgroups([])
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
-            return ["own_user"]
+            return [OWN_USER]
     return []
 
 
