@@ -1,10 +1,15 @@
 """Allocation of bits to weights: the least error for a number of bytes (Shoham and Gersho, 1988)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+STEPS = 4096
+"""The steps of a budget in which the sizes of options are counted. Rounding up to them loses at most 1 % of the budget
+for 40 weights."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +63,49 @@ def pareto_front(weights: Sequence[Sequence[FormatOption]]) -> list[Allocation]:
 
 
 def allocate(weights: Sequence[Sequence[FormatOption]], max_bytes: float) -> Allocation:
-    """Return the allocation of the upgrades that fit in `max_bytes`, by falling gain; the smallest where none fits.
+    """Return the allocation with about the least error that fits in `max_bytes`; the smallest where none fits.
 
-    Its error exceeds that of the optimum by at most the error that the first omitted upgrade removes.
+    The better of two is taken: the upgrades along the hulls that fit, by falling gain, whose error exceeds the optimum
+    by at most what the first omitted upgrade removes, and the optimum for sizes in steps of 1 / `STEPS` of the budget.
+    The second matters where a few large weights have most of the bytes: their best option may lie off the hull.
     """
-    allocation = _smallest(weights)
-    stopped: set[int] = set()
+    smallest = _smallest(weights)
+    allocation, stopped = smallest, set[int]()
     for upgrade in _upgrades(weights):
         if upgrade.weight in stopped or allocation.bytes + upgrade.bytes > max_bytes:
             stopped.add(upgrade.weight)
         else:
             allocation = _upgraded(allocation, upgrade)
-    return allocation
+    if max_bytes <= smallest.bytes:
+        return smallest
+    return min(allocation, _optimum_in_steps(weights, smallest, max_bytes), key=lambda each: each.error)
+
+
+def _optimum_in_steps(weights: Sequence[Sequence[FormatOption]], smallest: Allocation, max_bytes: float) -> Allocation:
+    """Return the allocation of least error if the bytes above the smallest options are rounded up to whole steps.
+
+    This is the knapsack problem with one option of each weight, solved by dynamic programming over the steps.
+    """
+    largest = sum(max(option.bytes for option in options) for options in weights)
+    step = (min(max_bytes, largest) - smallest.bytes) / STEPS
+    least, chosen = np.zeros(STEPS + 1), []
+    for options, first in zip(weights, smallest.options, strict=True):
+        errors = np.full((len(options), STEPS + 1), np.inf)
+        for number, option in enumerate(options):
+            taken = 0 if step <= 0 else math.ceil((option.bytes - options[first].bytes) / step - 1e-9)
+            if 0 <= taken <= STEPS:
+                errors[number, taken:] = least[: STEPS + 1 - taken] + option.error
+        chosen.append(errors.argmin(axis=0))
+        least = errors.min(axis=0)
+    numbers, left = [], STEPS
+    for options, first, best in reversed([*zip(weights, smallest.options, chosen, strict=True)]):
+        number = int(best[left])
+        numbers.append(number)
+        left -= 0 if step <= 0 else math.ceil((options[number].bytes - options[first].bytes) / step - 1e-9)
+    numbers.reverse()
+    options_taken = [options[number] for options, number in zip(weights, numbers, strict=True)]
+    total, error = sum(option.bytes for option in options_taken), sum(option.error for option in options_taken)
+    return Allocation(tuple(numbers), total, error) if total <= max_bytes else smallest
 
 
 def closed_form(

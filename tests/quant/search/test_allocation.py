@@ -60,6 +60,14 @@ def test_an_allocation_fits_and_is_near_the_best_that_fits(seed):
         assert best - 1e-12 <= allocation.error <= below.error + 1e-12
 
 
+def test_an_option_off_the_hull_is_taken_where_the_next_of_the_hull_does_not_fit():
+    large = [FormatOption(2, 100, 1.0), FormatOption(3, 150, 0.6), FormatOption(4, 200, 0.1)]
+    small = [FormatOption(2, 5, 0.011), FormatOption(8, 20, 0.01)]
+    assert allocate([large, small], 170).options == (1, 0)
+    assert allocate([large, small], 205).options == (2, 0)
+    assert allocate([large, small], 1000).options == (2, 1)
+
+
 def test_too_small_a_budget_gives_the_smallest_allocation():
     weights = random_weights(0)
     assert allocate(weights, 0) == pareto_front(weights)[0]
