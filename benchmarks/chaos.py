@@ -1,6 +1,6 @@
 """Random faults under a deployment with three tenants, and a check of every promise from outside.
 
-    python -m benchmarks.chaos [--jobs 200] [--seeds 1 2 3] [--every 4] [--json FILE]
+    python -m benchmarks.chaos [--jobs 200] [--seeds 1 2 3] [--every 8] [--json FILE]
     python -m benchmarks.chaos --attacks [--json FILE]
     python -m benchmarks.chaos --page
 
@@ -14,6 +14,7 @@ docs/reliability.md from docs/reliability.json.
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -35,17 +36,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--every", type=float, default=4.0, help="the mean seconds between two faults")
+    parser.add_argument("--every", type=float, default=8.0, help="the mean seconds between two faults")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="submit no more jobs after so many seconds")
     parser.add_argument("--attacks", action="store_true", help="repeat the attacks instead")
     parser.add_argument("--page", action="store_true", help="write the page and run nothing")
     parser.add_argument("--folder", type=Path, help="keeps logs and data; without it they are deleted")
     parser.add_argument("--json", type=Path, default=FIGURES)
     options = parser.parse_args()
-    document = json.loads(options.json.read_text()) if options.json.exists() else {"runs": [], "attacks": []}
+    document = stored(options.json)
     if options.attacks:
         document["attacks"] = repeat()
     elif not options.page:
-        document |= {"setting": setting(options.every), "runs": runs(options)}
+        document = run_seeds(options)
     options.json.write_text(json.dumps(document, indent=1) + "\n")
     if options.json == FIGURES:
         PAGE.write_text(page(document))
@@ -53,17 +55,26 @@ def main() -> int:
     return 1 if broken or any(attack["failed"] for attack in document["attacks"]) else 0
 
 
-def runs(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return the figures of a run for each seed."""
-    rows: list[dict[str, Any]] = []
+def run_seeds(options: argparse.Namespace) -> dict[str, Any]:
+    """Run each seed and return the document of FILE, in which its figures replace those of the same seed."""
+    document: dict[str, Any] = {}
     for seed in options.seeds:
         with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
             folder = (options.folder or Path(temporary)) / str(seed)
             begun = time.monotonic()
-            history = run(folder.absolute(), options.jobs, seed, options.every)
-        rows.append({"seed": seed, "seconds": round(time.monotonic() - begun), **figures(history)})
-        print(json.dumps(rows[-1], indent=1), flush=True)
-    return rows
+            history = run(folder.absolute(), options.jobs, seed, options.every, options.seconds)
+        row = {"seed": seed, "seconds": round(time.monotonic() - begun), **figures(history)}
+        print(json.dumps(row, indent=1), flush=True)
+        document = stored(options.json)  # several calls may write the same file
+        rows = [*(each for each in document["runs"] if each["seed"] != seed), row]
+        document |= {"setting": setting(options.every), "runs": sorted(rows, key=lambda each: int(each["seed"]))}
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
+    return document
+
+
+def stored(path: Path) -> dict[str, Any]:
+    """Return the document of a file; one without figures if there is none."""
+    return json.loads(path.read_text()) if path.exists() else {"runs": [], "attacks": []}
 
 
 def setting(every_s: float) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from benchmarks.reliability.history import (
 
 CANCEL_S = 5.0
 """A running job stops within this many seconds of a cancellation."""
-LOOK_S = 2.0
+LOOK_S = 4.0
 """The seconds between two looks of a caller at a job, with the time of an answer on a busy machine."""
 GRACE_S = 20.0
 """The seconds after the end of a fault in which a cancellation may take longer: a lease of a lost worker runs out."""

@@ -30,11 +30,14 @@ TENANTS = ("red", "green", "blue")
 PROBE_EVERY_S, PROBE_ANSWERS_WITHIN_S = 1.0, 10.0
 READY_EVERY_S = 4.0
 """A ready gateway is asked this often, since each answer costs it a write to both stores; others every second."""
-WEBHOOKS_WITHIN_S = 120.0
+WEBHOOKS_WITHIN_S, REFERENCE_WITHIN_S = 120.0, 180.0
 
 
-def run(folder: Path, jobs_of_run: int, seed: int, every_s: float) -> History:
-    """Return the history of `jobs_of_run` jobs under faults that begin every `every_s` seconds in the mean."""
+def run(folder: Path, jobs_of_run: int, seed: int, every_s: float, until: float = math.inf) -> History:
+    """Return the history of `jobs_of_run` jobs under faults that begin every `every_s` seconds in the mean.
+
+    After `until` seconds no more jobs are submitted.
+    """
     history, choose = History(), random.Random(seed)
     with Site(folder) as site, _receiver(history) as (hook, receiver):
         os.environ.update({name: value for name, value in site.environment.items() if name.startswith("AWS_")})
@@ -51,7 +54,7 @@ def run(folder: Path, jobs_of_run: int, seed: int, every_s: float) -> History:
             lives = [
                 threads.submit(
                     tenant.live, range(number, jobs_of_run, len(tenants)), seed,
-                    [other for other in tenants if other is not tenant], hook,
+                    [other for other in tenants if other is not tenant], hook, until,
                 )
                 for number, tenant in enumerate(tenants)
             ]  # fmt: skip
@@ -88,12 +91,12 @@ def _refer(tenant: Tenant, history: History) -> None:
     """Run each variant once without faults, and keep what came of it."""
     for variant in VARIANTS:
         job = tenant.submit(f"reference {variant}", variant, None, {})
-        wait_for(partial(_has_ended, tenant, job), f"the job {variant!r}")
+        wait_for(partial(_has_ended, tenant, job), f"the job {variant!r}", REFERENCE_WITHIN_S)
         history.references[variant] = tenant.result(job)
 
 
 def _has_ended(tenant: Tenant, job: str) -> bool:
-    document = tenant.look(job)
+    document = tenant.look(job, {"Prefer": "wait=10"})
     return document is not None and document["status"] in FINAL
 
 

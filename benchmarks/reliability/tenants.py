@@ -53,8 +53,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """The jobs that tenants submit, with the names of files for their inputs. The damaged model fails, as it should."""
 SECRET = "whsec_" + "cXVhbnRkIGNoYW9zIHNlY3JldCBvZiAzMiBieXRlcyE="
-ANSWERS_WITHIN_S, LOOK_EVERY_S, ENDS_WITHIN_S = 40.0, 1.5, 300.0
-AT_A_TIME = 6
+ANSWERS_WITHIN_S, LOOK_EVERY_S, ENDS_WITHIN_S = 40.0, 2.0, 300.0
+AT_A_TIME = 4
 """The number of jobs that a tenant has open."""
 
 
@@ -65,7 +65,7 @@ class Shares:
     webhook: float = 0.5
     repeated: float = 0.3
     followed: float = 0.35
-    waited: float = 0.15
+    waited: float = 0.5
     cancelled: float = 0.15
     cached: float = 0.2
     uploads: float = 0.2
@@ -154,7 +154,7 @@ class Tenant:
 
     # Jobs
 
-    def live(self, numbers: Sequence[int], seed: int, others: "Sequence[Tenant]", hook: str) -> None:
+    def live(self, numbers: Sequence[int], seed: int, others: "Sequence[Tenant]", hook: str, until: float) -> None:
         """Submit jobs, a few at a time, and follow each to its end.
 
         Args:
@@ -162,17 +162,20 @@ class Tenant:
             seed: the seed of all choices, with the tenant's name and the job's number.
             others: the tenants that try to see this one's objects.
             hook: the address of the receiver of webhooks.
+            until: the time after which no more jobs are submitted.
         """
         with ThreadPoolExecutor(AT_A_TIME) as threads:
             lives = [
-                threads.submit(self._live, number, random.Random(f"{seed} {self.name} {number}"), others, hook)
+                threads.submit(self._live, number, random.Random(f"{seed} {self.name} {number}"), others, hook, until)
                 for number in numbers
             ]
             for life in lives:
                 life.result()
 
-    def _live(self, number: int, choose: random.Random, others: "Sequence[Tenant]", hook: str) -> None:
+    def _live(self, number: int, choose: random.Random, others: "Sequence[Tenant]", hook: str, until: float) -> None:
         """Submit one job and follow it to its end."""
+        if self._clock() > until:
+            return
         if choose.random() < SHARES.uploads:
             self.upload("dataset", f"{number}.npz", new_dataset(choose))
         key, variant = f"{self.name}-{number}", choose.choice(list(VARIANTS))
