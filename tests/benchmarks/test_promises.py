@@ -92,7 +92,7 @@ PLANTED = {
     "cancelled without a request": ("failures_have_a_reason", honest(without=(Cancelled,))),
     "cancelled late": (
         "cancels_are_heard",
-        honest(Cancelled(100.0, "job_3"), Seen(108.0, 108.1, "job_3", "cancelled")),
+        honest(Cancelled(100.0, "job_3"), Seen(112.0, 112.1, "job_3", "cancelled")),
     ),
     "cancelled, and no end": ("cancels_are_heard", honest(Cancelled(100.0, "job_3"))),
     "events again": ("events_are_ordered", honest(Streamed("job_1", ("1-1", "1-1"), ("queued", "succeeded"), True))),
