@@ -73,11 +73,13 @@ def run_code(children, secret, monkeypatch):
     server = scripted.server(monkeypatch)
 
     def run(code: str, **files: bytes) -> str:
-        with Child(server, children._workspaces.new(), children._limits) as child:
+        limits, folder = children._next()
+        with Child(server, folder, limits) as child:
             for name, data in files.items():
                 (child.folder / name).write_bytes(data)
-            child.begin({"code": f"import sys; sys.stdout = sys.stderr\n{code}"})
+            child.begin({"code": f"import sys; sys.stdout = sys.stderr; open('tmp/begun', 'w').close()\n{code}"})
             list(child)
+            assert (child.space / "tmp" / "begun").exists(), child.stderr()
             return child.stderr().decode()
 
     yield run
