@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import obstore
+from obstore.exceptions import GenericError
 from obstore.store import LocalStore, from_url
 
 from jobs.errors import DigestMismatch, NotFound, TooLarge
@@ -68,7 +69,8 @@ class Blobs:
 
     def ping(self) -> None:
         """Check that the store answers and takes a write; otherwise its own error is raised."""
-        obstore.put(self._store, PING, PINGED)
+        with _writing():
+            obstore.put(self._store, PING, PINGED)
         obstore.delete(self._store, PING)
 
     async def write(
@@ -82,12 +84,14 @@ class Blobs:
             QuantdError: `check` refuses the first bytes; the rest is then not read.
         """
         stream = _Counted(chunks, check, limit, sha256)
-        await obstore.put_async(self._store, key, aiter(stream), chunk_size=8 * CHUNK, max_concurrency=2)
+        with _writing():
+            await obstore.put_async(self._store, key, aiter(stream), chunk_size=8 * CHUNK, max_concurrency=2)
         return Stored(stream.digest.hexdigest(), stream.size, stream.head)
 
     def put(self, key: str, data: bytes) -> None:
         """Write a small document, over an older version."""
-        obstore.put(self._store, key, data)
+        with _writing():
+            obstore.put(self._store, key, data)
 
     def copy(self, source: str, target: str) -> None:
         """Copy a blob within the store.
@@ -102,7 +106,8 @@ class Blobs:
 
     def write_file(self, key: str, path: Path, each: Callable[[], object] | None = None) -> None:
         """Store a file; `each` is called between its parts, and if it raises, nothing is stored."""
-        obstore.put(self._store, key, _parts(path, each))
+        with _writing():
+            obstore.put(self._store, key, _parts(path, each))
 
     def read(self, key: str) -> bytes:
         """Return the bytes of a small blob.
@@ -212,6 +217,19 @@ def _walk(top: Path) -> Iterator[os.DirEntry[str]]:
             continue
         folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
         yield from entries
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Take a 404 of a write for a failure of the store, as which callers wait for it or answer 503.
+
+    The bucket is missing, or an upload in parts failed and the store had dropped it before it was aborted; obstore then
+    raises the error of the abort.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise GenericError(f"the object store cannot be written: {error}") from error
 
 
 def _parts(path: Path, each: Callable[[], object] | None) -> Iterator[bytes]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from obstore.exceptions import BaseError as StoreError
 
 from jobs.blobs import CHUNK, HEAD, Blobs
 from jobs.errors import DigestMismatch, EmptyModel, NotFound, TooLarge
@@ -195,3 +196,18 @@ def test_no_write_is_lost_while_empty_folders_are_removed(tmp_path):
         stopped.set()
         sweeper.join()
     assert len(blobs.keys("t")) == 2 * len(names)
+
+
+@pytest.mark.anyio
+async def test_a_write_that_the_store_answers_by_404_is_a_failure_of_the_store(swift, blobs_of, tmp_path):
+    blobs_of(swift)  # sets the credentials
+    missing = Blobs("s3://missing/prefix")
+    (tmp_path / "a").write_bytes(b"a")
+    with pytest.raises(StoreError):
+        missing.ping()
+    with pytest.raises(StoreError):
+        missing.put("t/a", b"a")
+    with pytest.raises(StoreError):
+        missing.write_file("t/a", tmp_path / "a", lambda: None)
+    with pytest.raises(StoreError):
+        await missing.write("t/a", chunks(b"a"), refuses_nothing, 1)
