@@ -137,7 +137,7 @@ def test_a_layer_gets_a_table_where_it_pays_and_equal_steps_where_it_does_not(tm
     text = "net (float[N,4] x) => (float[N,64] y) { h = MatMul(x, few) y = MatMul(h, clusters) }"
     path = tmp_path / "two.onnx"
     path.write_bytes(proto_of(text, few=random.uniform(-1, 1, (4, 256)), clusters=clusters))
-    spec = {"preset": "int8-weights", "export": {"opset": 25}, "budget": {"mean_bits": 4}}
+    spec = {"preset": "int8-weights", "export": {"opset": 25}, "budget": {"mean_bits": 2.5}}
     quantize_model(Inputs(path, "m", {**UNTIMED, **spec}), tmp_path, lambda *_: None)
     small, large = json.loads((tmp_path / "report.json").read_text())["layers"]
     assert (small["bits"], small["grid"]) == (8, "uniform")
