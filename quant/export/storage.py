@@ -47,7 +47,7 @@ def stored_bytes(weight: QuantizedWeight, form: StorageForm, opset: int) -> int:
     codes = code_bytes(weight.codes.size, weight.bits, form, opset)
     if weight.levels is None:
         zeros = 0 if weight.zero is None else code_bytes(weight.zero.size, weight.bits, StorageForm.DIRECT, opset)
-        return codes + weight.scale.nbytes + zeros
+        return codes + weight.scale.nbytes + zeros + (2**weight.bits if weight.odd else 0)
     entries = weight.levels.size // weight.rows_per_table
     return codes + (entries + weight.scale.nbytes if has_integer_tables(weight, form) else 4 * entries)
 
@@ -208,7 +208,14 @@ def _weight_codes(
 ) -> ir.Value:
     """Return the codes of a weight, of a matrix `transposed` where that is asked, as they are stored or as int32."""
     codes = np.ascontiguousarray(np.swapaxes(weight.codes, -1, -2)) if transposed else weight.codes
-    return _stored(write, "codes", codes, stored_bits(weight.bits, opset, form), _SIGNED, odd=weight.odd)
+    bits = stored_bits(weight.bits, opset, form)
+    if not weight.odd:
+        return _stored(write, "codes", codes, bits, _SIGNED)
+    odd = np.arange(1 - 2**weight.bits, 2**weight.bits, 2, dtype=np.int8)
+    indices = _stored(write, "indices", (codes - odd[0]) // 2, bits, _UNSIGNED)
+    value = write.node("Gather", [write.constant("odd", odd), _cast(write, indices, _INT32)], "codes")
+    value.dtype = ir.DataType.INT8
+    return value
 
 
 def _stored(
@@ -217,19 +224,16 @@ def _stored(
     codes: NDArray[np.int8],
     bits: int,
     types: Mapping[int, np.dtype[np.generic]],
-    *,
-    odd: bool = False,
 ) -> ir.Value:
     """Return codes that are stored in `bits` bits: in a type of that width, or as int32 computed from planes.
 
-    With planes p_1, p_2 .. of bits s_1, s_2 .. up from the lowest, the codes are the sum of the p_i 2^(s_i). Odd codes
-    c are stored as q = (c - 1) / 2 and computed as 2 q + 1.
+    The codes are the sum of the planes p of bits from s upwards, each times 2^s.
     """
     planes = PLANES.get(bits, (bits,))
-    if len(planes) == 1 and not odd:
+    if len(planes) == 1:
         return write.constant(name, codes.astype(types[bits]))
-    terms = [write.constant("one", np.array(1, np.int32))] if odd else []
-    shift, rest = 0, codes >> int(odd)
+    terms: list[ir.Value] = []
+    shift, rest = 0, codes
     for plane in reversed(planes):
         highest = shift + plane == bits
         part = rest if highest else rest & (2**plane - 1)
@@ -238,8 +242,8 @@ def _stored(
         else:
             stored = write.constant(f"{name}_{shift}", part.astype((types if highest else _UNSIGNED)[plane]))
         term = _cast(write, stored, _INT32, f"{name}_{shift}")
-        if factor := shift + odd:
-            power = write.constant(f"power_{shift}", np.array(2**factor, np.int32))
+        if shift:
+            power = write.constant(f"power_{shift}", np.array(2**shift, np.int32))
             term = write.node("Mul", [term, power], f"{name}_{shift}_shifted")
         terms.append(term)
         shift, rest = shift + plane, rest >> plane

@@ -50,7 +50,7 @@ class QuantizedWeight:
         levels: Levels (R, K) of a codebook, ascending; None for a grid with integer levels. They are multiples of
             the scale, up to 127 of it, unless the weight is computed in float.
         zero: Zero points in the shape of `scale`; None if all are 0.
-        odd: True if all codes are odd, so that a file stores (c - 1) / 2.
+        odd: True if the codes are odd integers, which a file stores by their numbers.
         rows_per_table: Consecutive rows whose levels are the same multiples of their scales; a divisor of R.
     """
 

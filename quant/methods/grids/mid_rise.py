@@ -18,8 +18,8 @@ class MidRise(GridBase):
     """Equally spaced levels on both sides of zero: 2^bits of them, one more than uniform has, and none at zero.
 
     The levels are k scale for odd k = -qmax .. qmax, with qmax = 2^bits - 1 and scale = clip / qmax: at 2 bits -3, -1,
-    1 and 3 (the mid-rise quantizer of Max, 1960). A code k is stored as (k - 1) / 2. See docs/methods.md, 'Grids and
-    expected error'.
+    1 and 3 (the mid-rise quantizer of Max, 1960). A file stores the number (k + qmax) / 2 of a code k. See
+    docs/methods.md, 'Grids and expected error'.
     """
 
     name: Literal["mid_rise"] = "mid_rise"

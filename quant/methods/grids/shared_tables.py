@@ -16,6 +16,7 @@ LARGEST = 127
 ZERO_ROW = 1e-6
 """The scale of a row of zeros as a fraction of the least scale of other rows."""
 MIN_SCALE = 1e-30
+"""The least scale and the least unit of levels, which float32 holds with all its digits."""
 
 
 def shared_levels(rows: NDArray[np.float32], count: int, rows_per_table: int) -> Rows:
@@ -43,12 +44,13 @@ def shared_levels(rows: NDArray[np.float32], count: int, rows_per_table: int) ->
         codes = _nearest(weights, scale, levels)
         levels = _means(weights, scale, codes, levels)
         scale = _scales(weights, scale, _take(levels, codes))
-    largest = np.abs(levels).max(axis=1, keepdims=True)
-    table = np.rint(levels * (LARGEST / np.where(largest > 0, largest, 1)))
+    largest = np.maximum(np.abs(levels).max(axis=1, keepdims=True), MIN_SCALE)
+    table = np.rint(levels * (LARGEST / largest))
     scale = _scales(weights, scale, _take(table, _nearest(weights, scale * largest[:, :, None] / LARGEST, table)))
     least = scale[used].min() if used.any() else 1.0
     scale = np.maximum(np.where(used, scale, ZERO_ROW * least), MIN_SCALE)
-    return (scale * table[:, None, :]).reshape(len(rows), count)
+    shared: Rows = (scale * table[:, None, :]).reshape(len(rows), count)
+    return shared
 
 
 def _first_levels(weights: Rows, scale: Rows, count: int) -> Rows:

@@ -49,13 +49,24 @@ def worst(codes):
     return [np.where(codes > 0, 255, 0), np.where(codes < 0, 255, 0)]
 
 
-@pytest.mark.parametrize("weights", [{}, {"granularity": "tensor"}, {"bits": 4, "grid": "kmeans"}])
+SHARED = {"bits": 4, "grid": {"name": "kmeans", "tables": "layer"}}
+
+
+@pytest.mark.parametrize("weights", [{}, {"granularity": "tensor"}, {"bits": 4, "grid": "kmeans"}, SHARED])
 @pytest.mark.parametrize("kind", [kind for kind in MODELS if kind != "depthwise"])
 def test_no_sum_saturates_for_the_worst_activations(kind, weights):
     codes = ordered_codes(quantized(kind, "int16", **weights))
     assert pair_excess(codes).max() <= 0
     for activations in worst(codes):
         assert np.array_equal(saturating_sums(codes, activations), (codes * activations).sum(axis=1))
+
+
+def test_rows_that_share_a_table_are_rounded_together():
+    weight = quantized("conv", "int16", **SHARED).quantized
+    tables = np.rint(weight.levels / weight.scale[:, None])
+    assert weight.rows_per_table == len(tables) == 4
+    assert np.abs(tables).max() < 127
+    assert (tables == tables[0]).all()
 
 
 def test_sums_of_dynamic_activations_do_not_saturate_either():

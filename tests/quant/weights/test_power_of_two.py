@@ -21,6 +21,7 @@ TEXT = "net (float[N, 64] x) => (float[N, 8] y) { y = MatMul (x, w) }"
         {"bits": 4},
         {"bits": 4, "grid": "kmeans"},
         {"bits": 2, "grid": "ternary_twn"},
+        {"bits": 2, "grid": "mid_rise"},
     ],
 )
 def test_all_scales_are_powers_of_two(weights):

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from quant.methods.grids.codebook import Codebook, TernaryCodebook, UniformCodebook
+from quant.methods.grids.codebook import Codebook, MidRiseCodebook, TernaryCodebook, UniformCodebook
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(3, 500)).astype(np.float32)
 BOOKS = {
     "codebook": Codebook.from_levels(np.sort(RNG.normal(size=(3, 11)), axis=1)),
     "ternary": TernaryCodebook(np.array([0.5, 1.0, 2.0], np.float32), np.array([0.2, 0.5, 1.5])),
+    "mid_rise": MidRiseCodebook(np.array([0.1, 0.2, 0.3], np.float32), 7),
     "uniform": UniformCodebook(np.array([0.1, 0.2, 0.3], np.float32), 7),
 }
 named = pytest.mark.parametrize("book", BOOKS.values(), ids=BOOKS)
