@@ -29,6 +29,7 @@ from benchmarks.reliability.page import page
 from benchmarks.reliability.run import run
 from benchmarks.reliability.site import LEASE_S
 
+HISTORY = "history.json"
 FIGURES, PAGE = ROOT / "docs" / "reliability.json", ROOT / "docs" / "reliability.md"
 
 
@@ -40,7 +41,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=math.inf, help="submit no more jobs after so many seconds")
     parser.add_argument("--attacks", action="store_true", help="repeat the attacks instead")
     parser.add_argument("--page", action="store_true", help="write the page and run nothing")
-    parser.add_argument("--folder", type=Path, help="keeps logs and data; without it they are deleted")
+    parser.add_argument("--folder", type=Path, help="keeps logs, data and histories; else they are deleted")
     parser.add_argument("--json", type=Path, default=FIGURES)
     options = parser.parse_args()
     document = stored(options.json)
@@ -63,7 +64,8 @@ def run_seeds(options: argparse.Namespace) -> dict[str, Any]:
             folder = (options.folder or Path(temporary)) / str(seed)
             begun = time.monotonic()
             history = run(folder.absolute(), options.jobs, seed, options.every, options.seconds)
-        row = {"seed": seed, "seconds": round(time.monotonic() - begun), **figures(history)}
+            history.write(folder / HISTORY)
+        row = {"seed": seed, "jobs_asked": options.jobs, "seconds": round(time.monotonic() - begun), **figures(history)}
         print(json.dumps(row, indent=1), flush=True)
         document = stored(options.json)  # several calls may write the same file
         rows = [*(each for each in document["runs"] if each["seed"] != seed), row]

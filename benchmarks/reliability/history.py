@@ -1,8 +1,10 @@
 """A run as its callers saw it: every answer, state, event, result and fault, in seconds since the start of the run."""
 
+import json
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -174,7 +176,7 @@ class History:
     webhooks: set[str] = field(default_factory=set)
     orphans: list[str] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def add(self, *records: Any) -> None:
         """Append records."""
@@ -186,7 +188,32 @@ class History:
         with self._lock:
             return [record for record in self.records if type(record) is kind]
 
+    def write(self, path: Path) -> None:
+        """Write the history to a file, so that it can be checked again."""
+        references = {variant: asdict(result) for variant, result in self.references.items()}
+        records = [[type(record).__name__, asdict(record)] for record in self.records]
+        document = {"references": references, "webhooks": sorted(self.webhooks), "orphans": self.orphans}
+        path.write_text(json.dumps(document | {"records": records}))
 
+    @classmethod
+    def read(cls, path: Path) -> "History":
+        """Return the history that was written to a file."""
+        document = json.loads(path.read_text())
+        references = {variant: Result(**_tuples(fields)) for variant, fields in document["references"].items()}
+        records = [KINDS[name](**_tuples(fields)) for name, fields in document["records"]]
+        return cls(references, set(document["webhooks"]), document["orphans"], records)
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields with tuples for the lists of JSON."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+KINDS: dict[str, Any] = {
+    kind.__name__: kind
+    for kind in (Answer, Accepted, Seen, Cancelled, Streamed, Result, Uploaded, Notified, Used, Ended, Fault)
+}
+"""The kinds of records by their names."""
 Record = TypeVar("Record")
 
 

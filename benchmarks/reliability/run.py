@@ -174,17 +174,16 @@ def _receiver(history: History) -> Iterator[tuple[str, _Receiver]]:
 
 def _audit(site: Site, tenants: list[Tenant], keys: dict[str, str], blobs: Blobs, history: History) -> None:
     """Record what became of every job and upload, of the quotas and of the blobs; then delete everything."""
-    for tenant in tenants:
-        history.add(*map(tenant.result, tenant.jobs))
-        tenant.check_uploads()
+    with ThreadPoolExecutor(len(tenants)) as threads:
+        list(threads.map(Tenant.check_all, tenants))
     _await_webhooks(history)
     records = Records(site.redis_url)
     history.add(*(_used(site, tenant, keys[tenant.name], "after the run") for tenant in tenants))
     jobs.retention.ORPHANED_S = 0
     jobs.retention.collect(records, blobs, math.inf)
     history.orphans += [key for key in blobs.keys("") if not _is_named(records, key)]
-    for tenant in tenants:
-        tenant.delete_all()
+    with ThreadPoolExecutor(len(tenants)) as threads:
+        list(threads.map(Tenant.delete_all, tenants))
     history.add(*(_used(site, tenant, keys[tenant.name], "after deletion") for tenant in tenants))
     jobs.retention.collect(records, blobs, math.inf)
     left = [key for key in blobs.keys("") if not _is_of_service(key)]

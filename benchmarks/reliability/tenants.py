@@ -291,8 +291,9 @@ class Tenant:
             document["attempt"],
         )  # fmt: skip
 
-    def check_uploads(self) -> None:
-        """Record whether each upload is found with its digest."""
+    def check_all(self) -> None:
+        """Record what became of each job, and whether each upload is found with its digest."""
+        self._history.add(*map(self.result, self.jobs))
         for identity, digest in self.uploads.items():
             kind = identity.split("_")[0]
             answer = self.persist("show", identity, "GET", f"/v1/{kind}s/{identity}")

@@ -189,6 +189,12 @@ def test_the_time_of_faults_is_not_counted():
     assert calm_seconds(2.0, 3.0, intervals) == 0.0
 
 
+def test_a_history_is_read_as_it_was_written(tmp_path):
+    history = honest(orphans=["a"])
+    history.write(tmp_path / "history.json")
+    assert History.read(tmp_path / "history.json") == history
+
+
 def test_the_figures_count_jobs_faults_and_recovery():
     document = figures(honest())
     assert document["jobs"] == 2
