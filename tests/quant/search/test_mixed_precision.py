@@ -60,7 +60,6 @@ def test_more_bytes_give_less_error(quantize, data):
     front = reports[0]["allocation"]["front"]
     assert front[0]["mean_bits"] == 2
     assert front[-1]["mean_bits"] > 7.9
-    assert reports[0]["allocation"]["front"] == reports[1]["allocation"]["front"]
     for key in ("size_ratio", "expected_sqnr_db"):
         assert [point[key] for point in front] == sorted(point[key] for point in front)
 
