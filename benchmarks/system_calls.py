@@ -27,7 +27,7 @@ from worker.system_calls import ALLOWED, COMMANDS
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 _CALL = re.compile(r"^(\d+) +(?:<\.\.\. )?([a-z_0-9]+)(?:\(| resumed)(.*)")
-_STARTED = re.compile(r"= (\d+)$")
+_STARTED = re.compile(r"= (?:\d+ /\* )?(\d+)(?: in strace's PID NS \*/)?$")
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder, "trace")
         command = [sys.executable, "-m", "benchmarks.system_calls", "--jobs"]
-        subprocess.run(["strace", "-f", "-qq", "-o", trace, *command], check=True)
+        subprocess.run(["strace", "-f", "-qq", "--decode-pids=pidns", "-o", trace, *command], check=True)
         jobs = calls_of_jobs(trace)
     made = Counter(name for calls in jobs for name in calls)
     listed = {*ALLOWED, *COMMANDS, "clone"}

@@ -20,6 +20,7 @@ from typing import Self
 import httpx
 import redis
 
+import tests.swift
 from benchmarks.reliability.clock import Clock, clock
 from benchmarks.reliability.proxy import Proxy
 from jobs.process import start, stop
@@ -79,6 +80,7 @@ class Site:
     def _enter(self, entered: contextlib.ExitStack) -> None:
         (self.folder / "swift").mkdir(parents=True)
         self.clock = clock(self.folder)
+        tests.swift.STARTS_WITHIN_S = READY_WITHIN_S
         self._swift.__enter__()
         entered.callback(self._swift.__exit__)
         self.store = Proxy(int(self._swift.endpoint.rsplit(":")[-1]))
