@@ -139,9 +139,31 @@ ATTACKS = (
         "only the calls that jobs make are permitted, as traced over the test suite; another one is refused and logged",
         (
             ("worker/test_system_calls.py", ""),
-            ("worker/test_sandbox.py", ""),
+            ("e2e/attacks/test_escapes.py", ""),
             ("e2e/attacks/test_honest_jobs.py", ""),
         ),
+    ),
+    Attack(
+        "C2",
+        "a job's process writes 1.2 GB by deep paths, removed maps and standard error, reads names of foreign files, "
+        "or outlives its worker",
+        "possible, through a limit of 64 MB",
+        "mounts of its own with a space of the limit's size, and process ids of its own that end with the worker",
+        (("worker/test_mounts.py", ""), ("worker/test_namespaces.py", ""), ("worker/test_tail.py", "")),
+    ),
+    Attack(
+        "C3",
+        "a job's process uses the rights of its user on files and processes of the worker",
+        "it runs as root without capabilities",
+        "a user of its own for each concurrent job",
+        (("worker/test_namespaces.py", "user"), ("worker/test_sandbox.py", "")),
+    ),
+    Attack(
+        "C4",
+        "the same in a container that forbids namespaces, without Landlock, without seccomp, or without root",
+        "not tested",
+        "the parts that are left still hold, and the missing ones are not listed",
+        (("worker/test_environments.py", ""),),
     ),
     Attack(
         "D", "ids like `x:events`, half of a surrogate pair, a megabyte of unknown keys",
