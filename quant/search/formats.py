@@ -89,11 +89,11 @@ def format_sections(layer: Layer, section: Weights, spec: Spec) -> list[Weights]
     the widths of that grid up to `GRID_BITS`, and uniform ones above, where such grids are stored in 8 bits anyway.
     """
     if spec.bits_are_given(layer.name, layer.op):
-        return [section]
+        return [section.model_copy(update={"grid": Uniform()}) if isinstance(section.grid, AutoGrid) else section]
     form = storage_form(layer, section.model_copy(update={"grid": Uniform()}), spec)
     if isinstance(section.grid, AutoGrid):
         takes = _takes_codebooks(section, spec)
-        formats = [format for format in FORMATS if format.grid.integer_levels or takes]
+        formats = [format for format in FORMATS if format.grid.direct or takes]
     else:
         own = [section.grid if bits <= GRID_BITS and bits in section.grid.widths else Uniform() for bits in WIDTHS]
         formats = [WeightFormat(bits, grid) for bits, grid in zip(WIDTHS, own, strict=True)]
@@ -102,7 +102,7 @@ def format_sections(layer: Layer, section: Weights, spec: Spec) -> list[Weights]
 
 
 def _takes_codebooks(section: Weights, spec: Spec) -> bool:
-    """Return True if the target and the granularity of a section allow levels at any distance from each other."""
+    """Return True if the target and the granularity of a section allow levels that nodes compute from the codes."""
     fast = spec.export.weight_storage == "fast" and spec.export.target.fast_storage
     plain = section.granularity != "block" and section.scale == "any" and section.pair_sums == "any"
     return fast and plain

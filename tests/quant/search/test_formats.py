@@ -46,12 +46,14 @@ def test_a_grid_that_the_spec_names_is_the_only_one_of_few_bits(context, grid):
 )
 def test_a_target_of_equally_spaced_levels_gets_no_codebooks(context, spec):
     (offered,) = formats_of(context({**ALLOCATED, **spec}), "Conv")
-    assert all(grid.integer_levels for _, grid in offered)
+    assert all(grid.direct for _, grid in offered)
 
 
 def test_a_rule_that_sets_the_bits_leaves_one_format(context):
     rules = [{"match": {"op": "Gemm"}, "weights": {"bits": 4, "grid": "kmeans"}}]
     search = context({**ALLOCATED, "layers": rules})
     assert formats_of(search, "Gemm") == {((4, KMeans()),)}
+    plain = context({**ALLOCATED, "layers": [{"match": {"op": "Gemm"}, "weights": {"bits": 4}}]})
+    assert formats_of(plain, "Gemm") == {((4, Uniform()),)}
     counts = {weight.layers[0].op: len(weight.sections) for weight in weight_formats(search.work, search.spec)}
     assert counts["Gemm"] == 1 < counts["Conv"]
