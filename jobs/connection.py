@@ -1,5 +1,8 @@
 """Connections to Redis, and the errors of it that pass."""
 
+from collections.abc import Callable
+from typing import Any
+
 import redis
 
 ANSWERS_WITHIN_S = 10
@@ -8,11 +11,15 @@ _PASSING = ("MISCONF", "NOREPLICAS", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "U
 """The codes of answers that refuse a write for now; redis-py has classes of its own for READONLY, OOM and LOADING."""
 
 
-def connect(url: str) -> redis.Redis:
-    """Return a pool of connections that gives up on a silent server instead of waiting for it."""
+def connect(url: str, prepare: Callable[[Any], None] | None = None) -> redis.Redis:
+    """Return a pool of connections that gives up on a silent server instead of waiting for it.
+
+    `prepare` is called with each new connection of redis-py, and must call its `on_connect`.
+    """
     return redis.Redis.from_url(
-        url, decode_responses=True, socket_timeout=ANSWERS_WITHIN_S, socket_connect_timeout=CONNECTS_WITHIN_S
-    )
+        url, decode_responses=True, socket_timeout=ANSWERS_WITHIN_S, socket_connect_timeout=CONNECTS_WITHIN_S,
+        redis_connect_func=prepare,
+    )  # fmt: skip
 
 
 def server_time(client: redis.Redis) -> float:

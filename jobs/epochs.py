@@ -1,15 +1,17 @@
 """The epoch of the index: the time up to which Redis knows everything that the object store knows.
 
-It is in both places. A gateway raises it in Redis and then in the object store, each time it has compared them. An
-epoch that is missing from Redis, or far behind, belongs to an index that was emptied or is an old copy: until it is
-restored, nobody can tell what exists.
+It is in both places. A gateway raises it in Redis and then in the object store, each time it has compared them. In
+Redis it names the run of the server, too: another run may have lost the last seconds before a fail-over or a restart,
+may be an old copy, or empty. Until it was compared, nobody can tell what exists.
 """
 
 import math
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 
@@ -20,8 +22,6 @@ from jobs.redis_keys import EPOCH, RESTORER
 
 DOCUMENT = "_epoch"
 """The blob with the epoch of the object store."""
-MARGIN_S = 300.0
-"""An index that is at most so far behind answers requests; the clocks of gateways may differ by less than this."""
 LEASE_S = 15.0
 """Another gateway takes over from one that stopped while it compared."""
 
@@ -43,11 +43,20 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True)
 class Look:
-    """The state of Redis: the run of the server, its time in seconds since 1970, and the epoch; None if it has none."""
+    """The state of Redis: the run of the server, its time, and the epoch with the run in which it was set.
+
+    Times are in seconds since 1970; the epoch is None if Redis has none.
+    """
 
     server: str
     clock: float
     epoch: float | None
+    epoch_server: str
+
+    @property
+    def compared(self) -> bool:
+        """Return True if this run of the server was compared with the object store."""
+        return self.epoch is not None and self.epoch_server == self.server
 
 
 class Epochs:
@@ -58,36 +67,31 @@ class Epochs:
     """
 
     def __init__(self, redis_url: str, blobs: Blobs) -> None:
-        self._redis, self._blobs = connect(redis_url), blobs
-        self._latest: float | None = None
+        self._redis = connect(redis_url, self._learn_server)
+        self._blobs = blobs
+        self._server = ""
 
     def check(self) -> None:
-        """Check that the index is complete, except for what was lost in the last minutes.
+        """Check that the index is complete, with one read of Redis.
 
         Raises:
-            Unavailable: it is empty or old, or it was not compared with the object store yet.
+            Unavailable: it may not be, since this run of the server was not compared with the object store yet.
         """
-        epoch = _number(self._redis.get(EPOCH))
-        if epoch is None or self._latest is None or self.behind(epoch) > MARGIN_S:
-            raise Unavailable("the index of the records is being restored from the object store; try again")
-
-    def behind(self, epoch: float) -> float:
-        """Return how many seconds this epoch of Redis is behind the latest one that this process has seen."""
-        self._latest = max(self._latest or 0.0, epoch)
-        return self._latest - epoch
+        epoch, server = self._epoch()
+        if epoch is None or server != self._server:
+            raise Unavailable("the index of the records is being compared with the object store; try again")
 
     def look(self) -> Look:
         """Return the state of Redis."""
-        server = str(self._redis.info("server")["run_id"])
-        return Look(server, server_time(self._redis), _number(self._redis.get(EPOCH)))
+        epoch, server = self._epoch()
+        return Look(self._server, server_time(self._redis), epoch, server)
 
-    def read_stored(self) -> None:
-        """Learn the epoch of the object store."""
+    def stored(self) -> float | None:
+        """Return the epoch of the object store; None if it has none."""
         try:
-            stored = _number(self._blobs.read(DOCUMENT))
+            return _time(self._blobs.read(DOCUMENT).decode(errors="replace"))
         except NotFound:
-            stored = None
-        self._latest = max(self._latest or 0.0, stored or 0.0)
+            return None
 
     @contextmanager
     def lease(self, look: Look) -> Iterator["Lease | None"]:
@@ -102,19 +106,29 @@ class Epochs:
             self._redis.eval(_LEAVE, 1, RESTORER, lease.owner)
 
     def set(self, epoch: float, lease: "Lease") -> None:
-        """Set the epoch in both places, and never to an earlier one.
+        """Set the epoch in both places.
 
         Raises:
             LeaseLost: the comparison may have missed something.
         """
         lease.renew()
-        if self.look().server != lease.server:
+        if self._server != lease.server:
             raise LeaseLost("the record store is another run of the server")
-        latest = max(epoch, self._latest or 0.0)
-        if not self._redis.eval(_RAISE, 2, RESTORER, EPOCH, lease.owner, repr(latest)):
+        if not self._redis.eval(_RAISE, 2, RESTORER, EPOCH, lease.owner, f"{epoch!r} {lease.server}"):
             raise LeaseLost("the record store was emptied")
-        self._blobs.put(DOCUMENT, repr(latest).encode())
-        self._latest = latest
+        self._blobs.put(DOCUMENT, repr(epoch).encode())
+
+    def _epoch(self) -> tuple[float | None, str]:
+        """Return the epoch in Redis, and the run of the server in which it was set."""
+        time_s, _, server = str(self._redis.get(EPOCH) or "").partition(" ")
+        return _time(time_s), server
+
+    def _learn_server(self, connection: Any) -> None:
+        """Prepare a new connection, and ask it for the run of the server."""
+        connection.on_connect()
+        connection.send_command("INFO", "server")
+        match = re.search(r"^run_id:(\w+)", str(connection.read_response()), re.MULTILINE)
+        self._server = match.group(1) if match else ""
 
 
 @dataclass(frozen=True)
@@ -135,10 +149,10 @@ class Lease:
             raise LeaseLost("the lease of the comparison has expired, or the record store was emptied")
 
 
-def _number(text: object) -> float | None:
-    """Return a stored epoch; None if it is missing or is no number."""
+def _time(text: str) -> float | None:
+    """Return a stored time; None if it is none."""
     try:
-        number = float(text.decode() if isinstance(text, bytes) else str(text))
+        time_s = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return time_s if math.isfinite(time_s) else None

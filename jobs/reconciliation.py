@@ -1,4 +1,4 @@
-"""Keeping the index complete: Redis is compared with the object store at the start, when it comes back, and regularly.
+"""Keeping the index complete: Redis is compared with the object store at its start, after a fail-over, and regularly.
 
 A full comparison restores an index that was emptied or is an old copy. A short one reads the journal of the last
 minutes, and restores what a fail-over or the end of an append-only file has lost.
@@ -10,12 +10,14 @@ from collections.abc import Callable
 
 import structlog
 
-from jobs.epochs import MARGIN_S, Epochs, Look
+from jobs.epochs import Epochs, Look
 from jobs.journal import KEPT_S
 from jobs.reindex import Restored, Restorer
 
 EVERY_S = 15.0
 """The journal is compared this often by all gateways together."""
+MARGIN_S = 300.0
+"""A comparison begins so long before the epoch: clocks may differ, and an upload is recorded after its document."""
 
 log = structlog.get_logger()
 
@@ -29,7 +31,6 @@ class Reconciliation:
 
     def __init__(self, epochs: Epochs, restorer: Restorer) -> None:
         self._epochs, self._restorer = epochs, restorer
-        self._server: str | None = None
         self._stopped = threading.Event()
 
     def step(self) -> Restored | None:
@@ -39,10 +40,7 @@ class Reconciliation:
             LeaseLost: Redis was emptied or replaced meanwhile; the next step compares again.
         """
         look = self._epochs.look()
-        if look.server != self._server:
-            self._epochs.read_stored()
-        elif look.epoch is not None and 0 <= look.clock - look.epoch < EVERY_S:
-            self._epochs.behind(look.epoch)
+        if look.compared and look.epoch is not None and 0 <= look.clock - look.epoch < EVERY_S:
             return None
         with self._epochs.lease(look) as lease:
             if lease is None:
@@ -53,9 +51,9 @@ class Reconciliation:
                     raise Stopped
                 lease.renew()
 
-            restored = self._compare(look, alive)
-            self._epochs.set(look.clock, lease)
-        self._server = look.server
+            stored = self._epochs.stored() or 0.0
+            restored = self._compare(look, stored, alive)
+            self._epochs.set(max(look.clock, look.epoch or 0.0, stored), lease)
         self._restorer.archive.trim_journal()
         return restored
 
@@ -63,9 +61,9 @@ class Reconciliation:
         """End a comparison that is running."""
         self._stopped.set()
 
-    def _compare(self, look: Look, alive: Callable[[], None]) -> Restored:
-        if look.epoch is None or self._epochs.behind(look.epoch) > KEPT_S - 2 * MARGIN_S:
-            log.warning("the index is restored from the object store", epoch=look.epoch)
+    def _compare(self, look: Look, stored: float, alive: Callable[[], None]) -> Restored:
+        if look.epoch is None or stored - look.epoch > KEPT_S - 2 * MARGIN_S:
+            log.warning("the index is restored from the object store", epoch=look.epoch, stored=stored)
             return self._restorer.restore_all(alive)
         since = min(look.epoch, look.clock, time.time()) - MARGIN_S
         return self._restorer.restore_since(since, alive)

@@ -75,9 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         context = app.state.context = make_context(settings or Settings())
-        app.state.readiness = Readiness(
-            {"record store": context.records.ping, "object store": context.blobs.ping, "index": context.epochs.check}
-        )
+        app.state.readiness = Readiness({"record store": context.records.ping, "object store": context.blobs.ping})
         async with background_tasks(context) as app.state.background:
             yield
         await app.state.context.events.close()

@@ -13,17 +13,15 @@ from fastapi.security import HTTPBearer
 from limits.storage import RedisStorage
 from limits.strategies import FixedWindowRateLimiter, RateLimiter
 
-from jobs.archive import Archive, job_place, upload_place
+from jobs.archive import Archive
 from jobs.blobs import Blobs
 from jobs.browser_sessions import BrowserSessions
 from jobs.epochs import Epochs
-from jobs.errors import NotFound, RateLimited
+from jobs.errors import RateLimited
 from jobs.events import Events
-from jobs.job import Job, JobKind, Upload, is_id
 from jobs.keys import Allowance, Keys, Scope
 from jobs.queue import make_queue
 from jobs.records import Records
-from jobs.redis_keys import Kind
 from jobs.reindex import Restorer
 from jobs.sessions import Sessions
 from jobs.settings import Settings
@@ -110,32 +108,6 @@ class Context:
     def tenant(self) -> str:
         """The tenant of the caller."""
         return self.caller.tenant
-
-    def job(self, job_id: str, kind: JobKind = "job") -> Job:
-        """Return the tenant's job or plan; one that Redis has lost is restored from its document.
-
-        Raises:
-            NotFound: there is none, or it was deleted.
-        """
-        try:
-            return self.records.job(job_id, self.tenant, kind)
-        except NotFound:
-            if not (is_id(job_id) and self.restorer.restore_one(job_place(self.tenant, job_id))):
-                raise
-            return self.records.job(job_id, self.tenant, kind)
-
-    def upload(self, kind: Kind, upload_id: str) -> Upload:
-        """Return the tenant's model or dataset; one that Redis has lost is restored from its document.
-
-        Raises:
-            NotFound: there is none, or it was deleted.
-        """
-        try:
-            return self.records.upload(kind, upload_id, self.tenant)
-        except NotFound:
-            if not (is_id(upload_id) and self.restorer.restore_one(upload_place(self.tenant, kind, upload_id))):
-                raise
-            return self.records.upload(kind, upload_id, self.tenant)
 
 
 def make_context(settings: Settings) -> Context:

@@ -45,14 +45,16 @@ async def livez() -> Health:
     response_description="The record store and the object store take writes.",
 )
 async def readyz(request: Request) -> ServiceHealth:
-    """Check that the record store and the object store take writes; a 503 names the one that does not.
+    """Check that the record store and the object store take writes, and that the index of the records is complete.
 
+    A 503 says what is wrong.
     The stores are asked at most once a second, and have two seconds to answer.
     """
     state = request.app.state
     if (fault := await state.readiness.fault()) is not None:
         raise Unavailable(fault)
     context: Context = state.context
+    await run_in_threadpool(context.epochs.check)
     background = [task.state for task in state.background]
     return ServiceHealth(workers=await run_in_threadpool(context.workers.all), background=background)
 

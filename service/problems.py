@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from kombu.exceptions import OperationalError
 from obstore.exceptions import BaseError as StoreError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
@@ -103,6 +104,13 @@ def install(app: FastAPI) -> None:
 
 
 async def _on_quantd_error(request: Request, error: QuantdError) -> Response:
+    if isinstance(error, NotFound):
+        try:  # a fail-over between the check of the guard and the look-up may have lost what was looked for
+            await run_in_threadpool(request.app.state.context.epochs.check)
+        except redis.RedisError as failure:
+            return unavailable(request, failure)
+        except Unavailable as failure:
+            error = failure
     return answer_problem(request, problem_of(error))
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from jobs.errors import Unavailable
-
 ANSWERS_WITHIN_S = 2.0
 FRESH_FOR_S = 1.0
 
@@ -53,8 +51,6 @@ class Readiness:
             await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(store.running)), ANSWERS_WITHIN_S)
         except TimeoutError:
             return f"the {store.name} does not answer within {ANSWERS_WITHIN_S:g} s"
-        except Unavailable as error:
-            return error.detail
         except Exception as error:  # noqa: BLE001 - whatever a store raises, it is not ready
             return f"the {store.name} takes no writes: {type(error).__name__}"
         return None

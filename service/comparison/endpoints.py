@@ -22,4 +22,4 @@ def get_comparison(job: JobOfPath, other_id: OtherId, context: Ctx) -> Compariso
     Both jobs must have succeeded. A difference is the figure of `b` less that of `a`. Figures that were measured on
     other data have none.
     """
-    return compare_jobs(context, job, context.job(other_id))
+    return compare_jobs(context, job, context.records.job(other_id, context.tenant))

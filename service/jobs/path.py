@@ -15,7 +15,7 @@ def find_job(job_id: JobId, context: Ctx) -> Job:
     Raises:
         NotFound: the tenant has no such job.
     """
-    return context.job(job_id)
+    return context.records.job(job_id, context.tenant)
 
 
 JobOfPath = Annotated[Job, Depends(find_job)]

@@ -126,10 +126,10 @@ def _inputs(context: Context, request: Mapping[str, Any]) -> dict[str, Upload]:
     Raises:
         NotFound: the tenant has no upload with one of the ids.
     """
-    inputs = {"model": context.upload("model", request["model"])}
+    inputs = {"model": context.records.upload("model", request["model"], context.tenant)}
     for role in ("calibration", "evaluation"):
         if request[role] is not None:
-            inputs[role] = context.upload("dataset", request[role])
+            inputs[role] = context.records.upload("dataset", request[role], context.tenant)
     return inputs
 
 

@@ -22,7 +22,7 @@ def show_comparison(request: Request, context: Ctx, a: str = "", b: str = "") ->
     if not (a and b):
         jobs, _ = context.records.jobs(context.tenant, CHOICES, None, JobFilter(status=Status.SUCCEEDED))
         return render(request, "compare_choice.html", rows=[job_row(job) for job in jobs], a=a, b=b)
-    baseline, other = (context.job(job_id) for job_id in (a, b))
+    baseline, other = (context.records.job(job_id, context.tenant) for job_id in (a, b))
     comparison = compare_jobs(context, baseline, other)
     return render(
         request,

@@ -104,7 +104,7 @@ def _files(context: Context, job: Job) -> dict[str, Upload]:
         if upload_id is None:
             continue
         try:
-            files[role] = context.upload("model" if role == "model" else "dataset", upload_id)
+            files[role] = context.records.upload("model" if role == "model" else "dataset", upload_id, job.tenant)
         except NotFound:
             continue
     return files

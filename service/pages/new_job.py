@@ -70,7 +70,7 @@ def show_form(request: Request, context: Ctx, source: Annotated[str | None, Quer
     """
     if not context.caller.may_write:
         raise Forbidden("this key may only read; to start jobs, sign in with a key that has the scope write")
-    job = context.job(source) if source else None
+    job = context.records.job(source, context.tenant) if source else None
     return _page(request, context, Typed.of_job(job) if job else Typed(), webhook=webhook_host(job) if job else "")
 
 
@@ -162,7 +162,7 @@ def _choices(context: Context, kind: Kind, chosen: str) -> Sequence[Choice]:
     uploads, _ = context.records.uploads(context.tenant, kind, OFFERED, None)
     if chosen and all(upload.id != chosen for upload in uploads):
         try:
-            uploads.append(context.upload(kind, chosen))
+            uploads.append(context.records.upload(kind, chosen, context.tenant))
         except NotFound:
             return [*map(_choice, uploads), Choice(chosen, f"{chosen} (deleted: choose another)")]
     return [_choice(upload) for upload in uploads]

@@ -55,7 +55,7 @@ async def post_plan(
 @router.get("/plans/{plan_id}", summary="Show a plan", response_description="The plan.")
 async def get_plan(plan_id: PlanId, response: Response, context: Ctx, prefer: Prefer = None) -> PlanOut:
     """Show a plan. With `Prefer: wait=N` the answer waits until it is ready."""
-    plan = await run_in_threadpool(context.job, plan_id, "plan")
+    plan = await run_in_threadpool(context.records.job, plan_id, context.tenant, "plan")
     plan = await _waited(context, plan, prefer, response)
     return await run_in_threadpool(_answer, context, plan)
 

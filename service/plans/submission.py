@@ -25,7 +25,7 @@ def submit_plan(context: Context, model: str, spec: dict[str, Any], idempotency_
         QuantdError: the spec is not valid, the model is missing, or a quota is used up; nothing is stored.
     """
     check_storage_quota(context)
-    upload = context.upload("model", model)
+    upload = context.records.upload("model", model, context.tenant)
     plan = Job(
         id=new_id("plan"), kind="plan", tenant=context.tenant, status=Status.QUEUED, model=model, spec=spec,
         created_at=context.records.now(), api_key=context.caller.key_id, request_id=context.request_id,

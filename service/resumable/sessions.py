@@ -93,7 +93,7 @@ def _begin_or_find(context: Context, session: Session, idempotency_key: str) -> 
 
 def _result_exists(context: Context, session: Session) -> bool:
     try:
-        context.upload(session.kind, session.result or "")
+        context.records.upload(session.kind, session.result or "", session.tenant)
     except NotFound:
         return False
     return True

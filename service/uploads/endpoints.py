@@ -53,7 +53,7 @@ def list_models(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> Model
 @router.get("/models/{model_id}", summary="Show a model", response_description="The model.", response_model=ModelOut)
 def get_model(model_id: ModelId, context: Ctx) -> Upload:
     """Show a stored model with its size, digest and format."""
-    return context.upload("model", model_id)
+    return context.records.upload("model", model_id, context.tenant)
 
 
 @router.delete(
@@ -96,7 +96,7 @@ def list_datasets(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> Dat
 )
 def get_dataset(dataset_id: DatasetId, context: Ctx) -> Upload:
     """Show a stored dataset with the names, types and shapes of its arrays."""
-    return context.upload("dataset", dataset_id)
+    return context.records.upload("dataset", dataset_id, context.tenant)
 
 
 @router.delete(

@@ -47,7 +47,7 @@ def delete_upload(context: Context, kind: Kind, upload_id: str) -> None:
         NotFound: the tenant has no such upload.
         Conflict: a job uses it.
     """
-    upload = context.upload(kind, upload_id)
+    upload = context.records.upload(kind, upload_id, context.tenant)
     context.records.delete_upload(kind, upload)
     context.archive.drop_upload(upload)
 

@@ -1,11 +1,16 @@
 """Problems: headers by status, and the description of headers."""
 
+import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
+import redis
 from fastapi import Request
 
+from jobs.errors import Conflict, NotFound, Unavailable
 from jobs.http_status import make_problem
+from service import problems
 from service.problems import MEDIA_TYPE, header_docs, logged_path, respond, unavailable
 from tests.specs import QUICK
 
@@ -27,6 +32,28 @@ def request(path, accept="*/*"):
 def test_an_unavailable_store_is_a_503():
     response = unavailable(request("/v1/jobs"), OSError("refused"))
     assert (response.status_code, json.loads(response.body)["code"]) == (503, "service.unavailable")
+
+
+@pytest.mark.parametrize(
+    ("error", "fault", "status"),
+    [
+        (NotFound("no job"), None, 404),
+        (NotFound("no job"), Unavailable("being compared"), 503),
+        (NotFound("no job"), redis.ConnectionError("away"), 503),
+        (Conflict("it runs"), Unavailable("being compared"), 409),
+    ],
+)
+def test_only_a_complete_index_says_that_there_is_nothing(error, fault, status):
+    def check():
+        if fault is not None:
+            raise fault
+
+    asked = request("/v1/jobs/job_1")
+    asked.scope["app"] = SimpleNamespace(
+        state=SimpleNamespace(context=SimpleNamespace(epochs=SimpleNamespace(check=check)))
+    )
+    response = asyncio.run(problems._on_quantd_error(asked, error))
+    assert (response.status_code, "retry-after" in response.headers) == (status, status == 503)
 
 
 def test_a_browser_gets_a_page_with_the_headers_of_the_status():
