@@ -38,3 +38,14 @@ def children(own_place, server):
     started = Children(server, scripted.FORK_LIMITS)
     yield started
     started.close()
+
+
+@pytest.fixture(scope="package")
+def shared_children():
+    """Children of a server that many tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        server = scripted.server(patch)
+    started = Children(server, scripted.FORK_LIMITS)
+    yield started
+    started.close()
+    server.close()

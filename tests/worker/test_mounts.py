@@ -47,8 +47,8 @@ def test_the_number_of_files_is_limited(small):
     assert isinstance(failure, WorkerOutOfDisk)
 
 
-def test_artifacts_outlive_the_process_and_end_with_the_child(children):
-    with children.new() as child:
+def test_artifacts_outlive_the_process_and_end_with_the_child(shared_children):
+    with shared_children.new() as child:
         child.begin({"code": "open('out/x', 'w').write('y')"})
         list(child)
         child.kill()
@@ -59,24 +59,24 @@ def test_artifacts_outlive_the_process_and_end_with_the_child(children):
     assert not child.folder.exists()
 
 
-def test_a_process_sees_only_its_folder_and_the_code(children):
+def test_a_process_sees_only_its_folder_and_the_code(shared_children):
     look = says("[os.path.exists(path) for path in ('/etc/passwd', '/home', '/var', '/proc/1', '/dev/mem', '/usr')]")
-    messages, _ = answers(children.new(), look)
+    messages, _ = answers(shared_children.new(), look)
     assert messages == [str([False] * 5 + [True])]
 
 
-def test_no_descriptor_leads_out_of_the_mounts(children):
+def test_no_descriptor_leads_out_of_the_mounts(shared_children):
     look = says("[os.readlink(f'/proc/self/fd/{n}').split(':')[0] for n in os.listdir('/proc/self/fd') if n != '3']")
-    messages, _ = answers(children.new(), look)
+    messages, _ = answers(shared_children.new(), look)
     assert messages == [str(["pipe", "pipe", "pipe"])]
 
 
-def test_code_and_folder_are_read_only(children):
+def test_code_and_folder_are_read_only(shared_children):
     code = "import errno, os, quant; errors = []\nfor path in ('x', '/x', quant.__path__[0] + '/x'):\n"
     code += (
         "    try: os.open(path, os.O_CREAT | os.O_WRONLY)\n    except OSError as error: errors.append(error.errno)\n"
     )
-    messages, _ = answers(children.new(), code + says("set(errors) <= {errno.EROFS, errno.EACCES}, len(errors)"))
+    messages, _ = answers(shared_children.new(), code + says("set(errors) <= {errno.EROFS, errno.EACCES}, len(errors)"))
     assert messages == [str((True, 3))]
 
 

@@ -42,8 +42,8 @@ def refusals(messages):
         ("eventfd(0, 0)", "eventfd2"),
     ],
 )
-def test_a_call_that_no_job_needs_is_refused_and_reported_and_the_job_goes_on(children, call, name):
-    messages, failure = answers(children.new(), CALL.format(call) + says("result, os.strerror(error)"))
+def test_a_call_that_no_job_needs_is_refused_and_reported_and_the_job_goes_on(shared_children, call, name):
+    messages, failure = answers(shared_children.new(), CALL.format(call) + says("result, os.strerror(error)"))
     assert messages == [
         f"the sandbox refused the system call {name}, which no known job needs; the job goes on",
         str((-1, "Function not implemented")),
@@ -51,17 +51,17 @@ def test_a_call_that_no_job_needs_is_refused_and_reported_and_the_job_goes_on(ch
     assert "status 0" in failure.detail
 
 
-def test_refused_calls_are_reported_by_name_and_not_for_ever(children):
+def test_refused_calls_are_reported_by_name_and_not_for_ever(shared_children):
     code = "import ctypes; [ctypes.CDLL(None).chmod(b'..', 0) for _ in range(20_000)]; ctypes.CDLL(None).sync(); "
-    messages, _ = answers(children.new(), code + says("'end'"))
+    messages, _ = answers(shared_children.new(), code + says("'end'"))
     assert len(refusals(messages)) == 1
     assert messages[-1] == "end"
 
 
-def test_refusals_after_the_last_report_fail_at_once(children, monkeypatch):
+def test_refusals_after_the_last_report_fail_at_once(shared_children, monkeypatch):
     monkeypatch.setattr("worker.supervision.MAX_REPORTED", 1)
     code = "import ctypes; ctypes.CDLL(None).sync(); "
-    messages, _ = answers(children.new(), code + CALL.format("chmod(b'..', 0)") + says("result, error"))
+    messages, _ = answers(shared_children.new(), code + CALL.format("chmod(b'..', 0)") + says("result, error"))
     assert messages[1:] == [str((-1, 38))]
 
 
@@ -99,16 +99,16 @@ def test_a_kernel_that_reports_nothing_still_refuses(monkeypatch):
     assert applied == [0, system_calls._NEW_LISTENER, 0]
 
 
-def test_a_message_of_a_refusal_is_one_of_the_log(children):
-    with children.new() as child:
+def test_a_message_of_a_refusal_is_one_of_the_log(shared_children):
+    with shared_children.new() as child:
         child.begin({"code": "import os; os.chmod('.', 0)"})
         (line,) = [line for line in child if line is not None]
     assert isinstance(line, Logged)
     assert line.level == "warning"
 
 
-def test_maps_beyond_the_limit_of_memory_are_refused(children):
+def test_maps_beyond_the_limit_of_memory_are_refused(shared_children):
     code = "import mmap; maps = []\nwhile True: maps.append(mmap.mmap(-1, 64 << 20))"
-    messages, failure = answers(children.new(), code)
+    messages, failure = answers(shared_children.new(), code)
     assert messages == []
     assert "limit" in failure.detail
