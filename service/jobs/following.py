@@ -10,9 +10,10 @@ import redis
 from fastapi.sse import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from jobs.errors import NotFound, RateLimited
+from jobs.errors import NotFound, RateLimited, Unavailable
 from jobs.events import Event
 from jobs.job import Job
+from jobs.records.store import seconds
 from service.context import Context
 
 MAX_WAIT_S = 60
@@ -20,18 +21,27 @@ _WAIT = re.compile(r"\bwait=(\d{1,4})\b")
 
 
 async def events_of(context: Context, job: Job, last_event_id: str) -> AsyncIterator[ServerSentEvent]:
-    """Yield the job's events after `last_event_id`, up to and including its final state."""
-    has_ended = False
+    """Yield the job's events after `last_event_id`, up to and including its final state.
+
+    The events of an ended job expire after a day and are lost with Redis: its record then gives the final state.
+    """
+    seen: Job | None = job
     async with aclosing(context.events.follow(job.id, last_event_id)) as events:
         async for event in events:
-            if event is None:
-                if has_ended:  # and no event came since: the last ones were sent before, or have expired
+            if event is not None:
+                last_event_id = event.id
+                yield ServerSentEvent(id=event.id, event=event.kind, raw_data=event.data)
+                if _is_final(event):
                     return
-                has_ended = await run_in_threadpool(_has_ended, context, job)
-                continue
-            yield ServerSentEvent(id=event.id, event=event.kind, raw_data=event.data)
-            if _is_final(event):
+            elif seen is None:  # deleted while it was followed
                 return
+            elif seen.final:  # and no event came since
+                final = _final_state(seen)
+                if _milliseconds(final.id) > _milliseconds(last_event_id):
+                    yield ServerSentEvent(id=final.id, event=final.kind, raw_data=final.data)
+                return
+            else:
+                seen = await run_in_threadpool(_look, context, seen)
 
 
 def preferred_wait(prefer: str | None) -> int | None:
@@ -47,19 +57,40 @@ async def wait_for_end(context: Context, job: Job, seconds: int) -> Job:
             async for event in events:
                 if event is not None and _is_final(event):
                     break
-    with suppress(redis.RedisError):
-        return await run_in_threadpool(context.records.job, job.id, job.tenant, job.kind)
-    return job  # it is accepted, whatever became of the wait
+    seen = await run_in_threadpool(_look, context, job)  # it is accepted, whatever became of the wait
+    if seen is None:
+        raise NotFound(f"{job.kind} {job.id!r} was deleted while its end was awaited")
+    return seen
 
 
 def _is_final(event: Event) -> bool:
     return event.kind == "state" and bool(json.loads(event.data)["final"])
 
 
-def _has_ended(context: Context, job: Job) -> bool:
+def _final_state(job: Job) -> Event:
+    """Return the event of an ended job's final state."""
+    milliseconds = int(1000 * seconds(job.finished_at or job.created_at))
+    return Event(f"{milliseconds}-0", "state", json.dumps({"status": job.status, "final": True}))
+
+
+def _milliseconds(event_id: str) -> int:
+    return int(event_id.split("-")[0])
+
+
+def _look(context: Context, job: Job) -> Job | None:
+    """Return the job as it is now, or as it was while its record cannot be looked up; None if it was deleted."""
     try:
-        return context.records.job(job.id, job.tenant).final
-    except NotFound:  # deleted while it was followed
-        return True
+        return context.records.job(job.id, job.tenant, job.kind)
+    except NotFound:
+        return job if _is_incomplete(context) else None
     except redis.RedisError:  # its events tell when the record store is back
-        return False
+        return job
+
+
+def _is_incomplete(context: Context) -> bool:
+    """Return True if records may be missing that exist."""
+    try:
+        context.epochs.check()
+    except (Unavailable, redis.RedisError):
+        return True
+    return False

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobs.errors import RateLimited
+from jobs.errors import RateLimited, Unavailable
 from jobs.events import Events
 from jobs.job import Status
 from jobs.records import Records
+from jobs.redis_keys import events_key, job_key
 from jobs.stack import ADDRESS
 from service.context import Caller, OpenStreams
 from service.jobs import following
@@ -39,20 +40,66 @@ def test_a_caller_has_a_limited_number_of_places_and_others_have_theirs():
         pass
 
 
-@pytest.mark.anyio
-async def test_the_end_is_sent_of_a_job_that_ends_between_two_looks(stack, monkeypatch):
+class Index:
+    """An index that is complete unless it is said to be not."""
+
+    complete = True
+
+    def check(self):
+        if not self.complete:
+            raise Unavailable("it is being compared")
+
+
+@pytest.fixture
+async def followed(stack, monkeypatch):
+    """A running job, its records, and a context with events whose reader waits after an error."""
     url = (stack.folder / ADDRESS).read_text()
     records, events = Records(url), Events(url)
-    job, has_ended = in_state(records, Status.RUNNING), following._has_ended
-
-    def end_first(context, followed):
-        records.finish(job.id, "owner", Status.FAILED, {})
-        return has_ended(context, followed)
-
     monkeypatch.setattr("jobs.events.IDLE_S", 0.05)
-    monkeypatch.setattr(events, "_read", lambda: asyncio.sleep(60))  # the reader waits after an error
-    monkeypatch.setattr(following, "_has_ended", end_first)
-    context = SimpleNamespace(events=events, records=records)
-    states = [json.loads(event.raw_data)["status"] async for event in events_of(context, job, "0")]
+    monkeypatch.setattr(events, "_read", lambda: asyncio.sleep(60))
+    yield in_state(records, Status.RUNNING), records, SimpleNamespace(events=events, records=records, epochs=Index())
     await events.close()
-    assert states == ["queued", "running", "failed"]
+
+
+async def states(context, job, after="0"):
+    return [json.loads(event.raw_data)["status"] async for event in events_of(context, job, after)]
+
+
+@pytest.mark.anyio
+async def test_the_end_is_sent_of_a_job_that_ends_between_two_looks(followed, monkeypatch):
+    job, records, context = followed
+    look = following._look
+
+    def end_first(context, seen):
+        records.finish(seen.id, "owner", Status.FAILED, {})
+        return look(context, seen)
+
+    monkeypatch.setattr(following, "_look", end_first)
+    assert await states(context, job) == ["queued", "running", "failed"]
+
+
+@pytest.mark.anyio
+async def test_the_end_is_sent_of_a_job_whose_events_are_lost(followed):
+    job, records, context = followed
+    records.finish(job.id, "owner", Status.FAILED, {})
+    _, running, last = await context.events.history(job.id)
+    records._redis.delete(events_key(job.id))
+    assert await states(context, job) == ["failed"]
+    assert await states(context, job, running.id) == ["failed"]
+    assert await states(context, records.job(job.id), last.id) == []
+
+
+@pytest.mark.anyio
+async def test_a_stream_goes_on_while_the_record_is_missing_from_an_incomplete_index(followed, monkeypatch):
+    job, records, context = followed
+    looks, look = [], following._look
+    records._redis.delete(job_key(job.id), events_key(job.id))
+
+    def counted(context, seen):
+        looks.append(seen)
+        context.epochs.complete = len(looks) > 2
+        return look(context, seen)
+
+    monkeypatch.setattr(following, "_look", counted)
+    assert await states(context, job) == []
+    assert looks == [job] * 3  # and with a complete index it was deleted
