@@ -36,6 +36,18 @@ def stored_bits(bits: int, opset: int, form: StorageForm = StorageForm.INTEGER) 
     return 4 if bits <= 4 else 8
 
 
+def storage_notes(bits: int, form: StorageForm, opset: int) -> tuple[str, ...]:
+    """Return a note for plan and report if codes take more bits in the file than they have."""
+    stored = stored_bits(bits, opset, form)
+    if stored == bits:
+        return ()
+    if stored_bits(bits, INT2_OPSET, form) == bits:
+        reason = f"export.opset {INT2_OPSET} has types that store them in {bits}"
+    else:
+        reason = f"the kernel reads them as they are stored, and there is no type of {bits} bits"
+    return (f"codes of {bits} bits are stored in {stored}: {reason}",)
+
+
 def code_bytes(size: int, bits: int, form: StorageForm, opset: int) -> int:
     """Return the size in bytes of `size` codes of `bits` bits."""
     stored = stored_bits(bits, opset, form)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from quant.data.read_sequences import check_states
 from quant.errors import DataRequired, ExportError
-from quant.export.storage import stored_bytes
+from quant.export.storage import storage_notes, stored_bytes
 from quant.graph.executed_names import executed_names
 from quant.graph.inventory import Layer, inventory
 from quant.inputs import Inputs
@@ -198,7 +198,7 @@ def _layer(quantized: QuantizedLayer, sample: SampledWeight | None, kernel: str,
         weight=_not_read([layer]) if sample is None else total_sqnr([sample]),
         bytes_before=4 * layer.size,
         bytes_after=stored_bytes(weight, quantized.form, opset),
-        notes=quantized.notes,
+        notes=(*quantized.notes, *storage_notes(weight.bits, quantized.form, opset)),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from quant.correction.mean_shift import MeanShift
 from quant.error_bounds.propagate import Bound
-from quant.export.storage import stored_bytes
+from quant.export.storage import storage_notes, stored_bytes
 from quant.outcome.report.fits import CandidateFamily, RowFit
 from quant.outcome.report.layer import MAX_FITS, ClippedActivation, ErrorBound, LayerEntry, LayerOutput, WeightErrors
 from quant.report.alternatives import alternatives
@@ -78,7 +78,7 @@ def layer_report(quantized: QuantizedLayer, spec: Spec, measured: Measurements =
         bytes_before=4 * layer.size,
         bytes_after=stored_bytes(weight, quantized.form, spec.export.opset),
         seconds=None,
-        notes=(*fitted.fit.notes, *quantized.notes),
+        notes=(*fitted.fit.notes, *quantized.notes, *storage_notes(weight.bits, quantized.form, spec.export.opset)),
         error_share=None if share is None else share.value,
         error_share_standard_error=None if share is None else share.standard_error,
         error_share_reason=None if share is not None else measured.shares.reason or NOT_ALONE,

@@ -63,6 +63,8 @@ def test_the_types_of_opset_21_hold_no_parts_of_two_bits(quantize, bits, stored)
     for layer in (entry for entry in report["layers"] if entry["op"] == "Conv"):
         size = layer["parameters"]
         codes = -(-size // 2) + -(-size // 8) if stored == 5 else -(-size * stored // 8)
+        note = f"codes of {bits} bits are stored in {stored}: export.opset 25 has types that store them in {bits}"
+        assert (note in layer["notes"]) == (stored != bits)
         assert layer["bytes_after"] == codes + 4 * layer["weight_shape"][0]
 
 
