@@ -1,6 +1,9 @@
 """The time and the memory of every preset on every model, in float runs of the calibration set.
 
-    python benchmarks/time_bounds.py OUT.json [--data ../shared/data] [--only NAME ...] [--presets int8 ...] [--runs 1]
+    python benchmarks/time_bounds.py [--data ../shared/data] [--only NAME ...] [--presets int8 ...] [--runs 1] [--page]
+
+Writes docs/time_bounds.md from docs/time_bounds.json. What was measured before and is not selected stays there; --page
+writes the page without measuring.
 
 A job may take `FLOAT_RUNS` runs of the float model over its calibration set and `SECONDS` more, `auto` twice as many
 runs. The unit is the median of three such runs in the process of the job, in the batches that the job uses. On a shared
@@ -16,6 +19,7 @@ import argparse
 import gc
 import io
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -39,12 +43,15 @@ SPECS: dict[str, dict[str, Any]] = {
     "auto": {"activations": {"clipping": "auto"}, "equalization": "auto", "smoothing": "auto"},
 }
 COUNT = 256
+WAITING = {"OPENBLAS_THREAD_TIMEOUT": "20"}
+"""The setting of OpenBLAS that quant makes when it is imported before NumPy; else idle threads take processor time."""
 MEASURED = ("job", "unit", "processor_job", "processor_unit", "peak_mb", "model_mb", "samples")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "time_bounds.json")
+    parser.add_argument("--page", action="store_true", help="write the page without measuring")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--presets", nargs="*", default=list(SPECS))
@@ -55,14 +62,16 @@ def main() -> None:
         model, calibration, preset = arguments.one
         print(json.dumps(measure(Path(model), Path(calibration), preset)))
         return
-    results: dict[str, dict[str, Any]] = {}
+    results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
-        for model, calibration in jobs(arguments.data, Path(folder), arguments.only):
+        selected = () if arguments.page else jobs(arguments.data, Path(folder), arguments.only)
+        for model, calibration in selected:
             for preset in arguments.presets:
                 entry = repeated(model, calibration, preset, arguments.runs)
                 results.setdefault(model.stem, {})[preset] = entry
                 print(line(model.stem, preset, entry), flush=True)
                 arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+    arguments.out.with_suffix(".md").write_text(page(results))
 
 
 def jobs(data: Path, folder: Path, only: list[str]) -> Iterator[tuple[Path, Path]]:
@@ -138,7 +147,8 @@ def repeated(model: Path, calibration: Path, preset: str, runs: int) -> dict[str
     command = [sys.executable, __file__, "--one", str(model), str(calibration), preset]
     measured = []
     for _ in range(runs):
-        process = subprocess.run(command, capture_output=True, text=True, check=False)
+        environment = {**os.environ, **WAITING}
+        process = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
         if process.returncode:
             return {"failed": (process.stderr.strip().splitlines() or ["no output"])[-1][:300]}
         measured.append(json.loads(process.stdout.splitlines()[-1]))
@@ -213,6 +223,40 @@ def line(stem: str, preset: str, entry: dict[str, Any]) -> str:
     return (
         f"{stem:26} {preset:13} {entry['job']:7.2f} s = {runs:6.1f} runs, processor {entry['processor_job']:7.2f} s = "
         f"{processor:6.1f} runs of {entry['processor_unit']:.3f} s, {entry['peak_mb']:5.0f} MB{verdict}"
+    )
+
+
+PAGE = """# Time and memory of jobs
+
+Written by `benchmarks/time_bounds.py`, which keeps the figures in `docs/time_bounds.json`. A job may take 10 runs of
+the float model over its calibration set and 2 seconds more (`auto`: 20 runs), and twice the memory of the float model
+and 500 MB more. Times are processor time, since other work runs on the machine. Jobs over a bound are marked.
+
+| network | samples | preset | processor seconds | bound | float runs | MB | bound |
+| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |
+"""
+
+
+def page(results: dict[str, dict[str, Any]]) -> str:
+    """Return the page of all measured jobs."""
+    return PAGE + "".join(
+        row(stem, preset, entry) for stem, presets in results.items() for preset, entry in presets.items()
+    )
+
+
+def row(stem: str, preset: str, entry: dict[str, Any]) -> str:
+    """Return the row of a job; figures beyond a bound are in bold."""
+    if "failed" in entry:
+        return f"| {stem} | | `{preset}` | failed | | | | |\n"
+    limit = (AUTO_FLOAT_RUNS if preset == "auto" else FLOAT_RUNS) * entry["processor_unit"] + SECONDS
+    runs = entry["processor_job"] / entry["processor_unit"]
+    seconds, memory = f"{entry['processor_job']:.1f}", f"{entry['peak_mb']:.0f}"
+    seconds = seconds if entry["in_processor_time"] else f"**{seconds}**"
+    memory = memory if entry["in_memory"] else f"**{memory}**"
+    most = MEMORY_RATIO * entry["model_mb"] + MEMORY_MB
+    return (
+        f"| {stem} | {entry['samples']:.0f} | `{preset}` | {seconds} | {limit:.1f} | {runs:.1f} "
+        f"| {memory} | {most:.0f} |\n"
     )
 
 

@@ -50,7 +50,7 @@ from quant.report.report import build_report, report_json
 from quant.report.result import Result, SignalAndNoise, samples_used
 from quant.runtime import Session, load_executed
 from quant.search.choice import Choice
-from quant.search.context import Source
+from quant.search.context import HELD_OUT, Source
 from quant.search.error_shares import measure_error_shares
 from quant.search.model_choice import NormalisedModel, choose_model
 from quant.spec import Spec, adapt_to_data, require_data, resolve
@@ -144,7 +144,8 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
 
     progress(Stage.NORMALISING, 0, 1, opened.name)
     model, normals = _normalise(opened.source.model, spec, calibration or evaluation, reference)
-    calibration = None if calibration is None else within_memory(model, calibration)
+    if calibration is not None:  # in batches of which one can be held out
+        calibration = within_memory(model, calibration).in_batches(HELD_OUT)
     del reference  # it is loaded again for the evaluation; its weights would take memory until then
     source = Source(opened.source.size, opened.model_sha256)
     float_model = NormalisedModel(model, normals, calibration, evaluation, source, progress, deadline)

@@ -13,6 +13,14 @@ MAX_INPUTS = 4608
 """Layers with more inputs (170 MB of second moments) get a sample of rows instead."""
 
 
+class HasMean(Protocol):
+    """The mean of the rows x that a layer's weights multiply, for G groups of K inputs."""
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        """The mean E[x_k] of each input (G, K)."""
+
+
 class Moments(Protocol):
     """Moments of the rows x that a layer's weights (G, O, K) multiply, for G groups of O outputs and K inputs."""
 
@@ -31,6 +39,13 @@ class Moments(Protocol):
         self, weights: NDArray[np.floating], other: NDArray[np.floating]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return E[(a x)^2] and E[(a x)(b x)] of each output (G, O) for weights a and b (G, O, K)."""
+
+
+@dataclass(frozen=True)
+class InputMean:
+    """The mean E[x] (G, K) of the rows x, float64: what is needed of moments once the weights are quantized."""
+
+    mean: NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Observer that measures the moments of layer inputs, or draws a sample of their rows."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +24,8 @@ the time of three float runs. The output SQNR of four networks at 8 and 4 bits d
 64, in both directions, but for one that is 0.4 dB better."""
 NARROW = 64
 """Up to so many inputs, second moments take less memory and time than a sample of rows."""
+MAX_MOMENT_BYTES = 256 << 20
+"""The bytes of all second moments together for a model whose weights take less; else they take as much as these."""
 Key = tuple[str, int | None]
 """The name and the axis of a weight, or the name of an input."""
 
@@ -32,16 +34,18 @@ class MomentObserver:
     """Observer of the layers' inputs over the batches of one part of the set.
 
     A layer that needs all second moments gets them, from many rows. Any other layer gets second moments from fewer rows
-    if it is narrow, else a sample of rows. A layer that is too wide always gets a sample. Layers that share a weight
-    share their moments, and so do products with different weights that read one tensor. If no layer needs all second
-    moments, maps are read for some batches only.
+    if it is narrow, else a sample of rows. A layer that is too wide always gets a sample, and so do the widest layers
+    where the second moments of all would take more than `MAX_MOMENT_BYTES`. Layers that share a weight share their
+    moments, and so do products with different weights that read one tensor. If no layer needs all second moments, maps
+    are read for some batches only.
     """
 
     def __init__(self, model: ir.Model, layers: Sequence[tuple[Layer, bool]], part: Dataset) -> None:
         """Prepare to observe layers, each with True if it needs all second moments; without a matrix it is left out."""
         self._layers = [layer for layer, _ in layers if _has_matrix(layer, model.graph)]
         self._keys = keys = _keys(self._layers)
-        complete = {keys[layer.name] for layer, needs_all in layers if needs_all and layer.name in keys}
+        needed = {keys[layer.name] for layer, needs_all in layers if needs_all and layer.name in keys}
+        complete = _within_memory({key: layer for layer, key in self._unique() if key in needed}, self._layers)
         self._sums = {key: _new_sums(layer, key in complete) for layer, key in self._unique()}
         numbers, few = frozenset(part.numbers), frozenset(part.spread(SAMPLED_MAPS).numbers)
         self._numbers = {key: few if _reads_map(layer) and not complete else numbers for layer, key in self._unique()}
@@ -109,11 +113,25 @@ class _Rows:
         return InputSample(np.concatenate(self.parts, axis=1))
 
 
-def _new_sums(layer: Layer, complete: bool) -> _Sums | _Rows:
-    """Return empty sums for a layer, or an empty sample if it does not need second moments or is too wide for them."""
+def _within_memory(needed: Mapping[Key, Layer], layers: Sequence[Layer]) -> set[Key]:
+    """Return the keys of the layers that get all second moments: as many as memory allows, the narrowest first."""
+    limit = max(MAX_MOMENT_BYTES, 4 * sum({layer.weight_name: layer.size for layer in layers}.values()))
+    sizes = {key: 8 * groups * width**2 for key, (groups, width) in ((k, _extent(needed[k])) for k in needed)}
+    ordered = sorted(sizes, key=lambda key: sizes[key])
+    totals = np.cumsum([sizes[key] for key in ordered])
+    return {key for key, total in zip(ordered, totals, strict=True) if total <= limit}
+
+
+def _extent(layer: Layer) -> tuple[int, int]:
+    """Return the number of groups and of inputs in each group."""
     matrix = weight_matrix(layer, layer.weight)
     assert matrix is not None, "a layer without a matrix is not observed"
-    groups, _, width = matrix.shape
+    return matrix.shape[0], matrix.shape[2]
+
+
+def _new_sums(layer: Layer, complete: bool) -> _Sums | _Rows:
+    """Return empty sums for a layer, or an empty sample if it does not get second moments or is too wide for them."""
+    groups, width = _extent(layer)
     if width > (MAX_INPUTS if complete else NARROW):
         return _Rows()
     rows_needed = ROWS + ROWS_PER_INPUT * width if complete else SAMPLED_ROWS

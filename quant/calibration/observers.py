@@ -1,6 +1,7 @@
 """Observers: one pass of the float model over a calibration set, shared by everything that reads its tensors."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +14,7 @@ from quant.deadline import UNLIMITED, Deadline
 from quant.graph.constants import constant
 from quant.graph.names import Names
 from quant.graph.operators import is_clip, is_convolution, is_never_negative
-from quant.graph.weightless import Weightless
+from quant.graph.weightless import Weightless, weightless
 from quant.runtime import Session
 
 Tensors = Mapping[str, NDArray[np.generic]]
@@ -101,6 +102,7 @@ def observe(
         values = dict(zip(names, sessions[outputs].run(feeds, names), strict=True))
         for observer in observers:
             observer.add(numbers[turn], values)
+        del values  # before the next run: the tensors of two batches would take twice the memory
 
 
 def _required(observers: Sequence[Observer], number: int) -> frozenset[str]:
@@ -155,8 +157,17 @@ def _clips_at_zero(node: ir.Node) -> bool:
     return lower is not None and bool((lower >= np.zeros_like(lower)).all())
 
 
-def session_with_outputs(model: Weightless, names: Collection[str], *, fold_weights: bool = False) -> Session:
+def session_with_outputs(
+    model: Weightless,
+    names: Collection[str],
+    *,
+    fold_weights: bool = False,
+    threads: int = 0,
+    profile: Path | None = None,
+) -> Session:
     """Return a session of the float model in which the named tensors, or their peaks, are outputs too.
+
+    The options are those of `Session`.
 
     Raises:
         ModelError: ONNX Runtime cannot load the model.
@@ -169,4 +180,20 @@ def session_with_outputs(model: Weightless, names: Collection[str], *, fold_weig
             proto.graph.node.add(op_type="GlobalMaxPool", input=[name[: name.rindex(PEAKS)]], output=[name])
         if name not in present:
             proto.graph.output.add(name=name)
-    return Session(proto.SerializeToString(), "the float model", weights=model.arrays, fold_weights=fold_weights)
+    return Session(
+        proto.SerializeToString(),
+        "the float model",
+        weights=model.arrays,
+        fold_weights=fold_weights,
+        threads=threads,
+        profile=profile,
+    )
+
+
+def profiled(model: ir.Model, profile: Path) -> Session:
+    """Return a session of the float model with one thread and a profile; it shares the memory of large weights.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load the model.
+    """
+    return session_with_outputs(weightless(model), (), threads=1, profile=profile)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.calibration.input_moments import InferredMoments, Moments
+from quant.calibration.input_moments import HasMean, InferredMoments
 from quant.graph.biases import Shifts
 from quant.graph.im2col import weight_matrix
 from quant.graph.inventory import Layer
@@ -16,7 +16,7 @@ from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import decoded
 
 
-def expected_shifts(layers: Sequence[QuantizedLayer], moments: Mapping[str, Moments]) -> Shifts:
+def expected_shifts(layers: Sequence[QuantizedLayer], moments: Mapping[str, HasMean]) -> Shifts:
     """Return the values -E[dW x] to add to the bias of each channel (C,), for the layers with known moments.
 
     dW is the error of the weights. If the moments are inferred, only positions that pass the activation after the layer
@@ -35,7 +35,7 @@ def expected_shifts(layers: Sequence[QuantizedLayer], moments: Mapping[str, Mome
     }
 
 
-def _expected_shift(layer: Layer, rounded: NDArray[np.float32], moments: Moments) -> NDArray[np.float64]:
+def _expected_shift(layer: Layer, rounded: NDArray[np.float32], moments: HasMean) -> NDArray[np.float64]:
     """Return the values (C,) to add to the bias of a layer whose quantized weights are `rounded`."""
     weight = weight_matrix(layer, layer.weight.astype(np.float64))
     change = weight_matrix(layer, rounded.astype(np.float64) - layer.weight)

@@ -137,18 +137,15 @@ def compare_layers(
     if not layers:
         return LayerComparison(MeanShifts({}, 0, "no layer has an output with channels"))
     samples = _in_small_batches(samples)
-    twin = twin_session(float_model, quantized, layers, feed_back=False)[0]
-    other = None
+    earlier: Sequence[MeanShift | None] = [None] * len(layers)
     if uncorrected is not None:
-        other = twin_session(float_model, uncorrected, layers, feed_back=False, energies=False)[0]
-    after, before, energies = _Sums(layers), _Sums(layers), np.zeros((len(layers), 3))
+        earlier = _shifts(float_model, uncorrected, layers, samples)
+    twin = twin_session(float_model, quantized, layers, feed_back=False)[0]
+    after, energies = _Sums(layers), np.zeros((len(layers), 3))
     for feeds in samples.watched(progress):
         outputs = twin.run(feeds)
         after.add(outputs[::2])
         energies += np.array(outputs[1::2], np.float64)
-        if other is not None:
-            before.add(other.run(feeds))
-    earlier: Sequence[MeanShift | None] = before.shifts() if other is not None else [None] * len(layers)
     shifts = {
         layer.name: LayerShift(*sides)
         for layer, sides in zip(layers, zip(earlier, after.shifts(), strict=True), strict=True)
@@ -157,8 +154,17 @@ def compare_layers(
         layer.name: LayerDifference(-mean, *map(float, energy))
         for layer, mean, energy in zip(layers, after.means(), energies, strict=True)
     }
-    reason = "no bias was corrected" if other is None else None
+    reason = "no bias was corrected" if uncorrected is None else None
     return LayerComparison(MeanShifts(shifts, samples.used, reason), differences)
+
+
+def _shifts(float_model: Weightless, quantized: ir.Model, layers: Sequence[Layer], samples: Dataset) -> list[MeanShift]:
+    """Return the mean shifts alone; the memory of the twin graph is free again when the function returns."""
+    twin = twin_session(float_model, quantized, layers, feed_back=False, energies=False)[0]
+    sums = _Sums(layers)
+    for feeds in samples.batches():
+        sums.add(twin.run(feeds))
+    return sums.shifts()
 
 
 class _Sums:

@@ -129,6 +129,13 @@ class Dataset:
             )
         return replace(self, batch=size, part=None, fixed=True)
 
+    def in_batches(self, least: int) -> "Dataset":
+        """Return the samples in batches so small that there are at least `least`, as far as the batch size is free."""
+        smaller = self
+        while not smaller.fixed and smaller.batch > 1 and len(smaller.numbers) < least:
+            smaller = replace(smaller, batch=smaller.batch // 2)
+        return smaller
+
     def halved(self) -> "Dataset":
         """Return the same samples in batches of half the size, or the set itself if the model fixes the batch size.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from quant.errors import ExportError
-from quant.evaluation.layer_times import time_layers
+from quant.evaluation.layer_times import LoadProfiled, time_layers
 from quant.evaluation.timed_inputs import TimedInputs
 from quant.outcome.latency import Latency, LayerTime, ModelTimings, Timing
 from quant.runtime import Feeds, Session, processors
@@ -35,13 +35,13 @@ class TimedModels:
 
     Attributes:
         reference: the uploaded model.
-        normalised: returns the bytes of the float model whose nodes have the layers' names.
+        load_normalised: loads the float model whose nodes have the layers' names.
         quantized: the bytes of the quantized model.
         layers: the name and the operator of the layer that a name in the profile belongs to.
     """
 
     reference: Path
-    normalised: Callable[[], bytes]
+    load_normalised: LoadProfiled
     quantized: bytes
     layers: Mapping[str, tuple[str, str]]
 
@@ -90,6 +90,7 @@ def measure_latency(models: TimedModels, inputs: TimedInputs, *, always: bool) -
         timings.append(_time(sessions, inputs.batch, threads, inputs.samples))
         if inputs.single is not None and not clock.is_over:
             timings.append(_time(sessions, inputs.single, threads, 1))
+        del sessions  # before the next pair is loaded: each holds the weights of both models
     result = _summarise(timings)
     return result if clock.is_over and not result.warnings else _with_layers(result, models, inputs.batch)
 
@@ -187,7 +188,7 @@ def _summarise(timings: Sequence[tuple[Timing, Timing]]) -> Latency:
 
 def _with_layers(result: Latency, models: TimedModels, feeds: Feeds) -> Latency:
     """Return the result with the time of the layers, the slow ones named in its warnings."""
-    layers, other = time_layers(models.normalised(), models.quantized, feeds, models.layers)
+    layers, other = time_layers(models.load_normalised, models.quantized, feeds, models.layers)
     warnings = tuple(warning + _slow_parts(layers, other) for warning in result.warnings)
     return result.model_copy(update={"layers": tuple(layers), "other": other, "warnings": warnings})
 

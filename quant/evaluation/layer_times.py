@@ -3,12 +3,12 @@
 import re
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from quant.errors import ExportError, ModelError
+from quant.errors import ExportError
 from quant.outcome.latency import LayerTime
 from quant.runtime import Feeds, NodeTime, Session
 
@@ -16,16 +16,18 @@ SLICE_S = 0.06
 """The seconds for which both models are profiled."""
 MIN_RUNS, MAX_RUNS = 5, 50
 """The profiled runs of each model."""
+LoadProfiled = Callable[[Path], Session]
+"""Loads a model with one thread, and with a profile at the path."""
 _ENDING = re.compile(r"(_|/)[^_/]*$")
 
 
 def time_layers(
-    float_model: bytes, quantized: bytes, feeds: Feeds, layers: Mapping[str, tuple[str, str]]
+    load_float: LoadProfiled, quantized: bytes, feeds: Feeds, layers: Mapping[str, tuple[str, str]]
 ) -> tuple[list[LayerTime], LayerTime]:
     """Return the median time of each layer in both models with one thread, and of all other nodes together.
 
     Args:
-        float_model: the float model whose nodes have the layers' names.
+        load_float: loads the float model whose nodes have the layers' names.
         quantized: the quantized model.
         feeds: the inputs of one run.
         layers: the name and the operator of the layer to which an executed node belongs, by the beginning of its name,
@@ -36,13 +38,12 @@ def time_layers(
         ExportError: the quantized model does not run.
     """
     with tempfile.TemporaryDirectory() as folder:
-        failures = {"float": ModelError, "quantized": ExportError}
-        sessions = {
-            kind: Session(model, f"the {kind} model", failures[kind], threads=1, profile=Path(folder, kind))
-            for kind, model in (("float", float_model), ("quantized", quantized))
-        }
-        runs = _run_alternately(list(sessions.values()), feeds)
-        before, after = (_by_layer(session.node_times(), runs, layers) for session in sessions.values())
+        sessions = (
+            load_float(Path(folder, "float")),
+            Session(quantized, "the quantized model", ExportError, threads=1, profile=Path(folder, "quantized")),
+        )
+        runs = _run_alternately(sessions, feeds)
+        before, after = (_by_layer(session.node_times(), runs, layers) for session in sessions)
     named = dict(layers.values())
     times = [
         LayerTime(name=name, op=op, float_ms=before.get(name, 0.0), quantized_ms=after.get(name, 0.0))

@@ -1,9 +1,11 @@
 """Latency of a job's result: the models and the inputs that are timed, or the reason why none are."""
 
+from functools import partial
 from pathlib import Path
 
 import onnx_ir as ir
 
+from quant.calibration.observers import profiled
 from quant.data.dataset import Dataset
 from quant.errors import QuantdError
 from quant.evaluation.latency import TimedModels, is_slower, measure_latency
@@ -35,7 +37,7 @@ def latency_of(
     inputs = timed_inputs(model, dataset)
     if inputs is None:
         return Latency.unmeasured(NO_INPUTS)
-    models = TimedModels(reference, lambda: ir.to_proto(model).SerializeToString(), quantized, executed_names(model))
+    models = TimedModels(reference, partial(profiled, model), quantized, executed_names(model))
     try:
         latency = measure_latency(models, inputs, always=spec.always_measures_latency)
     except QuantdError as error:

@@ -23,9 +23,10 @@ from quant.search.ranking import Scores, best_position, scores
 from quant.weights.clip_choice import rival_section
 from quant.weights.layers import QuantizedLayer, quantize_layers
 
-CORRECTION_SAMPLES = 64
-"""Samples on which biases are corrected. The variance of a mean over n samples is 1 / n of the variance of one sample,
-so that more samples bring little; each of them runs through both models."""
+CORRECTION_SAMPLES, CORRECTION_PART, MIN_CORRECTION_SAMPLES = 64, 2, 8
+"""Biases are corrected on half of the set, but at least 8 and at most 64 samples. The variance of a mean over n
+samples is 1 / n of the variance of one sample, so that more samples bring little; each takes the time of seven float
+runs."""
 CORRECTION = "the correction of biases"
 """The name of the work that a deadline leaves out."""
 ALLOCATED = "allocated bits"
@@ -297,7 +298,8 @@ def measured_shifts(context: CalibratedContext, quantized: ir.Model, progress: S
 
     Requires that the model's biases are not corrected yet.
     """
-    samples = context.fitting.halved().spread(CORRECTION_SAMPLES)
+    count = max(context.calibration.used // CORRECTION_PART, MIN_CORRECTION_SAMPLES)
+    samples = context.fitting.halved().spread(min(count, CORRECTION_SAMPLES))
     reported = subject_progress(progress, "the outputs of every layer")
     corrections = find_corrections(context.graph, quantized, context.comparable_layers, samples, reported)
     return {layer: correction.correction for layer, correction in corrections.items()}

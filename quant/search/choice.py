@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from quant.graph.biases import Shifts
 from quant.search.candidates import MeasuredCandidate
-from quant.search.context import RangeOption, Ranges, SearchContext
+from quant.search.context import CalibratedContext, RangeOption, Ranges, SearchContext
 from quant.search.ranking import Scores, best_position
 from quant.weights.layers import QuantizedLayer
 
@@ -67,6 +67,12 @@ class Choice:
             compared=compared,
             scores=candidate.scores,
         )
+
+
+def without_moments(choice: Choice) -> Choice:
+    """Return the choice without the moments of the layers' inputs, which take hundreds of megabytes."""
+    context = choice.context
+    return replace(choice, context=replace(context, moments={})) if isinstance(context, CalibratedContext) else choice
 
 
 def best(choices: Sequence[Choice]) -> Choice:

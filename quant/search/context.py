@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from quant.calibration.activation_ranges import ActivationRange, RangeObserver, tie, unlike_concatenations
 from quant.calibration.batch_inputs import BatchInputObserver, BatchInputs
 from quant.calibration.inferred_moments import infer_input_moments
-from quant.calibration.input_moments import InferredMoments, Moments
+from quant.calibration.input_moments import InferredMoments, InputMean, Moments
 from quant.calibration.moment_observer import MomentObserver
 from quant.calibration.observers import OutputRecorder, observe, session_with_outputs
 from quant.data.dataset import Dataset
@@ -114,7 +114,8 @@ class CalibratedContext(_Context):
         fitting: the part of the set on which moments and corrections are measured.
         held_out: the part on which candidates are compared.
         graph: the float model's graph, ready to run.
-        moments: the measured moments of the layers' inputs, by the layer's name.
+        moments: the measured moments of the layers' inputs, by the layer's name; empty once the weights are quantized.
+        means: the means of the same inputs.
         inferred: the moments that BatchNormalization implies; empty unless biases are corrected without data.
         range_options: the activation ranges of each rule to compare, by the suffix of its candidates' names; the suffix
             of the first rule is empty.
@@ -127,6 +128,7 @@ class CalibratedContext(_Context):
     held_out: Dataset
     graph: Weightless
     moments: Mapping[str, Moments]
+    means: Mapping[str, InputMean]
     inferred: Mapping[str, InferredMoments]
     range_options: Mapping[str, RangeOption]
     recorded: Mapping[int, Sequence[NDArray[np.generic]]]
@@ -202,6 +204,7 @@ def calibrate(
     if spec.activations is not None or any(_needs_moments(section, spec) for _, section in work):
         reported = sample_progress(progress, Stage.CALIBRATING)
         observe(graph, calibration, [moments, *ranges.observers, outputs, inputs], reported, deadline)
+    measured = moments.moments()
     return CalibratedContext(
         variant=variant,
         spec=spec,
@@ -213,7 +216,8 @@ def calibrate(
         fitting=fitting,
         held_out=held_out,
         graph=graph,
-        moments=moments.moments(),
+        moments=measured,
+        means={name: InputMean(moment.mean) for name, moment in measured.items()},
         inferred=inferred,
         range_options=ranges.options(),
         recorded=outputs.recorded,

@@ -125,7 +125,7 @@ def measure_error_shares(choice: Choice, quantized: Session, progress: Progress)
     samples = _few_samples(context, len(changes))
     if not changes or samples is None:
         return ErrorShares(reason=TOO_FEW if changes else NOT_ALONE)
-    shifts = expected_shifts([layer for change in changes.values() for layer in change], context.moments)
+    shifts = expected_shifts([layer for change in changes.values() for layer in change], context.means)
     models = {ALL: quantized} | ({ACTIVATIONS: _with_quantized_activations(choice)} if _rounds_inputs(choice) else {})
     reported = subject_progress(correction_progress(progress), "one layer at a time")
     sensitivity = measure_sensitivity(

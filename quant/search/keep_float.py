@@ -3,9 +3,11 @@
 import glob
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import onnx_ir as ir
 
+from quant.calibration.observers import profiled
 from quant.evaluation.latency import is_slower, latency_ratio
 from quant.evaluation.layer_times import time_layers
 from quant.graph.executed_names import executed_names
@@ -58,7 +60,7 @@ def keep_slow_layers_float(choice: Choice, quantize: Callable[[Spec], Choice], f
 def _slow_layers(choice: Choice, feeds: Feeds) -> list[LayerTime]:
     """Return the quantized layers that are slower than in float, the greatest difference first."""
     model = choice.context.model
-    times, _ = time_layers(_float_model(choice), choice.context.export(choice.model), feeds, executed_names(model))
+    times, _ = time_layers(partial(profiled, model), choice.context.export(choice.model), feeds, executed_names(model))
     quantized = {layer.layer.name for layer in choice.layers}
     slow = [layer for layer in times if layer.name in quantized and is_slower(layer)]
     return sorted(slow, key=lambda layer: layer.float_ms - layer.quantized_ms)

@@ -35,7 +35,7 @@ POOR_DB, POOR_KERNEL_DB = 30.0, 20.0
 layer runs slower in float, the others do not."""
 MAX_TRIALS = 4
 """The most models that are compared."""
-MAX_RUNS, MAX_SAMPLES = 6, 8
+MAX_RUNS, MAX_SAMPLES = 4, 8
 """The most runs of the float model, as a multiple of the samples of the calibration set, and the most samples, with
 which the errors of the parts are measured."""
 REASON = "its error at the output weighs more than its bytes (keep_float: auto)"
@@ -59,7 +59,7 @@ def keep_sensitive_layers_float(choice: Choice, progress: Progress) -> Choice:
         before = measure(context, _without(choice, context, (), reported), reported)
         scores, compared[choice.name] = before.scores, before.sqnr_db
     least = min(scores.values(), default=math.inf)
-    errors = _measure_errors(choice, context, progress) if least < POOR_DB else None
+    errors = _measure_errors(choice, context, progress) if least < _poor_db(choice) else None
     sequence = [] if errors is None else worthwhile(errors, least)
     if not sequence:
         return choice
@@ -148,6 +148,12 @@ def _trial_lengths(count: int) -> list[int]:
     return lengths
 
 
+def _poor_db(choice: Choice) -> float:
+    """Return the score from which no layer of the choice is left in float, so that nothing has to be measured."""
+    kernels = {name for names in _readers(choice).values() for name in names}
+    return POOR_KERNEL_DB if kernels.issuperset(layer.layer.name for layer in choice.layers) else POOR_DB
+
+
 def _measure_errors(choice: Choice, context: CalibratedContext, progress: Progress) -> Errors | None:
     """Return the errors of the parts on held-out samples; None where there are too few samples, or no noise."""
     layers = {layer.layer.name: layer for layer in choice.layers if can_be_changed(layer.layer, context.model)}
@@ -156,7 +162,7 @@ def _measure_errors(choice: Choice, context: CalibratedContext, progress: Progre
     samples = _few_samples(context, len(layers) + len(ranges))
     if samples is None or not layers:
         return None
-    shifts = expected_shifts([*layers.values()], context.moments) if choice.shifts else {}
+    shifts = expected_shifts([*layers.values()], context.means) if choice.shifts else {}
     sensitivity = measure_sensitivity(
         context.model,
         {name: [layer] for name, layer in layers.items()},

@@ -267,7 +267,8 @@ def _with_usable_rounding(section: Weights, moments: Moments | None) -> tuple[We
         feedback = ErrorFeedback(sweeps=rounding.sweeps, damping=rounding.damping)
         return section.model_copy(update={"rounding": feedback}), None
     if rounding.needs_moments and not known:
-        note = f"rounded to nearest: {rounding.name} is for matrices of at most {MAX_INPUTS} known inputs"
+        limit = f"at most {MAX_INPUTS} known inputs, as far as memory allows"
+        note = f"rounded to nearest: {rounding.name} is for matrices of {limit}"
         return round_to_nearest(section), note
     return section, None
 

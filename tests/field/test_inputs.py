@@ -134,7 +134,7 @@ def test_a_recurrent_layer_sees_whole_sequences(quantize):
     )
     weights = [("w", (1, 24, 12)), ("r", (1, 24, 8))]
     case = quantize(text, {"x": values(5, 20, 12), "h0": values(1, 20, 8)}, weights=weights, preset="int8-weights")
-    assert case.report["samples"]["calibration"] == {"given": 20, "used": 20, "batch": 8}
+    assert case.report["samples"]["calibration"] == {"given": 20, "used": 20, "batch": 4}
     assert case.summary["output_sqnr_db"] > 25
 
 
@@ -153,7 +153,7 @@ def test_an_input_without_a_batch_axis_beside_one_with_it(quantize, each, preset
     )
     prior = values(20, 3, 16) if each else values(3, 16)
     case = quantize(text, {"x": values(20, 12), "prior": prior}, weights=[("a", (12, 16))], preset=preset)
-    assert case.report["samples"]["calibration"] == {"given": 20, "used": 20, "batch": 1 if each else 8}
+    assert case.report["samples"]["calibration"] == {"given": 20, "used": 20, "batch": 1 if each else 4}
     assert case.summary["output_sqnr_db"] > 20
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from quant.calibration import moment_observer
 from quant.calibration.input_moments import InputSample, SecondMoments
 from quant.calibration.moment_observer import NARROW, MomentObserver
 from quant.calibration.observers import observe
@@ -49,6 +50,20 @@ def test_a_wide_layer_gets_a_sample_unless_it_needs_all_second_moments(width, ne
     assert isinstance(moments, kind)
     np.testing.assert_allclose(moments.mean[0], data.inputs["x"].mean(axis=0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(moments.diagonal[0], (data.inputs["x"] ** 2).mean(axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("room", "kinds"), [(0, [InputSample, SecondMoments]), (1, [SecondMoments, SecondMoments])])
+def test_the_widest_layers_get_a_sample_where_memory_is_short(monkeypatch, room, kinds):
+    text = "net (float[N, 200] x) => (float[N, 1] y) { a = MatMul (x, v) b = Tanh (a) y = MatMul (b, w) }"
+    model = model_of_text(text, v=RNG.normal(size=(200, 100)), w=RNG.normal(size=(100, 1)))
+    layers = inventory(model)[0]
+    both = 8 * (200**2 + 100**2)
+    assert 8 * 100**2 <= 4 * sum(layer.size for layer in layers) < both, "the weights leave room for one of them"
+    monkeypatch.setattr(moment_observer, "MAX_MOMENT_BYTES", room * both)
+    data = Dataset({"x": RNG.normal(size=(9, 200)).astype(np.float32)}, None, 9, 3)
+    observer = MomentObserver(model, [(layer, True) for layer in layers], data)
+    observe(weightless(model), data, [observer], lambda *_: None)
+    assert [type(observer.moments()[layer.name]) for layer in layers] == kinds
 
 
 def test_layers_that_share_a_weight_share_their_moments():

@@ -1,5 +1,6 @@
 """Observers: one pass over the set gives each of them its tensors, or their peaks."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -85,3 +86,35 @@ def test_a_clip_with_two_constant_bounds_limits_its_output(bounds, limits):
     used = {name: value for name, value in constants.items() if name in bounds}
     model = model_of(f"net (float[N, 4] x) => (float[N, 4] y) {{ y = Clip (x, {bounds}) }}", **used)
     assert clip_limits(model.graph, ["x", "y"]) == ({} if limits is None else {"y": limits})
+
+
+class AllOf:
+    """An observer that wants one tensor of every batch and keeps nothing."""
+
+    def __init__(self, name):
+        self.name, self.bytes = name, 0
+
+    def wants(self, number):
+        return [self.name]
+
+    def add(self, number, values):
+        self.bytes = values[self.name].nbytes
+
+
+def test_the_tensors_of_one_batch_are_in_memory_at_a_time():
+    """The scores of attention are large beside inputs and outputs."""
+    text = """net (float[N, 512, 2] x) => (float[N, 512, 2] y) {
+        t = Transpose <perm = [0, 2, 1]> (x)
+        scores = MatMul(x, t)
+        y = MatMul(scores, x)
+    }"""
+    data = Dataset({"x": np.ones((16, 512, 2), np.float32)}, None, 16, 4)
+    observer = AllOf("scores")
+    tracemalloc.start()
+    try:
+        observe(weightless(model_of(text)), data, [observer], lambda *_: None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert observer.bytes == 4 * 512 * 512 * 4
+    assert peak < 1.5 * observer.bytes

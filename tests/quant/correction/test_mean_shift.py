@@ -1,13 +1,16 @@
 """The mean shifts of the report are those of direct inference of the float, the uncorrected and the corrected model."""
 
 import json
+from weakref import WeakSet
 
 import numpy as np
 import onnx_ir as ir
 import pytest
 
 from quant.calibration.observers import session_with_outputs
+from quant.correction import mean_shift
 from quant.correction.mean_shift import MIN_BATCHES, compare_layers
+from quant.correction.twin import twin_session
 from quant.data.dataset import Dataset
 from quant.graph.activation_sites import site_of
 from quant.graph.load.onnx_file import load
@@ -123,3 +126,18 @@ def test_a_figure_that_is_missing_has_a_reason(examples, tmp_path, spec, calibra
     total = json.loads((tmp_path / "report.json").read_text())["total_mean_shift"]
     assert (total["before"], total["reason"]) == (None, reason)
     assert Stage.STORING in stages
+
+
+def test_one_twin_graph_is_in_memory_at_a_time(chosen, monkeypatch):
+    choice, uncorrected = chosen
+    context, alive, most = choice.context, WeakSet(), []
+
+    def twin(*arguments, **options):
+        most.append(len(alive))
+        session, past = twin_session(*arguments, **options)
+        alive.add(session)
+        return session, past
+
+    monkeypatch.setattr(mean_shift, "twin_session", twin)
+    compare_layers(context.graph, uncorrected, choice.model, context.comparable_layers, context.held_out, ignore)
+    assert most == [0, 0]

@@ -27,6 +27,18 @@ def test_a_set_of_few_batches_is_not_split():
     assert data.split(5) == (data, data)
 
 
+@pytest.mark.parametrize(("samples", "batch"), [(40, 8), (32, 8), (31, 8), (24, 4), (8, 2), (3, 1)])
+def test_the_batches_of_a_small_set_are_halved_until_one_can_be_held_out(samples, batch):
+    smaller = Dataset({"x": np.arange(samples)}, None, samples, 8).in_batches(4)
+    assert (smaller.batch, smaller.used) == (batch, samples)
+    assert samples < 4 or smaller.split(4)[1].used <= samples / 4
+
+
+def test_a_batch_size_that_the_model_requires_is_not_halved():
+    fixed = Dataset({"x": np.arange(24)}, None, 24, 8, fixed=True)
+    assert fixed.in_batches(4) is fixed
+
+
 @pytest.mark.parametrize(("samples", "numbers"), [(1, (0,)), (24, (0, 3, 6)), (1000, tuple(range(10)))])
 def test_a_spread_takes_batches_at_even_distances(samples, numbers):
     assert Dataset({"x": np.arange(80)}, None, 80, 8).spread(samples).numbers == numbers

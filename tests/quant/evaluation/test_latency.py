@@ -1,6 +1,7 @@
 """Latency: settings, limits and warnings. No test asserts a duration, since other processes share the machine."""
 
 import time
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from quant.evaluation import latency as module
 from quant.evaluation.latency import TimedModels, is_slower, latency_ratio, measure_latency
 from quant.evaluation.timed_inputs import TimedInputs
 from quant.outcome.latency import LayerTime
-from quant.runtime import processors
+from quant.runtime import Session, processors
 from tests.quant.onnx_text import proto_of
 
 RNG = np.random.default_rng(0)
@@ -31,7 +32,12 @@ def timed(tmp_path):
         reference = network(2)
         (tmp_path / "model.onnx").write_bytes(reference)
         layers = {"matmul0": ("matmul0", "MatMul"), "matmul1": ("matmul1", "MatMul")}
-        return TimedModels(tmp_path / "model.onnx", lambda: reference, network(depth), layers)
+        return TimedModels(
+            tmp_path / "model.onnx",
+            lambda profile: Session(reference, threads=1, profile=profile),
+            network(depth),
+            layers,
+        )
 
     return models
 
@@ -51,6 +57,22 @@ def test_every_setting_is_measured_for_both_models(timed):
         assert all(module.MIN_RUNS <= timing.runs <= module.MAX_RUNS for timing in timings)
     assert latency.ratio == latency.quantized[0].median_ms / latency.float[0].median_ms
     assert [layer.name for layer in latency.layers] == ["matmul0", "matmul1"]
+
+
+def test_one_pair_of_sessions_is_in_memory_at_a_time(monkeypatch, timed):
+    alive, most = WeakSet(), []
+    load = module._sessions
+
+    def sessions(models, threads):
+        most.append(len(alive))
+        pair = load(models, threads)
+        alive.update(pair)
+        return pair
+
+    monkeypatch.setattr(module, "_sessions", sessions)
+    monkeypatch.setattr(module, "processors", lambda: 2)
+    measure_latency(timed(2), inputs(), always=True)
+    assert most == [0, 0]
 
 
 def test_a_batch_of_one_sample_is_one_setting(timed):

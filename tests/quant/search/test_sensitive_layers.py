@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from quant.pipeline import Inputs, quantize_model
+from quant.search import sensitive_layers
 from quant.search.sensitive_layers import DB_PER_SIZE, REASON, Errors, worthwhile
 from tests.quant.onnx_text import proto_of
+from tests.specs import UNTIMED
 
 RNG = np.random.default_rng(0)
 
@@ -86,3 +88,16 @@ def test_the_layer_that_costs_most_stays_in_float(model, preset):
 def test_a_good_model_is_not_searched(model):
     _, report = model({"preset": "int8-weights", "keep_float": "auto"}, outlier=1.0)
     assert not any("in float" in name for name in report["compared"]["output_sqnr_db"])
+
+
+@pytest.mark.parametrize(("preset", "measured"), [("int8", False), ("int8-weights", True)])
+def test_nothing_is_measured_where_no_layer_may_leave_its_kernel(model, monkeypatch, preset, measured):
+    """Between the two limits, layers with integer kernels stay quantized: the errors of the parts decide nothing."""
+    monkeypatch.setattr(sensitive_layers, "POOR_KERNEL_DB", 10.0)
+    runs, measure = [], sensitive_layers.measure_sensitivity
+    monkeypatch.setattr(
+        sensitive_layers, "measure_sensitivity", lambda *args, **options: runs.append(1) or measure(*args, **options)
+    )
+    weights = {"granularity": "tensor", "clipping": "minmax"}
+    model({"preset": preset, "weights": weights, "smoothing": "none", **UNTIMED}, outlier=20.0)
+    assert bool(runs) is measured
