@@ -11,7 +11,7 @@ from quant.outcome.report.sections import SkippedNode
 
 _BASIS: Mapping[str, str] = {
     "exact": "",
-    "structure": ", about: a job measures ranges and corrects biases",
+    "structure": ", about: a job measures some values in the file and may leave layers in float",
     "sum": ", about: the sum of the tensors",
     "limit": " at most: a job searches for the bits and the grid of each layer",
 }

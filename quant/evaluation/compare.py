@@ -31,7 +31,7 @@ def evaluate(
         samples: the inputs, with labels if there are any.
         progress: called with the samples completed and the samples in total.
         random: the names of the outputs that depend on random numbers; they have no figures.
-        by_channel: True if groups of channels are compared, too.
+        by_channel: True if groups of channels and single samples are compared, too.
         spec: the resolved spec; it says which outputs hold classes, and names metrics.
         with_tasks: True if the figures of the model's task are measured, which needs `spec`.
 

@@ -13,6 +13,7 @@ from quant.evaluation.class_overlap import ClassOverlap
 from quant.evaluation.class_scores import are_scores, have_score_shape
 from quant.evaluation.matched_pairs import MatchedPairs
 from quant.evaluation.output_errors import RANDOM, OutputErrors, cosine_of, ratio_db
+from quant.evaluation.sample_energies import SampleEnergies
 from quant.evaluation.tasks import TaskComparison
 from quant.outcome.summary import OutputFigures, WorstOutput
 from quant.spec import Metric
@@ -41,7 +42,7 @@ class OutputComparison:
         classes_by_spec: True or False if the spec says that the first output holds scores of classes.
         tasks: the figures of the model's task; None where they are not measured.
         random: the names of the outputs that depend on random numbers.
-        by_channel: True if groups of channels are compared, too.
+        by_channel: True if groups of channels and single samples are compared, too.
     """
 
     names: Sequence[str] = ()
@@ -78,6 +79,7 @@ class OutputComparison:
                 name,
                 incomparable=RANDOM if name in self.random else None,
                 channels=ChannelGroups() if self.by_channel else None,
+                samples=SampleEnergies() if self.by_channel else None,
             )
             for name in names
         ]

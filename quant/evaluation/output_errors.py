@@ -31,6 +31,7 @@ from quant.evaluation.output_pairs import (
     special_positions,
     type_name,
 )
+from quant.evaluation.sample_energies import SampleEnergies
 from quant.evaluation.sqnr import sqnr_db
 
 RANDOM = "the output depends on random numbers, which differ in every run"
@@ -61,6 +62,7 @@ class OutputErrors:
         unbounded: positions at which only the quantized model's value is NaN or infinite.
         incomparable: why the output cannot be compared position by position; None if it can.
         channels: the sums over groups of channels; None if they are not needed.
+        samples: the energies of single samples; None if they are not needed.
     """
 
     name: str
@@ -83,6 +85,7 @@ class OutputErrors:
     unbounded: int = 0
     incomparable: str | None = None
     channels: ChannelGroups | None = None
+    samples: SampleEnergies | None = None
 
     def add(self, expected: Any, actual: Any) -> None:
         """Add one batch; values as in `quant.evaluation.output_pairs`."""
@@ -104,6 +107,8 @@ class OutputErrors:
         self.elements += expected.size
         if self.channels is not None and self.floats:
             self.channels.add(*pair)
+        if self.samples is not None and self.floats:
+            self.samples.add(*pair)
         if not self.floats:
             self.equal += int(np.count_nonzero(expected == pair[1]))
         if self.numeric:

@@ -26,6 +26,7 @@ from quant.plan.spec_text import editable_spec, spec_document
 from quant.progress import Progress, stage_progress
 from quant.report.dequantized import dequantized_warnings
 from quant.runtime import executed_graph
+from quant.search.context import compares_dynamic
 from quant.search.variants import Variant, form_variants
 from quant.spec import PRESETS, Spec, require_data, resolve
 from quant.weights.layers import QuantizedLayer
@@ -93,7 +94,7 @@ def plan_model(inputs: Inputs, progress: Progress) -> Plan:
         skipped=tuple(SkippedNode(name=node.name, op=node.op, reason=node.reason) for node in weights.skipped),
         presets=presets,
         target=executed.target,
-        warnings=(*_warnings(graph, spec), *executed.warnings, *texts(executed.target, spec.export.target)),
+        warnings=(*_warnings(graph, spec, weights), *executed.warnings, *texts(executed.target, spec.export.target)),
     )
 
 
@@ -142,7 +143,7 @@ def _file_size(graph: FloatGraph, weights: PlannedWeights, file: bytes | None) -
     if spec.allocates:
         after = _limit(weights, before, after)
         return FileSize(bytes_before=before, bytes_after=after, size_ratio=after / before, basis="limit")
-    same = spec.activations is None and not spec.allocates and spec.keep_float != "slower"
+    same = spec.activations is None and spec.keep_float == "none"
     basis: SizeBasis = "sum" if file is None else "exact" if same else "structure"
     return FileSize(bytes_before=before, bytes_after=after, size_ratio=after / before, basis=basis)
 
@@ -224,7 +225,7 @@ def _needs_calibration(spec: Spec) -> bool:
     return False
 
 
-def _warnings(graph: FloatGraph, spec: Spec) -> Iterator[str]:
+def _warnings(graph: FloatGraph, spec: Spec, weights: PlannedWeights) -> Iterator[str]:
     """Yield what a job decides otherwise than the plan."""
     if not graph.whole:
         yield f"{NOT_READ}; without calibration data, a job quantizes it layer by layer"
@@ -236,7 +237,7 @@ def _warnings(graph: FloatGraph, spec: Spec) -> Iterator[str]:
         aim = "so few that the gates still pass" if spec.budget is None else "by their error, within the budget"
         yield f"a job chooses 2 to 8 bits and a grid for each layer, {aim}; the plan shows the bits of the spec"
     mode = "static" if spec.activations is None else spec.activations.mode
-    if mode == "auto":
+    if compares_dynamic([layer.layer for layer in weights.layers], spec):
         yield "a job also compares dynamic ranges of the inputs of MatMul and Gemm; the plan has static ones"
     if mode == "dynamic" and any(has_static_range(layer, spec) for layer in inventory(graph.model)[0]):
         yield "without calibration data, a job computes in float what has static ranges in the plan"

@@ -1,8 +1,9 @@
 """The choice of the ranges of layers' inputs (`activations.mode: auto`): static, dynamic, or no rounding.
 
-A layer's input has a dynamic range if that lowers the error at the layer's output on held-out samples clearly. Layers
-that read the same tensor have the same range. The input of a few layers stays in float if the error of the model's
-outputs then falls by much: such a layer runs at the speed of float. See docs/methods.md, "Dynamic activations".
+All MatMul and Gemm have dynamic ranges if the model's outputs are then clearly better on held-out samples; else those
+have them whose error at their own output falls clearly, if that helps. Layers that read the same tensor have the same
+range. The input of a few layers stays in float if the error of the model's outputs then falls by much: such a layer
+runs at the speed of float. See docs/methods.md, "Dynamic activations".
 """
 
 import math
@@ -14,12 +15,13 @@ from numpy.typing import NDArray
 
 from quant.calibration.activation_ranges import ActivationRange
 from quant.calibration.batch_inputs import BatchInput
+from quant.evaluation.metrics import OutputComparison
 from quant.graph.inventory import Layer
 from quant.progress import Progress, StepProgress, correction_progress
-from quant.search.candidates import MeasuredCandidate, best_measured, corrected_candidates, measure_in_time
-from quant.search.choice import Choice
-from quant.search.context import CalibratedContext
-from quant.search.ranking import Scores
+from quant.search.candidates import Candidate, MeasuredCandidate, measure, with_layers
+from quant.search.choice import Choice, best
+from quant.search.context import CalibratedContext, RangeOption
+from quant.search.ranking import gain
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import decoded
 from quant.weights.storage_form import StorageForm, has_static_range, is_plain_matmul
@@ -32,6 +34,10 @@ MAX_FLOAT_SHARE = 0.1
 """The largest share of the linear layers' weights in layers with float inputs, which run at the speed of float."""
 MIN_GAIN_DB, MIN_FLOAT_GAIN_DB = 0.5, 1.0
 """The least mean gain of the outputs in dB for which ranges are dynamic, and for which inputs stay in float."""
+NEAR_DB = 6.0
+"""The most dB by which another variant may be behind the best with static ranges to be tried with dynamic ones."""
+COMPARISON = "the comparison of dynamic ranges"
+"""The name of the work that a deadline leaves out."""
 FLOAT_INPUT_NOTE = "its input stays in float: rounding it costs more than all other rounding (activations.mode auto)"
 """The note for the report at a layer whose input stays in float."""
 
@@ -74,80 +80,122 @@ class _Group:
         return sum(layer.layer.size for layer in self.layers)
 
 
-def choose_dynamic_inputs(choice: Choice, progress: Progress) -> Choice:
-    """Return the choice with dynamic ranges or float inputs for some of the layers, if its outputs are clearly better.
+def choose_dynamic_inputs(choices: Sequence[Choice], progress: Progress) -> Choice:
+    """Return the best choice, with dynamic ranges or float inputs for some layers if its outputs are clearly better.
 
     Args:
-        choice: the best choice with static ranges; it is returned where the spec does not say `auto`.
+        choices: the best choice of each variant of the model, with static ranges. The best of them is returned where
+            the spec or the model leaves no other ranges to try.
         progress: receives the samples completed.
 
     Raises:
         ExportError: a quantized model does not run.
     """
+    choice = best(choices)
     context = choice.context
-    if not isinstance(context, CalibratedContext) or not context.tries_dynamic or not choice.scores:
+    if not isinstance(context, CalibratedContext) or not context.tries_dynamic or choice.outputs is None:
         return choice
-    search, groups = _Search(context, correction_progress(progress)), _groups(context, choice)
-    everywhere, useful = _names(groups), _names(group for group in groups if group.is_dynamic)
-    # the sample that decides on single layers may lack the rare values that a static range clips
-    pairs = [(everywhere, _NONE), *([] if useful in (everywhere, _NONE) else [(useful, _NONE)])]
-    choice = search.better(choice, pairs if everywhere else [], MIN_GAIN_DB)
+    if context.deadline.skips(COMPARISON):
+        return choice
+    reported, groups = correction_progress(progress), _groups(context, choice)
+    everywhere = _names(groups)
+    tried = [_tried(rival, everywhere, _NONE, reported) for rival in choices if _is_near(rival, choice)]
+    choice = _better(choice, tried, MIN_GAIN_DB, reported)
+    if not _dynamic(choice) and _expected_gain_db(groups, _NONE) >= MIN_GAIN_DB:
+        # the sample that decides on single layers may lack the rare values that a static range clips
+        useful = _names(group for group in groups if group.is_dynamic)
+        tried = [] if useful in (everywhere, _NONE) else [_tried(choice, useful, _NONE, reported)]
+        choice = _better(choice, tried, MIN_GAIN_DB, reported)
     in_float = _names(_dominant(groups))
-    dynamic = frozenset(layer.layer.name for layer in choice.layers if layer.form is StorageForm.DYNAMIC) - in_float
-    return search.better(choice, [(dynamic, in_float)] if in_float else [], MIN_FLOAT_GAIN_DB)
+    if _expected_gain_db(groups, in_float) - _expected_gain_db(groups, _NONE) < MIN_FLOAT_GAIN_DB:
+        return choice
+    dynamic = _dynamic(choice) - in_float
+    return _better(choice, [_tried(choice, dynamic, in_float, reported)], MIN_FLOAT_GAIN_DB, reported)
 
 
 def _names(groups: Iterable[_Group]) -> frozenset[str]:
     return frozenset(layer.layer.name for group in groups for layer in group.layers)
 
 
-@dataclass(frozen=True)
-class _Search:
-    """The comparison of choices on held-out samples."""
-
-    context: CalibratedContext
-    progress: StepProgress
-
-    def better(self, choice: Choice, inputs: Sequence[tuple[frozenset[str], frozenset[str]]], gain_db: float) -> Choice:
-        """Return the best choice with other inputs if it gains enough, else the choice itself; both list all others.
-
-        Args:
-            choice: the best choice so far.
-            inputs: for each comparison the names of layers with dynamic ranges, and of those with float inputs.
-            gain_db: the least mean gain over the scores of the outputs.
-        """
-        measured: list[MeasuredCandidate] = []
-        for dynamic, in_float in inputs:
-            if self.context.deadline.skips("the comparison of dynamic ranges"):
-                break
-            measured += self._measured(choice, dynamic, in_float)
-        suffix = self.context.variant.suffix
-        compared = {**(choice.compared or {}), **{tried.name + suffix: tried.sqnr_db for tried in measured}}
-        clear = [tried for tried in measured if _gain(tried.scores, choice.scores) >= gain_db]
-        if not clear:
-            return replace(choice, compared=compared)
-        best = best_measured(clear)
-        return choice.with_candidate(best, best.name + suffix, compared)
-
-    def _measured(self, choice: Choice, dynamic: frozenset[str], in_float: frozenset[str]) -> list[MeasuredCandidate]:
-        """Return the candidate with these layers' inputs dynamic and in float, with and without corrected biases."""
-        context, layers = self.context, [_with_input(layer, dynamic, in_float) for layer in choice.layers]
-        ranged = [
-            layer.layer
-            for layer in layers
-            if has_static_range(layer.layer, context.spec) and layer.layer.name not in dynamic | in_float
-        ]
-        option = context.option_for(choice.option, ranged)
-        counts = {"dynamic": len(dynamic), "float": len(in_float)}
-        name = ", ".join(f"{kind} inputs: {count}" for kind, count in counts.items() if count)
-        candidates = corrected_candidates(context, {"": option}, {name: layers}, self.progress)
-        return measure_in_time(context, candidates, self.progress)
+def _dynamic(choice: Choice) -> frozenset[str]:
+    """Return the names of the layers with dynamic ranges."""
+    return frozenset(layer.layer.name for layer in choice.layers if layer.form is StorageForm.DYNAMIC)
 
 
-def _gain(scores: Scores, other: Scores) -> float:
-    """Return the mean gain over the scores that both candidates have, in their unit; 0 if there are none."""
-    gains = [score - other[name] for name, score in scores.items() if name in other and math.isfinite(other[name])]
-    return sum(gains) / len(gains) if gains else 0.0
+def _is_near(rival: Choice, choice: Choice) -> bool:
+    """Return True if the worst output of another variant is close enough to be ahead with dynamic ranges."""
+    least = [min(each.scores.values(), default=-math.inf) for each in (rival, choice)]
+    return rival is choice or rival.name == choice.name or least[0] >= least[1] - NEAR_DB
+
+
+def _tried(
+    choice: Choice, dynamic: frozenset[str], in_float: frozenset[str], progress: StepProgress
+) -> tuple[Choice, MeasuredCandidate]:
+    """Return the choice, and the candidate with these layers' inputs dynamic and in float, as it is compared.
+
+    Biases are corrected if those of the choice are.
+    """
+    context = choice.context
+    assert isinstance(context, CalibratedContext), "the choice was compared on held-out samples"
+    layers = [_with_input(layer, dynamic, in_float) for layer in choice.layers]
+    ranged = [
+        layer.layer
+        for layer in layers
+        if has_static_range(layer.layer, context.spec) and layer.layer.name not in dynamic | in_float
+    ]
+    counts = {"dynamic": len(dynamic), "float": len(in_float)}
+    name = ", ".join(f"{kind} inputs: {count}" for kind, count in counts.items() if count)
+    name += ", corrected biases" if choice.shifts else ""
+    option = context.option_for(choice.option, ranged)
+    candidate = with_layers(context, name, layers, option, choice.shifts, progress)
+    return choice, measure(context, candidate, progress)
+
+
+def _better(
+    choice: Choice, tried: Sequence[tuple[Choice, MeasuredCandidate]], least_db: float, progress: StepProgress
+) -> Choice:
+    """Return the candidate with the greatest gain as the choice, if the gain is clear; else the choice.
+
+    Static ranges are judged by the worse of two measurements: with the ranges of the other samples, which clip held-out
+    samples as they will clip those of users, and with the ranges that are exported, which may be wider.
+
+    Args:
+        choice: the best choice so far.
+        tried: candidates, each with the choice of whose variant it is.
+        least_db: the least gain.
+        progress: receives the samples completed.
+    """
+    compared = {**(choice.compared or {})}
+    compared |= {each.name + base.context.variant.suffix: each.sqnr_db for base, each in tried}
+    names = choice.context.spec.evaluation.outputs
+    reference = _judgements(choice, progress) if tried else ()
+    gains = [gain([each.outputs], reference, names) for _, each in tried]
+    for number in sorted(range(len(tried)), key=lambda number: -gains[number].db):
+        base, candidate = tried[number]
+        after = base.with_candidate(candidate, candidate.name + base.context.variant.suffix, compared)
+        if gains[number].is_clear(least_db) and gain(_judgements(after, progress), reference, names).is_clear(least_db):
+            return after
+    return replace(choice, compared=compared)
+
+
+def _judgements(choice: Choice, progress: StepProgress) -> tuple[OutputComparison, ...]:
+    """Return the outputs of the choice as it was compared, and with the exported ranges where these are others."""
+    context, option = choice.context, choice.option
+    assert isinstance(context, CalibratedContext), "the choice was compared on held-out samples"
+    assert choice.outputs is not None, "the choice was compared"
+    if option.ranges == option.judging:
+        return (choice.outputs,)
+    exported = RangeOption(option.ranges, option.ranges)
+    candidate = Candidate(f"{choice.name}, exported ranges", exported, [*choice.layers], choice.model, choice.shifts)
+    return choice.outputs, measure(context, candidate, progress).outputs
+
+
+def _expected_gain_db(groups: Iterable[_Group], in_float: frozenset[str]) -> float:
+    """Return the gain in dB that better ranges and float inputs bring, as far as the errors of layers add up."""
+    groups = [*groups]
+    before = sum(group.static + group.weights for group in groups)
+    after = sum(group.weights + (0.0 if _names([group]) <= in_float else group.error) for group in groups)
+    return 10 * math.log10(before / after) if after > 0 and before > 0 else 0.0
 
 
 def _with_input(layer: QuantizedLayer, dynamic: frozenset[str], in_float: frozenset[str]) -> QuantizedLayer:

@@ -305,6 +305,30 @@ def measured_shifts(context: CalibratedContext, quantized: ir.Model, progress: S
     return {layer: correction.correction for layer, correction in corrections.items()}
 
 
+def with_layers(
+    context: CalibratedContext,
+    name: str,
+    layers: list[QuantizedLayer],
+    option: RangeOption,
+    shifts: Shifts,
+    progress: StepProgress,
+    *,
+    correct: bool = False,
+) -> Candidate:
+    """Return a candidate with other layers than one whose biases `shifts` corrects.
+
+    Measured corrections are measured again: those of later layers made up for errors that may be gone. With `correct`,
+    biases are corrected even if there are no `shifts`.
+
+    Raises:
+        ExportError: the quantized model does not run.
+    """
+    if correct or (shifts and context.spec.bias_correction != "data_free"):
+        uncorrected, _ = assemble(context.model, layers, option.ranges, {}, context.spec.export.opset)
+        shifts = measured_shifts(context, uncorrected, progress)
+    return _candidate(context, name, option, layers, shifts)
+
+
 def _candidate(
     context: CalibratedContext,
     name: str,

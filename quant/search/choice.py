@@ -6,6 +6,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from quant.evaluation.metrics import OutputComparison
 from quant.graph.biases import Shifts
 from quant.search.candidates import MeasuredCandidate
 from quant.search.context import CalibratedContext, RangeOption, Ranges, SearchContext
@@ -33,6 +34,7 @@ class Choice:
         matmul_accuracy: the report's `matmul_accuracy`; None if no MatMul could have rounded inputs.
         float16: the report's `float16`; None if no float is stored as float16.
         scores: the scores of the outputs by which the candidate was chosen; empty if there was one candidate only.
+        outputs: its outputs compared on held-out samples; None if there was one candidate only.
     """
 
     context: SearchContext
@@ -47,6 +49,7 @@ class Choice:
     max_bytes: int | None = None
     warnings: tuple[str, ...] = ()
     scores: Scores = field(default_factory=dict)
+    outputs: OutputComparison | None = None
     matmul_accuracy: Mapping[str, Any] | None = None
     float16: Mapping[str, Any] | None = None
 
@@ -66,6 +69,7 @@ class Choice:
             shifts=candidate.shifts,
             compared=compared,
             scores=candidate.scores,
+            outputs=candidate.outputs,
         )
 
 

@@ -55,6 +55,8 @@ class RangeOption:
 NO_RANGES = RangeOption({}, {})
 """The option that leaves all activations in float."""
 
+MIN_LINEAR_SHARE = 0.5
+"""The least share of MatMul and Gemm among the layers for which dynamic ranges are tried."""
 HELD_OUT, HELD_OUT_FOR_GATES = 4, 2
 """Every fourth batch of the calibration set is held out to compare candidates; every second where gates decide."""
 
@@ -237,12 +239,19 @@ def _observed_layers(work: Work, spec: Spec) -> list[tuple[Layer, bool]]:
 def _dynamic_candidates(model: ir.Model, work: Work, spec: Spec) -> list[str]:
     """Return the inputs of the layers that may have static or dynamic ranges, whichever is better.
 
-    A search for bits keeps static ranges: it would take twice the time.
+    A search for bits keeps static ranges: it would take twice the time. So does a network of which such layers are less
+    than half, as the classifier behind convolutions: the rest would have static ranges in any case.
     """
-    if spec.activations is None or spec.activations.mode != "auto" or spec.allocates:
+    if not compares_dynamic([layer for layer, _ in work], spec):
         return []
     layers = [layer for layer, _ in work if is_plain_matmul(layer) and layer.graph is model.graph]
     return list(dict.fromkeys(str(layer.operand(layer.input_index).name) for layer in layers))
+
+
+def compares_dynamic(layers: Sequence[Layer], spec: Spec) -> bool:
+    """Return True if dynamic ranges are compared with static ones for a model with these layers to quantize."""
+    linear = sum(is_plain_matmul(layer) for layer in layers)
+    return spec.may_be_dynamic and not spec.allocates and 0 < linear >= MIN_LINEAR_SHARE * len(layers)
 
 
 def _needs_moments(section: Weights, spec: Spec) -> bool:

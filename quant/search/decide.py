@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from quant.evaluation.metrics import OutputComparison
 from quant.outcome.stages import Stage
 from quant.progress import Progress, correction_progress, stage_progress
 from quant.search.allocation import Allocation
@@ -71,6 +72,7 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
     """
     compared: dict[str, float | None] | None = None
     scores: Scores = {}
+    outputs: OutputComparison | None = None
     if isinstance(context, CalibratedContext):
         reported = correction_progress(progress)
         measured = weights.measured if len(context.range_options) == 1 else ()
@@ -79,7 +81,7 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
         if ((compare or context.tries_dynamic) and not context.deadline.is_over) or len(candidates) > 1:
             compared_candidates = measure_in_time(context, candidates, reported)
             best = best_measured(compared_candidates)
-            chosen, scores = best, best.scores
+            chosen, scores, outputs = best, best.scores, best.outputs
             compared = {each.name + context.variant.suffix: each.sqnr_db for each in compared_candidates}
     else:
         chosen = data_free_candidate(context, weights.layers)
@@ -96,6 +98,7 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
         max_bytes=weights.max_bytes,
         warnings=weights.warnings,
         scores=scores,
+        outputs=outputs,
     )
 
 

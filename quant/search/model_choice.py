@@ -12,7 +12,7 @@ from quant.errors import ModelError
 from quant.evaluation.timed_inputs import NO_INPUTS, timed_inputs
 from quant.progress import Progress
 from quant.search.activation_modes import choose_dynamic_inputs
-from quant.search.choice import Choice, best, without_moments
+from quant.search.choice import Choice, without_moments
 from quant.search.context import HELD_OUT, Source, calibrate
 from quant.search.decide import choose, quantize_weights
 from quant.search.half_precision import compute_in_float16, store_floats
@@ -71,7 +71,7 @@ class NormalisedModel:
             weights = quantize_weights(context, self.progress)
             choices.append(without_moments(choose(context, weights, self.progress, compare=len(variants) > 1)))
             del context, weights
-        return choose_dynamic_inputs(best(choices), self.progress)
+        return choose_dynamic_inputs(choices, self.progress)
 
     def _variants(self, spec: Spec) -> list[Variant]:
         """Return the variants of the model to compare; the last one is smoothed where the spec allows it and it helps.

@@ -3,17 +3,26 @@
 One figure over all outputs would let a large output decide for a small one: the boxes of a detector, in pixels, have a
 million times the energy of its scores. So each output has a score, and the candidate is chosen whose greatest loss on
 any output, compared with the best candidate there, is least. See docs/methods.md, 'Comparison of candidates'.
+
+What is tried beyond the ordinary candidates must gain more than the uncertainty of the held-out samples: of many
+candidates that differ by chance, the best is better on these samples only.
 """
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from quant.errors import FieldError, SpecError
 from quant.evaluation.metrics import OutputComparison
 from quant.evaluation.output_errors import OutputErrors
+from quant.evaluation.sqnr import EXACT_DB
 
+CLEAR = 1.0
+"""The standard errors by which a gain is clear (the one-standard-error rule: Breiman et al., 1984)."""
 FLOOR = 1e-4
 """The ratio of noise to signal that counts as no noise beside larger ones: an output at 40 dB should not decide where
 another is at 15 dB."""
@@ -71,6 +80,75 @@ def best_position(candidates: Sequence[Scores]) -> int:
         return max((score - candidates[position].get(name, -math.inf) for name, score in counted.items()), default=0.0)
 
     return min(range(len(candidates)), key=loss)
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The mean gain over the outputs in dB, and its standard error."""
+
+    db: float
+    standard_error: float
+
+    def is_clear(self, least_db: float = 0.0) -> bool:
+        """Return True if the gain is at least `least_db` and its standard error."""
+        return self.db > 0 and self.db >= max(least_db, CLEAR * self.standard_error)
+
+
+def gain(
+    candidates: Sequence[OutputComparison], references: Sequence[OutputComparison], names: Collection[str] = ()
+) -> Gain:
+    """Return the gain of a candidate over a reference on the same held-out samples.
+
+    With n samples and g_i the gain without sample i, the standard error is that of the jackknife (Tukey, 1958),
+
+        sqrt((n - 1)/n sum_i (g_i - mean g)^2),
+
+    the mean over the outputs. It is infinite where samples cannot be told apart, and for outputs without floats.
+
+    Args:
+        candidates: the outputs of the candidate; of several measurements with other ranges, the worst counts.
+        references: those of the reference.
+        names: the outputs that count; all with floats where there are none.
+    """
+    mine, others = (_worst(comparisons, names) for comparisons in (candidates, references))
+    gains = [_gain_of(errors, others[name]) for name, errors in mine.items() if name in others]
+    if not gains:
+        return Gain(0.0, math.inf)
+    return Gain(*(sum(values) / len(gains) for values in zip(*gains, strict=True)))
+
+
+def _worst(comparisons: Sequence[OutputComparison], names: Collection[str]) -> dict[str, OutputErrors]:
+    """Return each output with its errors in the measurement where these are largest."""
+    worst: dict[str, OutputErrors] = {}
+    for errors in (errors for comparison in comparisons for errors in comparison.pooled):
+        if errors.floats and (not names or errors.name in names):
+            before = worst.setdefault(errors.name, errors)
+            worst[errors.name] = max(before, errors, key=lambda each: (each.unbounded, each.noise))
+    return worst
+
+
+def _gain_of(errors: OutputErrors, reference: OutputErrors) -> tuple[float, float]:
+    """Return the gain on one output and its standard error in dB."""
+    total = [_score(side.signal, side.noise, unbounded=bool(side.unbounded)) for side in (errors, reference)]
+    if not all(map(math.isfinite, total)):
+        return (0.0 if total[0] == total[1] else math.copysign(EXACT_DB, total[0] - total[1])), 0.0
+    samples = [side.samples for side in (errors, reference)]
+    if any(side is None or len(side.noise) < 2 for side in samples):
+        return total[0] - total[1], math.inf
+    scores_without = [
+        -10 * np.log10(_without_each(side.noise) / np.maximum(_without_each(side.signal), 1e-300) + FLOOR)
+        for side in samples
+        if side is not None
+    ]
+    gains = scores_without[0] - scores_without[1]
+    return total[0] - total[1], float(np.sqrt((len(gains) - 1) * gains.var()))
+
+
+def _without_each(energies: Sequence[float]) -> NDArray[np.float64]:
+    """Return the sum of the energies without each of them."""
+    values = np.asarray(energies, np.float64)
+    rest: NDArray[np.float64] = np.maximum(values.sum() - values, 0.0)
+    return rest
 
 
 def _scores_of(errors: OutputErrors) -> dict[str, float]:

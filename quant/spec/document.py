@@ -83,6 +83,13 @@ class Spec(Section):
         return self.budget is not None or self.objective != "fixed"
 
     @property
+    def may_be_dynamic(self) -> bool:
+        """True if the mode `auto` may choose dynamic ranges: where the spec and its target allow them."""
+        activations = self.activations
+        allowed = activations is not None and activations.mode == "auto" and activations.refuses_dynamic is None
+        return allowed and self.export.target.fast_storage
+
+    @property
     def measures_latency(self) -> bool:
         """True if latency is measured, always or where the model is fast enough."""
         return self.measure.latency is not False
@@ -161,7 +168,7 @@ class Spec(Section):
                 "figure of the task"
             )
         limits, mode = self.export.target.limits, "static" if self.activations is None else self.activations.mode
-        if mode != "static" and limits.quantized_inputs:
+        if mode == "dynamic" and limits.quantized_inputs:
             raise ValueError(f"profile {self.export.profile} reads static ranges; accepted: activations.mode static")
         sections = [self.weights, *(rule.weights.apply(self.weights) for rule in self.layers)]
         if self.activations is not None and any(section.granularity == "block" for section in sections):

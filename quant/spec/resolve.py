@@ -29,7 +29,11 @@ def _allocated(bits: int, mean_bits: float | None = None) -> dict[str, Any]:
 
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "int8": {"weights": {"bits": 8, "rounding": "auto"}, "activations": {"bits": 8}, "keep_float": "auto"},
+    "int8": {
+        "weights": {"bits": 8, "rounding": "auto"},
+        "activations": {"bits": 8, "mode": "auto"},
+        "keep_float": "auto",
+    },
     "int8-weights": {"weights": {"bits": 8, "rounding": "auto"}, "activations": None, "keep_float": "auto"},
     "small": _allocated(4, mean_bits=4),
     "smaller": _allocated(3, mean_bits=3),

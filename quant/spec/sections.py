@@ -94,8 +94,9 @@ class Activations(Section):
 
     mode: Literal["static", "dynamic", "auto"] = "static"
     """The ranges of the inputs of MatMul and Gemm: `static` ranges are measured on the calibration set, `dynamic` ones
-    by the model on each of its inputs, which needs no calibration data. `auto` chooses for each layer on held-out
-    samples. Other operators have static ranges, or float inputs without calibration data."""
+    by the model on each of its inputs, which needs no calibration data. `auto` chooses on held-out samples where these
+    are at least half of the layers and dynamic ranges are possible. Other operators have static ranges, or float inputs
+    without calibration data."""
 
     bits: Literal[8, 16] = 8
     """Bits of a code."""
@@ -112,16 +113,21 @@ class Activations(Section):
 
     @model_validator(mode="after")
     def _computed_by_the_model(self) -> Self:
-        if self.mode == "static":
-            return self
-        if self.bits != 8:
-            raise ValueError(f"mode {self.mode} rounds inputs to 8 bits; accepted: bits 8, or mode static")
-        if self.symmetric or self.sign == "signed":
-            raise ValueError(f"mode {self.mode} rounds inputs to unsigned codes in ranges that are not symmetric; "
-                             "accepted: symmetric false and sign auto or unsigned, or mode static")  # fmt: skip
-        if self.scale != "any":
-            raise ValueError(f"mode {self.mode} has scales of any size; accepted: scale any, or mode static")
+        if self.mode == "dynamic" and self.refuses_dynamic is not None:
+            raise ValueError(self.refuses_dynamic)
         return self
+
+    @property
+    def refuses_dynamic(self) -> str | None:
+        """Why these codes cannot have dynamic ranges, and what would be accepted; None if they can."""
+        if self.bits != 8:
+            return "mode dynamic rounds inputs to 8 bits; accepted: bits 8, or mode static or auto"
+        if self.symmetric or self.sign == "signed":
+            return ("mode dynamic rounds inputs to unsigned codes in ranges that are not symmetric; "
+                    "accepted: symmetric false and sign auto or unsigned, or mode static or auto")  # fmt: skip
+        if self.scale != "any":
+            return "mode dynamic has scales of any size; accepted: scale any, or mode static or auto"
+        return None
 
 
 def _known_profile(name: str) -> str:

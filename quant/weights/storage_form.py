@@ -53,7 +53,7 @@ def storage_form(layer: Layer, section: Weights, spec: Spec) -> StorageForm:
     """
     computed = not section.grid.direct
     if has_static_range(layer, spec):
-        return StorageForm.INTEGER if computed or _targets_ort(spec) else StorageForm.DIRECT
+        return StorageForm.INTEGER if computed or targets_ort(spec) else StorageForm.DIRECT
     if _has_dynamic_range(layer, spec):
         return StorageForm.DYNAMIC
     if computed:
@@ -61,7 +61,7 @@ def storage_form(layer: Layer, section: Weights, spec: Spec) -> StorageForm:
     fused = spec.activations is None and is_plain_matmul(layer)
     if fused and spec.export.matmul_accuracy == "float":  # ONNX Runtime fuses a DequantizeLinear before a MatMul
         return StorageForm.FOLDED
-    if not _targets_ort(spec):
+    if not targets_ort(spec):
         return StorageForm.DIRECT
     pays = layer.size >= MIN_MATMUL_NBITS_SIZE and not _is_shared(layer)
     return StorageForm.MATMUL_NBITS if fused and pays else StorageForm.FOLDED
@@ -111,7 +111,7 @@ def _has_dynamic_kernel(layer: Layer, spec: Spec) -> bool:
     That is a large LSTM whose weights are all quantized. One with few inputs needs finer scales than the kernel has.
     """
     node, operator = layer.node, layer.operator
-    if operator.dynamic_kernel is None or not _targets_ort(spec) or node.attributes.get_int("layout", 0) != 0:
+    if operator.dynamic_kernel is None or not targets_ort(spec) or node.attributes.get_int("layout", 0) != 0:
         return False
     if operator_of(node) is None:  # another weight of the node was replaced before
         return True
@@ -142,6 +142,6 @@ def _is_shared(layer: Layer) -> bool:
     return len(layer.operand(layer.weight_index).uses()) > 1
 
 
-def _targets_ort(spec: Spec) -> bool:
+def targets_ort(spec: Spec) -> bool:
     """Return True if the file is for the fast kernels of ONNX Runtime on a CPU."""
     return spec.export.weight_storage == "fast" and spec.export.target.fast_storage

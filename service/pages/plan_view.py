@@ -15,7 +15,7 @@ FORMS: dict[Form, str] = {
 }
 BASES: dict[SizeBasis, str] = {
     "exact": "exact",
-    "structure": "expected: the job measures some values in the file",
+    "structure": "expected: the job measures some values in the file and may leave layers in float",
     "sum": "at least: the sum of the tensors",
     "limit": "at most: the job searches for the bits and the grid of each layer",
 }

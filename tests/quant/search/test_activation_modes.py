@@ -27,7 +27,7 @@ def chosen(samples, text=TWO_LAYERS, spec=None, **arrays):
     data = Dataset({"x": samples}, None, len(samples), 1, fixed=True)
     context = calibrate(Variant("", model, {}), data, resolved, Source(1 << 20, "0" * 64), lambda *_: None)
     choice = choose(context, quantize_weights(context, lambda *_: None), lambda *_: None)
-    return choose_dynamic_inputs(choice, lambda *_: None)
+    return choose_dynamic_inputs([choice], lambda *_: None)
 
 
 def forms(choice):
@@ -69,3 +69,37 @@ def test_a_search_for_bits_and_the_mode_static_compare_no_dynamic_range(spec):
     choice = chosen(normal(32, 16), spec=spec)
     assert not any("dynamic" in name for name in choice.compared)
     assert StorageForm.DYNAMIC not in forms(choice)
+
+
+def test_a_classifier_behind_convolutions_keeps_its_static_range():
+    text = """net (float[1, 2, 4, 4] x) => (float[1, 3] y) {
+        a = Conv(x, w)
+        b = Conv(a, v)
+        f = Flatten(b)
+        y = MatMul(f, u) }"""
+    arrays = {"w": normal(4, 2, 1, 1), "v": normal(4, 4, 1, 1), "u": normal(64, 3)}
+    choice = chosen(normal(32, 2, 4, 4), text, **arrays)
+    assert forms(choice) == [StorageForm.INTEGER] * 3
+    assert not any("dynamic" in name for name in choice.compared)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"activations": {"symmetric": True}},
+        {"activations": {"bits": 16}},
+        {"activations": {"scale": "power_of_two"}},
+        {"export": {"profile": "ort-arm64"}},
+        {"export": {"profile": "qnn"}},
+        {"activations": None},
+    ],
+)
+def test_the_default_of_int8_gives_way_to_what_needs_static_ranges(spec):
+    assert resolve({"preset": "int8"}).may_be_dynamic
+    assert not resolve({"preset": "int8", **spec}).may_be_dynamic
+
+
+def test_a_rare_value_that_widens_the_exported_range_counts_against_it():
+    samples = np.clip(normal(32, 16), -1, 1)
+    samples[7, 0] = 40  # held out: the ranges of the other samples are narrow
+    assert forms(chosen(samples)) == [StorageForm.DYNAMIC] * 2

@@ -5,7 +5,7 @@ import pytest
 
 from quant.errors import SpecError
 from quant.evaluation.metrics import OutputComparison
-from quant.search.ranking import best_position, require_outputs, scores
+from quant.search.ranking import best_position, gain, require_outputs, scores
 from tests.quant.onnx_text import model_of
 
 RNG = np.random.default_rng(0)
@@ -77,3 +77,41 @@ def test_an_output_that_the_model_lacks_is_refused_at_its_place():
 @pytest.mark.parametrize("of", [[{}, {}], [{"y": 3.0}, {"y": 3.0}], [{"y": -np.inf}, {"y": -np.inf}]])
 def test_of_equal_candidates_the_first_is_taken(of):
     assert best_position(of) == 0
+
+
+def outputs_of(noise, seed=1):
+    """Return the comparison of an output of 16 samples with noise of these standard deviations."""
+    values = np.random.default_rng(seed).normal(size=(16, 32)).astype(np.float32)
+    errors = np.random.default_rng(seed + 1).normal(size=(16, 32)) * np.asarray(noise)[..., None]
+    comparison = OutputComparison(["y"], 16, by_channel=True)
+    comparison.add([values], [(values + errors).astype(np.float32)], None)
+    return comparison
+
+
+def test_a_gain_on_all_samples_is_clear():
+    better = gain([outputs_of(np.full(16, 0.1))], [outputs_of(np.full(16, 0.2))])
+    assert better.db == pytest.approx(6.02, abs=0.1)
+    assert better.is_clear(0.5)
+    assert not better.is_clear(7)
+    assert not gain([outputs_of(np.full(16, 0.2))], [outputs_of(np.full(16, 0.1))]).is_clear()
+
+
+def test_a_gain_on_one_sample_among_losses_is_not_clear():
+    rare, common = np.full(16, 0.1), np.full(16, 0.12)
+    rare[3] = 0.3
+    chance = gain([outputs_of(common)], [outputs_of(rare)])
+    assert 0 < chance.db < chance.standard_error
+    assert not chance.is_clear()
+
+
+def test_of_two_measurements_the_worse_counts():
+    candidate, good, poor = (outputs_of(np.full(16, noise)) for noise in (0.1, 0.1, 0.2))
+    assert gain([candidate], [good, poor]).db == gain([candidate], [poor]).db
+    assert gain([candidate, poor], [good]).db == gain([poor], [good]).db
+
+
+def test_one_sample_has_no_uncertainty_and_no_clear_gain():
+    single = OutputComparison(["y"], 1, by_channel=True)
+    single.add([np.ones((1, 4), np.float32)], [np.full((1, 4), 1.1, np.float32)], None)
+    assert not gain([single], [single]).is_clear()
+    assert gain([single], [single]).standard_error == np.inf
