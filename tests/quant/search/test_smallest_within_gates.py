@@ -38,7 +38,7 @@ def quantize(tmp_path, examples):
 
 
 def test_it_finds_a_small_model_that_passes_the_gates(quantize):
-    outcome, report, _ = quantize({"gates": {"max_top1_drop_points": 2, "min_output_sqnr_db": 12}})
+    outcome, report, _ = quantize({"gates": {"max_top1_drop_points": 2, "min_output_sqnr_db": 22}})
     search = report["search"]
     assert search["passed"]
     assert search["fails_by"] is None
@@ -51,7 +51,7 @@ def test_it_finds_a_small_model_that_passes_the_gates(quantize):
     assert {False, True} == set(passed)
     chosen = search["tried"][passed.index(True)]
     assert chosen["size_ratio"] == pytest.approx(outcome.summary.size_ratio, rel=0.01)
-    strict, _, _ = quantize({"gates": {"min_output_sqnr_db": 22}})
+    strict, _, _ = quantize({"gates": {"min_output_sqnr_db": 28}})
     assert strict.summary.size_ratio > outcome.summary.size_ratio
 
 
