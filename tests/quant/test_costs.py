@@ -62,8 +62,13 @@ def test_a_preset_runs_its_models_a_bounded_number_of_times(job, runs, preset):
 
 
 def test_a_choice_does_not_hold_the_moments_of_the_inputs(job, monkeypatch):
-    held, best = [], model_choice.best
-    monkeypatch.setattr(model_choice, "best", lambda choices: held.extend(choices) or best(choices))
+    held, choose_inputs = [], model_choice.choose_dynamic_inputs
+
+    def choose(choices, progress):
+        held.extend(choices)
+        return choose_inputs(choices, progress)
+
+    monkeypatch.setattr(model_choice, "choose_dynamic_inputs", choose)
     job({"preset": "int8"})
     assert held
     assert all(not choice.context.moments and choice.context.means for choice in held)
