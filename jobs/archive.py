@@ -85,10 +85,8 @@ class Archive:
         for job in changed:
             self.put_job(job)
             records.mark_archived(job)
-            try:
-                records.job(job.id)
-            except NotFound:  # deleted while its record was written
-                self.drop_job(job)
+            if records.presence([("job", job.id)]) == ["gone"]:  # deleted while its record was written
+                self.drop_job(job)  # but one that Redis has lost is restored from here
         return len(changed)
 
     def documents(self) -> Iterator[Document]:

@@ -1,5 +1,7 @@
 """The object store holds a document for every upload and job."""
 
+import pytest
+
 from jobs.archive import folder, job_place, upload_place
 from jobs.journal import Change
 
@@ -48,6 +50,24 @@ def test_a_job_that_is_deleted_while_it_is_archived_stays_deleted(records, archi
     archive.drop_job(job)
     assert archive.catch_up(records) == 0
     assert blobs.keys(f"default/jobs/{job.id}") == []
+
+
+@pytest.mark.parametrize("deleted", [True, False], ids=["deleted", "lost by Redis"])
+def test_a_job_that_vanishes_while_it_is_archived_is_dropped_only_if_it_was_deleted(
+    records, archive, store, submit, finish, monkeypatch, deleted
+):
+    job, mark = finish(submit(store())), records.mark_archived
+
+    def vanish(archived):
+        mark(archived)
+        if deleted:
+            records.delete_job(job)
+        else:
+            records._redis.flushall()
+
+    monkeypatch.setattr(records, "mark_archived", vanish)
+    archive.catch_up(records)
+    assert archive.job("default", job.id) == (None if deleted else job)
 
 
 def test_a_new_job_whose_gateway_was_killed_is_archived_by_another(records, archive, store, submit):
