@@ -16,6 +16,10 @@ from typing import TYPE_CHECKING, Any
 # processors; with this value they wait half a millisecond. NumPy reads it when it is loaded, so it is set first.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
+# ONNX Runtime sends usage events to its maker and keeps a database of them in the user's home unless this is set when
+# it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 if TYPE_CHECKING:
     from quant.errors import FieldError, QuantdError
     from quant.outcome.gates import GateResult

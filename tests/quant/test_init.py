@@ -35,3 +35,10 @@ def test_openblas_does_not_wait_in_a_loop():
     code = "import os, quant; print(os.environ['OPENBLAS_THREAD_TIMEOUT'])"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={})
     assert process.stdout.strip() == "20"
+
+
+def test_onnxruntime_keeps_no_record_of_its_use(tmp_path):
+    code = "from quant.runtime import Session; Session('examples/digits.onnx')"
+    environment = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    assert not [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name.lower()]
