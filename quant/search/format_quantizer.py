@@ -61,11 +61,11 @@ class FormatQuantizer:
 
     def layers(self, numbers: Numbers, progress: StepProgress) -> list[SharedWeight]:
         """Return every weight in the format of its number, rounded as the spec says."""
-        wanted = list(enumerate(numbers))
-        missing = [pair for pair in wanted if pair not in self._quantized]
+        pairs = list(enumerate(numbers))
+        missing = [pair for pair in pairs if pair not in self._quantized]
         for index, layers in self._quantize(missing, self._context.moments, progress):
             self._quantized[index, numbers[index]] = layers
-        return [self._quantized[pair] for pair in wanted]
+        return [self._quantized[pair] for pair in pairs]
 
     def probes(self, numbers: Numbers, progress: StepProgress) -> list[SharedWeight]:
         """Return every weight in the format of its number, rounded as the spec says, with bounds that need no search.

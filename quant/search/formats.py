@@ -95,8 +95,8 @@ def format_sections(layer: Layer, section: Weights, spec: Spec) -> list[Weights]
         takes = _takes_codebooks(section, spec)
         formats = [format for format in FORMATS if format.grid.direct or takes]
     else:
-        own = [section.grid if bits <= GRID_BITS and bits in section.grid.widths else Uniform() for bits in WIDTHS]
-        formats = [WeightFormat(bits, grid) for bits, grid in zip(WIDTHS, own, strict=True)]
+        grids = [section.grid if bits <= GRID_BITS and bits in section.grid.widths else Uniform() for bits in WIDTHS]
+        formats = [WeightFormat(bits, grid) for bits, grid in zip(WIDTHS, grids, strict=True)]
     stored = (format for format in formats if stored_bits(format.bits, spec.export.opset, form) == format.bits)
     return [section.model_copy(update={"bits": format.bits, "grid": format.grid}) for format in stored]
 

@@ -109,7 +109,7 @@ class Activations(Section):
     clipping: RangeRuleField = MinMaxRange()
     """The rule for the activation range, measured on the calibration set."""
     without_data: Literal["refuse", "float"] = "refuse"
-    """What happens to static ranges without calibration data: the job is refused, or all activations stay in float."""
+    """Static ranges without calibration data: the job is refused, or all activations stay in float."""
 
     @model_validator(mode="after")
     def _computed_by_the_model(self) -> Self:
