@@ -65,11 +65,12 @@ def run_seeds(options: argparse.Namespace) -> dict[str, Any]:
             begun = time.monotonic()
             history = run(folder.absolute(), options.jobs, seed, options.every, options.seconds)
             history.write(folder / HISTORY)
-        row = {"seed": seed, "jobs_asked": options.jobs, "seconds": round(time.monotonic() - begun), **figures(history)}
+        seconds = round(time.monotonic() - begun)
+        row = {"seed": seed, "commit": commit(), "every_s": options.every, "seconds": seconds, **figures(history)}
         print(json.dumps(row, indent=1), flush=True)
         document = stored(options.json)  # several calls may write the same file
         rows = [*(each for each in document["runs"] if each["seed"] != seed), row]
-        document |= {"setting": setting(options.every), "runs": sorted(rows, key=lambda each: int(each["seed"]))}
+        document |= {"setting": setting(), "runs": sorted(rows, key=lambda each: int(each["seed"]))}
         options.json.write_text(json.dumps(document, indent=1) + "\n")
     return document
 
@@ -79,16 +80,17 @@ def stored(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {"runs": [], "attacks": []}
 
 
-def setting(every_s: float) -> dict[str, Any]:
+def setting() -> dict[str, Any]:
     """Return the circumstances of the runs, which the page names."""
     names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    processor = (
-        f"{names[0].partition(': ')[2]}, {len(os.sched_getaffinity(0))} cores" if names else "an unknown processor"
-    )
-    return {"environment": processor, "commit": commit.stdout.strip(), "every_s": every_s, "lease_s": LEASE_S}
+    processor = names[0].partition(": ")[2] if names else "an unknown processor"
+    return {"environment": f"{processor}, {len(os.sched_getaffinity(0))} cores", "lease_s": LEASE_S}
+
+
+def commit() -> str:
+    """Return the commit of the service that is run."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def figures(history: History) -> dict[str, Any]:
     return {
         "jobs": len(results),
         "ends": dict(Counter(f"{result.state} {result.code}".strip() for result in results).most_common()),
-        "attempts": dict(sorted(Counter(result.attempt for result in results).items())),
+        "attempts": dict(sorted(Counter(str(result.attempt) for result in results).items())),
         "job_seconds": spread(durations),
         "answers": dict(answers.most_common()),
         "faults": fault_figures(history),

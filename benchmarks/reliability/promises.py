@@ -33,6 +33,8 @@ RESTORED_S = 60.0
 """Accepted jobs are found again this many seconds after a fail-over that lost writes."""
 LIVE_S = 5.0
 """The longest answer of `/livez` on a busy machine, unless the gateway itself is stopped."""
+STARTED_S = 60.0
+"""A gateway that was killed has started again after so many seconds on a busy machine."""
 CLOCK_S = 2.0
 """The largest difference in seconds between times of a job that are out of order."""
 EXPLAINED = {
@@ -229,7 +231,7 @@ def gateways_stay_live(history: History) -> Iterator[tuple[str, str | None]]:
     hit = [fault for fault in history.of(Fault) if "gateway" in fault.kind]
     for answer in history.of(Answer):
         away = any(
-            fault.target == answer.gateway and fault.begun <= answer.received and answer.sent <= fault.ended + GRACE_S
+            fault.target == answer.gateway and fault.begun <= answer.received and answer.sent <= fault.ended + STARTED_S
             for fault in hit
         )
         if answer.operation == "livez" and not away:
