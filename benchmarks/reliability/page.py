@@ -51,7 +51,8 @@ Each promise is checked on the history that the callers saw. Its checker is test
 FOUND = """
 ## Found by these runs
 
-Each was mended with a test that fails without the change:
+Each was mended with a test that fails without the change. The violations above are of runs before the last of these
+changes:
 
 - a worker ended with status 0 while Redis was READONLY or full, when it acknowledged a message
   (`tests/e2e/faults/test_unavailable_stores.py`);
