@@ -13,12 +13,12 @@ def page(page, jobs):
 
 
 def test_a_fault_is_shown_at_its_line_while_the_spec_is_typed(page):
-    page.get_by_role("textbox", name="Options").fill("seed: 0\nweights:\n  bits: 5\n")
+    page.get_by_role("textbox", name="Options").fill("seed: 0\nweights:\n  bits: 1\n")
     fault = page.get_by_role("link", name="Line 3")
     expect(fault).to_be_visible()
     fault.click()
     expect(page.get_by_role("textbox", name="Options")).to_be_focused()
-    assert page.evaluate("document.activeElement.value.slice(document.activeElement.selectionStart)") == "  bits: 5\n"
+    assert page.evaluate("document.activeElement.value.slice(document.activeElement.selectionStart)") == "  bits: 1\n"
 
 
 def test_a_refused_job_keeps_what_was_typed(visit, session, jobs):

@@ -63,7 +63,7 @@ def test_a_bad_gate_is_refused_with_what_is_accepted(gate, detail):
 
 def test_a_bad_spec_is_refused_with_pointers():
     with pytest.raises(ClientError) as error:
-        check_spec({"preset": "int4", "weights": {"bits": 5, "x": 1}}, calibration=True, evaluation=True)
+        check_spec({"preset": "int4", "weights": {"bits": 1, "x": 1}}, calibration=True, evaluation=True)
     assert error.value.document()["code"] == "spec.invalid"
     assert {fault["pointer"] for fault in error.value.document()["errors"]} == {"/weights/bits", "/weights/x"}
 

@@ -20,7 +20,7 @@ def test_a_matmul_and_its_bias_run_as_one_integer_gemm(quantize, tmp_path, shape
     path = save(tmp_path, nodes, weights, shape)
     samples = normal(*([16, 40] if len(shape) == 2 else [16, 2, 3, 40]))
     np.savez(tmp_path / "calibration.npz", x=samples)
-    data, report = quantize({"preset": "int8"}, path, tmp_path / "calibration.npz")
+    data, report = quantize({"preset": "int8", "activations": {"mode": "static"}}, path, tmp_path / "calibration.npz")
     operators = optimised_operators(data)
     assert (operators["QGemm"], operators["DequantizeLinear"]) == (1, 0)
     assert report["warnings"] == []

@@ -44,10 +44,10 @@ def test_gains_and_bytes_are_those_of_the_changed_spec(options, clipping):
 @pytest.mark.parametrize(
     ("options", "changes"),
     [
-        ({"bits": 4}, ["8 bits", "a scale per 32 weights", "float"]),
-        ({"bits": 8}, ["4 bits", "a scale per 32 weights", "float"]),
-        ({"granularity": "tensor"}, ["8 bits", "a scale per channel", "float"]),
-        ({"granularity": "block"}, ["8 bits", "float"]),
+        ({"bits": 4}, ["8 bits", "5 bits", "a scale per 32 weights", "float"]),
+        ({"bits": 8}, ["5 bits", "a scale per 32 weights", "float"]),
+        ({"granularity": "tensor"}, ["8 bits", "5 bits", "a scale per channel", "float"]),
+        ({"granularity": "block"}, ["8 bits", "5 bits", "float"]),
     ],
 )
 def test_the_alternatives_of_a_layer(options, changes):

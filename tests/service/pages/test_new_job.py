@@ -59,7 +59,7 @@ def test_the_same_form_sent_twice_starts_one_job(http, form):
 
 def test_a_refused_form_keeps_everything_that_was_typed(http, form):
     fields = {
-        "options": f"weights: {{bits: 5}}\n# {HOSTILE}",
+        "options": f"weights: {{bits: 1}}\n# {HOSTILE}",
         "tags": HOSTILE.replace(":", ""),
         "gate.max_size_ratio": HOSTILE,
     }

@@ -19,7 +19,7 @@ def typed(**fields):
 def test_a_preset_and_files_are_enough():
     checked = check_form(typed(preset="int4"))
     assert checked.valid
-    assert checked.body.model_dump() == DATA | {"spec": {"preset": "int4"}, "tags": {}, "webhook": None}
+    assert checked.body.model_dump() == DATA | {"spec": {"preset": "int4"}, "tags": {}, "webhook": None, "priority": 0}
 
 
 def test_preset_gates_options_and_tags_make_one_job():
@@ -87,7 +87,7 @@ def test_a_fault_is_named_at_its_field(fields, field, text):
 @pytest.mark.parametrize(
     ("options", "line", "pointer", "text"),
     [
-        ("seed: 1\nweights:\n  bits: 5", 3, "/weights/bits", "Input should be"),
+        ("seed: 1\nweights:\n  bits: 1", 3, "/weights/bits", "Input should be"),
         ("seed: 1\nwieghts: {}", 2, "/wieghts", "accepted: preset, weights"),
         ("layers:\n  - match: a\n    skp: true", 3, "/layers/0/skp", "accepted: match, skip, weights"),
         ("gates:\n  min_output_sqnr_db: x", 2, "/gates/min_output_sqnr_db", "number"),
