@@ -144,11 +144,17 @@ def test_a_layer_gets_a_table_where_it_pays_and_equal_steps_where_it_does_not(tm
 
 
 @pytest.mark.parametrize("data", [True, False])
-@pytest.mark.parametrize("preset", ["small", "smaller", "smallest"])
-def test_presets_of_a_size_keep_it_and_run_in_integers_with_data(quantize, preset, data):
+@pytest.mark.parametrize(
+    ("preset", "same_bits"),
+    [
+        ("small", {"preset": "int4"}),
+        ("smaller", {"preset": "int4", "weights": {"bits": 3}}),
+        ("smallest", {"preset": "ternary"}),
+    ],
+)
+def test_presets_of_a_size_keep_it_and_run_in_integers_with_data(quantize, preset, same_bits, data):
     file, summary, _ = quantize({"preset": preset, "report": "weights"}, data)
-    named = "ternary" if preset == "smallest" else "int4"
-    plain = quantize({"preset": named, "report": "weights", **({} if data else {"activations": None})}, data)[1]
+    plain = quantize({**same_bits, "report": "weights", **({} if data else {"activations": None})}, data)[1]
     assert summary.bytes_after <= (1.15 if preset == "smallest" else 1) * plain.bytes_after
     assert summary.output_sqnr_db > plain.output_sqnr_db
     operators = optimised_operators(file)
