@@ -163,7 +163,7 @@ def test_the_report_keeps_its_schema_and_says_what_is_missing(quantize, model, c
     for layer in report.layers:
         assert (layer.picture is None) == (layer.picture_reason is not None)
         assert (layer.channels is None) == (layer.channels_reason is not None)
-        assert [change.change for change in layer.alternatives][:1] == ["8 bits" if layer.bits == 4 else "4 bits"]
+        assert [change.change for change in layer.alternatives][:1] == ["8 bits" if layer.bits == 4 else "5 bits"]
         assert layer.error_share_reason
 
 

@@ -45,7 +45,7 @@ def test_matrices_have_blocks_and_tables_and_heads_8_bits():
     [
         ({"weights": {"tables": "float"}}, {"square": (4, "block", "auto"), "narrow": (4, "channel", "nearest")}),
         ({"weights": {"granularity": "tensor", "tables": "same"}}, dict.fromkeys(SHAPES, (4, "tensor", "nearest"))),
-        ({"budget": {"max_size_ratio": 0.2}}, dict.fromkeys(SHAPES, (4, "channel", "nearest"))),
+        ({"budget": {"max_size_ratio": 0.2}}, dict.fromkeys(SHAPES, (4, "channel", "auto"))),
         (
             {"layers": [{"match": {"op": "Gather"}, "weights": {"bits": 4}}], "weights": {"granularity": "channel"}},
             {name: (8 if name == "head" else 4, "channel", "nearest") for name in SHAPES},

@@ -21,11 +21,12 @@ def test_the_chosen_bound_costs_no_more_than_minmax_or_the_best_for_the_weights(
             Mse().bound(fitted.statistics, fitted.fit, bits),
             minimise_output_error(problem, fitted, Uniform(), rounding, bits)[0],
         ]
-        minmax, mse, best = (
-            problem.error(rounding.round(problem, Uniform().build(None, None, bound, bits))) for bound in bounds
-        )
+        grids = [Uniform().build(None, None, bound, bits) for bound in bounds]
+        minmax, mse, best = (problem.error(rounding.for_search().round(problem, grid)) for grid in grids)
         assert (best <= minmax).all()
         assert (best <= mse).all()
+        minmax, mse, best = (problem.error(rounding.round(problem, grid)).sum() for grid in grids)
+        assert best <= min(minmax, mse) * (1 + 1e-6)
         assert (bounds[2] <= fitted.statistics.max_abs * (1 + 1e-6)).all()
 
 
