@@ -34,8 +34,10 @@ def quantize(tmp_path, examples):
     return run
 
 
-@pytest.mark.parametrize("preset", ["int8", "int8-weights", "codebook4"])
-@pytest.mark.parametrize(("opset", "ratio"), [(21, 0.22), (25, 0.19)])
+@pytest.mark.parametrize(
+    ("preset", "opset", "ratio"),
+    [("int8", 21, 0.22), ("int8-weights", 25, 0.19), ("codebook4", 21, 0.22), ("int8", 25, 0.19)],
+)
 def test_the_file_is_within_the_budget_and_uses_it(quantize, preset, opset, ratio):
     data, summary, report = quantize(
         {"preset": preset, "budget": {"max_size_ratio": ratio}, "export": {"opset": opset}, **PLAIN}
@@ -52,7 +54,7 @@ def test_the_file_is_within_the_budget_and_uses_it(quantize, preset, opset, rati
 @pytest.mark.parametrize("data", [True, False])
 def test_more_bytes_give_less_error(quantize, data):
     spec = {"preset": "int8-weights", "export": {"opset": 25}}
-    reports = [quantize({**spec, "budget": {"max_bytes": size}}, data)[2] for size in (26_000, 36_000, 45_000)]
+    reports = [quantize({**spec, "budget": {"max_bytes": size}}, data)[2] for size in (26_000, 45_000)]
     expected = [report["allocation"]["chosen"]["expected_sqnr_db"] for report in reports]
     measured = [report["summary"]["output_sqnr_db"] for report in reports]
     assert expected == sorted(expected)
