@@ -47,7 +47,7 @@ layer runs slower in float, the others do not."""
 MAX_TRIALS, MAX_ROUNDS = 4, 3
 """The most models that are compared in a round, and the most rounds: where errors do not add up, outputs may be poorer
 than expected with some layers in float, so that others follow."""
-MAX_RUNS, MAX_SAMPLES = 4, 8
+MAX_RUNS, MAX_SAMPLES = 6, 8
 """The most runs of the float model, as a multiple of the samples of the calibration set, and the most samples, with
 which the errors of the parts are measured."""
 REASON = "its error at the output weighs more than its bytes (keep_float: auto)"
