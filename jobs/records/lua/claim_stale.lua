@@ -3,7 +3,10 @@ local stale = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', '$open', '-inf', clock, 'LIMIT', 0, document.count)) do
   local job = 'qd:job:' .. id
   local lease = tonumber(redis.call('HGET', job, 'lease') or '0')
-  if field(job, 'status') == 'running' and lease > clock then
+  local status = field(job, 'status')
+  if not status then -- the record is lost: a count in it would make half a record, which nobody can read
+    redis.call('ZREM', '$open', id)
+  elseif status == 'running' and lease > clock then
     redis.call('ZADD', '$open', lease, id)
   else
     local resent = redis.call('HINCRBY', job, 'resent', 1)
