@@ -152,8 +152,15 @@ class Session:
         """End the profile and return the durations of the nodes of the optimised graph, bodies of nodes included.
 
         Requires that the session was made with `profile`.
+
+        Raises:
+            OSError: the disk had no space for all of the profile.
         """
-        return _node_times(json.loads(Path(self._session.end_profiling()).read_bytes()))
+        path = self._session.end_profiling()
+        try:
+            return _node_times(json.loads(Path(path).read_bytes()))
+        except json.JSONDecodeError as error:  # ONNX Runtime ignores failed writes
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path) from error
 
 
 def processors() -> int:

@@ -110,3 +110,15 @@ def test_a_full_disk_is_no_fault_of_the_model():
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, soft)
     assert raised.value.errno == errno.ENOSPC
+
+
+def test_a_profile_that_the_disk_cannot_hold_is_an_error_of_the_disk(tmp_path):
+    session = Session(model(), profile=str(tmp_path / "profile"))
+    session.run({"x": X})
+    _, hard = soft = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))
+    try:
+        with pytest.raises(OSError, match="No space left on device"):
+            session.node_times()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, soft)
