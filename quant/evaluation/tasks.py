@@ -14,7 +14,7 @@ from quant.evaluation.intervals import Interval, bootstrap, wilson
 from quant.evaluation.matched_pairs import MatchedPairs
 from quant.evaluation.samples import samples_of
 from quant.evaluation.task_choice import Arrays, Batch, choose_metrics, token_input
-from quant.methods.metrics.base import MetricBase, Scorer
+from quant.methods.metrics.base import MetricBase, Scorer, ShareScorer
 from quant.methods.metrics.next_token import NextToken
 from quant.methods.metrics.retrieval import Retrieval
 from quant.outcome.task_figures import TaskFigure
@@ -181,7 +181,7 @@ def _against_float(entry: _Entry, figures: Sequence[TaskFigure], seed: int) -> l
         value = _number(point[figure.name])
         interval, method = intervals[figure.name], "bootstrap"
         if figure.is_share and value is not None:
-            interval, method = wilson(int(scorer.hits().sum()), entry.samples), "wilson"
+            interval, method = wilson(int(_hits(scorer).sum()), entry.samples), "wilson"
         loss = None if value is None or figure.best is None else abs(figure.best - value)
         results.append(_value(entry, figure, "float", value, interval, method, loss=loss))
     return results
@@ -205,13 +205,19 @@ def _against_targets(
         float_value, value = _number(before[figure.name]), _number(after[figure.name])
         interval, method = intervals[figure.name], "bootstrap"
         if figure.is_share and value is not None:
-            first, second = (scorer.hits() for scorer in scorers)
+            first, second = map(_hits, scorers)
             pairs = MatchedPairs(entry.samples, int((first & ~second).sum()), int((second & ~first).sum()))
             low, high = pairs.interval()
             interval, method = (-high, -low), "matched_pairs"
         loss = None if value is None or float_value is None else signs[figure.name] * (float_value - value)
         results.append(_value(entry, figure, "labels", value, interval, method, loss=loss, float_value=float_value))
     return results
+
+
+def _hits(scorer: Scorer) -> NDArray[np.bool_]:
+    """Return the samples that count in a figure that is a share of them, shape (samples,)."""
+    assert isinstance(scorer, ShareScorer), "metrics with such a figure have such a scorer"
+    return scorer.hits()
 
 
 def _value(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from quant.methods.grids.base import GridBase
+from quant.methods.grids.base import GridBase, IntegerGrid
 from quant.methods.grids.codebook import AffineCodebook
 from quant.report.error_curve import Curves, error_curves
 from quant.report.pooled_rows import MAX_ROWS, PooledRows
@@ -84,4 +84,5 @@ def _relative_levels(grid: GridBase, weight: QuantizedWeight, pooled: PooledRows
     if weight.levels is not None:
         return weight.levels[pooled.numbers].astype(np.float64) / pooled.bound[:, None]
     scale = weight.scale.reshape(-1)[pooled.numbers]
+    assert isinstance(grid, IntegerGrid), "a weight of another grid has levels"
     return grid.with_scale(scale, weight.bits).levels / pooled.bound[:, None]

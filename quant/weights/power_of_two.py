@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from quant.methods.grids.base import IntegerGrid
 from quant.methods.grids.expected_error import expected_weight_error
 from quant.spec import Weights
 from quant.weights.errors import measure_row_errors
@@ -32,7 +33,7 @@ def with_power_of_two_scales(fitted: FittedWeight, section: Weights, weight: Qua
     """
     above = next_power(weight.scale.reshape(-1).astype(np.float64))
     grid = section.grid
-    if not (grid.uniform or grid.mid_rise):
+    if not (isinstance(grid, IntegerGrid) and (grid.uniform or grid.mid_rise)):
         return widen_scales(fitted, section, weight, above)
     rows = fitted.statistics.rows
     candidates = [grid.with_scale(step.astype(np.float32), section.bits) for step in (above, above / 2)]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from quant.methods.grids.base import IntegerGrid
 from quant.methods.grids.codebook import AnyCodebook, Codebook
 from quant.methods.grids.expected_error import expected_error
 from quant.spec import Weights
@@ -41,6 +42,7 @@ def widen_scales(
         if weight.rows_per_table > 1:
             codes = np.where(narrow[:, None], codebook.encode(rows), codes)
     else:
+        assert isinstance(section.grid, IntegerGrid), "a weight of another grid has levels"
         codebook = section.grid.with_scale(widened, section.bits)
         clip = np.where(narrow, codebook.levels[:, -1], clip)
         codes = np.where(narrow[:, None], codebook.encode(rows), codes)

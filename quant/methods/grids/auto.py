@@ -7,16 +7,15 @@ from numpy.typing import NDArray
 
 from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.statistics import RowStatistics
-from quant.methods.grids.base import GridBase
+from quant.methods.grids.base import IntegerGrid
 from quant.methods.grids.codebook import Rows, UniformCodebook
 from quant.methods.grids.uniform import Uniform
 
 
-class AutoGrid(GridBase):
+class AutoGrid(IntegerGrid):
     """Chosen for each layer together with its bits, by a budget or an objective; uniform where neither does."""
 
     name: Literal["auto"] = "auto"
-    integer_levels: ClassVar[bool] = True
     direct: ClassVar[bool] = True
     uniform: ClassVar[bool] = True
 

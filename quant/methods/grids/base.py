@@ -38,10 +38,6 @@ class GridBase(PlugIn):
         """
         return 1
 
-    def with_scale(self, scale: NDArray[np.float32], bits: int) -> AnyCodebook:
-        """Return the codebook with this scale (R,) of each row; only grids with integer levels have it."""
-        raise NotImplementedError(f"the levels of {type(self).__name__} do not follow from a scale")
-
     @abstractmethod
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> AnyCodebook:
         """Return the codebook of R rows.
@@ -52,3 +48,13 @@ class GridBase(PlugIn):
             clip: Bound (R,) of the outermost levels; ignored by grids that place them themselves.
             bits: Width of a code; there are at most 2^bits levels.
         """
+
+
+class IntegerGrid(GridBase):
+    """A grid of which every level is an integer times the scale."""
+
+    integer_levels: ClassVar[bool] = True
+
+    @abstractmethod
+    def with_scale(self, scale: NDArray[np.float32], bits: int) -> AnyCodebook:
+        """Return the codebook with this scale (R,) of each row."""

@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.statistics import RowStatistics
-from quant.methods.grids.base import GridBase
+from quant.methods.grids.base import IntegerGrid
 from quant.methods.grids.codebook import MidRiseCodebook, Rows
 
 ZERO_ROW = 1e-6
 """The scale of a row of zeros as a fraction of the least scale of other rows: no level is 0."""
 
 
-class MidRise(GridBase):
+class MidRise(IntegerGrid):
     """Equally spaced levels on both sides of zero: 2^bits of them, one more than uniform has, and none at zero.
 
     The levels are k scale for odd k = -qmax .. qmax, with qmax = 2^bits - 1 and scale = clip / qmax: at 2 bits -3, -1,
@@ -24,7 +24,6 @@ class MidRise(GridBase):
 
     name: Literal["mid_rise"] = "mid_rise"
     widths: ClassVar[range] = range(2, 5)
-    integer_levels: ClassVar[bool] = True
     mid_rise: ClassVar[bool] = True
 
     def build(self, statistics: RowStatistics, fit: Fit, clip: Rows, bits: int) -> MidRiseCodebook:

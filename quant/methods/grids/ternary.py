@@ -10,18 +10,17 @@ from quant.methods.clipping.mse import Mse
 from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.sample import magnitude_bins
 from quant.methods.distributions.statistics import RowStatistics
-from quant.methods.grids.base import GridBase
+from quant.methods.grids.base import IntegerGrid
 from quant.methods.grids.codebook import Rows, TernaryCodebook
 
 
-class TernaryBase(GridBase):
+class TernaryBase(IntegerGrid):
     """A ternary grid, whose threshold t and level s a subclass places.
 
     See docs/methods.md, 'Grids and expected error'.
     """
 
     widths: ClassVar[range] = range(2, 3)
-    integer_levels: ClassVar[bool] = True
     direct: ClassVar[bool] = True
 
     @abstractmethod

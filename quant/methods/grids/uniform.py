@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.statistics import RowStatistics
-from quant.methods.grids.base import GridBase
+from quant.methods.grids.base import IntegerGrid
 from quant.methods.grids.codebook import Rows, UniformCodebook
 
 
-class Uniform(GridBase):
+class Uniform(IntegerGrid):
     """Equally spaced levels, symmetric about zero: 2^bits - 1 of them.
 
     The levels are k scale for k = -qmax .. qmax, with qmax = 2^(bits-1) - 1 and scale = clip / qmax. See
@@ -19,7 +19,6 @@ class Uniform(GridBase):
     """
 
     name: Literal["uniform"] = "uniform"
-    integer_levels: ClassVar[bool] = True
     direct: ClassVar[bool] = True
     uniform: ClassVar[bool] = True
 

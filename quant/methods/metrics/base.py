@@ -39,9 +39,13 @@ class Scorer(ABC):
             counts: how often each sample counts, shape (resamples, samples).
         """
 
+
+class ShareScorer(Scorer):
+    """A scorer of a figure that is a share of the samples."""
+
+    @abstractmethod
     def hits(self) -> NDArray[np.bool_]:
-        """Return True for each sample that counts in the figure that is a share of samples, shape (samples,)."""
-        raise NotImplementedError
+        """Return True for each sample that counts in this figure, shape (samples,)."""
 
 
 class SampleSums(Scorer):

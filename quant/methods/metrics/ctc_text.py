@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant.errors import InputMismatch
-from quant.methods.metrics.base import MetricBase, SampleSums, Values, require_rank
+from quant.methods.metrics.base import MetricBase, SampleSums, ShareScorer, Values, require_rank
 from quant.outcome.task_figures import CHAR_ERROR_RATE, TEXT_EXACT, TaskFigure
 
 Text = NDArray[np.int64]
@@ -45,7 +45,7 @@ class CtcText(MetricBase):
         return TextErrors()
 
 
-class TextErrors(SampleSums):
+class TextErrors(SampleSums, ShareScorer):
     """The errors of texts: a row holds 1, 1 for an equal text, the number of edits, and the characters."""
 
     def row(self, prediction: Text, reference: Text) -> Sequence[float]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant.errors import InputMismatch
-from quant.methods.metrics.base import MetricBase, Scorer, Values
+from quant.methods.metrics.base import MetricBase, ShareScorer, Values
 from quant.outcome.task_figures import EMBEDDING_COSINE, NEIGHBOUR_AGREEMENT, TaskFigure
 
 ROWS = 512
@@ -38,7 +38,7 @@ class Retrieval(MetricBase):
         return Neighbours()
 
 
-class Neighbours(Scorer):
+class Neighbours(ShareScorer):
     """The embeddings of all samples, and those of the float model or the groups."""
 
     def __init__(self) -> None:

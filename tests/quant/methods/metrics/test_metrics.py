@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from quant.errors import InputMismatch
+from quant.methods.metrics.base import ShareScorer
 from quant.methods.metrics.boxes import Boxes
 from quant.methods.metrics.ctc_text import CtcText, edit_distance
 from quant.methods.metrics.detection import Detection
@@ -31,6 +32,11 @@ OUTPUTS = {
 
 def all_samples(count):
     return np.ones((1, count), np.int64)
+
+
+@pytest.mark.parametrize("cls", get_args(TaskMetric), ids=lambda cls: cls.__name__)
+def test_a_metric_with_a_share_of_samples_tells_which_samples_count(cls):
+    assert isinstance(cls().scorer(), ShareScorer) == any(figure.is_share for figure in cls.figures)
 
 
 @pytest.mark.parametrize("cls", get_args(TaskMetric), ids=lambda cls: cls.__name__)
