@@ -88,20 +88,23 @@ def _optimum_in_steps(weights: Sequence[Sequence[FormatOption]], smallest: Alloc
     """
     largest = sum(max(option.bytes for option in options) for options in weights)
     step = (min(max_bytes, largest) - smallest.bytes) / STEPS
+    steps = [
+        [0 if step <= 0 else math.ceil((option.bytes - options[first].bytes) / step - 1e-9) for option in options]
+        for options, first in zip(weights, smallest.options, strict=True)
+    ]
     least, chosen = np.zeros(STEPS + 1), []
-    for options, first in zip(weights, smallest.options, strict=True):
+    for options, taken in zip(weights, steps, strict=True):
         errors = np.full((len(options), STEPS + 1), np.inf)
         for number, option in enumerate(options):
-            taken = 0 if step <= 0 else math.ceil((option.bytes - options[first].bytes) / step - 1e-9)
-            if 0 <= taken <= STEPS:
-                errors[number, taken:] = least[: STEPS + 1 - taken] + option.error
+            if 0 <= taken[number] <= STEPS:
+                errors[number, taken[number] :] = least[: STEPS + 1 - taken[number]] + option.error
         chosen.append(errors.argmin(axis=0))
         least = errors.min(axis=0)
     numbers, left = [], STEPS
-    for options, first, best in reversed([*zip(weights, smallest.options, chosen, strict=True)]):
+    for taken, best in reversed([*zip(steps, chosen, strict=True)]):
         number = int(best[left])
         numbers.append(number)
-        left -= 0 if step <= 0 else math.ceil((options[number].bytes - options[first].bytes) / step - 1e-9)
+        left -= taken[number]
     numbers.reverse()
     options_taken = [options[number] for options, number in zip(weights, numbers, strict=True)]
     total, error = sum(option.bytes for option in options_taken), sum(option.error for option in options_taken)
