@@ -1,11 +1,14 @@
 """Help texts: complete, and fast because they import nothing that they do not need."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 
+from client.commands.options import PRESET_NAMES
+from quant.spec import PRESETS
 from tests.command import quantd
 
 HEAVY = {"httpx", "numpy", "pydantic", "redis", "rich", "scipy", "yaml", "onnx", "celery", "quant", "jobs"}
@@ -58,3 +61,7 @@ def test_completion_offers_subcommands_and_options():
         return run.stdout.split()
 
     assert completions("quantd qu") == ["quantize"]
+
+
+def test_the_help_names_every_preset():
+    assert set(re.findall(r"[\w-]+", PRESET_NAMES)) - {"or"} == set(PRESETS)
