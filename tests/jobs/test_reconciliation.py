@@ -102,10 +102,11 @@ def test_of_several_gateways_one_restores(gateway, client, store, submit):
 def test_another_gateway_takes_over_when_the_lease_has_expired(gateway, client, store):
     store()
     client.flushall()
-    client.set(RESTORER, "killed", px=200)
+    client.set(RESTORER, "killed", ex=60)
     _, comparisons = gateway()
     assert comparisons.step() is None
-    time.sleep(0.3)
+    client.pexpire(RESTORER, 1)
+    time.sleep(0.05)
     assert comparisons.step().uploads == 1
 
 
