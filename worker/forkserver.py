@@ -144,14 +144,16 @@ def _serve(requests: socket.socket, run: Callable[[], int]) -> None:
                 os.write(writer, str(child).encode())
                 os._exit(0)
             os.setsid()
+            os.close(writer)  # no answer before: the worker kills the job's process group, which begins here
             os.close(adopted)
             os.read(waiting, 1)  # enter the sandbox as a child of the worker: the process dies with its parent
             _end_with(partial(_become, json.loads(data), left, streams, run))
         os.close(writer)
         os.waitpid(parent, 0)
         os.close(adopted)
-        requests.send(os.read(reader, MAX_REQUEST))
-        for descriptor in (reader, waiting, *streams):
+        with os.fdopen(reader, "rb") as answer:
+            requests.send(answer.read())
+        for descriptor in (waiting, *streams):
             os.close(descriptor)
 
 

@@ -20,10 +20,10 @@ def main() -> int:
     return 0
 
 
-def server(monkeypatch) -> forkserver.ForkServer:
-    """Return a fork server whose forks find this module."""
+def server(monkeypatch, entry: str = "scripted") -> forkserver.ForkServer:
+    """Return a fork server whose forks find this module and run the module `entry`."""
     monkeypatch.setattr(forkserver, "pools", lambda threads: {"PYTHONPATH": str(HERE)})
-    return forkserver.ForkServer("scripted", threads=2)
+    return forkserver.ForkServer(entry, threads=2)
 
 
 def says(value: str) -> str:
