@@ -1,9 +1,11 @@
 """Queries of job records."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
+
+import structlog
 
 from jobs.errors import NotFound
 from jobs.job import Job, JobKind, Status, is_id
@@ -14,6 +16,8 @@ CHUNK = 200
 """The number of ids that a page reads from an index at a time."""
 EXAMINED = 5_000
 """The number of jobs that are examined for one page: 20 ms of Redis' processor time, if a name is searched."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,15 @@ class JobQueries(RecordStore):
         """Return a page of the jobs that meet the conditions, newest first, and the next cursor.
 
         One script reads the whole page. It examines a limited number of jobs, so that a rare name does not keep Redis
-        busy: a page may hold fewer than `limit` jobs and have a next cursor all the same.
+        busy: a page may hold fewer than `limit` jobs and have a next cursor all the same. A record that cannot be read
+        is left out and logged.
         """
         indexes = [index_key(tenant, "job", part) for part in conditions.index_parts or [""]]
         document = {
             "limit": limit, "cursor": cursor, "name": conditions.name or None, "chunk": CHUNK, "examine": EXAMINED,
         }  # fmt: skip
         following, page = self._run("list_jobs", indexes, document)
-        return [_job(dict(zip(flat[::2], flat[1::2], strict=True))) for flat in page if flat], following
+        return list(_readable(dict(zip(flat[::2], flat[1::2], strict=True)) for flat in page)), following
 
     def counts(self, tenant: str) -> dict[Status, int]:
         """Return the number of the tenant's jobs by status."""
@@ -113,11 +118,20 @@ class JobQueries(RecordStore):
         return queued, self._redis.zcard(OPEN) - queued, oldest[0][1] if oldest else None
 
     def _read_jobs(self, ids: Iterable[str]) -> list[Job]:
-        """Return the jobs that still exist, read in one round trip."""
+        """Return the jobs that still exist and can be read, in one round trip."""
         pipeline = self._redis.pipeline(transaction=False)
         for job_id in ids:
             pipeline.hgetall(job_key(job_id))
-        return [_job(fields) for fields in pipeline.execute() if fields]
+        return list(_readable(pipeline.execute()))
+
+
+def _readable(records: Iterable[Mapping[str, str]]) -> Iterator[Job]:
+    """Yield the jobs whose records are not empty; one that cannot be read must not hide the others."""
+    for fields in filter(None, records):
+        try:
+            yield _job(fields)
+        except ValueError as error:
+            log.warning("record of a job cannot be read", id=fields.get("id"), reason=str(error)[:200])
 
 
 def _job(fields: Mapping[str, str]) -> Job:

@@ -6,6 +6,7 @@ import pytest
 
 from jobs.job import Status
 from jobs.records import JobFilter, job_queries
+from jobs.redis_keys import job_key
 from tests.jobs.records.samples import add, in_state, queued
 
 
@@ -126,3 +127,15 @@ def test_depth_counts_jobs_and_returns_the_oldest_time(records):
     records.finish(first.id, "owner", Status.FAILED, {})
     records.cancel(second)
     assert records.depth() == (0, 0, None)
+
+
+@pytest.mark.parametrize("field", [("status", '"paused"'), ("created_at", "{"), ("spec", None)])
+def test_a_record_that_cannot_be_read_hides_no_other(records, field):
+    name, value = field
+    jobs = [queued(records) for _ in range(3)]
+    key = job_key(jobs[1].id)
+    records._redis.hdel(key, name) if value is None else records._redis.hset(key, name, value)
+    others = {jobs[0].id, jobs[2].id}
+    assert set(pages(records, 2)) == others
+    assert {job.id for job in records.unarchived()} == others
+    assert {job.id for job in records.jobs_named("default", [job.id for job in jobs])} == others
