@@ -9,11 +9,12 @@ PYTEST := $(BIN)/python -m pytest
 
 install: .venv/installed
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml client/pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip setuptools wheel
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[torchscript,telemetry,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
+		--editable ./client --editable '.[torchscript,telemetry,dev]'
 	$(BIN)/python -m quant.warm_up
 	touch $@
 
@@ -61,4 +62,4 @@ screenshots: install chromium
 	$(BIN)/python -m docs.screenshots
 
 clean:
-	rm -rf .venv .quantd .coverage demo-output build *.egg-info
+	rm -rf .venv .quantd .coverage demo-output build *.egg-info client/*.egg-info client/build

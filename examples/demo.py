@@ -5,11 +5,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from client.api import Client
-from client.progress import show_progress
-from client.tables import layer_table, summary_table
 from jobs.stack import Stack
 from quant.outcome.artifacts import ARTIFACTS
+from quantd.api import Client
+from quantd.progress import show_progress
+from quantd.tables import layer_table, summary_table
 
 EXAMPLES = Path(__file__).parent
 OUT = EXAMPLES.parent / "demo-output"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from client import cli, console
+from quantd import cli, console
 
 
 def quantd(*arguments, **environment):

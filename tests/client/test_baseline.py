@@ -4,9 +4,9 @@ import secrets
 
 import pytest
 
-from client.api import Client
-from client.baseline import Baseline
-from client.errors import ClientError
+from quantd.api import Client
+from quantd.baseline import Baseline
+from quantd.errors import ClientError
 from tests.specs import QUICK
 
 

@@ -95,7 +95,7 @@ def test_a_malformed_address_or_key_is_exit_4_with_one_line(quantd, environment,
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_up_serves_until_it_is_interrupted(tmp_path, quantd, number):
-    serve = [sys.executable, "-m", "client", "up", "--port", "0", "--state-dir", str(tmp_path / "state")]
+    serve = [sys.executable, "-m", "quantd", "up", "--port", "0", "--state-dir", str(tmp_path / "state")]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as up:
         url = up.stdout.readline().split()[4]
         assert quantd("jobs", "list", "--json", QUANTD_URL=url).stdout == "[]\n"
@@ -106,7 +106,7 @@ def test_up_serves_until_it_is_interrupted(tmp_path, quantd, number):
 
 def test_up_says_how_to_create_keys_for_its_state_if_they_are_required(tmp_path, quantd):
     state = tmp_path / "state of up"
-    serve = [sys.executable, "-m", "client", "up", "--port", "0", "--state-dir", str(state)]
+    serve = [sys.executable, "-m", "quantd", "up", "--port", "0", "--state-dir", str(state)]
     environment = {**os.environ, "QUANTD_AUTH": "required"}
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, env=environment) as up:
         url = up.stdout.readline().split()[4]

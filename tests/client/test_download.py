@@ -7,8 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from client.api import Client
-from client.errors import ClientError, Unreachable
+from quantd.api import Client
+from quantd.errors import ClientError, Unreachable
 
 DATA = b"the model" * 1000
 
@@ -38,7 +38,7 @@ class Service(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def client(monkeypatch):
-    monkeypatch.setattr("client.retry.PAUSES_S", (0.01,) * 2)
+    monkeypatch.setattr("quantd.retry.PAUSES_S", (0.01,) * 2)
     with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with Client(f"http://127.0.0.1:{server.server_address[1]}") as client:

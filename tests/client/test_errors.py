@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from client.errors import ClientError, Interrupted, JobFailed, JobTimedOut, Unreachable, job_failure
+from quantd.errors import ClientError, Interrupted, JobFailed, JobTimedOut, Unreachable, job_failure
 
 
 @pytest.mark.parametrize(

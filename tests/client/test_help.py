@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from client.commands.options import PRESET_NAMES
 from quant.spec import PRESETS
+from quantd.commands.options import PRESET_NAMES
 from tests.command import quantd
 
 HEAVY = {"httpx", "numpy", "pydantic", "redis", "rich", "scipy", "yaml", "onnx", "celery", "quant", "jobs"}
 LIST_MODULES = """
 import contextlib, io, json, sys
-from client.cli import main
+from quantd.cli import main
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     main()
 print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))
@@ -55,7 +55,7 @@ def test_completion_offers_subcommands_and_options():
     def completions(words):
         environment = {"_QUANTD_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "1"}
         run = subprocess.run(
-            [sys.executable, "-c", "from client.cli import app; app(prog_name='quantd')"],
+            [sys.executable, "-c", "from quantd.cli import app; app(prog_name='quantd')"],
             env=environment, capture_output=True, text=True,
         )  # fmt: skip
         return run.stdout.split()

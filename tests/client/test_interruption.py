@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from client.api import Client
-from client.errors import Interrupted
-from client.following import run_to_end
+from quantd.api import Client
+from quantd.errors import Interrupted
+from quantd.following import run_to_end
 from tests import command
 from tests.specs import QUICK
 
@@ -28,7 +28,7 @@ def started(stack, examples, tmp_path):
         def start(*arguments):
             process = processes.enter_context(
                 subprocess.Popen(
-                    [sys.executable, "-m", "client", *map(str, arguments)], stdout=subprocess.PIPE,
+                    [sys.executable, "-m", "quantd", *map(str, arguments)], stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE, text=True, env={**os.environ, "QUANTD_URL": stack.url},
                 )
             )  # fmt: skip

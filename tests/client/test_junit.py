@@ -2,10 +2,10 @@
 
 from xml.etree import ElementTree
 
-from client.junit import junit_document
 from quant.outcome.gates import GateResult
 from quant.outcome.regression import check_regressions
 from quant.outcome.summary import UNMEASURED, LayerFigures, SizeFigures, Summary
+from quantd.junit import junit_document
 
 GATES = [
     GateResult(name="max_size_ratio", limit=0.3, value=0.25, passed=True),

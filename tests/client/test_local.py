@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from client.errors import JobFailed
-from client.local import LocalJob
+from quantd.errors import JobFailed
+from quantd.local import LocalJob
 from tests.specs import QUICK
 
 CHILDREN = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from client.errors import ClientError
-from client.outputs import Outputs
+from quantd.errors import ClientError
+from quantd.outputs import Outputs
 
 
 def refusal(outputs, *inputs):

@@ -4,10 +4,10 @@ import io
 
 from rich.console import Console
 
-from client.plan_rows import inspection_rows, plan_rows
-from client.rows import print_rows
 from quant.outcome.model_description import ExternalFile, OperatorCount
 from quant.outcome.plan import InspectedLayer, Inspection, Refusal, WeightSqnr
+from quantd.plan_rows import inspection_rows, plan_rows
+from quantd.rows import print_rows
 from tests.plan_sample import LAYER, MODEL, PLAN
 
 LONG = "/encoder/" + "layer/" * 20 + "MatMul"

@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 from rich.console import Console
 
-from client import progress
-from client.progress import UploadProgress, show_progress
+from quantd import progress
+from quantd.progress import UploadProgress, show_progress
 
 
 class Clock:

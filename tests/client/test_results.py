@@ -2,9 +2,9 @@
 
 import pytest
 
-from client.results import full_report_rows, gate_rows, regression_rows, report_rows, summary_rows
 from quant.outcome.regression import check_regressions
 from quant.outcome.summary import Summary
+from quantd.results import full_report_rows, gate_rows, regression_rows, report_rows, summary_rows
 
 SUMMARY = {
     "bytes_before": 1000, "bytes_after": 250, "size_ratio": 0.25, "quantized_layers": 3, "layers": 4,

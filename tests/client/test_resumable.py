@@ -9,9 +9,9 @@ import threading
 import httpx
 import pytest
 
-from client import resumable, retry, upload
-from client.api import Client
-from client.errors import ClientError, Unreachable
+from quantd import resumable, retry, upload
+from quantd.api import Client
+from quantd.errors import ClientError, Unreachable
 from tests import command
 from tests.specs import QUICK
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from client import retry
-from client.errors import ClientError, Unreachable
-from client.retry import retry_while_progressing
+from quantd import retry
+from quantd.errors import ClientError, Unreachable
+from quantd.retry import retry_while_progressing
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from client.rows import Row, print_rows
+from quantd.rows import Row, print_rows
 
 
 def printed(*rows, width=40):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from client.errors import ClientError
-from client.spec import check_spec, read_spec
+from quantd.errors import ClientError
+from quantd.spec import check_spec, read_spec
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from client.tables import job_lines, summary_table
+from quantd.tables import job_lines, summary_table
 
 SUMMARY = {
     "bytes_before": 1000, "bytes_after": 250, "size_ratio": 0.25, "quantized_layers": 3, "layers": 4,

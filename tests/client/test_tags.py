@@ -2,8 +2,8 @@
 
 import pytest
 
-from client.errors import ClientError
-from client.tags import parse_tag
+from quantd.errors import ClientError
+from quantd.tags import parse_tag
 
 
 def test_a_value_may_hold_equals_signs_and_colons():

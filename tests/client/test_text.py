@@ -2,7 +2,7 @@
 
 import pytest
 
-from client.text import printable
+from quantd.text import printable
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_the_weights_are_a_separate_artifact(archive, tmp_path):
         command = [
             sys.executable,
             "-m",
-            "client",
+            "quantd",
             "quantize",
             archive,
             "--preset",

@@ -44,7 +44,7 @@ def test_a_page_is_never_served_from_the_store(http, job):
 
 
 def test_the_command_downloads_from_the_store_and_checks_the_bytes(s3_stack, job, examples, tmp_path):
-    command = [sys.executable, "-m", "client", "quantize", examples / "digits.onnx", "--preset", "int8",
+    command = [sys.executable, "-m", "quantd", "quantize", examples / "digits.onnx", "--preset", "int8",
                "--calibration", examples / "digits_calibration.npz", "-o", tmp_path / "o.onnx", "--json"]  # fmt: skip
     result = subprocess.run(command, env={**os.environ, "QUANTD_URL": s3_stack.url}, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr

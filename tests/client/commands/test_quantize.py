@@ -65,7 +65,7 @@ def test_json_is_printed_for_machines(quantd, quick, tmp_path, where):
 @WHERE
 def test_a_log_has_at_most_25_lines_of_80_columns(stack, digits, tmp_path, where):
     command_line = [
-        sys.executable, "-m", "client", "quantize", *digits, "--preset", "int4", "-o", tmp_path / "o.onnx",
+        sys.executable, "-m", "quantd", "quantize", *digits, "--preset", "int4", "-o", tmp_path / "o.onnx",
         "--gate", "min_output_sqnr_db=90", "--gate", "max_size_ratio=0.3", *where,
     ]  # fmt: skip
     environment = {**os.environ, "QUANTD_URL": stack.url, "NO_COLOR": "1"}

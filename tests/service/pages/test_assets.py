@@ -67,7 +67,7 @@ def test_every_vendored_package_is_listed_with_its_version_and_licence():
 
 def test_a_wheel_holds_every_asset_and_template(tmp_path):
     source = tmp_path / "source"
-    for package in ("service", "jobs", "quant", "worker", "client"):
+    for package in ("service", "jobs", "quant", "worker"):
         shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "LICENSE"):
         shutil.copy(ROOT / name, source)

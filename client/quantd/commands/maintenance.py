@@ -1,0 +1,64 @@
+"""`quantd gc` and `quantd reindex`: deletion of expired records, and their restoration from the object store."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantd.commands.options import AsJson, StateDir
+
+
+def gc(
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Days without use before deletion; QUANTD_RETENTION_DAYS if omitted.")
+    ] = None,
+    state_dir: StateDir = Path(".quantd"),
+    as_json: AsJson = False,
+) -> None:
+    """Delete expired jobs, models and datasets, and orphaned blobs."""
+    from dataclasses import asdict
+
+    from jobs.blobs import Blobs
+    from jobs.records import Records
+    from jobs.retention import collect
+    from quantd.admin import administered
+
+    with administered(state_dir) as settings:
+        retention_days = settings.retention_days if days is None else days
+        collected = collect(Records(settings.redis_url), Blobs(settings.store_url), retention_days)
+    if as_json:
+        typer.echo(json.dumps(asdict(collected)))
+    else:
+        typer.echo(f"removed {collected.jobs} jobs, {collected.uploads} uploads, {collected.blobs} orphaned blobs")
+
+
+def reindex(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) -> None:
+    """Restore what Redis lacks from the object store, and queue unfinished jobs again. Gateways do so by themselves."""
+    import sys
+    from dataclasses import asdict
+
+    import structlog
+
+    from jobs.archive import Archive
+    from jobs.blobs import Blobs
+    from jobs.keys import Keys
+    from jobs.queue import make_queue
+    from jobs.records import Records
+    from jobs.reindex import Restorer
+    from quantd.admin import administered
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    with administered(state_dir) as settings:
+        blobs = Blobs(settings.store_url)
+        queue = make_queue(settings.redis_url, settings.job_timeout_s)
+        keys = Keys(settings.redis_url, blobs)
+        restored = Restorer(Records(settings.redis_url), Archive(blobs), keys, queue).restore_all()
+    if as_json:
+        typer.echo(json.dumps(asdict(restored)))
+    else:
+        typer.echo(
+            f"restored {restored.keys} keys, {restored.uploads} uploads and {restored.jobs} jobs; "
+            f"queued {restored.queued} of the jobs again"
+            + (f"; left out {restored.unreadable} unreadable documents" if restored.unreadable else "")
+        )

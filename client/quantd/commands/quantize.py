@@ -1,0 +1,131 @@
+"""`quantd quantize`: the quantization of one model, by the service or on this machine without it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantd.commands.options import AsJson, Model, Preset, SpecFile
+from quantd.errors import ClientError
+
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output",
+        help="The quantized model; a large model has its weights beside it. Required without --detach.",
+    ),
+]  # fmt: skip
+ReportFile = Annotated[Path | None, typer.Option(help="The report, .html or .json.")]
+MarkdownFile = Annotated[Path | None, typer.Option(help="A summary for a pull request, in Markdown.")]
+CsvFile = Annotated[Path | None, typer.Option(help="The table of the layers.")]
+JUnitFile = Annotated[Path | None, typer.Option(help="Gates and regressions as JUnit XML.")]
+Calibration = Annotated[Path | None, typer.Option(help="Calibration data as .npz or .npy.")]
+Evaluation = Annotated[Path | None, typer.Option(help="Evaluation data as .npz or .npy; `labels` give top-1 accuracy.")]
+GateLimits = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE", help="Limit that fails the command, such as min_output_sqnr_db=20; may be repeated."
+    ),
+]
+BaselineName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="tag:KEY=VALUE|JOB",
+        help="Job to compare with: its id, or the newest succeeded job of the same model name with a tag.",
+    ),
+]
+RegressionLimits = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Largest change for the worse from the baseline, such as output_sqnr_db=0.5; may be repeated.",
+    ),
+]
+Tags = Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Tag of the job; may be repeated.")]
+Priority = Annotated[
+    int, typer.Option(min=-10, max=10, help="Priority among your own jobs: a step counts as ten minutes of waiting.")
+]
+Webhook = Annotated[str | None, typer.Option(metavar="URL", help="URL that is notified when the job ends.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", min=0.001, help="Time after its submission at which the job is cancelled."),
+]
+Detach = Annotated[bool, typer.Option("--detach", help="Print the id of the job and do not wait.")]
+Local = Annotated[bool, typer.Option("--local", help="Quantize on this machine, without a service.")]
+
+
+def quantize(
+    model: Model,
+    output: Output = None,
+    report: ReportFile = None,
+    markdown: MarkdownFile = None,
+    csv: CsvFile = None,
+    junit: JUnitFile = None,
+    spec: SpecFile = None,
+    preset: Preset = None,
+    calibration: Calibration = None,
+    evaluation: Evaluation = None,
+    gate: GateLimits = None,
+    baseline: BaselineName = None,
+    max_regression: RegressionLimits = None,
+    tag: Tags = None,
+    priority: Priority = 0,
+    webhook: Webhook = None,
+    timeout: Timeout = None,
+    detach: Detach = False,
+    local: Local = False,
+    as_json: AsJson = False,
+) -> int:
+    """Quantize a model and write the quantized model.
+
+    Ctrl-C and SIGTERM cancel the job. Exit status: 0 success, 1 the job failed, 2 a gate failed or a figure regressed,
+    3 bad usage or spec, 4 no service.
+    """
+    options = {
+        "--baseline": baseline, "--tag": tag, "--priority": priority, "--webhook": webhook, "--timeout": timeout,
+        "-o": output, "--report": report, "--markdown": markdown, "--csv": csv, "--junit": junit, "--local": local,
+    }  # fmt: skip
+    _check_combination({name for name, value in options.items() if value}, detach=detach)
+
+    from quantd.baseline import Baseline
+    from quantd.outputs import Outputs
+    from quantd.quantization import quantize as run
+    from quantd.quantization import submit
+    from quantd.request import Request
+    from quantd.spec import read_spec
+    from quantd.tags import parse_tag
+
+    request = Request(
+        model=model,
+        spec=read_spec(spec, preset, gate or []),
+        calibration=calibration,
+        evaluation=evaluation,
+        outputs=Outputs(output, report, markdown, csv, junit),
+        tags=dict(parse_tag("--tag", text) for text in tag or []),
+        priority=priority,
+        webhook=webhook,
+        baseline=Baseline.parse(baseline, max_regression or []),
+        timeout_s=timeout,
+        quiet=as_json,
+    )
+    if detach:
+        submit(request)
+        return 0
+    return run(request, local=local)
+
+
+def _check_combination(given: set[str], *, detach: bool) -> None:
+    """Raise for options that contradict each other.
+
+    Raises:
+        ClientError: a local job has an option that needs the service, or a detached one an option that needs its end.
+    """
+    of_service = {"--baseline", "--tag", "--priority", "--webhook"}
+    of_end = {"--baseline", "--timeout", "-o", "--local"}
+    if "--local" in given and (wrong := given & of_service):
+        raise ClientError(f"{', '.join(sorted(wrong))}: needs the service; accepted: without --local")
+    if detach and (wrong := given & (of_end | {"--report", "--markdown", "--csv", "--junit"})):
+        names = ", ".join(sorted(wrong))
+        raise ClientError(f"{names}: needs the end of the job; accepted: without --detach, or `quantd jobs download`")
+    if not detach and "-o" not in given:
+        raise ClientError("-o is missing; accepted: -o FILE for the quantized model, or --detach")

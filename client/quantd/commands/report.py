@@ -1,0 +1,57 @@
+"""`quantd report`: the report of a job, printed or written to a file."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from quantd.commands.options import AsJson, JobId, connect, page_address
+
+if TYPE_CHECKING:
+    from quantd.api import Client
+
+
+def report(
+    job_id: JobId,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write: .html, .json, .md, .csv or .xml (JUnit).")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the summary for a pull request.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the report of a job, or write it to a file."""
+    with connect() as client:
+        if output is not None:
+            from quantd.fetching import fetch_outputs
+            from quantd.outputs import Outputs
+
+            outputs = Outputs.of_report(output)
+            outputs.check()
+            fetch_outputs(client, client.succeeded(client.job(job_id)), outputs)
+        elif markdown:
+            _print_markdown(client, job_id)
+        elif as_json:
+            typer.echo(json.dumps(client.report(job_id)))
+        else:
+            _print(client, job_id)
+
+
+def _print_markdown(client: "Client", job_id: str) -> None:
+    """Print the summary for a pull request, without characters that could change a terminal."""
+    from quant.outcome import artifacts
+    from quantd.text import printable
+
+    text = client.read_artifact(job_id, artifacts.REPORT_MARKDOWN.name).decode()
+    typer.echo("\n".join(printable(line) for line in text.splitlines()))
+
+
+def _print(client: "Client", job_id: str) -> None:
+    """Print the whole report: the result, and every layer, skipped node and warning."""
+    from quantd.console import out_console
+    from quantd.results import full_report_rows, result_rows
+    from quantd.rows import Row, print_rows
+
+    job, document = client.succeeded(client.job(job_id)), client.report(job_id)
+    address = [Row("job", job["id"]), Row("report", page_address(job["id"]))]
+    print_rows(out_console, [*address, *result_rows(job), *full_report_rows(document)])

@@ -1,0 +1,184 @@
+"""The files that a command writes: checked before the job starts, written after its end."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from quant.outcome import artifacts
+from quant.outcome.gates import GateResult
+from quant.outcome.job_parts import JobFacts, fill_page
+from quant.outcome.latency import Latency
+from quant.outcome.regression import RegressionCheck
+from quantd.errors import ClientError
+from quantd.junit import junit_document
+
+REPORT_SUFFIXES = (".html", ".htm", ".json")
+REPORT_FIELDS = dict.fromkeys(REPORT_SUFFIXES, "report") | {".md": "markdown", ".csv": "csv", ".xml": "junit"}
+"""The field of `Outputs` by the ending of a file name."""
+MODEL_FILES = (artifacts.MODEL.name, artifacts.MODEL_DATA.name)
+"""The model, and the weights of a large model, which the first file refers to by this name."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that the caller asks for; None where not.
+
+    Attributes:
+        model: the quantized model; the weights of a large model are written beside it.
+        report: the report, as a page (.html) or as JSON (.json).
+        markdown: the summary for a pull request.
+        csv: the table of the layers.
+        junit: the gates and the regressions as a JUnit document.
+    """
+
+    model: Path | None = None
+    report: Path | None = None
+    markdown: Path | None = None
+    csv: Path | None = None
+    junit: Path | None = None
+
+    @classmethod
+    def of_report(cls, path: Path) -> "Outputs":
+        """Return the output of one report, whose form follows from the ending of the file name.
+
+        Raises:
+            ClientError: the ending is unknown.
+        """
+        field = REPORT_FIELDS.get(path.suffix)
+        if field is None:
+            raise ClientError(f"-o {path}: accepted: a file that ends in {', '.join(REPORT_FIELDS)}")
+        return cls(**{field: path})
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The requested files by the option that names them."""
+        named = {
+            "-o": self.model, "--report": self.report, "--markdown": self.markdown, "--csv": self.csv,
+            "--junit": self.junit,
+        }  # fmt: skip
+        return {option: path for option, path in named.items() if path is not None}
+
+    def needed(self, available: Container[str]) -> set[str]:
+        """Return the names of the artifacts that the files and the result are made of.
+
+        Args:
+            available: the names of the artifacts that the job has; only a large model has a file of weights.
+        """
+        names = {artifacts.REPORT.name}
+        if self.model:
+            names |= {name for name in MODEL_FILES if name in available}
+        if self.report and self.report.suffix != ".json":
+            names.add(artifacts.REPORT_PAGE.name)
+        if self.markdown:
+            names.add(artifacts.REPORT_MARKDOWN.name)
+        if self.csv:
+            names.add(artifacts.LAYERS_CSV.name)
+        return names
+
+    def check(self, inputs: Iterable[Path] = ()) -> None:
+        """Raise unless every file can be written.
+
+        Args:
+            inputs: files that must not be overwritten.
+
+        Raises:
+            ClientError: a folder is missing or not writable, a file is a folder or one of the inputs, or two options
+                name the same file.
+        """
+        taken = {path.resolve(): f"the input {path}" for path in inputs}
+        for option, path in self.paths.items():
+            check_writable(option, path)
+            if (other := taken.get(path.resolve())) and str(path) != os.devnull:
+                raise ClientError(f"{option} {path}: this is also {other}; accepted: a file of its own")
+            taken[path.resolve()] = f"the file of {option}"
+        if self.report and self.report.suffix not in REPORT_SUFFIXES:
+            raise ClientError(f"--report {self.report}: accepted: a file that ends in {', '.join(REPORT_SUFFIXES)}")
+
+    def write(self, folder: Path, job: Mapping[str, Any], regressions: Iterable[RegressionCheck] = ()) -> None:
+        """Write the requested files from the job and its artifacts in `folder`.
+
+        Raises:
+            ClientError: a file cannot be written.
+        """
+        try:
+            if self.model:
+                _write_model(folder, self.model)
+            if self.report:
+                self.report.write_bytes(_report(folder, self.report.suffix, job))
+            if self.markdown:
+                shutil.copyfile(folder / artifacts.REPORT_MARKDOWN.name, self.markdown)
+            if self.csv:
+                shutil.copyfile(folder / artifacts.LAYERS_CSV.name, self.csv)
+            if self.junit:
+                self.junit.write_bytes(junit_document(_gates(job), regressions))
+        except OSError as error:
+            raise ClientError(f"{error.filename or folder}: {error.strerror}") from None
+
+
+def check_readable(option: str, path: Path | None) -> None:
+    """Raise unless the path is None or a file that can be read.
+
+    Raises:
+        ClientError: there is no such file, or it cannot be read.
+    """
+    if path is None:
+        return
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise ClientError(f"{option} {path}: {error.strerror}") from None
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Raise unless the file can be written.
+
+    Raises:
+        ClientError: its folder is missing or not writable, or it is a folder.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise ClientError(f"{option} {path}: there is no folder {folder}; create it first")
+    if path.is_dir():
+        raise ClientError(f"{option} {path}: this is a folder; accepted: a file")
+    try:
+        if path.exists():
+            with path.open("r+b"):
+                return
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ClientError(f"{option} {path} cannot be written: {error.strerror}") from None
+
+
+def _report(folder: Path, suffix: str, job: Mapping[str, Any]) -> bytes:
+    """Return the report with the latency that the job measured, which the stored one leaves out."""
+    if suffix == ".json":
+        report = json.loads((folder / artifacts.REPORT.name).read_bytes())
+        return json.dumps(report | {"latency": job["latency"]}).encode() + b"\n"
+    latency = Latency.model_validate(job["latency"]) if job["latency"] else None
+    return fill_page((folder / artifacts.REPORT_PAGE.name).read_bytes(), JobFacts(_gates(job), latency, job.get("id")))
+
+
+def _gates(job: Mapping[str, Any]) -> list[GateResult]:
+    return [GateResult.model_validate(gate) for gate in job["gates"]]
+
+
+def _write_model(folder: Path, output: Path) -> None:
+    """Move the model to its destination, and the file of its weights, if there is one, beside it.
+
+    Raises:
+        ClientError: the file beside it holds another model's weights.
+    """
+    model, weights = (folder / name for name in MODEL_FILES)
+    destination = output.with_name(weights.name)
+    if weights.exists():
+        if destination.exists() and not output.exists():
+            raise ClientError(f"{destination} holds another model's weights; write this model to another folder")
+        shutil.move(weights, destination)
+    shutil.copyfile(model, output)

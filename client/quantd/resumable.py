@@ -1,0 +1,92 @@
+"""Resumable uploads of large files by tus 1.0.
+
+An interrupted upload continues in the same run of the command and in the next one. The service keeps it for a day and
+finds it by an idempotency key that is derived from the file, so that nothing is stored on this side.
+"""
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from quantd.connection import Connection
+from quantd.errors import Unreachable
+from quantd.retry import retry_while_progressing
+
+PART_BYTES = 64 << 20
+"""The size of one request: the most that is lost if a gateway is killed."""
+CHUNK_BYTES = 1 << 20
+COMPLETION_S = 600.0
+"""The time limit of the last request: the service then reads the whole file."""
+CONFLICT = 409
+TUS: Mapping[str, str] = {"Tus-Resumable": "1.0.0"}
+
+Progress = Callable[[int, int], object]
+"""Called with the bytes sent and the size of the file."""
+
+
+@dataclass(frozen=True)
+class FileToUpload:
+    """A file; `kind` is `model` or `dataset`, `size` is in bytes, `sha256` in hexadecimal."""
+
+    kind: str
+    path: Path
+    size: int
+    sha256: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that begin the file's upload, or find the one that was begun before."""
+        values = {"kind": self.kind, "filename": self.path.name, "sha256": self.sha256}
+        metadata = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in values.items())
+        key = hashlib.sha256(metadata.encode()).hexdigest()
+        return {"Upload-Length": str(self.size), "Upload-Metadata": metadata, "Idempotency-Key": f"upload-{key}"}
+
+
+class ResumableUpload:
+    """The upload of one file."""
+
+    def __init__(self, connection: Connection, file: FileToUpload, progress: Progress) -> None:
+        self._connection, self._file, self._progress = connection, file, progress
+        self._offset = 0
+
+    def run(self) -> str:
+        """Send the bytes that the service lacks and return the URL of the resulting model or dataset.
+
+        Raises:
+            Unreachable: the service stopped answering; the bytes that arrived are kept for the next run.
+            ClientError: the service refused the file.
+        """
+        url = self._request("POST", "/v1/uploads", headers=self._file.headers).headers["Location"]
+        return retry_while_progressing(lambda: self._send_rest(url), lambda: self._offset)
+
+    def _send_rest(self, url: str) -> str:
+        """Send the bytes from the service's offset to the end of the file."""
+        state = self._request("HEAD", url)
+        while (result := state.headers.get("Content-Location")) is None:
+            offset = int(state.headers["Upload-Offset"])
+            self._offset = max(self._offset, offset)
+            state = self._request(
+                "PATCH", url, content=self._part(offset), timeout=httpx.Timeout(30, read=COMPLETION_S),
+                headers={"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"},
+            )  # fmt: skip
+            if state.status_code == CONFLICT:
+                raise Unreachable("another request continues this upload")
+        self._progress(self._file.size, self._file.size)
+        return str(result)
+
+    def _request(self, method: str, path: str, headers: Mapping[str, str] = TUS, **options: object) -> httpx.Response:
+        return self._connection.send(method, path, accept=(CONFLICT,), headers={**TUS, **headers}, **options)
+
+    def _part(self, offset: int) -> Iterator[bytes]:
+        """Yield the bytes of one request in chunks."""
+        stop = min(offset + PART_BYTES, self._file.size)
+        with self._file.path.open("rb") as file:
+            file.seek(offset)
+            while (chunk := file.read(min(CHUNK_BYTES, stop - offset))) and offset < stop:
+                yield chunk
+                offset += len(chunk)
+                self._progress(offset, self._file.size)

@@ -1,0 +1,47 @@
+"""Signals as exceptions of the main thread: SIGINT and SIGTERM interrupt, a timer limits the time of a block."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from quantd.errors import Interrupted, TimeUp
+
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise `Interrupted` in the block at each SIGINT and SIGTERM.
+
+    The first one cancels the job. A second one interrupts that, too, and so ends the command at once.
+    """
+    handlers = {number: signal.signal(number, _interrupt) for number in INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Raise `TimeUp` if the block has not ended after this many seconds; None is no limit."""
+    if seconds is None:
+        yield
+        return
+    handler = signal.signal(signal.SIGALRM, _time_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise Interrupted(number)
+
+
+def _time_up(number: int, frame: object) -> NoReturn:
+    raise TimeUp
