@@ -58,18 +58,26 @@ class Events:
         self._reader_redis = redis.asyncio.Redis.from_url(url, **options)
         self._followed: dict[str, _Followed] = {}
         self._reader: asyncio.Task[None] | None = None
+        self.ended = False
+
+    def end(self) -> None:
+        """End every follower, and those that begin later at once, because this process stops."""
+        self.ended = True
+        for followed in self._followed.values():
+            for news in followed.followers:
+                news.set()
 
     async def follow(self, job_id: str, after: str = "0") -> AsyncGenerator[Event | None]:
         """Yield the events after the id `after` as they arrive, and None after each second without one.
 
-        While Redis is unavailable there are no events: they come when it is back.
+        While Redis is unavailable there are no events: they come when it is back. After `end` there are no more.
 
         Raises:
             redis.RedisError: Redis refuses the request for good.
         """
         key, news = events_key(job_id), asyncio.Event()
         with self._following(key, after, news):
-            while True:
+            while not self.ended:
                 news.clear()  # before the entries are read: an entry that comes later sets it again
                 try:
                     entries: Any = await self._redis.xrange(key, min=f"({after}", count=100)

@@ -1,10 +1,14 @@
 """The gateway's command line; it refuses to start unprotected on a public address."""
 
 import argparse
+import contextlib
 import gc
+import socket
 import sys
 
 import uvicorn
+from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
 
 from jobs.logs import configure_logs
 from jobs.settings import Settings
@@ -31,11 +35,31 @@ def main() -> int:
     gc.freeze()  # the objects of the imports live as long as the process: collections need not visit them
     gc.enable()
     LimitedProtocol.limits = connection_limits()
-    uvicorn.run(
+    config = uvicorn.Config(
         app, host=options.host, port=options.port, http=LimitedProtocol, log_level="warning",
         timeout_graceful_shutdown=5,
     )  # fmt: skip
-    return 0
+    server = Server(config, app)
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again after its end
+        server.run()
+    return 0 if server.started else STARTUP_FAILURE
+
+
+class Server(uvicorn.Server):
+    """A server that answers the requests that wait before it closes their connections.
+
+    Long polls and event streams end with the present state of their jobs, so a gateway that is replaced cuts none of
+    them. All other requests have a few seconds to end.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connections, end what waits, and stop."""
+        self._app.state.context.events.end()
+        await super().shutdown(sockets)
 
 
 def _refusal(settings: Settings, host: str) -> str | None:

@@ -23,7 +23,9 @@ _WAIT = re.compile(r"\bwait=(\d{1,4})\b")
 async def events_of(context: Context, job: Job, last_event_id: str) -> AsyncIterator[ServerSentEvent]:
     """Yield the job's events after `last_event_id`, up to and including its final state.
 
-    The events of an ended job expire after a day and are lost with Redis: its record then gives the final state.
+    The events of an ended job expire after a day and are lost with Redis: its record then gives the final state. A
+    gateway that stops ends the stream with the present state, which has no id: a caller that goes on elsewhere with the
+    last id misses nothing.
     """
     seen: Job | None = job
     async with aclosing(context.events.follow(job.id, last_event_id)) as events:
@@ -42,6 +44,9 @@ async def events_of(context: Context, job: Job, last_event_id: str) -> AsyncIter
                 return
             else:
                 seen = await run_in_threadpool(_look, context, seen)
+    present = await run_in_threadpool(_look, context, seen) if seen is not None else None
+    if present is not None:
+        yield ServerSentEvent(event="state", raw_data=_state(present))
 
 
 def preferred_wait(prefer: str | None) -> int | None:
@@ -51,7 +56,10 @@ def preferred_wait(prefer: str | None) -> int | None:
 
 
 async def wait_for_end(context: Context, job: Job, seconds: int) -> Job:
-    """Return the job after its end, or as it is after `seconds`; at once if the caller follows too many jobs."""
+    """Return the job after its end, or as it is after `seconds` or when the gateway stops.
+
+    If the caller follows too many jobs already, the answer is immediate.
+    """
     with suppress(TimeoutError, RateLimited, redis.RedisError), context.streams.place(context.caller):
         async with asyncio.timeout(seconds), aclosing(context.events.follow(job.id)) as events:
             async for event in events:
@@ -70,7 +78,12 @@ def _is_final(event: Event) -> bool:
 def _final_state(job: Job) -> Event:
     """Return the event of an ended job's final state."""
     milliseconds = int(1000 * seconds(job.finished_at or job.created_at))
-    return Event(f"{milliseconds}-0", "state", json.dumps({"status": job.status, "final": True}))
+    return Event(f"{milliseconds}-0", "state", _state(job))
+
+
+def _state(job: Job) -> str:
+    """Return the data of an event on the job's state."""
+    return json.dumps({"status": job.status, "final": job.final})
 
 
 def _milliseconds(event_id: str) -> int:

@@ -19,14 +19,15 @@ from service.pages.job_row import JobState, job_state
 
 POLL_S = 1.0
 LIFETIME_S = 300.0
-"""The stream ends after this time. The browser then opens it again, for which its session must still be valid."""
+"""The stream ends after this time, or when the gateway stops. The browser then opens it again, for which its session
+must still be valid."""
 
 
 async def live_jobs(context: Context, ids: Collection[str]) -> AsyncIterator[ServerSentEvent]:
     """Yield the state of each job and every change of it as `job`, then `end` when all jobs have ended."""
     sent: dict[str, JobState] = {}
     until = time.monotonic() + LIFETIME_S
-    while time.monotonic() < until:
+    while time.monotonic() < until and not context.events.ended:
         jobs = await run_in_threadpool(context.records.jobs_named, context.tenant, ids)
         for job in jobs:
             state = job_state(job)

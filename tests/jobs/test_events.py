@@ -8,6 +8,7 @@ import redis
 
 from jobs.events import CONNECTIONS, Events
 from jobs.job import Status
+from jobs.redis_keys import events_key
 from tests.jobs.records.samples import in_state
 
 
@@ -84,4 +85,22 @@ async def test_followers_go_on_after_the_reader_lost_its_connection(records, val
         seen = await anext(following)
     assert json.loads(seen.data)["status"] == "cancelled"
     await following.aclose()
+    await events.close()
+
+
+@pytest.mark.anyio
+async def test_every_follower_ends_when_the_process_stops(records, valkey):
+    job = in_state(records, Status.RUNNING)
+    events = Events(valkey.url)
+
+    async def statuses():
+        return [json.loads(event.data)["status"] async for event in events.follow(job.id) if event is not None]
+
+    followers = [asyncio.create_task(statuses()) for _ in range(3)]
+    while not events._followed or len(events._followed[events_key(job.id)].followers) < 3:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    events.end()
+    assert await asyncio.gather(*followers) == [["queued", "running"]] * 3
+    assert await statuses() == []
     await events.close()

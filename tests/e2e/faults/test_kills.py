@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -150,6 +151,24 @@ def test_sigterm_lets_the_gateway_finish_its_responses(cluster, examples):
 
     assert cluster.http.post("/v1/models", content=slowly()).status_code in (200, 201)
     assert cluster.terminate("gateway") in (0, -signal.SIGTERM)  # uvicorn raises the signal again after its end
+
+
+def test_sigterm_ends_waits_and_streams_with_the_present_state(cluster, model):
+    job = cluster.submit(model=model, spec=SPEC)
+    held = cluster.hold()
+    with cluster.http.stream("GET", job["links"]["events"]) as stream, ThreadPoolExecutor() as pool:
+        lines = stream.iter_lines()
+        while '"running"' not in next(lines):
+            pass
+        waiting = pool.submit(cluster.http.get, job["links"]["self"], headers={"Prefer": "wait=60"})
+        time.sleep(0.3)
+        cluster.terminate("gateway")
+        assert [line for line in lines if line][-2:] == ["event: state", 'data: {"status": "running", "final": false}']
+        assert (waiting.result().status_code, waiting.result().json()["status"]) == (200, "running")
+    cluster.start("gateway")
+    cluster.wait_ready()
+    os.kill(held, signal.SIGCONT)
+    assert_sound(cluster, cluster.ended(job))
 
 
 def test_a_webhook_outlives_the_gateway(cluster, model):

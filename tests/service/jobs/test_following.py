@@ -14,7 +14,7 @@ from jobs.redis_keys import events_key, job_key
 from jobs.stack import ADDRESS
 from service.context import Caller, OpenStreams
 from service.jobs import following
-from service.jobs.following import events_of, preferred_wait
+from service.jobs.following import events_of, preferred_wait, wait_for_end
 from tests.jobs.records.samples import in_state
 
 
@@ -87,6 +87,29 @@ async def test_the_end_is_sent_of_a_job_whose_events_are_lost(followed):
     assert await states(context, job) == ["failed"]
     assert await states(context, job, running.id) == ["failed"]
     assert await states(context, records.job(job.id), last.id) == []
+
+
+@pytest.mark.anyio
+async def test_a_gateway_that_stops_ends_a_stream_with_the_present_state(followed):
+    job, _, context = followed
+    sent = []
+    async for event in events_of(context, job, "0"):
+        sent.append(event)
+        if len(sent) == 2:
+            context.events.end()
+    assert [json.loads(event.raw_data) for event in sent[1:]] == [{"status": "running", "final": False}] * 2
+    assert (sent[1].id is None, sent[2].id) == (False, None)
+
+
+@pytest.mark.anyio
+async def test_a_gateway_that_stops_ends_a_wait_with_the_job_as_it_is(followed):
+    job, _, context = followed
+    context.streams = OpenStreams(most=2)
+    context.caller = Caller(key_id="a")
+    waiting = asyncio.create_task(wait_for_end(context, job, 60))
+    await asyncio.sleep(0.05)
+    context.events.end()
+    assert (await asyncio.wait_for(waiting, 10)).status == Status.RUNNING
 
 
 @pytest.mark.anyio
