@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from jobs.errors import BadRequest
 from quant.errors import FieldError, SpecError
 
 SPEC_BYTES = 1 << 16
@@ -44,6 +45,19 @@ def read_spec(text: str) -> dict[str, Any]:
     if spec is not None and not isinstance(spec, dict):
         raise _unreadable("is not a mapping; accepted: a JSON or YAML mapping")
     return spec or {}
+
+
+def read_document(name: str, text: str) -> Any:
+    """Parse a field of a form in JSON or YAML, of at most `SPEC_BYTES`.
+
+    Raises:
+        BadRequest: it is neither, holds a value that JSON lacks, or would take long to parse.
+    """
+    try:
+        return plain(_construct(_compose(text)))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = _reason(error)
+        raise BadRequest(f"the field {name!r} cannot be read: {reason}", [FieldError(f"/{name}", reason)]) from None
 
 
 def lines_of(text: str, pointers: Sequence[str]) -> list[int | None]:

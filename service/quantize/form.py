@@ -1,26 +1,46 @@
-"""The form of `POST /v1/quantize`: the files model, calibration and evaluation, and the spec or a preset."""
+"""The form of `POST /v1/quantize`: the files model, calibration and evaluation, and the other fields of a job."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
 
 from jobs.errors import BadRequest
 from jobs.redis_keys import Kind
-from service.documents import SPEC_BYTES, read_spec
-from service.uploads.body import is_form
+from service.context import Context
+from service.documents import SPEC_BYTES, read_document, read_spec
+from service.jobs.schemas import JobIn
+from service.uploads.body import clean_name
+from service.uploads.form import Part, form_parts, is_form
+from service.uploads.storage import WrittenFile, discard_file, record_file, write_file
 
 FILES: dict[str, Kind] = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
-TEXTS = ("spec", "preset")
-ACCEPTED = "accepted: the files model, calibration and evaluation, and spec or preset, each once"
+DOCUMENTS = ("tags", "webhook", "priority")
+"""The fields of a job that are sent as JSON or YAML."""
+TEXTS = ("spec", "preset", *DOCUMENTS)
+ACCEPTED = (
+    "accepted: the files model, calibration and evaluation, and spec, preset, tags, webhook and priority, each once"
+)
 _FILE = {"type": "string", "format": "binary"}
 _FORM = {
     "type": "object",
     "properties": {
-        **dict.fromkeys(FILES, _FILE),
+        "model": {**_FILE, "description": "The model: an .onnx file, an archive with external data, or TorchScript."},
+        "calibration": {**_FILE, "description": "The data for calibration, as .npz or .npy."},
+        "evaluation": {**_FILE, "description": "The data for evaluation, as .npz or .npy."},
         "spec": {"type": "string", "description": "The spec in JSON or YAML, as text or as a file."},
         "preset": {"type": "string", "description": "The preset; a preset in the spec replaces it."},
+        "tags": {"type": "string", "description": "The tags by key, as a JSON or YAML mapping."},
+        "webhook": {
+            "type": "string",
+            "description": "The URL to notify when the job ends, and its secret, as a JSON or YAML mapping.",
+        },
+        "priority": {"type": "string", "description": "The priority among the tenant's own jobs, -10 to 10."},
     },
     "required": ["model"],
     "additionalProperties": False,
@@ -29,52 +49,73 @@ BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {"multipart
 """The OpenAPI description of the form."""
 
 
-def check_form(request: Request) -> None:
-    """Check that the body is a form.
+@dataclass
+class Form:
+    """The fields of a form: its files by role, written and not yet recorded, and its texts by name."""
+
+    files: dict[str, WrittenFile] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+
+    def job(self) -> JobIn:
+        """Return the job that the form describes, without the ids of its files.
+
+        A preset inside the spec overrides the field `preset`.
+
+        Raises:
+            SpecError: the spec cannot be read.
+            RequestValidationError: another field is not valid.
+        """
+        spec = read_spec(self.texts.get("spec", ""))
+        preset = {"preset": self.texts["preset"]} if "preset" in self.texts else {}
+        fields = {name: read_document(name, self.texts[name]) for name in DOCUMENTS if name in self.texts}
+        try:
+            return JobIn.model_validate({"model": "", "spec": {**preset, **spec}, **fields})
+        except ValidationError as error:
+            faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors(include_url=False)]
+            raise RequestValidationError(faults) from None
+
+    def record(self, context: Context) -> dict[str, str]:
+        """Record the files as uploads, and return their ids by role.
+
+        Raises:
+            QuantdError: a file cannot be used, or a quota is used up; it and those after it are not stored.
+        """
+        return {role: record_file(context, self.files.pop(role))[0].id for role in list(self.files)}
+
+
+@asynccontextmanager
+async def received_form(request: Request, context: Context) -> AsyncIterator[Form]:
+    """Read a form while it arrives, its files into the object store; those that are not recorded are then deleted.
 
     Raises:
-        BadRequest: it is not.
+        QuantdError: the body is no form, a field is unknown, occurs twice or is too long, or a file is refused.
     """
     if not is_form(request):
         raise BadRequest("the body is not a form; accepted: multipart/form-data with the file 'model'")
+    form = Form()
+    try:
+        async for part in form_parts(request):
+            await _receive(part, form, context)
+        if "model" not in form.files:
+            raise BadRequest(f"the form has no file 'model'; {ACCEPTED}")
+        yield form
+    finally:
+        for written in form.files.values():
+            await run_in_threadpool(discard_file, context, written)
 
 
-def form_files(form: FormData) -> dict[str, UploadFile]:
-    """Return the files by role.
-
-    Raises:
-        BadRequest: the model is missing, a file was sent as text, or a field is unknown or occurs twice.
-    """
-    names = [name for name, _ in form.multi_items()]
-    wrong = sorted({name for name in names if name not in (*FILES, *TEXTS) or names.count(name) > 1})
-    if wrong:
-        raise BadRequest(f"the form's fields {', '.join(map(repr, wrong))} are unknown or occur twice; {ACCEPTED}")
-    fields = {role: form[role] for role in FILES if role in form}
-    files = {role: field for role, field in fields.items() if isinstance(field, UploadFile)}
-    texts = sorted(set(fields) - set(files))
-    if texts:
-        raise BadRequest(f"the form's field {texts[0]!r} is text without a filename; accepted: a file part")
-    if "model" not in files:
-        raise BadRequest(f"the form has no file 'model'; {ACCEPTED}")
-    return files
-
-
-async def form_spec(form: FormData) -> dict[str, Any]:
-    """Return the spec, sent as text or as a file; a preset inside the spec overrides the field `preset`.
+async def _receive(part: Part, form: Form, context: Context) -> None:
+    """Read one part of the form.
 
     Raises:
-        BadRequest: a text is too long.
-        SpecError: the spec cannot be read.
+        QuantdError: its field is unknown or occurred before, or its content is refused.
     """
-    texts = {name: await _text(form[name]) for name in TEXTS if name in form}
-    spec = await run_in_threadpool(read_spec, texts.get("spec", ""))
-    return {"preset": texts["preset"], **spec} if "preset" in texts else spec
-
-
-async def _text(part: UploadFile | str) -> str:
-    if isinstance(part, str):
-        return part
-    data = await part.read(SPEC_BYTES + 1)
-    if len(data) > SPEC_BYTES:
-        raise BadRequest(f"the spec is longer than {SPEC_BYTES} bytes; accepted: up to {SPEC_BYTES}")
-    return data.decode(errors="replace")
+    name = part.name
+    if name not in (*FILES, *TEXTS) or name in form.files or name in form.texts:
+        raise BadRequest(f"the form's field {name!r} is unknown or occurs twice; {ACCEPTED}")
+    if name in TEXTS:
+        form.texts[name] = await part.text(SPEC_BYTES)
+    elif part.filename is None:
+        raise BadRequest(f"the form's field {name!r} is text without a filename; accepted: a file part")
+    else:
+        form.files[name] = await write_file(context, FILES[name], part.chunks, clean_name(part.filename))

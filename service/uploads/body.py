@@ -1,19 +1,18 @@
 """The body of an upload: the file itself, or a form with the file in the field `file`."""
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import Request, Response
-from starlette.datastructures import UploadFile
+from starlette.concurrency import run_in_threadpool
 
-from jobs.blobs import CHUNK
 from jobs.errors import BadRequest
 from jobs.job import Upload
 from jobs.redis_keys import Kind
 from service.context import Context
 from service.digests import sent_sha256
-from service.uploads.storage import store_upload
+from service.uploads.form import form_parts, is_form
+from service.uploads.storage import WrittenFile, discard_file, record_file, write_file
 
 _TEXT = {"type": "string"}
 _FILE = {"type": "string", "format": "binary"}
@@ -31,6 +30,7 @@ BODY: dict[str, Any] = {
     },
 }
 """The OpenAPI description of an upload's body, which FastAPI cannot derive from a streamed request."""
+_ACCEPTED = "accepted: one file in the field 'file'"
 _DISPOSITION_FILENAME = re.compile(r'filename="?([^";]+)"?')
 
 
@@ -44,29 +44,34 @@ async def store_body(
     """
     sha256 = sent_sha256(request)
     if is_form(request):
-        async with request.form(max_files=1, max_fields=0) as form:
-            file = form.get("file")
-            if not isinstance(file, UploadFile):
-                raise BadRequest("the form has no file in the field 'file'; accepted: one file in that field")
-            name = clean_name(file.filename)
-            upload, created = await store_upload(context, kind, file_chunks(file), name, sha256, idempotency_key)
+        written = await _write_form(request, context, kind, sha256)
     else:
-        name = _sent_name(request)
-        upload, created = await store_upload(context, kind, request.stream(), name, sha256, idempotency_key)
+        written = await write_file(context, kind, request.stream(), _sent_name(request), sha256)
+    upload, created = await run_in_threadpool(record_file, context, written, idempotency_key)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/{kind}s/{upload.id}"
     return upload
 
 
-def is_form(request: Request) -> bool:
-    """Return True if the body is a multipart form."""
-    return request.headers.get("content-type", "").startswith("multipart/form-data")
+async def _write_form(request: Request, context: Context, kind: Kind, sha256: str | None) -> WrittenFile:
+    """Write the only part of a form, a file in the field `file`, to the object store.
 
-
-async def file_chunks(file: UploadFile) -> AsyncIterator[bytes]:
-    """Yield the bytes of a form's file in chunks."""
-    while chunk := await file.read(CHUNK):
-        yield chunk
+    Raises:
+        QuantdError: the form has another part or none, or its file is refused; nothing is stored.
+    """
+    written: WrittenFile | None = None
+    try:
+        async for part in form_parts(request):
+            if written is not None or part.name != "file" or part.filename is None:
+                raise BadRequest(f"the form has the field {part.name!r}; {_ACCEPTED}")
+            written = await write_file(context, kind, part.chunks, clean_name(part.filename), sha256)
+    except BaseException:
+        if written is not None:
+            await run_in_threadpool(discard_file, context, written)
+        raise
+    if written is None:
+        raise BadRequest(f"the form has no field; {_ACCEPTED}")
+    return written
 
 
 def clean_name(name: str | None) -> str | None:

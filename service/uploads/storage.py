@@ -1,6 +1,7 @@
 """Storage of uploaded models and datasets: bytes in the object store, a record in Redis."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +15,17 @@ from service.context import Context
 from service.quota import check_storage_quota
 from service.uploads.dataset_headers import check_dataset, count_samples, dataset_arrays
 from service.uploads.model_format import model_format
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A file in the object store that is not recorded as an upload yet."""
+
+    kind: Kind
+    id: str
+    key: str
+    filename: str | None
+    stored: Stored
 
 
 async def store_upload(
@@ -32,12 +44,60 @@ async def store_upload(
     Raises:
         QuantdError: the upload is too large, differs from `sha256`, or has an unknown format; nothing is stored.
     """
+    written = await write_file(context, kind, chunks, filename, sha256)
+    return await run_in_threadpool(record_file, context, written, idempotency_key)
+
+
+async def write_file(
+    context: Context, kind: Kind, chunks: AsyncIterator[bytes], filename: str | None, sha256: str | None = None
+) -> WrittenFile:
+    """Stream bytes to the object store. A file that is neither recorded nor discarded is deleted after a day.
+
+    Raises:
+        QuantdError: the file is too large, differs from `sha256`, or has an unknown format; nothing is stored.
+    """
     await run_in_threadpool(check_storage_quota, context)
     upload_id = new_id(kind)
     key = f"{context.tenant}/{kind}s/{upload_id}"
     check = model_format if kind == "model" else check_dataset
     stored = await context.blobs.write(key, chunks, check, size_limit(context.settings, kind), sha256)
-    return await run_in_threadpool(_record, context, kind, upload_id, key, stored, filename, idempotency_key)
+    return WrittenFile(kind, upload_id, key, filename, stored)
+
+
+def record_file(context: Context, written: WrittenFile, idempotency_key: str | None = None) -> tuple[Upload, bool]:
+    """Record a written file as an upload; delete it if it is invalid or already stored under another id.
+
+    Returns:
+        The upload, and False if the tenant had already stored the same bytes.
+
+    Raises:
+        QuantdError: the file cannot be used, or a quota is used up; nothing is stored.
+    """
+    try:
+        description = _describe(context, written)
+    except Exception:
+        discard_file(context, written)
+        raise
+    stored = written.stored
+    upload = Upload(
+        id=written.id, tenant=context.tenant, key=written.key, sha256=stored.sha256, size=stored.size,
+        filename=written.filename, created_at=context.records.now(), api_key=context.caller.key_id, **description,
+    )  # fmt: skip
+    context.archive.put_upload(upload)
+    recorded = None
+    try:
+        recorded, created = context.records.add_upload(
+            written.kind, upload, context.caller.allowance.stored, idempotency_key or ""
+        )
+    finally:
+        if recorded is None or recorded.id != upload.id:
+            context.archive.drop_upload(upload)
+    return recorded, created
+
+
+def discard_file(context: Context, written: WrittenFile) -> None:
+    """Delete a written file that is not recorded."""
+    context.blobs.delete(written.key)
 
 
 def delete_upload(context: Context, kind: Kind, upload_id: str) -> None:
@@ -57,43 +117,12 @@ def size_limit(settings: Settings, kind: Kind) -> int:
     return settings.max_model_bytes if kind == "model" else settings.max_dataset_bytes
 
 
-def _record(
-    context: Context,
-    kind: Kind,
-    upload_id: str,
-    key: str,
-    stored: Stored,
-    filename: str | None,
-    idempotency_key: str | None,
-) -> tuple[Upload, bool]:
-    """Record stored bytes as an upload; delete them if they are invalid or already stored under another id."""
-    try:
-        description = _describe(context, kind, key, stored)
-    except Exception:
-        context.blobs.delete(key)
-        raise
-    upload = Upload(
-        id=upload_id, tenant=context.tenant, key=key, sha256=stored.sha256, size=stored.size,
-        filename=filename, created_at=context.records.now(), api_key=context.caller.key_id, **description,
-    )  # fmt: skip
-    context.archive.put_upload(upload)
-    recorded = None
-    try:
-        recorded, created = context.records.add_upload(
-            kind, upload, context.caller.allowance.stored, idempotency_key or ""
-        )
-    finally:
-        if recorded is None or recorded.id != upload.id:
-            context.archive.drop_upload(upload)
-    return recorded, created
-
-
-def _describe(context: Context, kind: Kind, key: str, stored: Stored) -> dict[str, Any]:
+def _describe(context: Context, written: WrittenFile) -> dict[str, Any]:
     """Return the format of a stored file and, for a dataset, its number of samples and its arrays."""
-    if kind == "model":
-        return {"format": model_format(stored.head)}
-    with context.blobs.open(key) as file:
-        file_format, arrays = dataset_arrays(file, stored.size, context.settings.max_dataset_bytes)
+    if written.kind == "model":
+        return {"format": model_format(written.stored.head)}
+    with context.blobs.open(written.key) as file:
+        file_format, arrays = dataset_arrays(file, written.stored.size, context.settings.max_dataset_bytes)
     samples = count_samples(arrays)
     if samples is None:
         raise UnreadableDataset("no array has a sample axis; accepted: one array for each model input, samples first")

@@ -52,7 +52,7 @@ def test_the_preset_of_a_spec_overrides_the_field(post):
         ([("spec", (None, "{}")), ("spec", (None, "{}"))], "'spec'"),
         ([("calibration", (None, "c.npz"))], "'calibration' is text"),
         ([("spec", ("s.yaml", b"#" * (SPEC_BYTES + 1)))], f"accepted: up to {SPEC_BYTES}"),
-        ([("spec", (None, "#" * (SPEC_BYTES + 1)))], "maximum size"),
+        ([("spec", (None, "#" * (SPEC_BYTES + 1)))], f"accepted: up to {SPEC_BYTES}"),
     ],
 )
 def test_a_field_that_cannot_be_used_is_refused(post, fields, detail):
@@ -71,14 +71,45 @@ def test_a_form_without_a_model_is_refused(http, post):
         assert (response.status_code, response.json()["code"]) == (400, "request.invalid"), response.text
 
 
-def test_a_bad_spec_is_refused_before_its_files_are_stored(http, post):
-    before = len(http.get("/v1/models", params={"limit": 100}).json()["items"])
-    response = post([("spec", (None, json.dumps({"preset": "int8-weights", "seed": -1})))], model=("m", b"\x08\x08"))
+def stored(stack):
+    return {path for path in (stack.folder / "store").rglob("*") if "/models/" in str(path)}
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["a spec before the file", "a spec after the file"])
+def test_a_refused_form_leaves_no_file_behind(http, stack, before):
+    files = [("spec", (None, json.dumps({"preset": "int8-weights", "seed": -1}))), ("model", ("m", b"\x08\x08refused"))]
+    known = stored(stack)
+    response = http.post("/v1/quantize", files=files if before else files[::-1])
     assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/seed")
-    assert len(http.get("/v1/models", params={"limit": 100}).json()["items"]) == before
+    response = http.post("/v1/quantize", files=[files[1], ("other", (None, "x"))])
+    assert response.status_code == 400
+    assert stored(stack) == known
 
 
 def test_the_same_form_with_the_same_key_is_one_job(post):
     form = [("preset", (None, "int8-weights"))]
     first, again = (post(form, headers={"Idempotency-Key": "one-form"}).json()["id"] for _ in range(2))
     assert first == again
+
+
+def test_a_form_has_tags_and_a_priority(post):
+    fields = [("preset", (None, "int8-weights")), ("tags", (None, '{"branch": "main", "run": "7"}'))]
+    job = post([*fields, ("priority", (None, "3"))]).json()
+    assert (job["tags"], job["priority"]) == ({"branch": "main", "run": "7"}, 3)
+    assert post([*fields[:1], ("tags", (None, "branch: main\nrun: '7'"))]).json()["tags"] == job["tags"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "pointer"),
+    [
+        ("tags", "{a: [", "/tags"),
+        ("tags", "{run: 7}", "/tags/run"),
+        ("webhook", "{address: x}", "/webhook/url"),
+        ("webhook", "{url: 'ftp://example.com'}", "/webhook/url"),
+        ("priority", "eleven", "/priority"),
+    ],
+)
+def test_a_fault_in_a_field_has_a_pointer(post, name, text, pointer):
+    response = post([("preset", (None, "int8-weights")), (name, (None, text))])
+    assert (response.status_code, response.json()["code"]) == (400, "request.invalid")
+    assert response.json()["errors"][0]["pointer"] == pointer

@@ -33,7 +33,18 @@ def variant(examples, name):
     return (examples / "digits.onnx").read_bytes() + b"\x32\x05" + note
 
 
-def test_a_form_without_a_file_is_refused(http):
-    refused = http.post("/v1/models", files={"other": ("m.onnx", b"x")})
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"other": ("m.onnx", b"x")},
+        {"file": (None, "text")},
+        [("file", ("m.onnx", b"\x08\x08")), ("file", ("n.onnx", b"\x08\x08"))],
+        [("file", ("m.onnx", b"\x08\x08")), ("other", (None, "x"))],
+    ],
+)
+def test_a_form_with_anything_but_one_file_is_refused(http, stack, files):
+    known = set((stack.folder / "store").rglob("*"))
+    refused = http.post("/v1/models", files=files)
     assert (refused.status_code, refused.json()["code"]) == (400, "request.invalid")
     assert "'file'" in refused.json()["detail"]
+    assert set((stack.folder / "store").rglob("*")) - known <= {stack.folder / "store/default/models"}

@@ -1,5 +1,6 @@
 """The message, the signature and the connection of a webhook request."""
 
+import json
 import os
 import ssl
 import subprocess
@@ -11,6 +12,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from tests.receiver import receiving
 from tests.service.webhooks.lookups import answer_lookups, send
+from tests.specs import QUICK
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -29,6 +31,15 @@ def test_the_message_is_the_job_and_is_signed(http, submit, model, due_in):
     assert SECRET not in body
     with pytest.raises(WebhookVerificationError):
         Verifier("whsec_" + "A" * 32).verify(body, headers)
+
+
+def test_a_form_has_a_webhook(http, examples):
+    with receiving(204) as server:
+        webhook = {"url": f"http://127.0.0.1:{server.port}/", "secret": SECRET}
+        form = {"spec": json.dumps(QUICK), "webhook": json.dumps(webhook)}
+        job = http.post("/v1/quantize", files={"model": (examples / "digits.onnx").read_bytes()}, data=form).json()
+        ((_, headers, body),) = server.wait(1)
+    assert Verifier(SECRET).verify(body, headers)["data"]["id"] == job["id"]
 
 
 def test_the_connection_goes_to_the_checked_address(monkeypatch):
