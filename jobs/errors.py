@@ -21,6 +21,7 @@ QuantdError
     ├── TooLarge              request.too_large
     ├── DigestMismatch        request.digest_mismatch
     ├── BadRequest            request.invalid
+    ├── UnsupportedMediaType  request.unsupported_media_type
     ├── UnsupportedVersion    request.unsupported_version
     ├── IdempotencyMismatch   request.idempotency_mismatch
     ├── RangeNotSatisfiable   request.range_not_satisfiable
@@ -31,6 +32,11 @@ QuantdError
         ├── WorkerOutOfDisk       worker.out_of_disk
         └── WorkerTimeout         worker.timeout
 """
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import WithJsonSchema
 
 from quant.errors import DatasetError, ModelError, QuantdError
 
@@ -158,6 +164,13 @@ class BadRequest(ServiceError):
     title = "The request is not valid"
 
 
+class UnsupportedMediaType(ServiceError):
+    """A body of a content type that the endpoint does not read."""
+
+    code = "request.unsupported_media_type"
+    title = "The body has an unsupported content type"
+
+
 class UnsupportedVersion(ServiceError):
     """A version of the tus protocol that is not spoken here."""
 
@@ -216,3 +229,14 @@ class WorkerTimeout(WorkerFailure):
 
     code = "worker.timeout"
     title = "The job exceeded its time limit"
+
+
+def error_codes(family: type[QuantdError] = QuantdError) -> Iterator[str]:
+    """Yield the codes of the errors of a family, which is a class with its subclasses; a code may occur twice."""
+    yield family.code
+    for error in family.__subclasses__():
+        yield from error_codes(error)
+
+
+ErrorCode = Annotated[str, WithJsonSchema({"type": "string", "enum": sorted(set(error_codes()))})]
+"""The code of an error. A text that is no code of this version is accepted: another version may have written it."""

@@ -23,6 +23,7 @@ STATUS: Mapping[str, int] = {
     "request.unsupported_version": 412,
     "request.too_large": 413,
     "model.unsupported_format": 415,
+    "request.unsupported_media_type": 415,
     "request.range_not_satisfiable": 416,
     "request.idempotency_mismatch": 422,
     "service.unavailable": 503,

@@ -9,14 +9,18 @@ import secrets
 import time
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from jobs.errors import ErrorCode
 from quant.outcome.gates import GateResult, Verdict
 from quant.outcome.latency import Latency
 from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
+
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""A UTC time in RFC 3339 format, to the millisecond."""
 
 
 class Status(StrEnum):
@@ -76,7 +80,7 @@ class Problem(FrozenModel):
     """The HTTP status."""
     detail: str
     """The fault, and what would be accepted."""
-    code: str
+    code: ErrorCode
     """A stable name of the kind of problem, for programs."""
     errors: tuple[FieldProblem, ...] = ()
     """The faults of the caller's document, if it has any."""
@@ -135,11 +139,11 @@ class Job(FrozenModel):
     """The caller's tags by key."""
     priority: int = 0
     """The priority among the jobs of the tenant: each step counts as ten minutes of waiting."""
-    created_at: str
+    created_at: Timestamp
     """The time of the submission (RFC 3339, UTC)."""
-    started_at: str | None = None
+    started_at: Timestamp | None = None
     """The start of the latest attempt (RFC 3339, UTC); null while the job waits."""
-    finished_at: str | None = None
+    finished_at: Timestamp | None = None
     """The time at which the job ended (RFC 3339, UTC); null before."""
     attempt: int = 0
     """The number of attempts that were started."""
@@ -190,7 +194,7 @@ class Upload(FrozenModel):
     sha256: str
     size: int
     filename: str | None
-    created_at: str
+    created_at: Timestamp
     format: str
     samples: int | None = None
     arrays: tuple[dict[str, Any], ...] = ()

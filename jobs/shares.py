@@ -14,7 +14,7 @@ from typing import cast
 
 from jobs.connection import connect
 from jobs.errors import NotFound, TooManyShares
-from jobs.job import FrozenModel, Job, new_id
+from jobs.job import FrozenModel, Job, Timestamp, new_id
 from jobs.records.store import EXPIRE_S, idempotency_mismatch
 from jobs.redis_keys import idempotency_key
 
@@ -31,8 +31,8 @@ class Share(FrozenModel):
     id: str
     tenant: str
     job: str
-    created_at: str
-    expires_at: str
+    created_at: Timestamp
+    expires_at: Timestamp
 
 
 class Shares:

@@ -3,6 +3,7 @@
 import errno
 import functools
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,15 @@ from worker.protocol import Answered, Done, Logged, ProgressLine, Refused
 from worker.relay import Relay
 from worker.transfer import Transfer
 
+PAUSE_S = 5.0
+"""A worker whose disk is full takes no job for this long, so that others take the one that it gave back."""
+
 log = structlog.get_logger()
 _tracer = trace.get_tracer("quantd.worker")
+
+
+class NoRoom(Exception):
+    """This worker's disk has no room for the files of a job, and attempts are left: another worker may have room."""
 
 
 class Runner:
@@ -88,6 +96,11 @@ class Runner:
         except Killed:
             bound.warning("job's process was killed; trying again")
             return False
+        except NoRoom:
+            bound.warning("this worker's disk is full; the job is given back")
+            patiently(lambda: self._records.release(job.id, owner))
+            time.sleep(PAUSE_S)
+            return True
         if patiently(lambda: self._records.finish(job.id, owner, status, fields)):
             bound.info("job ended", status=status, error=fields.get("error"))
             count_end(status, fields.get("error"))
@@ -99,6 +112,7 @@ class Runner:
         Raises:
             Killed: the process was killed, and attempts are left.
             Lost: another worker has the job.
+            NoRoom: the disk is full, and attempts are left.
         """
         try:
             if job.attempt > ATTEMPTS:
@@ -116,7 +130,10 @@ class Runner:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            return _failed(WorkerOutOfDisk("the worker's disk has no room for the job's files; try again later"))
+            if job.attempt < ATTEMPTS:
+                raise NoRoom from None
+            detail = f"the disks of workers had no room for the job's files in {ATTEMPTS} attempts; try again later"
+            return _failed(WorkerOutOfDisk(detail))
 
     def _run(self, job: Job, owner: str, lease: Lease) -> tuple[Status, dict[str, Any]]:
         """Run the job in its own process; return its final state and the fields to record with it."""

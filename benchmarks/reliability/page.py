@@ -63,10 +63,9 @@ changes:
 - a job that had succeeded was lost: Redis was emptied while its document was written, so it was taken for deleted
   (`tests/jobs/test_archive.py`);
 - an upload in parts that failed, and whose abort was answered by 404, ended an attempt, and was a 500 of a gateway
-  (`tests/jobs/test_blobs.py`).
-
-Known and left: a worker whose disk is full fails the jobs that it takes as `worker.out_of_disk`, although another
-worker has room.
+  (`tests/jobs/test_blobs.py`);
+- a worker whose disk was full failed the jobs that it took, although another worker had room
+  (`tests/e2e/faults/test_full_disk.py`).
 """
 ATTACKS = """
 ## Attacks

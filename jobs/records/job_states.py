@@ -142,6 +142,10 @@ class JobStates(JobQueries):
         """Renew the lease; return the same as `progress`."""
         return self._apply_as(owner, job_id, {}, None)
 
+    def release(self, job_id: str, owner: str) -> None:
+        """End the lease of `owner`, so that another worker takes the job at once; the attempt counts."""
+        self._apply(job_id, {"from": ["running"], "owner": owner, "release": True}, {}, None)
+
     def finish(self, job_id: str, owner: str, status: Status, fields: Mapping[str, Any]) -> bool:
         """Set the final state once; return False if another worker has the job or it has ended."""
         changed = {**fields, "status": status, "finished_at": self.now(), "stage": None}

@@ -1,5 +1,6 @@
 """A job ends exactly once, whatever its process and its messages do."""
 
+import errno
 import hashlib
 import json
 import os
@@ -132,6 +133,25 @@ def test_a_job_whose_process_is_killed_each_time_is_tried_three_times_and_then_f
     job = records.job(job_id)
     assert (job.status, job.error.code, job.attempt) == (Status.FAILED, "worker.crashed", ATTEMPTS)
     assert "SIGKILL" in job.error.detail
+
+
+def test_a_job_for_which_no_worker_has_room_fails_after_all_attempts(service, monkeypatch):
+    settings, records, _, model = service
+    job_id = queued(records, model)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("worker.runner.PAUSE_S", 0)
+    monkeypatch.setattr("jobs.blobs.Blobs.fetch", full)
+    for attempt in range(1, ATTEMPTS + 1):
+        assert records.job(job_id).status == (Status.QUEUED if attempt == 1 else Status.RUNNING)
+        assert attempt == 1 or records.claim_stale() == [job_id]
+        run(settings, job_id, MAKES_ALL + DONE)
+        assert records.job(job_id).attempt == attempt
+    job = records.job(job_id)
+    assert (job.status, job.error.code) == (Status.FAILED, "worker.out_of_disk")
+    assert f"{ATTEMPTS} attempts" in job.error.detail
 
 
 def test_a_job_that_the_kernel_kills_for_lack_of_memory_is_not_tried_again(service, tmp_path, monkeypatch):

@@ -19,6 +19,10 @@ if document.claim then
   leave(job, document.id)
   redis.call('ZADD', '$open', 'XX', redis.call('HGET', job, 'lease'), document.id)
 end
+if document.release then
+  redis.call('HSET', job, 'lease', 0)
+  redis.call('ZADD', '$open', 'XX', clock, document.id)
+end
 if document.event then
   redis.call('XADD', events, 'MAXLEN', '~', document.keep, '*', 'event', document.event, 'data', document.data)
 end

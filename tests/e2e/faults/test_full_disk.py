@@ -30,19 +30,23 @@ def small(tmp_path):
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_worker_with_a_full_disk_fails_the_job_and_runs_the_next(tmp_path, small, examples):
+def test_a_worker_with_a_full_disk_gives_its_job_to_another(tmp_path, small, examples):
     full = small("tmp")
-    with Cluster(tmp_path) as cluster:
-        cluster.kill("worker1")
-        cluster.environment["TMPDIR"] = str(full)
+    with Cluster(tmp_path, workers=2) as cluster:
+        cluster.kill("worker1", "worker2")
+        with_room = cluster.environment
+        cluster.environment = {**with_room, "TMPDIR": str(full)}
         cluster.start("worker1")
         model = cluster.upload("model", examples / "digits.onnx")
-        filler = full / "filler"
-        filler.write_bytes(b"x" * (SIZE - (200 << 10)))
-        error = cluster.ended(cluster.submit(model=model, spec=SPEC))["error"]
-        assert error["code"] == "worker.out_of_disk"
-        filler.unlink()
-        assert_sound(cluster, cluster.ended(cluster.submit(model=model, spec=SPEC)))
+        until(lambda: any(full.iterdir()), "worker1 to be ready")
+        (full / "filler").write_bytes(b"x" * (SIZE - (200 << 10)))
+        job = cluster.submit(model=model, spec=SPEC)
+        log = tmp_path / "worker1.log"
+        until(lambda: "disk is full" in log.read_text(), "worker1 to give the job back")
+        cluster.kill("worker1")
+        cluster.environment = with_room
+        cluster.start("worker2")
+        assert_sound(cluster, cluster.ended(job), attempts=2)
         assert [path.name for path in full.rglob("*") if path.name == "model"] == []
 
 
