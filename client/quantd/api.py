@@ -133,6 +133,10 @@ class Client:
         """Return the report of a job."""
         return self._connection.json("GET", f"/v1/jobs/{job_id}/report")
 
+    def report_page(self, job_id: str) -> bytes:
+        """Return the report of a job as one self-contained page."""
+        return self._connection.send("GET", f"/v1/jobs/{job_id}/report.html").content
+
     def compare(self, job_id: str, other_id: str) -> Document:
         """Return the comparison of two jobs."""
         return self._connection.json("GET", f"/v1/jobs/{job_id}/compare/{other_id}")

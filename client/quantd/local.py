@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from quantd import artifacts
 from quantd.console import err_console
 from quantd.errors import JobFailed, job_failure
 from quantd.progress import show_progress
@@ -32,6 +33,7 @@ class LocalJob:
         files = {"model": model, "calibration": calibration, "evaluation": evaluation, "out": out}
         paths = {role: str(path) for role, path in files.items() if path is not None}
         named = {} if task is None else {"task": task}
+        self._out = out
         self._job = json.dumps({**paths, **named, "name": model.name, "spec": spec})
         self.end: dict[str, Any] = {}
 
@@ -50,6 +52,17 @@ class LocalJob:
                 collections.deque(events, maxlen=0)
             else:
                 show_progress(err_console, events)
+
+    def fill_report_page(self) -> None:
+        """Complete the report's page by the parts that differ from run to run: all gates, and the latency."""
+        from quant.outcome.gates import GateResult
+        from quant.outcome.job_parts import JobFacts, fill_page
+        from quant.outcome.latency import Latency
+
+        gates = [GateResult.model_validate(gate) for gate in self.end["gates"]]
+        latency = Latency.model_validate(self.end["latency"]) if self.end["latency"] else None
+        page = self._out / artifacts.REPORT_PAGE
+        page.write_bytes(fill_page(page.read_bytes(), JobFacts(gates, latency)))
 
     def _events(self) -> Generator[dict[str, Any], None, None]:
         """Run the quantizer and yield its `progress` and `log` events."""

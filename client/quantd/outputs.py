@@ -9,18 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from quant.outcome import artifacts
-from quant.outcome.gates import GateResult
-from quant.outcome.job_parts import JobFacts, fill_page
-from quant.outcome.latency import Latency
-from quant.outcome.regression import RegressionCheck
+from quantd import artifacts
 from quantd.errors import ClientError
 from quantd.junit import junit_document
+from quantd.regression import RegressionCheck
 
 REPORT_SUFFIXES = (".html", ".htm", ".json")
 REPORT_FIELDS = dict.fromkeys(REPORT_SUFFIXES, "report") | {".md": "markdown", ".csv": "csv", ".xml": "junit"}
 """The field of `Outputs` by the ending of a file name."""
-MODEL_FILES = (artifacts.MODEL.name, artifacts.MODEL_DATA.name)
+MODEL_FILES = (artifacts.MODEL, artifacts.MODEL_DATA)
 """The model, and the weights of a large model, which the first file refers to by this name."""
 
 
@@ -63,21 +60,26 @@ class Outputs:
         }  # fmt: skip
         return {option: path for option, path in named.items() if path is not None}
 
+    @property
+    def needs_page(self) -> bool:
+        """True if the report is written as a page."""
+        return self.report is not None and self.report.suffix != ".json"
+
     def needed(self, available: Container[str]) -> set[str]:
         """Return the names of the artifacts that the files and the result are made of.
 
         Args:
             available: the names of the artifacts that the job has; only a large model has a file of weights.
         """
-        names = {artifacts.REPORT.name}
+        names = {artifacts.REPORT}
         if self.model:
             names |= {name for name in MODEL_FILES if name in available}
-        if self.report and self.report.suffix != ".json":
-            names.add(artifacts.REPORT_PAGE.name)
+        if self.needs_page:
+            names.add(artifacts.REPORT_PAGE)
         if self.markdown:
-            names.add(artifacts.REPORT_MARKDOWN.name)
+            names.add(artifacts.REPORT_MARKDOWN)
         if self.csv:
-            names.add(artifacts.LAYERS_CSV.name)
+            names.add(artifacts.LAYERS_CSV)
         return names
 
     def check(self, inputs: Iterable[Path] = ()) -> None:
@@ -100,7 +102,7 @@ class Outputs:
             raise ClientError(f"--report {self.report}: accepted: a file that ends in {', '.join(REPORT_SUFFIXES)}")
 
     def write(self, folder: Path, job: Mapping[str, Any], regressions: Iterable[RegressionCheck] = ()) -> None:
-        """Write the requested files from the job and its artifacts in `folder`.
+        """Write the requested files from the job and its artifacts in `folder`, where the page is that of the job.
 
         Raises:
             ClientError: a file cannot be written.
@@ -111,11 +113,11 @@ class Outputs:
             if self.report:
                 self.report.write_bytes(_report(folder, self.report.suffix, job))
             if self.markdown:
-                shutil.copyfile(folder / artifacts.REPORT_MARKDOWN.name, self.markdown)
+                shutil.copyfile(folder / artifacts.REPORT_MARKDOWN, self.markdown)
             if self.csv:
-                shutil.copyfile(folder / artifacts.LAYERS_CSV.name, self.csv)
+                shutil.copyfile(folder / artifacts.LAYERS_CSV, self.csv)
             if self.junit:
-                self.junit.write_bytes(junit_document(_gates(job), regressions))
+                self.junit.write_bytes(junit_document(job["gates"], regressions))
         except OSError as error:
             raise ClientError(f"{error.filename or folder}: {error.strerror}") from None
 
@@ -157,16 +159,11 @@ def check_writable(option: str, path: Path) -> None:
 
 
 def _report(folder: Path, suffix: str, job: Mapping[str, Any]) -> bytes:
-    """Return the report with the latency that the job measured, which the stored one leaves out."""
+    """Return the report with the latency that the job measured, which the stored JSON leaves out."""
     if suffix == ".json":
-        report = json.loads((folder / artifacts.REPORT.name).read_bytes())
+        report = json.loads((folder / artifacts.REPORT).read_bytes())
         return json.dumps(report | {"latency": job["latency"]}).encode() + b"\n"
-    latency = Latency.model_validate(job["latency"]) if job["latency"] else None
-    return fill_page((folder / artifacts.REPORT_PAGE.name).read_bytes(), JobFacts(_gates(job), latency, job.get("id")))
-
-
-def _gates(job: Mapping[str, Any]) -> list[GateResult]:
-    return [GateResult.model_validate(gate) for gate in job["gates"]]
+    return (folder / artifacts.REPORT_PAGE).read_bytes()
 
 
 def _write_model(folder: Path, output: Path) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 
 import typer
 
-from quant.outcome.plan import INSPECTION_FILE, PLAN_FILE, Inspection, Plan
 from quantd.commands.options import connect
 from quantd.connection import Document
 from quantd.console import err_console, out_console
@@ -42,7 +41,7 @@ def plan(model: Path, spec: Mapping[str, Any], write_spec: Path | None, *, local
         check_writable("--write-spec", write_spec)
     check_valid(spec)
     if local:
-        document = _run_locally("plan", PLAN_FILE, model, spec, quiet=quiet)
+        document = _run_locally("plan", "plan.json", model, spec, quiet=quiet)
     else:
         document = _run_remotely(model, spec, quiet=quiet)
     if write_spec is not None:
@@ -50,7 +49,7 @@ def plan(model: Path, spec: Mapping[str, Any], write_spec: Path | None, *, local
     if quiet:
         typer.echo(json.dumps(document))
     else:
-        print_rows(out_console, plan_rows(Plan.model_validate(document)))
+        print_rows(out_console, plan_rows(document))
 
 
 def inspect(model: Path, spec: Mapping[str, Any], *, quiet: bool) -> None:
@@ -65,11 +64,11 @@ def inspect(model: Path, spec: Mapping[str, Any], *, quiet: bool) -> None:
         ClientError: the file cannot be read as a model.
     """
     check_readable("MODEL", model)
-    document = _run_locally("inspect", INSPECTION_FILE, model, spec, quiet=quiet)
+    document = _run_locally("inspect", "inspection.json", model, spec, quiet=quiet)
     if quiet:
         typer.echo(json.dumps(document))
     else:
-        print_rows(out_console, inspection_rows(Inspection.model_validate(document)))
+        print_rows(out_console, inspection_rows(document))
 
 
 def _run_locally(task: str, file: str, model: Path, spec: Mapping[str, Any], *, quiet: bool) -> Document:

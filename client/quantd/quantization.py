@@ -10,8 +10,7 @@ from pathlib import Path
 
 import typer
 
-from quant.outcome import artifacts
-from quant.outcome.regression import RegressionCheck
+from quantd import artifacts
 from quantd.api import Client
 from quantd.commands.options import connect, page_address
 from quantd.connection import Document
@@ -21,6 +20,7 @@ from quantd.fetching import fetch_artifacts
 from quantd.following import run_to_end
 from quantd.local import LocalJob
 from quantd.progress import UploadProgress
+from quantd.regression import RegressionCheck
 from quantd.request import Request
 from quantd.results import gate_rows, regression_rows, report_rows, summary_rows
 from quantd.rows import FAIL, Row, print_rows
@@ -72,7 +72,7 @@ def quantize(request: Request, *, local: bool) -> int:
         folder = Path(name)
         result = _run_locally(request, folder) if local else _run_remotely(request, folder)
         request.outputs.write(folder, result.job, result.regressions)
-        report = json.loads((folder / artifacts.REPORT.name).read_text())
+        report = json.loads((folder / artifacts.REPORT).read_text())
     if request.quiet:
         typer.echo(json.dumps(_document(request, result)))
     else:
@@ -127,6 +127,8 @@ def _run_locally(request: Request, folder: Path) -> Result:
     except TimeUp:
         limit = f"{request.timeout_s:g} s (--timeout)"
         raise JobTimedOut(f"the job did not end within {limit} and was stopped") from None
+    if request.outputs.needs_page:
+        job.fill_report_page()
     return Result(job.end)
 
 
@@ -134,7 +136,7 @@ def _document(request: Request, result: Result) -> Document:
     """Return the JSON document of the result: the job, and the comparison with the baseline if one was asked for."""
     if request.baseline is None:
         return result.job
-    checks = [check.model_dump(mode="json") for check in result.regressions]
+    checks = [check.document() for check in result.regressions]
     return {**result.job, "baseline": result.baseline and result.baseline["id"], "regressions": checks}
 
 

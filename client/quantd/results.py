@@ -2,13 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from quant.outcome.gates import GateResult
-from quant.outcome.metrics import OUTPUT_SQNR, SIZE_RATIO, TOP1_QUANTIZED, WEIGHT_SQNR, Metric, metric_named
-from quant.outcome.regression import RegressionCheck
-from quant.outcome.summary import Summary
-from quant.outcome.task_values import worst_entries
-from quant.outcome.worst_layers import most_harmful
 from quantd.connection import Document
+from quantd.figures import METRICS, Figure, gate_of, value_of, worst_entries
+from quantd.regression import RegressionCheck
 from quantd.rows import FAIL, PASS, WARN, Row
 
 WORST_LAYERS = 5
@@ -50,17 +46,18 @@ def result_rows(job: Document) -> Iterator[Row]:
 def gate_rows(gates: Iterable[Document]) -> Iterator[Row]:
     """Yield a row for each gate."""
     for gate in gates:
-        text = _gate(GateResult.model_validate(gate))
+        text = _gate(gate)
         yield Row("gate pass", text, PASS) if gate["passed"] else Row("gate FAIL", text, FAIL)
 
 
-def _gate(result: GateResult) -> str:
+def _gate(result: Document) -> str:
     """Return the value of a gate and its limit; short, so that it fits a line."""
-    unit = result.gate.unit and f" {result.gate.unit}"
-    if result.value is None:
-        return f"{result.name} not measured, limit {result.limit:g}{unit}"
-    missed = "" if result.passed else f", missed by {abs(result.value - result.limit):.3g}{unit}"
-    return f"{result.name} {result.value:.4g}{unit}, limit {result.limit:g}{unit}{missed}"
+    name, value, limit, unit = result["name"], result["value"], result["limit"], gate_of(result).unit
+    unit = unit and f" {unit}"
+    if value is None:
+        return f"{name} not measured, limit {limit:g}{unit}"
+    missed = "" if result["passed"] else f", missed by {abs(value - limit):.3g}{unit}"
+    return f"{name} {value:.4g}{unit}, limit {limit:g}{unit}{missed}"
 
 
 def regression_rows(name: str, baseline: Document | None, checks: Sequence[RegressionCheck]) -> Iterator[Row]:
@@ -86,7 +83,7 @@ def _regression(check: RegressionCheck) -> str:
         return check.sentence
     change = f"{abs(check.change):.3g} {check.unit}".rstrip()
     limit = f"{check.limit:g} {check.unit}".rstrip()
-    word = check.better.word(check.change)
+    word = METRICS[check.name].word(check.change)
     return f"{check.name} {check.value:.4g}, {change} {word} than {check.baseline:.4g}, limit {limit}"
 
 
@@ -98,36 +95,37 @@ def summary_rows(summary: Document, latency: Document | None, baseline: Document
         latency: the latency of the job; None if it has none.
         baseline: the summary of the baseline; None without one.
     """
-    now = Summary.model_validate(summary)
-    before = Summary.model_validate(baseline) if baseline else None
-    ratio = f"{format_bytes(now.bytes_after)}, {100 * now.size_ratio:.1f} % of {format_bytes(now.bytes_before)}"
-    yield Row("size", ratio + _difference(SIZE_RATIO, now, before, scale=100, unit=" points"))
-    if now.quantized_layers < now.layers:
-        yield Row("layers", f"{now.quantized_layers} of {now.layers} quantized")
-    for label, metric in (("weight SQNR", WEIGHT_SQNR), ("output SQNR", OUTPUT_SQNR)):
-        if (value := metric.figure(now)) is not None:
-            yield Row(label, f"{value:.2f} dB{_difference(metric, now, before)}")
-    if now.top1_quantized is not None:
-        text = f"{now.top1_quantized:.2f} %, float {now.top1_float:.2f} %"
-        yield Row("top-1", text + _difference(TOP1_QUANTIZED, now, before))
-    for entry in worst_entries(now.task_metrics):
-        yield Row(entry.figure.title, f"{entry.text}{_difference(metric_named(entry.name), now, before)}")
+    before, after = format_bytes(summary["bytes_before"]), format_bytes(summary["bytes_after"])
+    ratio = _difference("size_ratio", summary, baseline, scale=100, unit=" points")
+    yield Row("size", f"{after}, {100 * summary['size_ratio']:.1f} % of {before}{ratio}")
+    if summary["quantized_layers"] < summary["layers"]:
+        yield Row("layers", f"{summary['quantized_layers']} of {summary['layers']} quantized")
+    for label, name in (("weight SQNR", "weight_sqnr_db"), ("output SQNR", "output_sqnr_db")):
+        if (value := summary[name]) is not None:
+            yield Row(label, f"{value:.2f} dB{_difference(name, summary, baseline)}")
+    if summary["top1_quantized"] is not None:
+        text = f"{summary['top1_quantized']:.2f} %, float {summary['top1_float']:.2f} %"
+        yield Row("top-1", text + _difference("top1_quantized", summary, baseline))
+    for entry in worst_entries(summary):
+        figure = METRICS.get(entry["name"], Figure(entry["name"], entry["name"], entry["unit"]))
+        yield Row(figure.title, figure.written(entry["value"]) + _difference(figure.name, summary, baseline))
     if latency and latency["float"]:
         yield Row("latency", _latency(latency))
 
 
-def _difference(
-    metric: Metric, now: Summary, before: Summary | None, *, scale: float = 1, unit: str | None = None
-) -> str:
+def _difference(name: str, now: Document, before: Document | None, *, scale: float = 1, unit: str | None = None) -> str:
     """Return the change of a metric in parentheses; empty without a baseline or if a figure is missing."""
-    value, old = metric.figure(now), metric.figure(before) if before else None
+    metric = METRICS.get(name)
+    if metric is None or before is None:
+        return ""
+    value, old = value_of(metric, now), value_of(metric, before)
     if value is None or old is None:
         return ""
     change = scale * (value - old)
     if f"{abs(change):.2f}" == "0.00":
         return " (baseline: the same)"
-    shown = f" {metric.unit_of_difference}" if unit is None else unit
-    return f" (baseline: {abs(change):.2f}{shown.rstrip()} {metric.better.word(change)})"
+    shown = f" {metric.difference_unit}" if unit is None else unit
+    return f" (baseline: {abs(change):.2f}{shown.rstrip()} {metric.word(change)})"
 
 
 def _latency(latency: Document) -> str:
@@ -164,11 +162,12 @@ def _diagnosis_rows(report: Document) -> Iterator[Row]:
 
 
 def worst_layers(report: Document) -> list[Document]:
-    """Return the worst layers, the worst first."""
+    """Return the layers with the largest shares of the error, or with the least SQNR where no share is known."""
+    measured = [layer for layer in report["layers"] if layer.get("error_share") is not None]
+    if measured:
+        return sorted(measured, key=lambda layer: float(layer["error_share"]), reverse=True)[:WORST_LAYERS]
     by_name = {layer["name"]: layer for layer in report["layers"]}
-    shares = {name: layer.get("error_share") for name, layer in by_name.items()}
-    worst = most_harmful(shares, report["worst_layers"], WORST_LAYERS)
-    return [by_name[name] for name in worst if name in by_name]
+    return [by_name[name] for name in report["worst_layers"][:WORST_LAYERS] if name in by_name]
 
 
 def layer_rows(label: str, layers: Sequence[Document]) -> Iterator[Row]:

@@ -8,10 +8,9 @@ from typing import Any
 
 import yaml
 
-from quant.errors import SpecError
-from quant.outcome.gates import GATES
-from quant.spec import require_data, resolve
 from quantd.errors import ClientError
+from quantd.figures import GATES
+from quantd.server import is_server_installed
 
 
 def read_spec(path: Path | None, preset: str | None, gates: Iterable[str] = ()) -> dict[str, Any]:
@@ -40,21 +39,30 @@ def read_spec(path: Path | None, preset: str | None, gates: Iterable[str] = ()) 
 def check_spec(spec: dict[str, Any], *, calibration: bool, evaluation: bool) -> None:
     """Raise unless the spec is valid and the data that it needs is given.
 
-    The service checks the same, but only after the model has been uploaded.
+    The service checks the same, but only after the model has been uploaded. Where the quantizer is not installed, this
+    is left to the service.
 
     Raises:
         ClientError: the spec is not valid, or needs data that is not given.
     """
+    if not is_server_installed():
+        return
+    from quant.spec import require_data, resolve
+
     with _as_client_error():
         require_data(resolve(spec), calibration=calibration, evaluation=evaluation)
 
 
 def check_valid(spec: Mapping[str, Any]) -> None:
-    """Raise unless the spec is valid, whatever data it needs.
+    """Raise unless the spec is valid, whatever data it needs; `check_spec` says where that is left to the service.
 
     Raises:
         ClientError: it is not valid.
     """
+    if not is_server_installed():
+        return
+    from quant.spec import resolve
+
     with _as_client_error():
         resolve(spec)
 
@@ -62,6 +70,8 @@ def check_valid(spec: Mapping[str, Any]) -> None:
 @contextmanager
 def _as_client_error() -> Iterator[None]:
     """Turn the faults of a spec into an error of the command."""
+    from quant.errors import SpecError
+
     try:
         yield
     except SpecError as error:
@@ -93,8 +103,8 @@ def _yaml_fault(error: Exception) -> str:
 
 def _parse_gate(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
-    if name not in (names := [gate.name for gate in GATES]):
-        raise ClientError(f"--gate {text}: there is no gate {name!r}; accepted: {', '.join(names)}")
+    if name not in GATES:
+        raise ClientError(f"--gate {text}: there is no gate {name!r}; accepted: {', '.join(GATES)}")
     return name, parse_number("--gate", text, value)
 
 

@@ -3,21 +3,21 @@
 from xml.etree import ElementTree
 
 from quant.outcome.gates import GateResult
-from quant.outcome.regression import check_regressions
-from quant.outcome.summary import UNMEASURED, LayerFigures, SizeFigures, Summary
+from quant.report.junit import junit_xml
 from quantd.junit import junit_document
+from quantd.regression import check_regressions
+from tests.quant.outcome.summaries import summary
 
 GATES = [
-    GateResult(name="max_size_ratio", limit=0.3, value=0.25, passed=True),
-    GateResult(name="max_latency_ratio", limit=0.5, value=0.9, passed=False),
+    {"name": "max_size_ratio", "limit": 0.3, "value": 0.25, "passed": True},
+    {"name": "max_latency_ratio", "limit": 0.5, "value": 0.9, "passed": False},
 ]
 
 
-def summary(sqnr_db):
-    sizes, layers = SizeFigures.of(1000, 250), LayerFigures(layers=2, quantized_layers=2, weight_sqnr_db=sqnr_db)
-    return Summary.model_validate(
-        sizes.model_dump() | layers.model_dump() | UNMEASURED.model_dump() | {"seconds": None}
-    )
+def test_the_gates_are_those_of_the_stored_document():
+    unmeasured = {"name": "min_output_sqnr_db", "limit": 20, "value": None, "passed": False}
+    gates = [*GATES, unmeasured]
+    assert junit_document(gates, []) == junit_xml([GateResult.model_validate(gate) for gate in gates])
 
 
 def test_gates_on_durations_are_test_cases_too():
@@ -28,7 +28,8 @@ def test_gates_on_durations_are_test_cases_too():
 
 def test_regressions_are_a_suite_of_their_own():
     limits = {"weight_sqnr_db": 0.5, "bytes_after": 0}
-    checks = check_regressions(limits, summary(30.0), summary(29.0), same_evaluation=True)
+    before, after = (summary(weight_sqnr_db=value).model_dump(mode="json") for value in (30.0, 29.0))
+    checks = check_regressions(limits, before, after, same_evaluation=True)
     gates, regressions = ElementTree.fromstring(junit_document(GATES, checks))
     assert gates.get("name") == "quantd gates"
     assert (regressions.get("tests"), regressions.get("failures")) == ("2", "1")

@@ -2,8 +2,7 @@
 
 import pytest
 
-from quant.outcome.regression import check_regressions
-from quant.outcome.summary import Summary
+from quantd.regression import check_regressions
 from quantd.results import full_report_rows, gate_rows, regression_rows, report_rows, summary_rows
 
 SUMMARY = {
@@ -79,10 +78,8 @@ def test_a_missing_baseline_is_said():
 
 
 def test_regressions_show_their_verdict():
-    before = Summary.model_validate(SUMMARY | {"weight_sqnr_db": 31.0})
-    checks = check_regressions(
-        {"weight_sqnr_db": 0.5, "bytes_after": 0}, before, Summary.model_validate(SUMMARY), same_evaluation=True
-    )
+    limits = {"weight_sqnr_db": 0.5, "bytes_after": 0}
+    checks = check_regressions(limits, SUMMARY | {"weight_sqnr_db": 31.0}, SUMMARY, same_evaluation=True)
     job = {"id": "job_1", "finished_at": "2026-01-01T00:00:00Z"}
     rows = texts(regression_rows("job_1", job, checks))
     assert rows[0] == "baseline job_1 of 2026-01-01T00:00:00Z"

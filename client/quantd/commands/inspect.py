@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from quantd.commands.options import AsJson, Model
+from quantd.server import require_server
 
 
 def inspect(
@@ -19,6 +20,7 @@ def inspect(
 
     Exit status: 0 success, also for a model that cannot be quantized; 1 the file cannot be read; 3 bad usage.
     """
+    require_server("quantd inspect")
     from quantd.planning import inspect as run
     from quantd.spec import read_spec
 

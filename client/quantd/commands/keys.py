@@ -9,6 +9,7 @@ import typer
 from quantd.commands.group import LightGroup
 from quantd.commands.options import AsJson, StateDir
 from quantd.errors import ClientError
+from quantd.server import require_server
 
 if TYPE_CHECKING:
     from jobs.keys import Key
@@ -34,6 +35,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create a key and print it. It is not shown again."""
+    require_server("quantd keys")
     import re
 
     from jobs.keys import TENANT_PATTERN, Allowance, Scope
@@ -52,6 +54,7 @@ def create(
 @app.command("list")
 def list_keys(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) -> None:
     """List the keys without their secrets."""
+    require_server("quantd keys")
     from quantd.admin import administered_keys
 
     with administered_keys(state_dir) as stored:
@@ -70,6 +73,7 @@ def revoke(
     key_id: Annotated[str, typer.Argument(help="Id of the key.")], state_dir: StateDir = Path(".quantd")
 ) -> None:
     """Revoke a key: all later requests with it are refused."""
+    require_server("quantd keys")
     from jobs.errors import NotFound
     from quantd.admin import administered_keys
 

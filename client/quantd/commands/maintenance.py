@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from quantd.commands.options import AsJson, StateDir
+from quantd.server import require_server
 
 
 def gc(
@@ -17,6 +18,7 @@ def gc(
     as_json: AsJson = False,
 ) -> None:
     """Delete expired jobs, models and datasets, and orphaned blobs."""
+    require_server("quantd gc")
     from dataclasses import asdict
 
     from jobs.blobs import Blobs
@@ -35,6 +37,7 @@ def gc(
 
 def reindex(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) -> None:
     """Restore what Redis lacks from the object store, and queue unfinished jobs again. Gateways do so by themselves."""
+    require_server("quantd reindex")
     import sys
     from dataclasses import asdict
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from quantd.commands.options import AsJson, Model, Preset, SpecFile
+from quantd.server import require_server
 
 
 def plan(
@@ -20,6 +21,8 @@ def plan(
 
     Exit status: 0 success, 1 the model cannot be planned, 3 bad usage or spec, 4 no service.
     """
+    if local:
+        require_server("--local")
     from quantd.planning import plan as run
     from quantd.spec import read_spec
 

@@ -7,6 +7,7 @@ import typer
 
 from quantd.commands.options import AsJson, Model, Preset, SpecFile
 from quantd.errors import ClientError
+from quantd.server import require_server
 
 Output = Annotated[
     Path | None,
@@ -87,6 +88,8 @@ def quantize(
     }  # fmt: skip
     _check_combination({name for name, value in options.items() if value}, detach=detach)
 
+    if local:
+        require_server("--local")
     from quantd.baseline import Baseline
     from quantd.outputs import Outputs
     from quantd.quantization import quantize as run

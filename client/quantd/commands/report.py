@@ -39,10 +39,10 @@ def report(
 
 def _print_markdown(client: "Client", job_id: str) -> None:
     """Print the summary for a pull request, without characters that could change a terminal."""
-    from quant.outcome import artifacts
+    from quantd import artifacts
     from quantd.text import printable
 
-    text = client.read_artifact(job_id, artifacts.REPORT_MARKDOWN.name).decode()
+    text = client.read_artifact(job_id, artifacts.REPORT_MARKDOWN).decode()
     typer.echo("\n".join(printable(line) for line in text.splitlines()))
 
 

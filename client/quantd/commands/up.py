@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from quantd.errors import Interrupted, Unreachable
+from quantd.server import require_server
 
 
 def up(
@@ -16,6 +17,7 @@ def up(
     workers: Annotated[int, typer.Option(min=1, help="Number of jobs that run at a time.")] = 1,
 ) -> None:
     """Run the service on this machine until Ctrl-C or SIGTERM."""
+    require_server("quantd up")
     from jobs.settings import Settings
     from jobs.stack import Stack, StackFailed
 

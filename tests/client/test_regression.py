@@ -2,14 +2,13 @@
 
 import pytest
 
-from quant.errors import SpecError
-from quant.outcome.regression import check_regressions
+from quantd.regression import check_regressions
 from tests.quant.outcome.summaries import summary
 
 
 def check(name, limit, baseline, value, *, same_evaluation=True):
     """Return the check of one metric of the summary."""
-    summaries = summary(**{name: baseline}), summary(**{name: value})
+    summaries = (summary(**{name: figure}).model_dump(mode="json") for figure in (baseline, value))
     (checked,) = check_regressions({name: limit}, *summaries, same_evaluation=same_evaluation)
     return checked
 
@@ -70,14 +69,3 @@ def test_figures_on_other_data_are_not_compared():
 )
 def test_the_result_is_told_in_a_sentence(name, limit, baseline, value, sentence):
     assert check(name, limit, baseline, value).sentence == sentence
-
-
-@pytest.mark.parametrize("limit", [-1.0, float("nan"), float("inf")])
-def test_a_limit_is_a_number_of_at_least_zero(limit):
-    with pytest.raises(SpecError, match="accepted: a number of at least 0"):
-        check("output_sqnr_db", limit, 26.5, 26.5)
-
-
-def test_an_unknown_metric_is_refused():
-    with pytest.raises(SpecError, match="accepted: bytes_after"):
-        check_regressions({"speed": 1.0}, summary(), summary(), same_evaluation=True)
