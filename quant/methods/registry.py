@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from quant.methods.clipping.auto import Auto
 from quant.methods.clipping.empirical import EmpiricalMae, EmpiricalMse
@@ -130,11 +130,18 @@ def expand_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-ClipRuleField = Annotated[ClipRule, Field(discriminator="name"), BeforeValidator(expand_name)]
-GridField = Annotated[Grid, Field(discriminator="name"), BeforeValidator(expand_name)]
-RangeRuleField = Annotated[RangeRule, Field(discriminator="name"), BeforeValidator(expand_name)]
-RoundingField = Annotated[Rounding, Field(discriminator="name"), BeforeValidator(expand_name)]
-TaskMetricField = Annotated[TaskMetric, Field(discriminator="name"), BeforeValidator(expand_name)]
+def _expanded(methods: Any) -> BeforeValidator:
+    """Return the validator of a field that takes the name of a method alone, which its JSON Schema says as well."""
+    names = [cls.model_fields["name"].default for cls in get_args(methods)]
+    name = Annotated[str, WithJsonSchema({"type": "string", "enum": names})]
+    return BeforeValidator(expand_name, json_schema_input_type=name | Annotated[methods, Field(discriminator="name")])
+
+
+ClipRuleField = Annotated[ClipRule, Field(discriminator="name"), _expanded(ClipRule)]
+GridField = Annotated[Grid, Field(discriminator="name"), _expanded(Grid)]
+RangeRuleField = Annotated[RangeRule, Field(discriminator="name"), _expanded(RangeRule)]
+RoundingField = Annotated[Rounding, Field(discriminator="name"), _expanded(Rounding)]
+TaskMetricField = Annotated[TaskMetric, Field(discriminator="name"), _expanded(TaskMetric)]
 
 
 def describe_plugins(classes: Iterable[type[BaseModel]]) -> list[dict[str, Any]]:

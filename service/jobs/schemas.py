@@ -4,12 +4,24 @@ import base64
 import binascii
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    field_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from jobs.job import Gate, Job, Problem, Progress, Status
+from jobs.job import Gate, Job, Problem, Progress, Status, Timestamp
+from quant.outcome.gates import Verdict
 from quant.outcome.latency import Latency
 from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
+from quant.spec import Spec
 from service.documents import plain
 
 
@@ -31,6 +43,18 @@ def _check_secret(text: str) -> str:
 WebhookSecret = Annotated[str, AfterValidator(_check_secret)]
 TagKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern="^[^:]*$")]
 TagValue = Annotated[str, StringConstraints(max_length=256)]
+
+
+class _SchemaOfSpecs:
+    """The JSON Schema of a spec, for a field that holds it as the caller wrote it."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(Spec.__pydantic_core_schema__)
+
+
+RawSpec = Annotated[dict[str, Any], _SchemaOfSpecs]
+"""A spec as the caller wrote it, without preset and defaults."""
 
 
 class WebhookIn(BaseModel):
@@ -55,7 +79,7 @@ class JobIn(BaseModel):
     """The id of an uploaded dataset for calibration."""
     evaluation: str | None = None
     """The id of an uploaded dataset for evaluation."""
-    spec: dict[str, Any] = {}
+    spec: RawSpec = {}
     """The quantization spec; `/v1/capabilities` has its JSON Schema."""
     tags: dict[TagKey, TagValue] = Field(default={}, max_length=32)
     """Up to 32 tags by key, by which jobs can be listed."""
@@ -91,23 +115,23 @@ class JobOut(BaseModel):
     """The id of the calibration dataset; null without one."""
     evaluation: str | None
     """The id of the evaluation dataset; null without one."""
-    spec: dict[str, Any]
+    spec: RawSpec
     """The spec as it was submitted."""
     tags: dict[str, str]
     """The tags by key."""
     priority: int
     """The priority among the tenant's own jobs."""
-    created_at: str
+    created_at: Timestamp
     """The time of the submission (RFC 3339, UTC)."""
-    started_at: str | None
+    started_at: Timestamp | None
     """The start of the latest attempt (RFC 3339, UTC); null while the job waits."""
-    finished_at: str | None
+    finished_at: Timestamp | None
     """The time at which the job ended (RFC 3339, UTC); null before."""
     attempt: int
     """The number of attempts that were started."""
     cached: bool
     """True if the result is that of an earlier job."""
-    verdict: str | None
+    verdict: Verdict
     """`pass` or `fail`, the result of all gates together; null without gates and before the job has ended."""
     gates: list[Gate]
     """The checked gates."""

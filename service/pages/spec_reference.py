@@ -81,7 +81,7 @@ def _default(option: Mapping[str, Any]) -> str:
     """Return the default of a plain value, or the name of the default method; "" for a section."""
     default = option.get("default", "")
     if isinstance(default, dict):
-        return str(default.get("name", "")) if "discriminator" in option else ""
+        return str(default.get("name", ""))
     return ", ".join(map(_value, default)) if isinstance(default, list) else _value(default)
 
 

@@ -4,9 +4,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from jobs.job import Job, Problem, Status
+from jobs.job import Job, Problem, Status, Timestamp
 from quant.outcome.plan import Plan
 from service.documents import plain
+from service.jobs.schemas import RawSpec
 
 
 class PlanIn(BaseModel):
@@ -16,7 +17,7 @@ class PlanIn(BaseModel):
 
     model: str
     """The id of an uploaded model."""
-    spec: dict[str, Any] = {}
+    spec: RawSpec = {}
     """The quantization spec; `/v1/capabilities` has its JSON Schema."""
 
     @field_validator("spec", mode="before")
@@ -36,11 +37,11 @@ class PlanOut(BaseModel):
     """The state of the plan: `queued`, `running`, `succeeded`, `failed` or `cancelled`."""
     model: str
     """The id of the model."""
-    spec: dict[str, Any]
+    spec: RawSpec
     """The spec as it was submitted."""
-    created_at: str
+    created_at: Timestamp
     """The time of the request (RFC 3339, UTC)."""
-    finished_at: str | None
+    finished_at: Timestamp | None
     """The time at which the plan was ready or failed (RFC 3339, UTC); null before."""
     cached: bool
     """True if the result is that of an earlier plan."""

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from jobs.job import Timestamp
 from jobs.shares import Share
 from service.context import Context
 
@@ -31,9 +32,9 @@ class ShareOut(BaseModel):
     """The id of the job."""
     url: str
     """The address of the report below this service's own; it needs no API key."""
-    created_at: str
+    created_at: Timestamp
     """The time of its creation (RFC 3339, UTC)."""
-    expires_at: str
+    expires_at: Timestamp
     """The time of its end (RFC 3339, UTC), unless it is revoked or the job is deleted earlier."""
 
 

@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from jobs.job import Timestamp
+
 
 class ModelOut(BaseModel):
     """A stored model."""
@@ -18,7 +20,7 @@ class ModelOut(BaseModel):
     """The format of the file, recognised by its first bytes."""
     filename: str | None
     """The name of the uploaded file; null if it had none."""
-    created_at: str
+    created_at: Timestamp
     """The time of the upload (RFC 3339, UTC)."""
 
 
@@ -52,7 +54,7 @@ class DatasetOut(BaseModel):
     """The arrays of the file."""
     filename: str | None
     """The name of the uploaded file; null if it had none."""
-    created_at: str
+    created_at: Timestamp
     """The time of the upload (RFC 3339, UTC)."""
 
 
