@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -26,9 +27,11 @@ import service.quantize.endpoints
 import service.resumable.endpoints
 import service.shares.endpoints
 import service.uploads.endpoints
+import service.webhooks.description
 from jobs.settings import Settings
 from jobs.tracing import flush_traces
 from service import problems
+from service.api_description import CONTACT, DESCRIPTION, LICENSE, SERVERS, TAGS, describe, operation_id
 from service.background import background_tasks
 from service.context import make_context
 from service.edge import Edge
@@ -56,12 +59,6 @@ ROUTERS = (
     service.pages.share.router,
     service.pages.sign_in.router,
 )
-DESCRIPTION = """Post-training quantization of neural networks.
-
-Upload an ONNX or TorchScript model and, optionally, calibration and evaluation data. Submit a job with a quantization
-spec. Follow its events, then download the quantized ONNX model and the report.
-
-Every error is an RFC 9457 problem with a stable `code`."""
 
 
 def _is_secret(scope: Scope) -> bool:
@@ -85,6 +82,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="quantd",
         version="1",
         description=DESCRIPTION,
+        servers=SERVERS,
+        openapi_tags=TAGS,
+        contact=CONTACT,
+        license_info=LICENSE,
+        generate_unique_id_function=operation_id,
         lifespan=lifespan,
         separate_input_output_schemas=False,
         docs_url=None,
@@ -93,6 +95,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     for router in ROUTERS:
         app.include_router(router)
+    app.webhooks.include_router(service.webhooks.description.router)
+    app.openapi = partial(describe, app, app.openapi)  # type: ignore[method-assign]
     problems.install(app)
     app.add_middleware(Guard)
     app.add_middleware(Edge)  # the outermost: it also counts the requests that the guard refuses

@@ -60,7 +60,7 @@ async def readyz(request: Request) -> ServiceHealth:
 
 
 @router.get("/metrics", response_class=Response, summary="Get Prometheus metrics", response_description="The metrics.")
-def metrics(context: Ctx) -> Response:
+def get_metrics(context: Ctx) -> Response:
     """Return this gateway's counters and the current length of the queue in Prometheus' text format."""
     text = generate_latest() + generate_latest(queue_registry(context.records))
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -35,21 +35,22 @@ def header_docs(**headers: str) -> dict[str, Any]:
     }
 
 
-def _problem_docs(description: str, retry_after: str) -> dict[str, Any]:
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {"description": description, "content": content, "headers": header_docs(Retry_After=retry_after)}
+PROBLEM_STATUSES = {
+    400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict",
+    412: "PreconditionFailed", 413: "ContentTooLarge", 415: "UnsupportedMediaType", 416: "RangeNotSatisfiable",
+    421: "MisdirectedRequest", 422: "UnprocessableContent", 429: "TooManyRequests", 500: "InternalError",
+    503: "Unavailable",
+}  # fmt: skip
+"""The names of the responses with problems, by their status."""
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": _problem_docs(
-        "The request was refused; `detail` says what was wrong and what would be accepted.",
-        "With 429: the seconds to wait before the next request.",
-    ),
-    "5XX": _problem_docs(
-        "The service failed or is temporarily unavailable.", "With 503: the seconds to wait before the next request."
-    ),
-}
-"""The error responses that every endpoint documents."""
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the documented responses with the problems of these statuses."""
+    return {status: {"$ref": f"#/components/responses/{PROBLEM_STATUSES[status]}"} for status in statuses}
+
+
+RESPONSES = problems(400, 401, 403, 421, 429, 500, 503)
+"""The problems that every endpoint documents."""
 _HTTP_ERRORS: dict[int, type[QuantdError]] = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
 
 _HEADERS = {
@@ -64,6 +65,14 @@ def respond(problem: Problem) -> Response:
     """Return the response for a problem, with the headers that its status needs."""
     headers = _HEADERS.get(problem.status)
     return Response(problem.model_dump_json(), problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def titles_by_code(family: type[QuantdError] = QuantdError) -> dict[str, str]:
+    """Return the titles of the problems of a family of errors, by code."""
+    titles = {family.code: family.title}
+    for error in family.__subclasses__():
+        titles |= titles_by_code(error)
+    return titles
 
 
 def logged_path(path: str) -> str:

@@ -14,7 +14,7 @@ from service.jobs.following import events_of
 from service.jobs.path import JobOfPath
 from service.jobs.schemas import JobIn, JobOut, JobPage, job_out
 from service.parameters import CacheControl, Cursor, IdempotencyKey, Limit, Prefer
-from service.problems import RESPONSES
+from service.problems import RESPONSES, problems
 
 router = APIRouter(prefix="/v1", tags=["Jobs"], responses=RESPONSES)
 
@@ -22,11 +22,11 @@ router = APIRouter(prefix="/v1", tags=["Jobs"], responses=RESPONSES)
 @router.post(
     "/jobs",
     status_code=202,
-    responses=SUBMITTED,
+    responses=SUBMITTED | problems(404, 409, 413, 415, 422),
     summary="Submit a job",
     response_description="The job as it was accepted, or as it ended if that was awaited.",
 )
-async def post_job(
+async def create_job(
     body: JobIn,
     response: Response,
     context: Ctx,
@@ -63,7 +63,7 @@ def list_jobs(
     return JobPage(items=[job_out(job) for job in jobs], next_cursor=next_cursor)
 
 
-@router.get("/jobs/{job_id}", summary="Show a job", response_description="The job.")
+@router.get("/jobs/{job_id}", responses=problems(404), summary="Show a job", response_description="The job.")
 async def get_job(job: JobOfPath, response: Response, context: Ctx, prefer: Prefer = None) -> JobOut:
     """Show a job. With `Prefer: wait=N` the answer waits for the end of the job."""
     return await answer_after_wait(context, job, prefer, response)
@@ -72,7 +72,7 @@ async def get_job(job: JobOfPath, response: Response, context: Ctx, prefer: Pref
 @router.post(
     "/jobs/{job_id}/cancel",
     status_code=202,
-    responses=SUBMITTED,
+    responses=SUBMITTED | problems(404),
     summary="Cancel a job",
     response_description="The job after the request.",
 )
@@ -82,7 +82,13 @@ def cancel_job(job: JobOfPath, response: Response, context: Ctx) -> JobOut:
     return answer(context.records.job(job.id, context.tenant), response)
 
 
-@router.delete("/jobs/{job_id}", status_code=204, summary="Delete a job", response_description="The job was deleted.")
+@router.delete(
+    "/jobs/{job_id}",
+    status_code=204,
+    responses=problems(404, 409),
+    summary="Delete a job",
+    response_description="The job was deleted.",
+)
 def delete_job(job: JobOfPath, context: Ctx) -> None:
     """Delete an ended job and its artifacts."""
     context.records.delete_job(job)
@@ -92,11 +98,12 @@ def delete_job(job: JobOfPath, context: Ctx) -> None:
 @router.get(
     "/jobs/{job_id}/events",
     response_class=EventSourceResponse,
+    responses=problems(404),
     dependencies=[Depends(take_place)],
     summary="Follow a job's events",
     response_description="The events as they occur.",
 )
-async def job_events(
+async def follow_job(
     job: JobOfPath,
     context: Ctx,
     last_event_id: Annotated[

@@ -31,7 +31,7 @@ from service.pages.job_view import webhook_host
 from service.pages.new_job_form import GATE_PREFIX, Checked, Typed, as_yaml, check_form
 from service.pages.plan_view import PlanAnswer, plan_answer
 from service.pages.spec_reference import spec_keys
-from service.plans.endpoints import post_plan
+from service.plans.endpoints import create_plan
 from service.plans.schemas import PlanIn
 
 router = page_router()
@@ -111,7 +111,7 @@ async def _plan(context: Context, checked: Checked, typed: Typed, once: str) -> 
     body = PlanIn(model=typed.model, spec=checked.spec)
     try:
         key = _key(once, f"plan {body.model_dump_json()}")
-        return plan_answer(await post_plan(body, Response(), context, key, f"wait={PLAN_WAIT_S}"))
+        return plan_answer(await create_plan(body, Response(), context, key, f"wait={PLAN_WAIT_S}"))
     except QuantdError as error:
         return PlanAnswer(problem=problem_of(error))
 

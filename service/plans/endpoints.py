@@ -16,7 +16,7 @@ from service.jobs.following import preferred_wait, wait_for_end
 from service.parameters import IdempotencyKey, PlanId, Prefer
 from service.plans.schemas import PlanIn, PlanOut, plan_out, plan_url
 from service.plans.submission import submit_plan
-from service.problems import RESPONSES, header_docs
+from service.problems import RESPONSES, header_docs, problems
 
 router = APIRouter(prefix="/v1", tags=["Plans"], responses=RESPONSES)
 _HEADERS = header_docs(
@@ -31,8 +31,8 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 """The documented answers of the endpoint that makes a plan."""
 
 
-@router.post("/plans", status_code=202, responses=ANSWERS, summary="Plan a job")
-async def post_plan(
+@router.post("/plans", status_code=202, responses=ANSWERS | problems(404, 409, 413, 415, 422), summary="Plan a job")
+async def create_plan(
     body: PlanIn,
     response: Response,
     context: Ctx,
@@ -52,7 +52,7 @@ async def post_plan(
     return await run_in_threadpool(_answer, context, plan)
 
 
-@router.get("/plans/{plan_id}", summary="Show a plan", response_description="The plan.")
+@router.get("/plans/{plan_id}", responses=problems(404), summary="Show a plan", response_description="The plan.")
 async def get_plan(plan_id: PlanId, response: Response, context: Ctx, prefer: Prefer = None) -> PlanOut:
     """Show a plan. With `Prefer: wait=N` the answer waits until it is ready."""
     plan = await run_in_threadpool(context.records.job, plan_id, context.tenant, "plan")

@@ -6,7 +6,7 @@ from starlette.concurrency import run_in_threadpool
 from service.context import Ctx
 from service.presigned.parts import count_parts, presigned_parts
 from service.presigned.schemas import PartsOut
-from service.problems import RESPONSES
+from service.problems import RESPONSES, problems
 from service.resumable import sessions
 from service.resumable.endpoints import SessionOfPath
 from service.resumable.tus import state_headers
@@ -14,8 +14,13 @@ from service.resumable.tus import state_headers
 router = APIRouter(prefix="/v1/uploads", tags=["Resumable uploads"], responses=RESPONSES)
 
 
-@router.get("/{upload_id}/parts", summary="List the parts of an upload", response_description="The parts.")
-def upload_parts(session: SessionOfPath, response: Response, context: Ctx) -> PartsOut:
+@router.get(
+    "/{upload_id}/parts",
+    responses=problems(404, 409),
+    summary="List the parts of an upload",
+    response_description="The parts.",
+)
+def list_upload_parts(session: SessionOfPath, response: Response, context: Ctx) -> PartsOut:
     """List the parts of an upload; each part that has not arrived has a presigned URL for a PUT.
 
     The URLs expire after 15 minutes. Request the list again for new ones.
@@ -27,6 +32,7 @@ def upload_parts(session: SessionOfPath, response: Response, context: Ctx) -> Pa
 @router.post(
     "/{upload_id}/complete",
     status_code=204,
+    responses=problems(404, 409, 413, 415, 422),
     summary="Complete an upload",
     response_description="The model or dataset was created.",
 )

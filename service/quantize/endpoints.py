@@ -8,7 +8,7 @@ from service.jobs.answer import SUBMITTED, submit
 from service.jobs.schemas import JobOut
 from service.jobs.submission import checked_spec
 from service.parameters import CacheControl, IdempotencyKey, Prefer
-from service.problems import RESPONSES
+from service.problems import RESPONSES, problems
 from service.quantize.form import BODY, received_form
 
 router = APIRouter(prefix="/v1", tags=["Jobs"], responses=RESPONSES)
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1", tags=["Jobs"], responses=RESPONSES)
 @router.post(
     "/quantize",
     status_code=202,
-    responses=SUBMITTED,
+    responses=SUBMITTED | problems(404, 409, 413, 415, 422),
     openapi_extra=BODY,
     summary="Upload and submit in one call",
     response_description="The job as it was accepted, or as it ended if that was awaited.",

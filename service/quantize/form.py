@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from jobs.errors import BadRequest
+from jobs.errors import BadRequest, UnsupportedMediaType
 from jobs.redis_keys import Kind
 from service.context import Context
 from service.documents import SPEC_BYTES, read_document, read_spec
@@ -91,7 +91,7 @@ async def received_form(request: Request, context: Context) -> AsyncIterator[For
         QuantdError: the body is no form, a field is unknown, occurs twice or is too long, or a file is refused.
     """
     if not is_form(request):
-        raise BadRequest("the body is not a form; accepted: multipart/form-data with the file 'model'")
+        raise UnsupportedMediaType("the body is not a form; accepted: multipart/form-data with the file 'model'")
     form = Form()
     try:
         async for part in form_parts(request):

@@ -4,11 +4,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from jobs.errors import BadRequest, Conflict
+from jobs.errors import Conflict, UnsupportedMediaType
 from jobs.sessions import Session
 from service.context import Ctx
 from service.parameters import IdempotencyKey, UploadId
-from service.problems import RESPONSES
+from service.problems import RESPONSES, header_docs, problems
 from service.resumable import sessions
 from service.resumable.tus import (
     ACCEPTED_METADATA,
@@ -54,16 +54,24 @@ TUS = [Depends(check_version)]
 @router.options(
     "", status_code=204, summary="Describe tus support", response_description="The support is described in headers."
 )
-def tus_options(response: Response, context: Ctx) -> None:
+def describe_uploads(response: Response, context: Ctx) -> None:
     """Return the version, the extensions and the largest upload that are supported."""
     largest = max(size_limit(context.settings, kind) for kind in KINDS.values())
     response.headers.update({"Tus-Version": VERSION, "Tus-Extension": EXTENSIONS, "Tus-Max-Size": str(largest)})
 
 
 @router.post(
-    "", status_code=201, dependencies=TUS, summary="Begin an upload", response_description="The upload was begun."
+    "",
+    status_code=201,
+    responses={
+        201: {"headers": header_docs(Location="The URL of the upload.")},
+        **problems(404, 409, 412, 413, 415, 422),
+    },
+    dependencies=TUS,
+    summary="Begin an upload",
+    response_description="The upload was begun.",
 )
-def begin_upload(
+def create_upload(
     response: Response, context: Ctx, length: Length, metadata: Metadata, idempotency_key: IdempotencyKey = None
 ) -> None:
     """Begin an upload. Its bytes are then sent by PATCH to the URL in `Location`."""
@@ -73,11 +81,12 @@ def begin_upload(
 
 @router.head(
     "/{upload_id}",
+    responses=problems(404, 412),
     dependencies=TUS,
     summary="Show an upload's offset",
     response_description="The state of the upload is described in headers.",
 )
-def upload_state(session: SessionOfPath, response: Response) -> None:
+def get_upload_offset(session: SessionOfPath, response: Response) -> None:
     """Return the upload's offset, length and expiry as headers."""
     response.headers.update(state_headers(session))
 
@@ -85,12 +94,15 @@ def upload_state(session: SessionOfPath, response: Response) -> None:
 @router.patch(
     "/{upload_id}",
     status_code=204,
+    responses=problems(404, 409, 412, 413, 415, 422),
     dependencies=TUS,
     openapi_extra=BODY,
     summary="Append bytes",
     response_description="The bytes were appended.",
 )
-async def append(session: SessionOfPath, offset: Offset, request: Request, response: Response, context: Ctx) -> None:
+async def append_to_upload(
+    session: SessionOfPath, offset: Offset, request: Request, response: Response, context: Ctx
+) -> None:
     """Append bytes at `Upload-Offset`. The last byte turns the upload into a model or dataset."""
     _check_append(request, session, offset)
     if session.result is None:
@@ -103,11 +115,12 @@ async def append(session: SessionOfPath, offset: Offset, request: Request, respo
 @router.delete(
     "/{upload_id}",
     status_code=204,
+    responses=problems(404, 412),
     dependencies=TUS,
     summary="Discard an upload",
     response_description="The upload was discarded.",
 )
-def end_upload(session: SessionOfPath, response: Response, context: Ctx) -> None:
+def delete_upload(session: SessionOfPath, response: Response, context: Ctx) -> None:
     """Discard an upload in progress and delete its bytes."""
     sessions.discard(context, session)
     response.headers.update(TUS_HEADERS)
@@ -117,11 +130,11 @@ def _check_append(request: Request, session: Session, offset: int) -> None:
     """Check the media type and the offset of a PATCH.
 
     Raises:
-        BadRequest: the media type is not that of tus.
+        UnsupportedMediaType: the media type is not that of tus.
         Conflict: the part does not follow the last one.
     """
     media_type = request.headers.get("content-type")
     if media_type != OFFSET_MEDIA_TYPE:
-        raise BadRequest(f"the body's type is {media_type!r}; accepted: Content-Type: {OFFSET_MEDIA_TYPE}")
+        raise UnsupportedMediaType(f"the body's type is {media_type!r}; accepted: Content-Type: {OFFSET_MEDIA_TYPE}")
     if offset != session.offset:
         raise Conflict(f"the part begins at offset {offset}; accepted: the upload's offset {session.offset}")

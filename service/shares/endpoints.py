@@ -8,11 +8,14 @@ from jobs.shares import Share
 from service.context import Ctx
 from service.jobs.path import JobOfPath
 from service.parameters import IdempotencyKey
-from service.problems import RESPONSES, header_docs
+from service.problems import RESPONSES, header_docs, problems
 from service.shares.links import create_share, list_shares
 from service.shares.schemas import ShareIn, ShareOut, SharePage, share_out
 
-CREATED: dict[int | str, dict[str, Any]] = {201: {"headers": header_docs(Location="The URL of the share.")}}
+CREATED: dict[int | str, dict[str, Any]] = {
+    201: {"headers": header_docs(Location="The URL of the share.")},
+    **problems(404, 409, 413, 415, 422),
+}
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/shares", tags=["Share links"], responses=RESPONSES)
 
@@ -38,7 +41,7 @@ ShareOfPath = Annotated[Share, Depends(find_share)]
     summary="Share a report",
     response_description="The share link.",
 )
-def post_share(
+def create_share_link(
     job: JobOfPath, body: ShareIn, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None
 ) -> ShareOut:
     """Create a link that shows the report of a job, and nothing else, to anybody who has it.
@@ -50,21 +53,25 @@ def post_share(
     return share
 
 
-@router.get("", summary="List share links", response_description="The valid share links.")
-def get_shares(job: JobOfPath, context: Ctx) -> SharePage:
+@router.get("", responses=problems(404), summary="List share links", response_description="The valid share links.")
+def list_share_links(job: JobOfPath, context: Ctx) -> SharePage:
     """List the valid share links of a job, newest first."""
     return SharePage(items=list_shares(context, job))
 
 
-@router.get("/{share_id}", summary="Show a share link", response_description="The share link.")
-def get_share(share: ShareOfPath, context: Ctx) -> ShareOut:
+@router.get("/{share_id}", responses=problems(404), summary="Show a share link", response_description="The share link.")
+def get_share_link(share: ShareOfPath, context: Ctx) -> ShareOut:
     """Show a valid share link."""
     return share_out(context, share)
 
 
 @router.delete(
-    "/{share_id}", status_code=204, summary="Revoke a share link", response_description="The link was revoked."
+    "/{share_id}",
+    status_code=204,
+    responses=problems(404),
+    summary="Revoke a share link",
+    response_description="The link was revoked.",
 )
-def delete_share(share: ShareOfPath, context: Ctx) -> None:
+def delete_share_link(share: ShareOfPath, context: Ctx) -> None:
     """Revoke a share link at once."""
     context.shares.revoke(share)

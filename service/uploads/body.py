@@ -18,10 +18,12 @@ _TEXT = {"type": "string"}
 _FILE = {"type": "string", "format": "binary"}
 _FORM = {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
 _FILENAME_HELP = "The file's name; the headers X-Filename and Content-Disposition can name it instead."
+_NAME_HELP = "The file's name, which goes before that of the query."
 _DIGEST_HELP = "`sha-256=:<base64>:` of the bytes (RFC 9530), verified; Content-Digest is accepted too."
 BODY: dict[str, Any] = {
     "parameters": [
         {"name": "filename", "in": "query", "required": False, "description": _FILENAME_HELP, "schema": _TEXT},
+        {"name": "X-Filename", "in": "header", "required": False, "description": _NAME_HELP, "schema": _TEXT},
         {"name": "Repr-Digest", "in": "header", "required": False, "description": _DIGEST_HELP, "schema": _TEXT},
     ],
     "requestBody": {

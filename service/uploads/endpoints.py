@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from jobs.job import Upload
 from service.context import Ctx
 from service.parameters import Cursor, DatasetId, IdempotencyKey, Limit, ModelId
-from service.problems import RESPONSES, header_docs
+from service.problems import RESPONSES, header_docs, problems
 from service.uploads.body import BODY, store_body
 from service.uploads.schemas import DatasetOut, DatasetPage, ModelOut, ModelPage
 from service.uploads.storage import delete_upload
@@ -21,6 +21,7 @@ def _created(schema: type[ModelOut | DatasetOut]) -> dict[int | str, dict[str, A
     return {
         200: {"model": schema, "headers": headers, "description": "These bytes were already stored."},
         201: {"headers": headers},
+        **problems(404, 413, 415, 422),
     }
 
 
@@ -33,7 +34,7 @@ def _created(schema: type[ModelOut | DatasetOut]) -> dict[int | str, dict[str, A
     responses=_created(ModelOut),
     openapi_extra=BODY,
 )
-async def upload_model(
+async def create_model(
     request: Request, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None
 ) -> Upload:
     """Store a model: an .onnx file, a zip or tar with external data, or TorchScript.
@@ -50,14 +51,24 @@ def list_models(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> Model
     return ModelPage.model_validate({"items": [model.model_dump() for model in models], "next_cursor": next_cursor})
 
 
-@router.get("/models/{model_id}", summary="Show a model", response_description="The model.", response_model=ModelOut)
+@router.get(
+    "/models/{model_id}",
+    summary="Show a model",
+    response_description="The model.",
+    response_model=ModelOut,
+    responses=problems(404),
+)
 def get_model(model_id: ModelId, context: Ctx) -> Upload:
     """Show a stored model with its size, digest and format."""
     return context.records.upload("model", model_id, context.tenant)
 
 
 @router.delete(
-    "/models/{model_id}", summary="Delete a model", response_description="The model was deleted.", status_code=204
+    "/models/{model_id}",
+    summary="Delete a model",
+    response_description="The model was deleted.",
+    status_code=204,
+    responses=problems(404, 409),
 )
 def delete_model(model_id: ModelId, context: Ctx) -> None:
     """Delete a model. The answer is 409 while a job that has not ended uses it."""
@@ -73,7 +84,7 @@ def delete_model(model_id: ModelId, context: Ctx) -> None:
     responses=_created(DatasetOut),
     openapi_extra=BODY,
 )
-async def upload_dataset(
+async def create_dataset(
     request: Request, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None
 ) -> Upload:
     """Store calibration or evaluation data as .npz or .npy.
@@ -92,7 +103,11 @@ def list_datasets(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> Dat
 
 
 @router.get(
-    "/datasets/{dataset_id}", summary="Show a dataset", response_description="The dataset.", response_model=DatasetOut
+    "/datasets/{dataset_id}",
+    summary="Show a dataset",
+    response_description="The dataset.",
+    response_model=DatasetOut,
+    responses=problems(404),
 )
 def get_dataset(dataset_id: DatasetId, context: Ctx) -> Upload:
     """Show a stored dataset with the names, types and shapes of its arrays."""
@@ -104,6 +119,7 @@ def get_dataset(dataset_id: DatasetId, context: Ctx) -> Upload:
     summary="Delete a dataset",
     response_description="The dataset was deleted.",
     status_code=204,
+    responses=problems(404, 409),
 )
 def delete_dataset(dataset_id: DatasetId, context: Ctx) -> None:
     """Delete a dataset. The answer is 409 while a job that has not ended uses it."""

@@ -1,7 +1,6 @@
 """One webhook request: its message, its signature (Standard Webhooks) and its POST."""
 
 import asyncio
-import json
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,18 +11,15 @@ from standardwebhooks import Webhook as Signer
 from jobs.job import Job, Webhook
 from service.jobs.schemas import job_out
 from service.webhooks.addresses import checked_address, lookup_name
+from service.webhooks.description import JobEnded
 
 TIMEOUT_S = 15.0
 
 
 def message(job: Job) -> str:
     """Return the body that announces a job's end: the job as `GET /v1/jobs/{id}` shows it."""
-    document = {
-        "type": f"job.{job.status}",
-        "timestamp": job.finished_at,
-        "data": job_out(job).model_dump(mode="json"),
-    }
-    return json.dumps(document, separators=(",", ":"))
+    ended = {"type": f"job.{job.status}", "timestamp": job.finished_at, "data": job_out(job)}
+    return JobEnded.model_validate(ended).model_dump_json()
 
 
 async def deliver(webhook: Webhook, body: str, message_id: str, allowed: Sequence[str]) -> int:

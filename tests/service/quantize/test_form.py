@@ -65,10 +65,15 @@ def test_a_form_without_a_model_is_refused(http, post):
     for response in (
         post([("preset", (None, "int8-weights"))], model=None),
         post([("preset", (None, "int8-weights"))], model=(None, "m")),
-        http.post("/v1/quantize", json={"model": "m"}),
         http.post("/v1/quantize", content=b"x", headers={"Content-Type": "multipart/form-data"}),
     ):
         assert (response.status_code, response.json()["code"]) == (400, "request.invalid"), response.text
+
+
+def test_a_body_that_is_no_form_is_refused(http):
+    response = http.post("/v1/quantize", json={"model": "m"})
+    assert (response.status_code, response.json()["code"]) == (415, "request.unsupported_media_type")
+    assert "multipart/form-data" in response.json()["detail"]
 
 
 def stored(stack):

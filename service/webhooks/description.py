@@ -1,0 +1,57 @@
+"""The description of the webhook that announces a job's end, for the OpenAPI document."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Header
+from pydantic import BaseModel, ConfigDict
+
+from jobs.job import Timestamp
+from service.jobs.schemas import JobOut
+
+
+class JobEnded(BaseModel):
+    """The message that a job has ended."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    type: Literal["job.succeeded", "job.failed", "job.cancelled"]
+    """The kind of the end."""
+    timestamp: Timestamp
+    """The time at which the job ended (RFC 3339, UTC)."""
+    data: JobOut
+    """The job, as `GET /v1/jobs/{id}` shows it."""
+
+
+MessageId = Annotated[
+    str, Header(alias="webhook-id", description="The id of the message, the same in every attempt to deliver it.")
+]
+SentAt = Annotated[
+    int, Header(alias="webhook-timestamp", description="The time of this attempt, in seconds since 1970.")
+]
+Signature = Annotated[
+    str | None,
+    Header(
+        alias="webhook-signature",
+        description="`v1,` and the HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` in base64; "
+        "absent without a secret (Standard Webhooks).",
+    ),
+]
+router = APIRouter()
+
+
+@router.post(
+    "jobEnded",
+    tags=["Jobs"],
+    summary="A job has ended",
+    status_code=204,
+    responses={
+        "2XX": {"description": "The message is received."},
+        410: {"description": "No more messages are wanted."},
+    },
+    response_description="The message is received.",
+)
+def job_ended(body: JobEnded, message_id: MessageId, sent_at: SentAt, signature: Signature = None) -> None:
+    """Receive the message that a job with a `webhook` has ended.
+
+    Any answer but 2xx and 410 is followed by another attempt, up to eight in 32 hours.
+    """
