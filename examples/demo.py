@@ -7,7 +7,7 @@ from rich.console import Console
 
 from jobs.stack import Stack
 from quant.outcome.artifacts import ARTIFACTS
-from quantd.api import Client
+from quantd import Client
 from quantd.progress import show_progress
 from quantd.tables import layer_table, summary_table
 
@@ -21,20 +21,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="quantd-demo-") as state, Stack(Path(state)) as stack:
         console.print(f"quantd serves at {stack.url}", highlight=False)
         with Client(stack.url) as client:
-            model = client.upload_model(EXAMPLES / "digits.onnx")["id"]
-            calibration = client.upload_dataset(EXAMPLES / "digits_calibration.npz")["id"]
-            evaluation = client.upload_dataset(EXAMPLES / "digits_evaluation.npz")["id"]
+            model = client.upload(EXAMPLES / "digits.onnx")
+            calibration = client.upload_dataset(EXAMPLES / "digits_calibration.npz")
+            evaluation = client.upload_dataset(EXAMPLES / "digits_evaluation.npz")
             summaries = {}
             for preset in ("int8", "int4"):
-                job = client.submit(model, {"preset": preset, "gates": GATES}, calibration, evaluation)
-                show_progress(console, client.follow(job["id"]))
-                job = client.succeeded(client.wait(job["id"]))
-                summaries[f"{preset} ({job['verdict']})"] = job["summary"]
+                spec = {"preset": preset, "gates": GATES}
+                job = client.quantize(model, spec, calibration=calibration, evaluation=evaluation)
+                show_progress(console, job.events())
+                job.wait()
+                summaries[f"{preset} ({job.verdict})"] = job.document["summary"]
                 folder = OUT / preset
                 folder.mkdir(parents=True, exist_ok=True)
                 for name in [kind.name for kind in ARTIFACTS if kind.always]:
-                    client.download(job["id"], name, folder / name)
-                console.print(layer_table(client.report(job["id"]), f"digits.onnx at {preset}"))
+                    job.download(folder / name, name)
+                console.print(layer_table(job.report().document, f"digits.onnx at {preset}"))
     console.print(summary_table(summaries))
     console.print(f"The models and their reports are in {OUT}: open {OUT / 'int4' / 'report.html'}", highlight=False)
 

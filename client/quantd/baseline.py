@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from quantd.api import Client
-from quantd.connection import Document
 from quantd.errors import ClientError
-from quantd.figures import METRICS
+from quantd.figures import METRICS, Document
 from quantd.regression import RegressionCheck, check_regressions
 from quantd.spec import parse_number
 from quantd.tags import parse_tag
@@ -59,10 +58,11 @@ class Baseline:
         """
         if self.job_id is not None:
             job = client.job(self.job_id)
-            if job["status"] != "succeeded":
-                raise ClientError(f"--baseline {job['id']}: this job is {job['status']}; accepted: a succeeded job")
-            return job
-        jobs = client.newest_jobs(page_size=5, status="succeeded", tag=self.tag, name=model_name)
+            if job.status != "succeeded":
+                raise ClientError(f"--baseline {job.id}: this job is {job.status}; accepted: a succeeded job")
+            return job.document
+        newest = client.newest_jobs(page_size=5, status="succeeded", tag=self.tag, name=model_name)
+        jobs = (job.document for job in newest)
         return next((job for job in jobs if model_name is None or job["model_name"] == model_name), None)
 
     def check(self, baseline: Document, job: Document) -> list[RegressionCheck]:

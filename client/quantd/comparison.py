@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from quantd.connection import Document
+from quantd.figures import Document
 from quantd.rows import FAIL, PASS, WARN, Row
 
 LAYERS = 5

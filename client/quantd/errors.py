@@ -55,10 +55,22 @@ class JobTimedOut(JobFailed):
 
 
 class Unreachable(ClientError):
-    """A service that does not answer or is not ready."""
+    """A service that does not answer, is not ready or takes no more requests for a while.
+
+    Attributes:
+        retry_after_s: the seconds after which the service asks for the next request; 0 if it does not say.
+        may_pass: False if it is of no use to send the request again.
+    """
 
     exit_code = 4
     code = "service.unreachable"
+
+    def __init__(
+        self, detail: str, problem: Problem | None = None, *, retry_after_s: float = 0.0, may_pass: bool = True
+    ) -> None:
+        super().__init__(detail, problem)
+        self.retry_after_s = retry_after_s
+        self.may_pass = may_pass
 
 
 def job_failure(problem: Problem, job_id: str | None = None) -> ClientError:

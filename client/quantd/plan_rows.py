@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
-from quantd.connection import Document
+from quantd.figures import Document
 from quantd.results import format_bytes
 from quantd.rows import WARN, Row
 

@@ -84,6 +84,5 @@ def _run_remotely(model: Path, spec: Mapping[str, Any], *, quiet: bool) -> Docum
     """Upload the model, let the service plan and return the plan."""
     with connect() as client:
         with UploadProgress(err_console, quiet) as progress:
-            uploaded = client.upload_model(model, progress.of(model.name))
-        document: Document = client.plan(uploaded["id"], spec)["result"]
-        return document
+            uploaded = client.upload(model, progress.of(model.name))
+        return client.plan(uploaded, spec)

@@ -3,7 +3,7 @@
 import json
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,12 +13,14 @@ import typer
 from quantd import artifacts
 from quantd.api import Client
 from quantd.commands.options import connect, page_address
-from quantd.connection import Document
 from quantd.console import err_console, out_console
 from quantd.errors import GATE_FAILED, Interrupted, JobTimedOut, TimeUp
 from quantd.fetching import fetch_artifacts
+from quantd.figures import Document
 from quantd.following import run_to_end
+from quantd.job import Job
 from quantd.local import LocalJob
+from quantd.models import Dataset, Model
 from quantd.progress import UploadProgress
 from quantd.regression import RegressionCheck
 from quantd.request import Request
@@ -54,10 +56,10 @@ def submit(request: Request) -> None:
     with connect() as client:
         job = _submit(client, request, _upload(client, request), str(uuid.uuid4()))
     if request.quiet:
-        typer.echo(json.dumps(job))
+        typer.echo(json.dumps(job.document))
     else:
-        typer.echo(job["id"])
-        print_rows(err_console, [Row("report", page_address(job["id"]))])
+        typer.echo(job.id)
+        print_rows(err_console, [Row("report", page_address(job.id))])
 
 
 def quantize(request: Request, *, local: bool) -> int:
@@ -86,33 +88,39 @@ def _run_remotely(request: Request, folder: Path) -> Result:
         if request.baseline and request.baseline.job_id:
             request.baseline.find(client, None)  # a job that does not exist is refused before the upload
         uploaded = _upload(client, request)
-        baseline = request.baseline.find(client, uploaded["model"]["filename"]) if request.baseline else None
+        baseline = request.baseline.find(client, uploaded.model.filename) if request.baseline else None
         post = partial(_submit, client, request, uploaded, str(uuid.uuid4()))
-        job = client.succeeded(run_to_end(post, client, request.timeout_s, quiet=request.quiet))
-        fetch_artifacts(client, job["id"], request.outputs, folder)
-    checks = request.baseline.check(baseline, job) if request.baseline and baseline else []
-    return Result(job, baseline, tuple(checks))
+        job = run_to_end(post, request.timeout_s, quiet=request.quiet).require_success()
+        fetch_artifacts(job, request.outputs, folder)
+    checks = request.baseline.check(baseline, job.document) if request.baseline and baseline else []
+    return Result(job.document, baseline, tuple(checks))
 
 
-def _upload(client: Client, request: Request) -> dict[str, Document]:
-    """Upload the model and its data and return their records by role."""
-    files = {"calibration": request.calibration, "evaluation": request.evaluation}
+@dataclass(frozen=True)
+class _Uploaded:
+    """The files of a request as the service knows them."""
+
+    model: Model
+    calibration: Dataset | None
+    evaluation: Dataset | None
+
+
+def _upload(client: Client, request: Request) -> _Uploaded:
+    """Upload the model and its data."""
     with UploadProgress(err_console, request.quiet) as progress:
-        records = {
-            role: client.upload_dataset(path, progress.of(path.name))
-            for role, path in files.items()
-            if path is not None
-        }
-        records["model"] = client.upload_model(request.model, progress.of(request.model.name))
-    return records
+
+        def dataset(path: Path | None) -> Dataset | None:
+            return None if path is None else client.upload_dataset(path, progress.of(path.name))
+
+        calibration, evaluation = dataset(request.calibration), dataset(request.evaluation)
+        return _Uploaded(client.upload(request.model, progress.of(request.model.name)), calibration, evaluation)
 
 
-def _submit(client: Client, request: Request, uploaded: Mapping[str, Document], key: str) -> Document:
+def _submit(client: Client, request: Request, uploaded: _Uploaded, key: str) -> Job:
     """Submit the job and return it; a second call with the same key returns the same job."""
-    ids = {role: record["id"] for role, record in uploaded.items()}
-    return client.submit(
-        spec=request.spec, tags=request.tags, priority=request.priority, webhook=request.webhook, idempotency_key=key,
-        **ids,
+    return client.quantize(
+        uploaded.model, request.spec, calibration=uploaded.calibration, evaluation=uploaded.evaluation,
+        tags=request.tags, priority=request.priority, webhook=request.webhook, idempotency_key=key,
     )  # fmt: skip
 
 

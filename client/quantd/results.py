@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from quantd.connection import Document
-from quantd.figures import METRICS, Figure, gate_of, value_of, worst_entries
+from quantd.figures import METRICS, Document, Figure, gate_of, value_of, worst_entries
 from quantd.regression import RegressionCheck
 from quantd.rows import FAIL, PASS, WARN, Row
 

@@ -8,13 +8,14 @@ import base64
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
 
-from quantd.connection import Connection
 from quantd.errors import Unreachable
-from quantd.retry import retry_while_progressing
+from quantd.retry import request, retry
+from quantd.steps import Flow, Send
 
 PART_BYTES = 64 << 20
 """The size of one request: the most that is lost if a gateway is killed."""
@@ -49,37 +50,34 @@ class FileToUpload:
 class ResumableUpload:
     """The upload of one file."""
 
-    def __init__(self, connection: Connection, file: FileToUpload, progress: Progress) -> None:
-        self._connection, self._file, self._progress = connection, file, progress
+    def __init__(self, file: FileToUpload, progress: Progress) -> None:
+        self._file, self._progress = file, progress
         self._offset = 0
 
-    def run(self) -> str:
+    def run(self) -> Flow[str]:
         """Send the bytes that the service lacks and return the URL of the resulting model or dataset.
 
         Raises:
             Unreachable: the service stopped answering; the bytes that arrived are kept for the next run.
             ClientError: the service refused the file.
         """
-        url = self._request("POST", "/v1/uploads", headers=self._file.headers).headers["Location"]
-        return retry_while_progressing(lambda: self._send_rest(url), lambda: self._offset)
+        begun = yield from request("POST", "/v1/uploads", accept=(CONFLICT,), headers={**TUS, **self._file.headers})
+        url = begun.headers["Location"]
+        return (yield from retry(lambda: self._send_rest(url), lambda: self._offset))
 
-    def _send_rest(self, url: str) -> str:
+    def _send_rest(self, url: str) -> Flow[str]:
         """Send the bytes from the service's offset to the end of the file."""
-        state = self._request("HEAD", url)
+        state = yield Send("HEAD", url, (CONFLICT,), options={"headers": TUS})
         while (result := state.headers.get("Content-Location")) is None:
             offset = int(state.headers["Upload-Offset"])
             self._offset = max(self._offset, offset)
-            state = self._request(
-                "PATCH", url, content=self._part(offset), timeout=httpx.Timeout(30, read=COMPLETION_S),
-                headers={"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"},
-            )  # fmt: skip
+            headers = {**TUS, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
+            options = {"headers": headers, "timeout": httpx.Timeout(30, read=COMPLETION_S)}
+            state = yield Send("PATCH", url, (CONFLICT,), partial(self._part, offset), options)
             if state.status_code == CONFLICT:
                 raise Unreachable("another request continues this upload")
         self._progress(self._file.size, self._file.size)
         return str(result)
-
-    def _request(self, method: str, path: str, headers: Mapping[str, str] = TUS, **options: object) -> httpx.Response:
-        return self._connection.send(method, path, accept=(CONFLICT,), headers={**TUS, **headers}, **options)
 
     def _part(self, offset: int) -> Iterator[bytes]:
         """Yield the bytes of one request in chunks."""

@@ -4,15 +4,17 @@ import base64
 import hashlib
 from pathlib import Path
 
-from quantd.connection import Connection, Document
+from quantd.connection import Document
 from quantd.errors import ClientError
 from quantd.resumable import FileToUpload, Progress, ResumableUpload
+from quantd.retry import request
+from quantd.steps import Call, Flow
 
 RESUMABLE_BYTES = 16 << 20
 """Files below this size are sent in one request: sending them again costs less than the protocol."""
 
 
-def upload(connection: Connection, kind: str, path: Path, progress: Progress) -> Document:
+def upload(kind: str, path: Path, progress: Progress) -> Flow[Document]:
     """Upload a file as a `model` or `dataset` and return its record; large files report their progress.
 
     Raises:
@@ -20,18 +22,27 @@ def upload(connection: Connection, kind: str, path: Path, progress: Progress) ->
         Unreachable: the service does not answer.
     """
     try:
-        with path.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256")
-            size = stream.tell()
-            if size >= RESUMABLE_BYTES:
-                file = FileToUpload(kind, path, size, sha256.hexdigest())
-                return connection.json("GET", ResumableUpload(connection, file, progress).run())
-            stream.seek(0)
-            headers = {"Repr-Digest": _digest_header(sha256.digest()), "Content-Type": "application/octet-stream"}
-            query = {"filename": path.name}
-            return connection.json("POST", f"/v1/{kind}s", content=stream, headers=headers, params=query)
+        size, sha256 = yield Call(lambda: _size_and_digest(path))
+        if size >= RESUMABLE_BYTES:
+            url = yield from ResumableUpload(FileToUpload(kind, path, size, sha256.hex()), progress).run()
+            response = yield from request("GET", url)
+        else:
+            content = yield Call(path.read_bytes)
+            headers = {"Repr-Digest": _digest_header(sha256), "Content-Type": "application/octet-stream"}
+            response = yield from request(
+                "POST", f"/v1/{kind}s", content=content, headers=headers, params={"filename": path.name},
+                is_idempotent=True,  # equal bytes are the same upload
+            )  # fmt: skip
     except OSError as error:
         raise ClientError(f"{path}: {error.strerror}") from None
+    record: Document = response.json()
+    return record
+
+
+def _size_and_digest(path: Path) -> tuple[int, bytes]:
+    with path.open("rb") as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").digest()
+        return stream.tell(), sha256
 
 
 def _digest_header(sha256: bytes) -> str:

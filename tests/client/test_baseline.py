@@ -25,8 +25,7 @@ def run(client, examples, tmp_path):
         # other bytes for each name: the same bytes keep the name of their first upload
         note = f"{name}{secrets.token_hex(8)}".encode()
         path.write_bytes((examples / "digits.onnx").read_bytes() + b"\x32" + bytes([len(note)]) + note)
-        model = client.upload_model(path)["id"]
-        return client.succeeded(client.wait(client.submit(model, spec, tags={"branch": tag})["id"]))
+        return client.quantize(client.upload(path), spec, tags={"branch": tag}).wait().document
 
     return run
 
@@ -55,8 +54,7 @@ def test_the_newest_succeeded_job_of_the_tag_and_the_model_name_is_found(client,
     run(tag)
     newest = run(tag)
     run(tag, name="a.onnx.other")
-    failed = client.submit(newest["model"], {**QUICK, "activations": None, "seed": 1}, tags={"branch": tag})
-    client.cancel(failed["id"])
+    client.quantize(newest["model"], {**QUICK, "activations": None, "seed": 1}, tags={"branch": tag}).cancel()
     baseline = Baseline.parse(f"tag:branch={tag}", [])
     assert baseline.find(client, "a.onnx")["id"] == newest["id"]
     assert baseline.find(client, "onnx") is None
@@ -75,12 +73,10 @@ def test_a_job_is_named_by_its_id(client, run):
 
 
 def test_a_cancelled_job_is_no_baseline(client, uploaded):
-    job = client.submit(uploaded["model"], {**QUICK, "seed": 77})
-    client.cancel(job["id"])
-    ended = client.wait(job["id"])
-    if ended["status"] == "cancelled":
+    job = client.quantize(uploaded["model"], {**QUICK, "seed": 77}).cancel()
+    if job.wait(check=False).status == "cancelled":
         with pytest.raises(ClientError, match="accepted: a succeeded job"):
-            Baseline.parse(job["id"], []).find(client, None)
+            Baseline.parse(job.id, []).find(client, None)
 
 
 def test_limits_are_checked_against_the_baseline(run):

@@ -24,7 +24,9 @@ class Service(BaseHTTPRequestHandler):
     def do_GET(self):
         digest = hashlib.sha256(DATA).hexdigest()
         listed = json.dumps({"items": [{"name": "model.onnx", "sha256": digest}]}).encode()
-        body, length = (listed, len(listed)) if self.path.endswith("/artifacts") else (self.sent, self.length)
+        documents = {"/v1/jobs/job": b'{"id": "job"}', "/v1/jobs/job/artifacts": listed}
+        body = documents.get(self.path, self.sent)
+        length = self.length if body is self.sent else len(body)
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(length - start))
@@ -37,24 +39,24 @@ class Service(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def client(monkeypatch):
+def job(monkeypatch):
     monkeypatch.setattr("quantd.retry.PAUSES_S", (0.01,) * 2)
     with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with Client(f"http://127.0.0.1:{server.server_address[1]}") as client:
-            yield client
+            yield client.job("job")
         server.shutdown()
 
 
-def test_a_complete_download_is_written(client, tmp_path):
-    client.download("job", "model.onnx", tmp_path / "m.onnx")
+def test_a_complete_download_is_written(job, tmp_path):
+    job.download(tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx").read_bytes() == DATA
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_an_interrupted_download_continues(client, tmp_path, monkeypatch):
+def test_an_interrupted_download_continues(job, tmp_path, monkeypatch):
     monkeypatch.setattr(Service, "cut", 5000)
-    client.download("job", "model.onnx", tmp_path / "m.onnx")
+    job.download(tmp_path / "m.onnx")
     assert (tmp_path / "m.onnx").read_bytes() == DATA
 
 
@@ -62,15 +64,15 @@ def test_an_interrupted_download_continues(client, tmp_path, monkeypatch):
     ("sent", "length", "error"),
     [(DATA[:-1] + b"x", len(DATA), ClientError), (DATA[:-1], len(DATA) - 1, ClientError), (b"", 9, Unreachable)],
 )
-def test_other_bytes_are_rejected_and_the_old_file_stays(client, tmp_path, monkeypatch, sent, length, error):
+def test_other_bytes_are_rejected_and_the_old_file_stays(job, tmp_path, monkeypatch, sent, length, error):
     monkeypatch.setattr(Service, "sent", sent)
     monkeypatch.setattr(Service, "length", length)
     (tmp_path / "m.onnx").write_bytes(b"before")
     with pytest.raises(error):
-        client.download("job", "model.onnx", tmp_path / "m.onnx")
+        job.download(tmp_path / "m.onnx")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"before"]
 
 
-def test_an_unknown_artifact_is_an_error_with_the_known_names(client, tmp_path):
+def test_an_unknown_artifact_is_an_error_with_the_known_names(job, tmp_path):
     with pytest.raises(ClientError, match=r"it has model\.onnx"):
-        client.download("job", "other", tmp_path / "o")
+        job.download(tmp_path / "o", "other")

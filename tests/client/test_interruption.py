@@ -122,14 +122,14 @@ def test_a_job_whose_submission_was_interrupted_is_cancelled(stack, uploaded, ht
     with Client(stack.url) as client:
 
         def post():
-            job = client.submit(uploaded["model"], QUICK, tags={"interrupted": key}, idempotency_key=key)
+            job = client.quantize(uploaded["model"], QUICK, tags={"interrupted": key}, idempotency_key=key)
             if not answers:  # the first answer does not arrive
                 answers.append(job)
                 raise Interrupted(signal.SIGINT)
             return job
 
         with pytest.raises(Interrupted) as raised:
-            run_to_end(post, client, None, quiet=True)
+            run_to_end(post, None, quiet=True)
     (job,) = http.get(f"/v1/jobs?tag=interrupted:{key}").json()["items"]
     assert raised.value.job_id == job["id"]
     assert job["id"] in str(raised.value)

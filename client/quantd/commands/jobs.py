@@ -31,7 +31,8 @@ def list_jobs(
 
     with connect() as client:
         tag = tag and ":".join(parse_tag("--tag", tag))
-        jobs = client.jobs(limit, status=status, verdict=verdict, tag=tag, name=name)
+        listed = client.jobs(limit, status=status, verdict=verdict, tag=tag, name=name)
+    jobs = [job.document for job in listed]
     if as_json:
         typer.echo(json.dumps(jobs))
         return
@@ -46,7 +47,7 @@ def list_jobs(
 def show(job_id: JobId, as_json: AsJson = False) -> None:
     """Show a job: its state, gates and figures."""
     with connect() as client:
-        job = client.job(job_id)
+        job = client.job(job_id).document
     if as_json:
         typer.echo(json.dumps(job, indent=1))
         return
@@ -70,18 +71,18 @@ def watch(job_id: JobId, as_json: AsJson = False) -> int:
     from quantd.rows import Row, print_rows
 
     with connect() as client:
-        client.job(job_id)  # a job that does not exist is an error at once
+        job = client.job(job_id)  # one that does not exist is an error at once
         try:
             if not as_json:
                 print_rows(out_console, [Row("job", job_id), Row("report", page_address(job_id))])
-            job = client.succeeded(watch_to_end(client, job_id, quiet=as_json))
+            watch_to_end(job, quiet=as_json).require_success()
         except Interrupted as interruption:
             raise Interrupted(interruption.signal_number, f"interrupted: job {job_id} goes on", job_id) from None
     if as_json:
-        typer.echo(json.dumps(job))
+        typer.echo(json.dumps(job.document))
     else:
-        print_rows(out_console, result_rows(job))
-    return GATE_FAILED if job["verdict"] == "fail" else 0
+        print_rows(out_console, result_rows(job.document))
+    return GATE_FAILED if job.verdict == "fail" else 0
 
 
 @app.command()
@@ -99,22 +100,22 @@ def download(
     outputs = Outputs(model=output)
     outputs.check()
     with connect() as client:
-        job = client.succeeded(client.job(job_id))
+        job = client.job(job_id).require_success()
         if artifact == "model.onnx":
-            fetch_outputs(client, job, outputs)
+            fetch_outputs(job, outputs)
         else:
-            client.download(job_id, artifact, output)
+            job.download(output, artifact)
 
 
 @app.command()
 def cancel(job_id: JobId) -> None:
     """Cancel a job."""
     with connect() as client:
-        typer.echo(client.cancel(job_id)["status"])
+        typer.echo(client.job(job_id).cancel().status)
 
 
 @app.command()
 def rm(job_id: JobId) -> None:
     """Remove an ended job and its artifacts."""
     with connect() as client:
-        client.delete(job_id)
+        client.job(job_id).delete()

@@ -1,0 +1,128 @@
+"""The operations of the HTTP API, each written once for the blocking and the asynchronous client."""
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from quantd import download as downloads
+from quantd.connection import WAIT_S, Document
+from quantd.errors import ClientError, JobFailed, job_failure
+from quantd.retry import request
+from quantd.steps import Flow
+
+FINAL = frozenset({"succeeded", "failed", "cancelled"})
+"""The states that a job never leaves."""
+WAIT = {"Prefer": f"wait={WAIT_S}"}
+
+
+def get(path: str, **options: Any) -> Flow[Document]:
+    """Return the document at a path."""
+    response = yield from request("GET", path, **options)
+    document: Document = response.json()
+    return document
+
+
+def content(path: str) -> Flow[bytes]:
+    """Return the bytes at a path."""
+    response = yield from request("GET", path, follow_redirects=True)
+    return response.content
+
+
+def submit(
+    model: str,
+    spec: Mapping[str, Any],
+    *,
+    calibration: str | None = None,
+    evaluation: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    priority: int = 0,
+    webhook: str | None = None,
+    idempotency_key: str | None = None,
+) -> Flow[Document]:
+    """Submit a job for uploaded files, named by their ids, and return the job."""
+    body = {
+        "model": model, "spec": dict(spec), "calibration": calibration, "evaluation": evaluation,
+        "tags": dict(tags or {}), "priority": priority, "webhook": {"url": webhook} if webhook else None,
+    }  # fmt: skip
+    return (yield from _post("/v1/jobs", body, {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}))
+
+
+def plan(model: str, spec: Mapping[str, Any]) -> Flow[Document]:
+    """Return the plan of a job for an uploaded model, named by its id, when it is ready.
+
+    Raises:
+        JobFailed: the model cannot be planned.
+    """
+    body = {"model": model, "spec": dict(spec)}
+    record = yield from _post("/v1/plans", body, {**WAIT, "Idempotency-Key": str(uuid.uuid4())})
+    while record["status"] not in FINAL:
+        record = yield from get(record["links"]["self"], headers=WAIT)
+    require_success(record)
+    result: Document = record["result"]
+    return result
+
+
+def wait(job_id: str) -> Flow[Document]:
+    """Return a job after its end."""
+    while (job := (yield from get(f"/v1/jobs/{job_id}", headers=WAIT)))["status"] not in FINAL:
+        pass
+    return job
+
+
+def cancel(job_id: str) -> Flow[Document]:
+    """Cancel a job and return it."""
+    response = yield from request("POST", f"/v1/jobs/{job_id}/cancel", is_idempotent=True)
+    document: Document = response.json()
+    return document
+
+
+def delete(job_id: str) -> Flow[None]:
+    """Delete an ended job and its artifacts."""
+    yield from request("DELETE", f"/v1/jobs/{job_id}")
+
+
+def artifacts(job_id: str) -> Flow[list[Document]]:
+    """Return name, size, SHA-256, media type and URL of each artifact of a job."""
+    page = yield from get(f"/v1/jobs/{job_id}/artifacts")
+    items: list[Document] = page["items"]
+    return items
+
+
+def download(job_id: str, name: str, path: Path) -> Flow[None]:
+    """Download one artifact to a file; the file is unchanged unless the download succeeds.
+
+    Raises:
+        ClientError: the job has no artifact with this name, or other bytes arrived than the job produced.
+    """
+    items = yield from artifacts(job_id)
+    digests = {item["name"]: item["sha256"] for item in items}
+    if name not in digests:
+        raise ClientError(f"job {job_id} has no artifact {name}; it has {', '.join(digests)}")
+    yield from downloads.download(f"/v1/jobs/{job_id}/artifacts/{name}", digests[name], path)
+
+
+def jobs_page(limit: int, filters: Mapping[str, str | None], cursor: str | None) -> Flow[Document]:
+    """Return one page of the jobs, newest first."""
+    query = {key: value for key, value in {**filters, "cursor": cursor}.items() if value is not None}
+    return (yield from get("/v1/jobs", params={**query, "limit": limit}))
+
+
+def require_success(job: Document) -> None:
+    """Raise unless a job or a plan has succeeded.
+
+    Raises:
+        JobFailed: it failed or was cancelled.
+        ClientError: it failed because of its spec.
+    """
+    if job["status"] == "succeeded":
+        return
+    if job["error"]:
+        raise job_failure(job["error"], job["id"])
+    raise JobFailed(f"job {job['id']} was cancelled", {"code": "job.cancelled", "job": job["id"]})
+
+
+def _post(path: str, body: Document, headers: Mapping[str, str]) -> Flow[Document]:
+    response = yield from request("POST", path, json=body, headers=headers)
+    document: Document = response.json()
+    return document
