@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from quant.export.storage import stored_bytes
 from quant.graph.inventory import inventory
@@ -19,6 +20,8 @@ from quant.weights.placeholder import placeholder
 ONE_LAYER = """<ir_version: 10, opset_import: ["": {opset}]>
 net (float[1, 4, 1, 1] x) => (float[1, 4, 1, 1] y) <float[4, 4, 1, 1] w = {{{values}}}> {{ y = Conv (x, w) }}"""
 """A model of one layer, whose file shows the bytes of the nodes of a format."""
+SHIFT_STEPS = 1 << 16
+"""The range of the shifts of biases that are only stored to measure a file's size, in steps of the weights."""
 
 
 def export_size(context: SearchContext, layers: Sequence[QuantizedLayer]) -> int:
@@ -27,10 +30,7 @@ def export_size(context: SearchContext, layers: Sequence[QuantizedLayer]) -> int
     It counts a bias in every layer that bias correction may give one, and the rule of activation ranges with the
     largest file.
     """
-    biases = {}
-    if context.spec.bias_correction != "none":
-        corrected = [quantized.layer for quantized in layers if quantized.layer.output_axis is not None]
-        biases = {layer.name: np.ones(layer.output_channels) for layer in corrected}
+    biases = {} if context.spec.bias_correction == "none" else _unequal_shifts(layers)
     opset = context.spec.export.opset
     options = context.range_options.values()
     models = (assemble(context.model, layers, option.ranges, biases, opset)[0] for option in options)
@@ -66,6 +66,16 @@ def format_bytes(
         for weight, sizes in zip(weights, stored, strict=True)
         for first in (weight.sections[0][0],)
     ]
+
+
+def _unequal_shifts(layers: Sequence[QuantizedLayer]) -> dict[str, NDArray[np.float64]]:
+    """Return a shift of each layer's bias such that no two layers get equal codes, which would be stored once."""
+    corrected = [quantized for quantized in layers if quantized.layer.output_axis is not None]
+    return {
+        quantized.layer.name: np.random.default_rng(number).uniform(0, SHIFT_STEPS, quantized.layer.output_channels)
+        * float(quantized.quantized.scale.max())
+        for number, quantized in enumerate(corrected)
+    }
 
 
 def _node_bytes(context: SearchContext, section: Weights) -> float:

@@ -59,8 +59,11 @@ def _one_row(section: Weights) -> tuple[FittedWeight, QuantizedWeight]:
 
 
 def _levels(rows: int, count: int, number: int) -> NDArray[np.float32]:
-    """Return levels (rows, count) whose ratios to a scale of 1 + `number` are integers that differ by the number."""
-    integers = [number >> 7 * place & 127 for place in range(count)]
+    """Return levels (rows, count) whose ratios to a scale of 1 + `number` are integers that differ by the number.
+
+    At least one is not 0: a table of zeros might be stored once with the zero points of channels.
+    """
+    integers = [number + 1 >> 7 * place & 127 for place in range(count)]
     return np.tile(np.array(integers, np.float32), (rows, 1)) * np.float32(1 + number)
 
 
