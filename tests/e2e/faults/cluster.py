@@ -21,22 +21,23 @@ WITHIN_S = 60.0
 
 
 class Cluster:
-    """A gateway, one or more workers and a Valkey, used as `with Cluster(folder, lease_s=2) as cluster:`."""
+    """Gateways, workers and a Valkey, used as `with Cluster(folder, lease_s=2) as cluster:`."""
 
-    def __init__(self, folder: Path, workers: int = 1, **settings: str) -> None:
+    def __init__(self, folder: Path, workers: int = 1, gateways: int = 1, **settings: str) -> None:
         self.folder = folder
         self._sockets = tempfile.mkdtemp(prefix="qd-")
         self._redis_url = f"unix://{self._sockets}/valkey.sock?db=0"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        self.ports = [free_port() for _ in range(gateways)]
+        self.url = f"http://127.0.0.1:{self.ports[0]}"
         python = [sys.executable, "-P", "-m"]
         self._commands = {
             "valkey": [
                 str(server_binary()), "--port", "0", "--unixsocket", f"{self._sockets}/valkey.sock",
                 "--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always", "--save", "",
             ],
-            "gateway": [*python, "service", "--port", str(port)],
+            **{
+                f"gateway{n or ''}": [*python, "service", "--port", str(port)] for n, port in enumerate(self.ports)
+            },
             **{f"worker{n}": [*python, "worker"] for n in range(1, workers + 1)},
         }  # fmt: skip
         self.environment = {
@@ -65,6 +66,10 @@ class Cluster:
         return list(self._commands)
 
     @property
+    def gateways(self):
+        return [name for name in self._commands if name.startswith("gateway")]
+
+    @property
     def workers(self):
         return [name for name in self._commands if name.startswith("worker")]
 
@@ -82,18 +87,19 @@ class Cluster:
             process.kill()
             process.wait()
 
-    def terminate(self, name: str) -> int:
-        """Ask it to end; its exit status."""
-        process = self.processes.pop(name)
-        process.terminate()
-        return process.wait(WITHIN_S)
+    def terminate(self, *names: str) -> list[int]:
+        """Ask them to end at the same time; their exit statuses."""
+        processes = [self.processes.pop(name) for name in names]
+        for process in processes:
+            process.terminate()
+        return [process.wait(WITHIN_S) for process in processes]
 
     def wait_ready(self) -> None:
         until(lambda: self._ready(), "the service to be ready")
 
     def _ready(self) -> bool:
         with contextlib.suppress(httpx.TransportError):
-            return self.http.get("/readyz").status_code == 200
+            return all(self.http.get(f"http://127.0.0.1:{port}/readyz").status_code == 200 for port in self.ports)
         return False
 
     def upload(self, kind: str, path: Path) -> str:
@@ -135,6 +141,12 @@ class Cluster:
         pid = self.busy(worker)
         os.kill(pid, signal.SIGSTOP)
         return pid
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
 
 
 def until(look, what, within_s=WITHIN_S):
