@@ -61,6 +61,7 @@ def describe(app: FastAPI, derive: Callable[[], dict[str, Any]]) -> dict[str, An
             document["components"]["schemas"].pop(name, None)
         document["components"]["responses"] = {name: _problem(status) for status, name in PROBLEM_STATUSES.items()}
         add_examples(document)
+        _inline(document["webhooks"], document["components"]["schemas"])
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -120,6 +121,14 @@ def _require_discriminators(schemas: dict[str, Any]) -> None:
         for target in discriminator["mapping"].values():
             schema, name = schemas[target.removeprefix(_PREFIX)], discriminator["propertyName"]
             schema["required"] = sorted({*schema.get("required", ()), name})
+            schema["properties"][name].setdefault("description", "The name of the method.")
+
+
+def _inline(webhooks: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Write the schemas of messages into their webhooks: generators, which skip webhooks, would call them unused."""
+    for webhook in webhooks.values():
+        for media in webhook["post"]["requestBody"]["content"].values():
+            media["schema"] = schemas.pop(media["schema"]["$ref"].removeprefix(_PREFIX))
 
 
 def _simplify(schemas: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ class ArtifactPage(BaseModel):
 
     items: list[ArtifactOut]
     """The artifacts."""
-    next_cursor: str | None = None
+    next_cursor: None = None
     """Always null."""
 
 

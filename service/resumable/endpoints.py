@@ -63,6 +63,7 @@ def describe_uploads(response: Response, context: Ctx) -> None:
 @router.post(
     "",
     status_code=201,
+    response_class=Response,
     responses={
         201: {"headers": header_docs(Location="The URL of the upload.")},
         **problems(404, 409, 412, 413, 415, 422),
@@ -81,6 +82,7 @@ def create_upload(
 
 @router.head(
     "/{upload_id}",
+    response_class=Response,
     responses=problems(404, 412),
     dependencies=TUS,
     summary="Show an upload's offset",

@@ -45,7 +45,7 @@ class SharePage(BaseModel):
 
     items: list[ShareOut]
     """The share links, newest first."""
-    next_cursor: str | None = None
+    next_cursor: None = None
     """Always null."""
 
 

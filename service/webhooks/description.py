@@ -41,6 +41,7 @@ router = APIRouter()
 
 @router.post(
     "jobEnded",
+    operation_id="jobEnded",
     tags=["Jobs"],
     summary="A job has ended",
     status_code=204,
