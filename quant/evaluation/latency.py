@@ -112,9 +112,9 @@ def is_slower(layer: LayerTime) -> bool:
 
 
 def _sessions(models: TimedModels, threads: int) -> tuple[Session, Session]:
-    """Load both models with a number of threads."""
-    quantized = Session(models.quantized, "the quantized model", ExportError, threads=threads)
-    return Session(models.reference, threads=threads), quantized
+    """Load both models with a number of threads, as users do."""
+    quantized = Session(models.quantized, "the quantized model", ExportError, threads=threads, spinning=True)
+    return Session(models.reference, threads=threads, spinning=True), quantized
 
 
 def _time(sessions: tuple[Session, Session], feeds: Feeds, threads: int, batch: int) -> tuple[Timing, Timing]:
