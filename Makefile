@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 
 # The tests run side by side in two halves that take about as long, the numerics with the models of the field, and all servers,
 # which leave the processors idle while they wait; and the pages, which wait for jobs.
-.PHONY: install chromium demo test test-library test-service test-pages coverage lint openapi screenshots up clean
+.PHONY: install chromium demo test test-library test-service test-pages coverage lint lint-python lint-openapi openapi screenshots up clean
 
 install: .venv/installed
 
@@ -49,10 +49,17 @@ up: install
 	$(BIN)/quantd up
 
 lint: install
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint-python lint-openapi
+
+lint-python: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Spectral, Redocly and openapi-generator. Without npm and Java it says so; with CI=true it fails then.
+lint-openapi: install
+	openapi/lint.sh
 
 openapi: install
 	$(BIN)/python -m service.openapi
@@ -62,4 +69,4 @@ screenshots: install chromium
 	$(BIN)/python -m docs.screenshots
 
 clean:
-	rm -rf .venv .quantd .coverage demo-output build *.egg-info client/*.egg-info client/build
+	rm -rf .venv .lint .quantd .coverage demo-output build *.egg-info client/*.egg-info client/build
