@@ -12,7 +12,7 @@ from tests.quant.onnx_text import proto_of
 from tests.specs import UNTIMED
 
 RNG = np.random.default_rng(0)
-N = 512
+N = 128
 
 
 def normal(*shape):
