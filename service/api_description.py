@@ -132,10 +132,12 @@ def _inline(webhooks: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _simplify(schemas: dict[str, Any]) -> None:
-    """Write pairs of equal types and lower limits in the form that every generator reads."""
+    """Write pairs of equal types, defaults and lower limits in the form that every generator reads."""
     for part in _parts(schemas):
         if "prefixItems" in part:
             part["items"] = part.pop("prefixItems")[0]
+        if isinstance(part.get("default"), dict):
+            del part["default"]  # the defaults are those of its properties
         if "exclusiveMinimum" in part:
             part.pop("minimum", None)
 
@@ -143,10 +145,10 @@ def _simplify(schemas: dict[str, Any]) -> None:
 def _rename_schemas(document: dict[str, Any]) -> None:
     """Give schemas whose class names occur twice short names: that of the module before that of the class."""
     names = {name: _short(name) for name in document["components"]["schemas"] if "__" in name}
-    schemas = document["components"]["schemas"]
-    document["components"]["schemas"] = dict(
-        sorted((names.get(name, name), schema) for name, schema in schemas.items())
-    )
+    schemas = {names.get(name, name): schema for name, schema in document["components"]["schemas"].items()}
+    document["components"]["schemas"] = dict(sorted(schemas.items()))
+    for name in names.values():
+        schemas[name]["title"] = name
     for part in _parts(document):
         target = part.get("$ref", "")
         if isinstance(target, str) and target.removeprefix(_PREFIX) in names:
