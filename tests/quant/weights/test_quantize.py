@@ -25,11 +25,11 @@ MODELS = (
 RULES = [rule["name"] for rule in describe_clip_rules()]
 GRIDS = [grid["name"] for grid in describe_grids()]
 RNG = np.random.default_rng(0)
-MOST_LAYERS = 6
+MOST_LAYERS = 3
 
 
 def spread(layers):
-    """Return at most six layers of a network, from the first to the last."""
+    """Return at most three layers of a network, from the first to the last."""
     at = np.linspace(0, len(layers) - 1, min(MOST_LAYERS, len(layers))).astype(int)
     return [layers[index] for index in at]
 
