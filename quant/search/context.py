@@ -19,6 +19,7 @@ from quant.data.dataset import Dataset
 from quant.deadline import UNLIMITED, Deadline
 from quant.export.ceilings import within_ceilings
 from quant.export.compact import compact
+from quant.export.load_time_biases import store_biases_as_floats
 from quant.export.serialize import stamp
 from quant.graph.activation_sites import compared_tensors
 from quant.graph.inventory import Layer, Skipped, inventory
@@ -95,8 +96,10 @@ class _Context:
         return self.variant.model
 
     def export(self, quantized: ir.Model) -> bytes:
-        """Return a quantized copy of the model as a file; if bits are allocated, names are shortened in place first."""
+        """Return a quantized copy of the model as a file; if bits are allocated, it is made smaller in place first."""
         if self.spec.allocates:
+            if self.spec.export.bias == "auto" and self.spec.export.target.fast_storage:
+                store_biases_as_floats(quantized)
             compact(quantized, {layer.name for layer, _ in self.work})
         return within_ceilings(stamp(quantized, self.spec, self.source.sha256), self.spec.export)
 

@@ -156,8 +156,9 @@ class Export(Section):
     profile: ProfileName = "ort-cpu"
     """The target. A profile sets the options that its machine needs and the caller does not set; the plan and the
     report list what the exported model has that the machine does not take."""
-    bias: Literal["int32", "float"] = "int32"
-    """The biases of quantized layers: codes at the scale of input times weight, or floats."""
+    bias: Literal["auto", "int32", "float"] = "auto"
+    """The biases of quantized layers: codes at the scale of input times weight, or floats. `auto` takes codes; where a
+    search gives the bits, it takes floats for convolutions whose bias ONNX Runtime rounds when it loads the model."""
     float_storage: Literal["fp32", "fp16"] = "fp32"
     """The type in which constants are stored that stay in float; fp16 is cast to float32 when the model is loaded."""
     matmul_accuracy: Literal["auto", "float", "int8"] = "auto"
