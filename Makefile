@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 
 # The tests run side by side in two halves that take about as long, the numerics with the models of the field, and all servers,
 # which leave the processors idle while they wait; and the pages, which wait for jobs.
-.PHONY: install chromium demo test test-library test-service test-pages coverage lint lint-python lint-openapi openapi screenshots up clean
+.PHONY: install chromium demo test test-library test-service test-pages coverage lint lint-python lint-openapi client-size openapi screenshots up clean
 
 install: .venv/installed
 
@@ -33,7 +33,7 @@ test-library:
 	$(PYTEST) tests/quant tests/field tests/benchmarks tests/test_coverage_page.py tests/test_docker.py tests/test_docs.py tests/test_layers.py
 
 test-service:
-	$(PYTEST) tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/e2e
+	$(PYTEST) tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/test_python_page.py tests/e2e
 
 test-pages:
 	$(PYTEST) tests/browser
@@ -58,8 +58,16 @@ lint-python: install
 	$(BIN)/lint-imports
 
 # Spectral, Redocly and openapi-generator. Without npm and Java it says so; with CI=true it fails then.
-lint-openapi: install
+lint-# The size of the client alone, installed from its wheel into a fresh virtual environment.
+client-size: install
+	$(BIN)/python benchmarks/client_size.py
+
+openapi: install
 	openapi/lint.sh
+
+# The size of the client alone, installed from its wheel into a fresh virtual environment.
+client-size: install
+	$(BIN)/python benchmarks/client_size.py
 
 openapi: install
 	$(BIN)/python -m service.openapi

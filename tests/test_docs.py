@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [*(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "README.md")), *(ROOT / "docs").rglob("*.md")]
 CODE = [path for folder in ("quant", "jobs", "worker", "service", "client") for path in (ROOT / folder).rglob("*.py")]
-PATH = re.compile(r"`((?:quant|jobs|worker|service|client|tests|benchmarks|examples|openapi|docs)/[\w./-]*)`")
+PATH = re.compile(r"`((?:quant|jobs|worker|service|client|tests|benchmarks|examples|openapi|docs|deploy)/[\w./-]*)`")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -1,34 +1,35 @@
 """The documents of the API that callers get, with the fields that they need most.
 
-Fields that the service adds later, and all others, are in `document`.
+All other fields, and those that the service adds later, are in `document`.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A document of the service.
 
-class Answer(BaseModel):
-    """A document of the service."""
+    Attributes:
+        document: the document as the service sent it.
+    """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
-
-    _document: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+    document: Mapping[str, Any] = field(repr=False, compare=False)
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Return the typed form of a document."""
-        answer = cls.model_validate(document)
-        answer._document = document
-        return answer
+        return cls(document=document, **cls._values(document))
 
-    @property
-    def document(self) -> Mapping[str, Any]:
-        """The document as the service sent it."""
-        return self._document
+    @classmethod
+    def _values(cls, document: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of the fields that the document has."""
+        return {known.name: document[known.name] for known in fields(cls) if known.name in document}
 
 
+@dataclass(frozen=True, kw_only=True)
 class Model(Answer):
     """An uploaded model."""
 
@@ -44,6 +45,7 @@ class Model(Answer):
     """The name of the uploaded file; None if it had none."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Dataset(Answer):
     """Uploaded calibration or evaluation data."""
 
@@ -59,6 +61,7 @@ class Dataset(Answer):
     """The name of the uploaded file; None if it had none."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Gate(Answer):
     """A checked gate."""
 
@@ -72,6 +75,7 @@ class Gate(Answer):
     """True if the value keeps the limit."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Problem(Answer):
     """The reason of a failure (RFC 9457)."""
 
@@ -81,6 +85,7 @@ class Problem(Answer):
     """The fault, and what would be accepted."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Summary(Answer):
     """The most important figures of a job; None where the data for a figure was not given."""
 
@@ -106,6 +111,7 @@ class Summary(Answer):
     """Duration of the job."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Artifact(Answer):
     """A file that a job produced."""
 
@@ -119,6 +125,7 @@ class Artifact(Answer):
     """Its media type."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Sqnr(Answer):
     """An error as SQNR."""
 
@@ -126,6 +133,7 @@ class Sqnr(Answer):
     """The ratio of signal and noise energy in dB; None where it was not measured."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Layer(Answer):
     """A quantized layer."""
 
@@ -142,7 +150,17 @@ class Layer(Answer):
     error_share: float | None = None
     """Its share of the error at the output, 0 to 1; None where it was not measured."""
 
+    @classmethod
+    def _values(cls, document: Mapping[str, Any]) -> dict[str, Any]:
+        output = document.get("output")
+        return {
+            **super()._values(document),
+            "weight": Sqnr.of(document["weight"]),
+            "output": Sqnr.of(output) if output else None,
+        }
 
+
+@dataclass(frozen=True, kw_only=True)
 class SkippedNode(Answer):
     """A node that stays as it is."""
 
@@ -154,6 +172,7 @@ class SkippedNode(Answer):
     """Why it was not quantized."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Diagnosis(Answer):
     """The causes of most of the error."""
 
@@ -161,6 +180,7 @@ class Diagnosis(Answer):
     """The diagnosis in one sentence."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Report(Answer):
     """The report of a job. docs/report.schema.json describes all of `document`."""
 
@@ -180,3 +200,13 @@ class Report(Answer):
     """The nodes that stay as they are."""
     warnings: list[str]
     """Sentences for the owner of the model."""
+
+    @classmethod
+    def _values(cls, document: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            **super()._values(document),
+            "summary": Summary.of(document["summary"]),
+            "diagnosis": Diagnosis.of(document["diagnosis"]),
+            "layers": [Layer.of(layer) for layer in document["layers"]],
+            "skipped": [SkippedNode.of(node) for node in document["skipped"]],
+        }
