@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from quantd import server
+from tests import command
 from tests.specs import QUICK
 
 ALONE = """
@@ -54,13 +56,14 @@ def test_a_model_is_quantized_by_a_service(stack, examples, tmp_path):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["up"], ["keys", "list"], ["gc"], ["reindex"], ["inspect", "m.onnx"], ["plan", "m.onnx", "--local"],
-        ["quantize", "m.onnx", "-o", "o.onnx", "--local"],
+        ["up"], ["keys", "create"], ["keys", "list"], ["keys", "revoke", "key_1"], ["gc"], ["reindex"],
+        ["inspect", "m.onnx"],
+        ["plan", "m.onnx", "--local"], ["quantize", "m.onnx", "-o", "o.onnx", "--local"],
     ],
     ids=" ".join,
 )  # fmt: skip
-def test_a_command_of_the_service_names_the_package_that_it_needs(arguments):
-    result = alone(*arguments)
-    assert (result.returncode, result.stdout) == (3, "")
-    assert "pip install quantd-server" in result.stderr
-    assert result.stderr.count("\n") == 1
+def test_a_command_of_the_service_names_the_package_that_it_needs(arguments, monkeypatch):
+    monkeypatch.setattr(server, "DISTRIBUTION", "quantd-server-that-is-not-installed")
+    result = command.quantd(*arguments)
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (3, "", 1)
+    assert "accepted: pip install quantd-server" in result.stderr

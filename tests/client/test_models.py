@@ -16,15 +16,21 @@ from quantd import models
 from service.artifacts.schemas import ArtifactOut
 from service.uploads.schemas import DatasetOut, ModelOut
 
+PAIRS = {
+    models.Model: ModelOut,
+    models.Dataset: DatasetOut,
+    models.Artifact: ArtifactOut,
+    models.Gate: GateResult,
+    models.Problem: Problem,
+    models.Summary: Summary,
+    models.Report: Report,
+    models.Layer: LayerEntry,
+    models.SkippedNode: SkippedNode,
+    models.Diagnosis: Diagnosis,
+}
 
-@pytest.mark.parametrize(
-    ("typed", "sent"),
-    [
-        (models.Model, ModelOut), (models.Dataset, DatasetOut), (models.Artifact, ArtifactOut),
-        (models.Gate, GateResult), (models.Problem, Problem), (models.Summary, Summary), (models.Report, Report), (models.Layer, LayerEntry),
-        (models.SkippedNode, SkippedNode), (models.Diagnosis, Diagnosis),
-    ],
-)  # fmt: skip
+
+@pytest.mark.parametrize(("typed", "sent"), PAIRS.items(), ids=lambda kind: kind.__name__)
 def test_every_field_is_one_that_the_service_sends(typed, sent):
     assert {field.name for field in dataclasses.fields(typed)} - {"document"} <= set(sent.model_fields)
 
