@@ -58,11 +58,7 @@ lint-python: install
 	$(BIN)/lint-imports
 
 # Spectral, Redocly and openapi-generator. Without npm and Java it says so; with CI=true it fails then.
-lint-# The size of the client alone, installed from its wheel into a fresh virtual environment.
-client-size: install
-	$(BIN)/python benchmarks/client_size.py
-
-openapi: install
+lint-openapi: install
 	openapi/lint.sh
 
 # The size of the client alone, installed from its wheel into a fresh virtual environment.
