@@ -6,22 +6,29 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.calibration.activation_ranges import ActivationRange
+from quant.calibration.observers import Tensors, session_with_outputs
 from quant.data.dataset import Dataset
 from quant.evaluation.metrics import holds_quantities, output_energies
 from quant.graph.biases import Shifts
 from quant.graph.constants import add_initializer
 from quant.graph.inventory import Layer
 from quant.graph.names import Names
+from quant.graph.weightless import weightless
 from quant.progress import SampleProgress
 from quant.runtime import Feeds, Session, processors
+from quant.search.suffixes import Cut, cut_before, keep_suffix
 from quant.search.switched_rounding import add_switched_rounding
 from quant.weights.layers import QuantizedLayer
 from quant.weights.quantize import decoded
 
+MAX_GROUPS, RUNS_PER_GROUP = 4, 16
+"""Changes are measured in up to four suffixes of the model, each of which saves the nodes before it. Loading one takes
+the time of several runs."""
 SAMPLES = 32
 """Samples that are run for each weight: an error's energy is a mean over many values, so few samples suffice."""
 NO_MODELS: Mapping[str, Session] = {}
@@ -77,7 +84,7 @@ def measure_sensitivity(
     ranges: Mapping[str, ActivationRange] = NO_RANGES,
     side_by_side: bool = False,
 ) -> Sensitivity:
-    """Return the error of each named change alone; every change costs one run of the model over the samples.
+    """Return the error of each named change alone; every change costs a run of the nodes after it.
 
     Args:
         model: the float model. It stays unchanged.
@@ -85,7 +92,7 @@ def measure_sensitivity(
             `can_be_changed`.
         shifts: what is added to each channel of a changed layer's output, by the layer's name.
         samples: the samples that are run.
-        progress: receives the samples completed.
+        progress: receives the samples completed, each once for every group of changes.
         models: by name, other models that are compared with the float model on the same samples.
         ranges: activation ranges by the tensor's name; each tensor that the main graph computes is rounded alone, too,
             and its error has the tensor's name after `ACTIVATION`.
@@ -95,31 +102,108 @@ def measure_sensitivity(
     Raises:
         ModelError: the model does not run on the samples.
     """
-    layers = [quantized.layer for change in changes.values() for quantized in change]
-    copy, inputs, switches = _model_with_inputs(model, layers, ranges)
-    workers = processors() if side_by_side else 1
-    session = Session(copy, "the float model", fold_weights=True, threads=1 if side_by_side else 0)
-    replacements = {name: _replacements(change, shifts, inputs) for name, change in changes.items()}
-    replacements |= {ACTIVATION + name: {switch: np.array(True)} for name, switch in switches.items()}
+    graph = weightless(model)
+    groups = _groups(graph.proto.graph, changes, ranges, len(samples.numbers))
+    boundary = list(dict.fromkeys(name for group in groups for name in group.cut.boundary))
+    session = session_with_outputs(graph, boundary, fold_weights=True, threads=1 if side_by_side else 0)
+    outputs = [output.name for output in graph.proto.graph.output]
     signals: list[float] = []
-    noises: list[list[float]] = []
+    noises: dict[str, list[float]] = {}
     errors, quantities = dict.fromkeys(models, 0.0), False
-    with ThreadPoolExecutor(workers) as pool:
-        for batch in samples.watched(progress):
-            expected = session.run(batch)
+    for number, group in enumerate(groups):
+        suffix: _Suffix | None = None
+        for batch in samples.watched(_progress_of(progress, number, len(groups))):
+            names = [*outputs, *group.cut.boundary]
+            values = dict(zip(names, session.run(batch, names), strict=True))
+            suffix = suffix or _Suffix(model, group, shifts, values, side_by_side=side_by_side)
+            for name, noise in suffix.noises(batch, values).items():
+                noises.setdefault(name, []).append(noise)
+            if number == 0:
+                expected = [values[name] for name in outputs]
+                quantities = quantities or holds_quantities(expected)
+                signals.append(output_energies(expected, expected)[0])
+                for name, other in models.items():
+                    errors[name] += output_energies(expected, other.run(batch))[1]
+    names = [name for name in (*changes, *(ACTIVATION + name for name in ranges)) if name in noises]
+    by_change = {name: np.array(noises[name]) for name in names}
+    return Sensitivity(np.array(signals), by_change, samples.used, errors, quantities)
 
-            def noise(feeds: Feeds, batch: Feeds = batch, expected: Sequence[Any] = expected) -> float:
-                return output_energies(expected, session.run({**batch, **feeds}))[1]
 
-            quantities = quantities or holds_quantities(expected)
-            signals.append(output_energies(expected, expected)[0])
-            noises.append(list(pool.map(noise, replacements.values())))
-            for name, other in models.items():
-                errors[name] += output_energies(expected, other.run(batch))[1]
-    by_change = np.array(noises).reshape(len(signals), len(replacements)).T
-    return Sensitivity(
-        np.array(signals), dict(zip(replacements, by_change, strict=True)), samples.used, errors, quantities
-    )
+def _progress_of(progress: SampleProgress, group: int, groups: int) -> SampleProgress:
+    """Return the progress of one of several groups, each of which runs all samples."""
+    return lambda completed, total: progress(group * total + completed, groups * total)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Changes that are measured in one suffix of the model, and the cut before the first of them."""
+
+    cut: Cut
+    changes: Mapping[str, Sequence[QuantizedLayer]]
+    ranges: Mapping[str, ActivationRange]
+
+
+def _groups(
+    graph: onnx.GraphProto,
+    changes: Mapping[str, Sequence[QuantizedLayer]],
+    ranges: Mapping[str, ActivationRange],
+    batches: int,
+) -> list[_Group]:
+    """Return the changes in groups of about equal size along the graph: for each, a suffix of the model is loaded."""
+    nodes = {node.name: number for number, node in enumerate(graph.node)}
+    makers = {name: number for number, node in enumerate(graph.node) for name in node.output}
+    starts = {name: min(nodes[layer.layer.node.name] for layer in change) for name, change in changes.items()}
+    starts |= {ACTIVATION + name: makers[name] for name in ranges if name in makers}
+    ordered = sorted(starts, key=lambda name: starts[name])
+    count = max(min(len(ordered) * batches // RUNS_PER_GROUP, MAX_GROUPS), 1)
+    groups = []
+    for number in range(count):
+        members = ordered[number * len(ordered) // count : (number + 1) * len(ordered) // count]
+        groups.append(_Group(
+            cut_before(graph, starts[members[0]] if members else 0),
+            {name: changes[name] for name in members if name in changes},
+            {name: activation for name, activation in ranges.items() if ACTIVATION + name in members},
+        ))  # fmt: skip
+    return groups
+
+
+class _Suffix:
+    """The part of the float model that a group of changes can affect, loaded with these changes as options."""
+
+    def __init__(self, model: ir.Model, group: _Group, shifts: Shifts, values: Tensors, *, side_by_side: bool) -> None:
+        layers = [quantized.layer for change in group.changes.values() for quantized in change]
+        proto, inputs, switches = _model_with_inputs(model, layers, group.ranges)
+        cut, outputs = group.cut, zip(proto.graph.output, model.graph.outputs, strict=True)
+        self._outputs = [(output.name, str(original.name)) for output, original in outputs]
+        if not all(isinstance(values[name], np.ndarray) for name in cut.boundary):
+            cut = cut_before(proto.graph, 0)  # a sequence cannot be an input
+        keep_suffix(proto, cut, values)
+        threads = 1 if side_by_side else 0
+        self._session = Session(proto.SerializeToString(), "the float model", fold_weights=True, threads=threads)
+        self._inputs = [value.name for value in proto.graph.input]
+        self._workers = processors() if side_by_side else 1
+        self._replacements = {name: _replacements(change, shifts, inputs) for name, change in group.changes.items()}
+        self._replacements |= {ACTIVATION + name: {switch: np.array(True)} for name, switch in switches.items()}
+
+    def noises(self, batch: Feeds, values: Tensors) -> dict[str, float]:
+        """Return the energy of the error at the outputs that each change causes on a batch.
+
+        Outputs are compared with those of the same session, since another one rounds differently.
+        """
+        known = {**values, **batch}
+        feeds = {name: known[name] for name in self._inputs if name in known}
+
+        def run(replaced: Feeds) -> list[Any]:
+            changed = dict(zip(self._session.outputs, self._session.run({**feeds, **replaced}), strict=True))
+            return [changed[name] if name in changed else values[original] for name, original in self._outputs]
+
+        expected = run({})
+
+        def noise(replaced: Feeds) -> float:
+            return output_energies(expected, run(replaced))[1]
+
+        with ThreadPoolExecutor(self._workers) as pool:
+            return dict(zip(self._replacements, pool.map(noise, self._replacements.values()), strict=True))
 
 
 @dataclass(frozen=True)
@@ -146,7 +230,7 @@ def _replacements(
 
 def _model_with_inputs(
     model: ir.Model, layers: Sequence[Layer], ranges: Mapping[str, ActivationRange]
-) -> tuple[bytes, dict[str, _Inputs], dict[str, str]]:
+) -> tuple[onnx.ModelProto, dict[str, _Inputs], dict[str, str]]:
     """Return a copy of the model whose weights, shifts of outputs and rounding of tensors are optional inputs.
 
     A layer that shares its weight with others gets an input of its own. The second value has the names of the inputs
@@ -164,13 +248,13 @@ def _model_with_inputs(
     for layer in {layer.name: layer for layer in layers}.values():
         node = nodes[layer.node.name]
         weight = graph.initializers[layer.weight_name]
-        if weight.is_graph_input():
+        if len(weight.uses()) > 1:
             weight = add_initializer(graph, f"{layer.name}/weight", layer.weight, names)
             node.replace_input_with(layer.weight_index, weight)
         graph.inputs.append(weight)
         shift = None if layer.output_axis is None else _add_shift_input(graph, layer, node, names)
         inputs[layer.name] = _Inputs(str(weight.name), shift)
-    return ir.to_proto(copy).SerializeToString(), inputs, switches
+    return ir.to_proto(copy), inputs, switches
 
 
 def _add_shift_input(graph: ir.Graph, layer: Layer, node: ir.Node, names: Names) -> str:
