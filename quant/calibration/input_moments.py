@@ -91,8 +91,16 @@ class InferredMoments(SecondMoments):
 
     def after_bias_correction(self) -> "InferredMoments":
         """Return the moments that give the errors left after a bias correction by the inferred means."""
-        remaining = self.covariance + MEAN_UNCERTAINTY**2 * self.mean[:, :, None] * self.mean[:, None, :]
-        return InferredMoments(remaining, self.mean, self.active_excess)
+        return InferredMoments(without_known_mean(self), self.mean, self.active_excess)
+
+
+def without_known_mean(moments: SecondMoments) -> NDArray[np.float64]:
+    """Return the second moments (G, K, K) of what is left of the inputs after the mean error was corrected.
+
+    The covariance remains, and the part of the mean that is uncertain.
+    """
+    uncertain: NDArray[np.float64] = MEAN_UNCERTAINTY**2 * moments.mean[:, :, None] * moments.mean[:, None, :]
+    return moments.covariance + uncertain
 
 
 @dataclass(frozen=True)

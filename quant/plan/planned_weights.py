@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from quant.calibration.inferred_moments import infer_input_moments
 from quant.calibration.input_moments import InferredMoments
+from quant.calibration.synthetic_calibration import layers_with_moments
 from quant.graph.inventory import Layer, Skipped, inventory
 from quant.kernel import dispatch
 from quant.plan.sampled_weights import MAX_CHANNELS, SampledWeight, WeightSampler
@@ -18,7 +19,7 @@ from quant.weights.layers import QuantizedLayer, adapt_to_kernel, choose_layers,
 from quant.weights.placeholder import placeholder
 from quant.weights.storage_form import float_input_note
 
-NEAREST_NOTE = "the plan rounds to nearest: error_feedback needs calibration data"
+NEAREST_NOTE = "the plan rounds to nearest; a job that knows the layer's input, from data or not, rounds by its output"
 OUTPUT_ERROR_NOTE = "the plan chooses bounds by the error of the weights, a job by the error of the layer's output"
 _NO_MOMENTS: Mapping[str, InferredMoments] = {}
 
@@ -60,6 +61,7 @@ class WeightPlanner:
         self._variant, self._sampled = variant, sampled
         layers, _ = inventory(variant.model)
         self._moments = infer_input_moments(variant.model, layers, variant.normals) if sampled else _NO_MOMENTS
+        self._synthetic = layers_with_moments(variant.model, layers) if sampled else frozenset()
         self._sampler = WeightSampler(compiled=_loops_pay(layers))
 
     def plan(self, spec: Spec, progress: Callable[[int, int, str], None]) -> PlannedWeights:
@@ -73,7 +75,7 @@ class WeightPlanner:
             AlreadyQuantized, NothingToQuantize: as `choose_layers`.
             NonFiniteWeight: a weight holds NaN or infinity.
         """
-        work, skipped = choose_layers(self._variant.model, spec)
+        work, skipped = choose_layers(self._variant.model, spec, calibrated=spec.activations is not None)
         moments = self._moments if spec.activations is None else _NO_MOMENTS
         numbers: dict[str, int] = {}
         layers, samples = [], []
@@ -86,8 +88,9 @@ class WeightPlanner:
             layers.append(replace(quantized, notes=(*notes, *([] if note is None else [note]))))
             if self._sampled:
                 samples.append(self._sampler.quantize(quantized))
+        known = {*moments, *(self._synthetic if spec.synthetic_inputs == "auto" else ())}
         exact = {layer.name for (layer, _), sample in zip(work, samples, strict=False) if sample.noise == 0}
-        corrected = _corrected([layer for layer, _ in work], self._variant.model, set(moments) - exact, spec)
+        corrected = _corrected([layer for layer, _ in work], self._variant.model, known - exact, spec)
         return PlannedWeights(self._variant.model, spec, layers, samples, skipped, corrected)
 
 
@@ -96,12 +99,11 @@ def _without_data(
 ) -> tuple[Weights, list[str]]:
     """Return a layer's section with what applies without data, and notes on what a job does otherwise."""
     section, notes = adapt_to_kernel(layer, section)
-    if section.rounding.needs_moments:
-        section = round_to_nearest(section)
-        notes.append(NEAREST_NOTE)
     choice = choose_clipping(section, moments, bias_corrected=spec.bias_correction != "none")
     notes += [OUTPUT_ERROR_NOTE] if choice.by_output_error else []
     notes += [] if choice.note is None else [choice.note]
+    if choice.section.rounding.needs_moments:
+        return round_to_nearest(choice.section), [*notes, NEAREST_NOTE]
     return choice.section, notes
 
 

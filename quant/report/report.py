@@ -26,6 +26,7 @@ from quant.outcome.report.sections import (
     Samples,
     SearchSection,
     SkippedNode,
+    SyntheticSamples,
     TotalMeanShift,
 )
 from quant.outcome.summary import Summary
@@ -34,6 +35,7 @@ from quant.report.layer_entry import mean_shift_error, mean_shift_value
 from quant.report.manifest import library_versions
 from quant.report.result import Result
 from quant.search.choice import Choice
+from quant.search.context import DataFreeContext
 from quant.search.error_shares import ErrorShares
 from quant.spec import Spec
 
@@ -72,7 +74,7 @@ def build_report(
         diagnosis=diagnose(Findings(result.entries, len(result.skipped), shares, output_entries, summary, spec)),
         summary=summary,
         spec=spec.model_dump(mode="json"),
-        samples=Samples.model_validate(result.samples),
+        samples=Samples.model_validate({**result.samples, "synthetic": _synthetic_samples(choice)}),
         layers=tuple(result.entries),
         worst_layers=worst,
         worst_layers_by=worst_by,
@@ -144,6 +146,12 @@ def _share_basis(shares: ErrorShares) -> ErrorShareBasis:
         all=shares.all,
         covered_layers=len(shares.layers),
     )
+
+
+def _synthetic_samples(choice: Choice | None) -> SyntheticSamples | None:
+    """Return the synthetic inputs that the moments of a job without data come from; None where none were needed."""
+    synthetic = choice.context.synthetic if choice and isinstance(choice.context, DataFreeContext) else None
+    return None if synthetic is None else SyntheticSamples(samples=synthetic.samples, reason=synthetic.reason)
 
 
 def _compared(choice: Choice) -> Compared | None:

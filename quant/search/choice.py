@@ -9,7 +9,7 @@ import onnx_ir as ir
 from quant.evaluation.metrics import OutputComparison
 from quant.graph.biases import Shifts
 from quant.search.candidates import MeasuredCandidate
-from quant.search.context import CalibratedContext, RangeOption, Ranges, SearchContext
+from quant.search.context import RangeOption, Ranges, SearchContext
 from quant.search.ranking import Scores, best_position
 from quant.weights.layers import QuantizedLayer
 
@@ -75,8 +75,7 @@ class Choice:
 
 def without_moments(choice: Choice) -> Choice:
     """Return the choice without the moments of the layers' inputs, which take hundreds of megabytes."""
-    context = choice.context
-    return replace(choice, context=replace(context, moments={})) if isinstance(context, CalibratedContext) else choice
+    return replace(choice, context=replace(choice.context, moments={}))
 
 
 def best(choices: Sequence[Choice]) -> Choice:

@@ -14,6 +14,7 @@ from quant.calibration.inferred_moments import infer_input_moments
 from quant.calibration.input_moments import InferredMoments, InputMean, Moments
 from quant.calibration.moment_observer import MomentObserver
 from quant.calibration.observers import OutputRecorder, observe, session_with_outputs
+from quant.calibration.synthetic_calibration import SyntheticCalibration, calibrate_synthetically
 from quant.correction.float_means import FloatMeans, FloatMeansObserver
 from quant.data.dataset import Dataset
 from quant.deadline import UNLIMITED, Deadline
@@ -106,9 +107,16 @@ class _Context:
 
 @dataclass(frozen=True)
 class DataFreeContext(_Context):
-    """A context without calibration data; the `moments` of layers' inputs are inferred from BatchNormalization."""
+    """A context without calibration data.
+
+    Attributes:
+        moments: the moments of the layers' inputs, by the layer's name: inferred from BatchNormalization, or measured
+            on synthetic inputs.
+        synthetic: the calibration on synthetic inputs; None if it was not needed.
+    """
 
     moments: Mapping[str, InferredMoments]
+    synthetic: SyntheticCalibration | None = None
 
     @property
     def range_options(self) -> Mapping[str, RangeOption]:
@@ -218,12 +226,11 @@ def calibrate(
         QuantdError: as `choose_layers` and `observe` do.
     """
     work, skipped = choose_layers(variant.model, spec, calibrated=calibration is not None)
-    layers = [layer for layer, _ in work]
     if calibration is None:
-        inferred = infer_input_moments(variant.model, layers, variant.normals)
-        return DataFreeContext(variant, spec, source, work, skipped, deadline, inferred)
+        known, synthetic = _known_without_data(variant, work, spec, deadline)
+        return DataFreeContext(variant, spec, source, work, skipped, deadline, known, synthetic)
     data_free = spec.bias_correction == "data_free"
-    inferred = infer_input_moments(variant.model, layers, variant.normals) if data_free else {}
+    inferred = infer_input_moments(variant.model, [layer for layer, _ in work], variant.normals) if data_free else {}
     fitting, held_out = calibration.split(HELD_OUT if spec.objective == "fixed" else HELD_OUT_FOR_GATES)
     graph = weightless(variant.model)
     moments = MomentObserver(variant.model, _observed_layers(work, spec), fitting)
@@ -265,6 +272,25 @@ def calibrate(
         float_means=means.means,
         batch_inputs=inputs.inputs,
     )
+
+
+def _known_without_data(
+    variant: Variant, work: Work, spec: Spec, deadline: Deadline
+) -> tuple[Mapping[str, InferredMoments], SyntheticCalibration | None]:
+    """Return the moments of the layers' inputs without data, and the synthetic calibration if any layer needs it.
+
+    Synthetic inputs are for layers whose moments do not follow from BatchNormalization.
+    """
+    model, layers = variant.model, [layer for layer, _ in work]
+    inferred = infer_input_moments(model, layers, variant.normals)
+    corrects = spec.bias_correction != "none"
+    unknown = [
+        layer for layer, section in work if layer.name not in inferred and (corrects or _needs_moments(section, spec))
+    ]
+    if not unknown or spec.synthetic_inputs == "none" or deadline.skips("the calibration on synthetic inputs"):
+        return inferred, None
+    synthetic = calibrate_synthetically(model, unknown, spec.seed, deadline)
+    return {**synthetic.moments, **inferred}, synthetic
 
 
 def _observed_layers(work: Work, spec: Spec) -> list[tuple[Layer, bool]]:

@@ -41,6 +41,10 @@ class Spec(Section):
     but where its range is too small; no layer is quantized then."""
     bias_correction: Literal["auto", "none", "data_free", "calibrated"] = "auto"
     """The data from which biases are corrected: `auto` uses calibration data if there are any."""
+    synthetic_inputs: Literal["auto", "none"] = "auto"
+    """Without calibration data, run the float model on synthetic images or tokens where it takes such inputs, to round
+    weights, choose clip bounds and correct biases by what its layers read then; no figure of the report is measured on
+    them."""
     equalization: Literal["none", "cross_layer", "auto"] = "none"
     """Cross-layer equalization of the weights before quantization; `auto` decides on held-out samples."""
     smoothing: Literal["auto", "none"] = "auto"

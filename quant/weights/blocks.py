@@ -147,7 +147,7 @@ class BlockQuantizer:
         codebook, values = self._codebook(fitted), fitted.statistics.rows
         if self.moments is not None:
             problem = LayerProblem.from_layer(self.layer, self.granularity, self.moments, weight)
-            levels = self.section.rounding.round(problem, codebook)
+            levels = problem.rounded(self.section.rounding, codebook)
             gain = problem.gain(levels)
             codebook, values = codebook.scaled(gain), problem.restore(levels) * gain[:, None].astype(np.float32)
         quantized = encode_weight(fitted, self.section, outermost(codebook), codebook, values, expected=False)

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant.calibration.input_moments import Moments, SecondMoments
+from quant.calibration.synthetic_moments import SyntheticMoments
 from quant.graph.im2col import from_weight_matrix, weight_matrix
 from quant.graph.inventory import Layer
 from quant.kernel import dispatch
 from quant.methods.grids.codebook import AnyCodebook, Codebook, UniformCodebook
-from quant.methods.rounding.base import Column, Matrix, ToGrid
+from quant.methods.rounding.base import Column, Matrix, RoundingBase, ToGrid
 from quant.weights.granularity import Granularity, PerBlock
 
 
@@ -77,6 +78,19 @@ class LayerProblem:
         matrix = weight_matrix(self.layer, values)
         assert matrix is not None, "an array of the weight's shape has a matrix"
         return matrix
+
+    def rounded(self, rounding: RoundingBase, codebook: AnyCodebook) -> Matrix:
+        """Return the levels (G, O, K) that a rounding chooses.
+
+        By synthetic inputs, an output is rounded otherwise than to nearest only if its error falls on each kind.
+        """
+        values = rounding.round(self, codebook)
+        if not isinstance(self.moments, SyntheticMoments) or not rounding.needs_moments:
+            return values
+        nearest = self.nearest(codebook)
+        errors, plain = (self.moments.energies_by_kind(levels - self.matrix) for levels in (values, nearest))
+        better: NDArray[np.bool_] = np.logical_and.reduce(errors < plain)
+        return np.where(better[:, :, None], values, nearest)
 
     def to_grid(self, codebook: AnyCodebook) -> ToGrid:
         """Return the function that rounds values (G, O) of the weights of input k to the nearest levels."""

@@ -27,10 +27,11 @@ TABLE_BITS = 8
 
 @dataclass(frozen=True)
 class LayerSections:
-    """The layers of a model, and the spec that they are quantized by."""
+    """The layers of a model, and the spec that they are quantized by; `calibrated` with calibration data."""
 
     layers: Sequence[Layer]
     spec: Spec
+    calibrated: bool = True
 
     def section(self, layer: Layer) -> Weights | str:
         """Return the layer's section with nothing left open, or the reason why the layer stays in float.
@@ -64,8 +65,8 @@ class LayerSections:
     def _with_blocks(self, layer: Layer, section: Weights) -> Weights:
         """Return the section with blocks or channels where the granularity is `auto`, and the rounding that goes along.
 
-        The rounding `auto` is for blocks, recurrent layers and bits that a search gives. There, scales of blocks would
-        outweigh narrow codes.
+        The rounding `auto` is for blocks, recurrent layers and bits that a search gives, where scales of blocks would
+        outweigh narrow codes, and for all layers without calibration data.
         """
         if section.granularity == "auto":
             blocks = (
@@ -79,7 +80,7 @@ class LayerSections:
             section = section.model_copy(update={"granularity": "block" if blocks else "channel"})
         in_blocks = section.granularity == "block" and takes_blocks(layer)
         usual = not in_blocks and not layer.weight_operand.recurrent and not self.spec.allocates
-        if section.rounding.for_blocks and usual:
+        if section.rounding.for_blocks and usual and self.calibrated:
             section = section.model_copy(update={"rounding": Nearest()})
         return section
 

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from quant.calibration.input_moments import MAX_INPUTS, InferredMoments, Moments, SecondMoments
+from quant.calibration.synthetic_moments import SyntheticMoments
 from quant.deadline import UNLIMITED, Deadline
 from quant.errors import AlreadyQuantized, NothingToQuantize
 from quant.graph.inventory import Layer, Skipped, inventory
@@ -17,7 +18,7 @@ from quant.kernel import dispatch
 from quant.methods.clipping.minmax import MinMax
 from quant.methods.grids.codebook import Codebook
 from quant.methods.rounding.auto import AutoRounding
-from quant.methods.rounding.error_feedback import ErrorFeedback
+from quant.methods.rounding.error_feedback import ErrorFeedback, ExpectedFeedback
 from quant.methods.rounding.nearest import Nearest
 from quant.spec import Spec, Weights
 from quant.weights.blocks import BlockQuantizer, blocks_of, fit_blocks
@@ -49,6 +50,8 @@ SAME_BOUND_BITS = 6
 faster then. At 6 bits a bound clips little."""
 SCALE_BITS = 32
 """The bits of a scale. Blocks of few inputs are so long that their scales take half as many bits as their codes."""
+SYNTHETIC_NOTE = "rounded by what its input is on synthetic inputs of the model, which are no data"
+"""The note of a layer whose weights were rounded by synthetic inputs."""
 NO_RANGE = "without calibration data its input has no static range, and it cannot have a dynamic one"
 """Why a layer that has an integer kernel computes in float."""
 
@@ -97,7 +100,7 @@ def choose_layers(
     layers, skipped = inventory(model)
     _refuse_quantized(skipped, spec)
     work: list[tuple[Layer, Weights]] = []
-    sections = LayerSections(layers, spec)
+    sections = LayerSections(layers, spec, calibrated=calibrated)
     for layer in layers:
         section = sections.section(layer)
         if isinstance(section, str):
@@ -234,6 +237,7 @@ def _quantize_layer(
     section, reason = _with_usable_rounding(section, moments)
     notes += [] if reason is None else [reason]
     uses_moments = choice.by_output_error or section.rounding.needs_moments
+    notes += [SYNTHETIC_NOTE] if uses_moments and isinstance(moments, SyntheticMoments) else []
     if (blocks := blocks_of(layer, section, granularity)) is not None:
         fitted = fitted or fit_blocks(layer.weight, blocks, section, compiled, layer.name)
         known = moments if uses_moments else None
@@ -262,9 +266,10 @@ def _with_usable_rounding(section: Weights, moments: Moments | None) -> tuple[We
     rounding = section.rounding
     known = isinstance(moments, SecondMoments)
     if isinstance(rounding, AutoRounding):
-        if not known or isinstance(moments, InferredMoments):
+        if not known:
             return round_to_nearest(section), None
-        feedback = ErrorFeedback(sweeps=rounding.sweeps, damping=rounding.damping)
+        kind = ExpectedFeedback if isinstance(moments, InferredMoments) else ErrorFeedback
+        feedback = kind(sweeps=rounding.sweeps, damping=rounding.damping)
         return section.model_copy(update={"rounding": feedback}), None
     if rounding.needs_moments and not known:
         limit = f"at most {MAX_INPUTS} known inputs, as far as memory allows"
@@ -285,7 +290,7 @@ def _quantize_for_output(
         codebook = section.grid.build(fitted.statistics, fitted.fit, clip, section.bits)
     if isinstance(codebook, Codebook) and (integer or section.grid.rows_per_table(len(codebook.levels)) > 1):
         codebook, _ = codebook.snapped()
-    values = section.rounding.round(problem, codebook)
+    values = problem.rounded(section.rounding, codebook)
     gain = problem.gain(values)
     rows = problem.restore(values) * gain[:, None].astype(np.float32)
     return encode_weight(fitted, section, clip * gain, codebook.scaled(gain), rows, integer=integer)

@@ -62,6 +62,15 @@ class UsedSamples(ReportModel):
     """Samples in a batch."""
 
 
+class SyntheticSamples(ReportModel):
+    """Inputs that were made up because there was no calibration data. No figure of the report is measured on them."""
+
+    samples: int
+    """Number of inputs by which weights were rounded and biases corrected; 0 if there were none."""
+    reason: str | None
+    """Why there were none; null if there were."""
+
+
 class Samples(ReportModel):
     """The data sets of the job; null where there is none."""
 
@@ -69,6 +78,8 @@ class Samples(ReportModel):
     """The calibration set."""
     evaluation: UsedSamples | None
     """The evaluation set."""
+    synthetic: SyntheticSamples | None = None
+    """Synthetic inputs; null where they were not needed."""
 
 
 class SkippedNode(ReportModel):

@@ -63,7 +63,8 @@ def test_layers_with_inferred_inputs_keep_their_largest_weights_and_say_so():
     model, known = network()
     moments = infer_input_moments(model, inventory(model)[0], known)
     for bits, clipping in ((4, "minmax"), (2, "auto")):
-        spec = resolve({"preset": "int4-weights", "weights": {"bits": bits}, "export": {"opset": 25}})
+        weights = {"bits": bits, "rounding": "nearest"}
+        spec = resolve({"preset": "int4-weights", "weights": weights, "export": {"opset": 25}})
         quantized = quantize_layers(choose_layers(model, spec)[0], moments, spec, lambda *_: None)
         assert {layer.spec.clipping.name for layer in quantized} == {clipping}
         assert all(("bounds of MinMax" in " ".join(layer.notes)) == (bits == 4) for layer in quantized)

@@ -15,14 +15,27 @@ MEASURED = [
 INFERRED = InferredMoments(np.eye(3)[None], np.zeros((1, 3)))
 
 
-def section(clipping="auto", grid="uniform", bits=4):
-    return resolve({"preset": "int8-weights", "weights": {"bits": bits, "grid": grid, "clipping": clipping}}).weights
+def section(clipping="auto", grid="uniform", bits=4, rounding="nearest"):
+    weights = {"bits": bits, "grid": grid, "clipping": clipping, "rounding": rounding}
+    return resolve({"preset": "int8-weights", "weights": weights}).weights
 
 
 @pytest.mark.parametrize("corrected", [False, True])
 def test_auto_takes_its_own_bounds_if_nothing_is_known_of_the_input(corrected):
     choice = choose_clipping(section(), None, bias_corrected=corrected)
     assert (choice.section, choice.by_output_error, choice.note) == (section(), False, None)
+
+
+@pytest.mark.parametrize(("bits", "unclipped"), [(8, True), (6, True), (5, False)])
+def test_wide_weights_are_not_clipped_if_nothing_is_known_of_the_input(bits, unclipped):
+    choice = choose_clipping(section(bits=bits), None, bias_corrected=True)
+    assert (choice.section.clipping == MinMax()) == unclipped
+
+
+@pytest.mark.parametrize(("bits", "unclipped"), [(8, True), (6, True), (4, False)])
+def test_error_feedback_by_inferred_moments_clips_narrow_weights(bits, unclipped):
+    choice = choose_clipping(section(bits=bits, rounding="expected_feedback"), INFERRED, bias_corrected=True)
+    assert choice.by_output_error != unclipped
 
 
 @pytest.mark.parametrize("moments", MEASURED, ids=["moments", "sample"])
@@ -35,7 +48,7 @@ def test_auto_minimises_the_output_error_if_the_input_was_measured(moments, corr
 @pytest.mark.parametrize(
     ("grid", "bits", "corrected", "unclipped"),
     [("uniform", 4, True, True), ("uniform", 8, True, True), ("uniform", 2, True, False),
-     ("lloyd_max", 4, True, False), ("uniform", 8, False, False)],
+     ("lloyd_max", 4, True, False), ("uniform", 4, False, False)],
 )  # fmt: skip
 def test_inferred_moments_clip_nothing_behind_a_corrected_bias_at_four_bits_or_more(grid, bits, corrected, unclipped):
     choice = choose_clipping(section(grid=grid, bits=bits), INFERRED, bias_corrected=corrected)
