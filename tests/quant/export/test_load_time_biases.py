@@ -21,7 +21,7 @@ NETS = {
     "float_output": (f"c = {PADDED} (x, w0, b0) r = Relu (c) y = {PADDED} (r, w1, b1)", 1),
     "no_bias": (f"c = {PADDED} (x, w0) r = Relu (c) d = {PADDED} (r, w1, b1) y = Relu (d)", 1),
 }
-"""Networks of two convolutions, the second of `float_output` in float, each with the number of biases that are stored as floats."""
+"""Networks of two convolutions, the second of `float_output` in float, and how many biases are stored as floats."""
 
 
 @pytest.mark.parametrize("net", NETS)
