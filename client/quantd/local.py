@@ -15,6 +15,7 @@ from quantd import artifacts
 from quantd.console import err_console
 from quantd.errors import JobFailed, job_failure
 from quantd.progress import show_progress
+from quantd.signals import uninterrupted
 
 
 class LocalJob:
@@ -68,12 +69,13 @@ class LocalJob:
         """Run the quantizer and yield its `progress` and `log` events."""
         command = [sys.executable, "-m", "quant"]
         pipe = subprocess.PIPE
-        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as process:
-            try:
-                yield from self._events_of(process)
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.ExitStack() as cleanup:
+            with uninterrupted():
+                process = cleanup.enter_context(
+                    subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
+                )
+                cleanup.callback(_kill, process)
+            yield from self._events_of(process)
         if self.end.get("event") == "error":
             raise job_failure(self.end)
         if not self.end:
@@ -92,3 +94,9 @@ class LocalJob:
             else:
                 self.end = event
         process.wait()
+
+
+def _kill(process: "subprocess.Popen[str]") -> None:
+    """Kill a process and what it started, if it still runs."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)

@@ -39,6 +39,24 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, handler)
 
 
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put off the signals that arrive in the block until its end.
+
+    A process is started in such a block: an exception before its object exists would leave it behind.
+    """
+    arrived: list[int] = []
+    numbers = (*INTERRUPTS, signal.SIGALRM)
+    handlers = {number: signal.signal(number, lambda number, frame: arrived.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for late in arrived:
+            signal.raise_signal(late)
+
+
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise Interrupted(number)
 
