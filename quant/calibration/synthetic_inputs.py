@@ -124,7 +124,7 @@ def _numbers(
         raise _unknown(value)
     if kind == "noise":
         return rng.integers(0, entries, sizes)
-    return np.floor(entries ** rng.uniform(size=sizes)) - 1
+    return np.floor((entries + 1) ** rng.uniform(size=sizes)) - 1
 
 
 def _table_entries(value: ir.Value) -> Iterator[int]:
