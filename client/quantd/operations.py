@@ -9,11 +9,13 @@ from quantd import download as downloads
 from quantd.connection import WAIT_S, Document
 from quantd.errors import ClientError, JobFailed, job_failure
 from quantd.retry import request
-from quantd.steps import Flow
+from quantd.steps import Flow, Sleep
 
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 """The states that a job never leaves."""
 WAIT = {"Prefer": f"wait={WAIT_S}"}
+PAUSE_S = 0.5
+"""The pause between two requests that wait: the service answers at once if it stops, or if too many wait already."""
 
 
 def get(path: str, **options: Any) -> Flow[Document]:
@@ -56,8 +58,8 @@ def plan(model: str, spec: Mapping[str, Any]) -> Flow[Document]:
     """
     body = {"model": model, "spec": dict(spec)}
     record = yield from _post("/v1/plans", body, {**WAIT, "Idempotency-Key": str(uuid.uuid4())})
-    while record["status"] not in FINAL:
-        record = yield from get(record["links"]["self"], headers=WAIT)
+    if record["status"] not in FINAL:
+        record = yield from _wait(record["links"]["self"])
     require_success(record)
     result: Document = record["result"]
     return result
@@ -65,9 +67,7 @@ def plan(model: str, spec: Mapping[str, Any]) -> Flow[Document]:
 
 def wait(job_id: str) -> Flow[Document]:
     """Return a job after its end."""
-    while (job := (yield from get(f"/v1/jobs/{job_id}", headers=WAIT)))["status"] not in FINAL:
-        pass
-    return job
+    return (yield from _wait(f"/v1/jobs/{job_id}"))
 
 
 def cancel(job_id: str) -> Flow[Document]:
@@ -120,6 +120,13 @@ def require_success(job: Document) -> None:
     if job["error"]:
         raise job_failure(job["error"], job["id"])
     raise JobFailed(f"job {job['id']} was cancelled", {"code": "job.cancelled", "job": job["id"]})
+
+
+def _wait(path: str) -> Flow[Document]:
+    """Return a job or a plan after its end, which each request waits for."""
+    while (record := (yield from get(path, headers=WAIT)))["status"] not in FINAL:
+        yield Sleep(PAUSE_S)
+    return record
 
 
 def _post(path: str, body: Document, headers: Mapping[str, str]) -> Flow[Document]:
