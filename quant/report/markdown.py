@@ -136,6 +136,8 @@ def _provenance(report: Report) -> Iterator[str]:
         for role, used in (("calibration", samples.calibration), ("evaluation", samples.evaluation))
         if used is not None
     )
+    if samples.synthetic is not None and samples.synthetic.samples:
+        data = f"{data or 'no data'}, rounded by {samples.synthetic.samples} synthetic inputs"
     warnings = f"{len(report.warnings)} warnings, see report.html. " if report.warnings else ""
     yield (
         f"{warnings}quantd {plain(report.provenance.quantd)}, {data or 'no data'}, "

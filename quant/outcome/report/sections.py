@@ -221,7 +221,8 @@ class AllocationPoint(ReportModel):
     mean_bits: float
     """Bits of a weight, averaged over all weights."""
     expected_sqnr_db: Decibels
-    """Output SQNR expected of the weights' errors, without those of activations."""
+    """Output SQNR expected of the weights' errors, without those of activations. Without calibration data it
+    follows from moments that BatchNormalization implies or that were measured on synthetic inputs."""
 
 
 class AllocationSection(ReportModel):

@@ -95,6 +95,10 @@ def provenance(report: Report) -> Iterator[tuple[str, str]]:
             yield role, "none"
         else:
             yield role, f"first {used.used} of {used.given} samples, in batches of {used.batch}, SHA-256 {digest}"
+    if samples.synthetic is not None:
+        count, reason = samples.synthetic.samples, samples.synthetic.reason
+        purpose = "to round weights and correct biases; no figure of this report is measured on them"
+        yield "Synthetic inputs", f"{count}, {purpose}" if reason is None else f"none: {reason}"
     libraries = (f"{name} {version}" for name, version in origin.libraries.items())
     yield "Software", ", ".join([f"quantd {origin.quantd}", *libraries])
 

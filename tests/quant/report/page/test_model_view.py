@@ -96,9 +96,13 @@ def test_the_provenance_names_model_data_and_software_with_their_digests(report)
     assert report.provenance.calibration_sha256 in facts["Calibration data"]
     assert facts["Evaluation data"].startswith("first 500 of 500 samples, in batches of 8")
     assert "onnxruntime" in facts["Software"]
-    assert (
-        dict(provenance(digits_report("int4-weights", calibrated=False, evaluated=False)))["Evaluation data"] == "none"
-    )
+    assert "Synthetic inputs" not in facts
+
+
+def test_the_provenance_without_data_says_what_synthetic_inputs_are_for():
+    facts = dict(provenance(digits_report("int4-weights", calibrated=False, evaluated=False)))
+    assert facts["Evaluation data"] == "none"
+    assert "no figure of this report is measured on them" in facts["Synthetic inputs"]
 
 
 def test_the_spec_can_be_sent_again(report):
