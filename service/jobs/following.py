@@ -24,8 +24,8 @@ async def events_of(context: Context, job: Job, last_event_id: str) -> AsyncIter
     """Yield the job's events after `last_event_id`, up to and including its final state.
 
     The events of an ended job expire after a day and are lost with Redis: its record then gives the final state. A
-    gateway that stops ends the stream with the present state, which has no id: a caller that goes on elsewhere with the
-    last id misses nothing.
+    gateway that stops ends the stream with the present state, which has no id unless it is final: a caller that goes on
+    elsewhere with the last id misses nothing.
     """
     seen: Job | None = job
     async with aclosing(context.events.follow(job.id, last_event_id)) as events:
@@ -46,7 +46,8 @@ async def events_of(context: Context, job: Job, last_event_id: str) -> AsyncIter
                 seen = await run_in_threadpool(_look, context, seen)
     present = await run_in_threadpool(_look, context, seen) if seen is not None else None
     if present is not None:
-        yield ServerSentEvent(event="state", raw_data=_state(present))
+        final_id = _final_state(present).id if present.final else None
+        yield ServerSentEvent(id=final_id, event="state", raw_data=_state(present))
 
 
 def preferred_wait(prefer: str | None) -> int | None:

@@ -102,6 +102,16 @@ async def test_a_gateway_that_stops_ends_a_stream_with_the_present_state(followe
 
 
 @pytest.mark.anyio
+async def test_a_gateway_that_stops_sends_the_end_of_a_job_with_an_id(followed):
+    job, records, context = followed
+    records.finish(job.id, "owner", Status.FAILED, {})
+    context.events.end()
+    (event,) = [event async for event in events_of(context, job, "0")]
+    assert json.loads(event.raw_data) == {"status": "failed", "final": True}
+    assert event.id.endswith("-0")
+
+
+@pytest.mark.anyio
 async def test_a_gateway_that_stops_ends_a_wait_with_the_job_as_it_is(followed):
     job, _, context = followed
     context.streams = OpenStreams(most=2)
