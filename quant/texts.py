@@ -1,5 +1,7 @@
-"""Limits of texts that may hold names from an uploaded file: a name may have millions of characters."""
+"""Texts of errors: limits for names from an uploaded file, which may have millions of characters, and suggestions."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 MOST_CHARACTERS = 1024
@@ -17,6 +19,12 @@ def shortened(text: str) -> str:
         return text
     gap = f" [... {len(text) - MOST_CHARACTERS:,} characters left out ...] "
     return text[: MOST_CHARACTERS - _END - len(gap)] + gap + text[-_END:]
+
+
+def closest(text: str, accepted: Iterable[str]) -> str:
+    """Return `: did you mean ...?` with the most similar of the accepted texts, or nothing if none is similar."""
+    similar = get_close_matches(text, list(accepted), n=1)
+    return f": did you mean `{similar[0]}`?" if similar else ""
 
 
 def with_short_texts(document: Any) -> Any:

@@ -26,6 +26,7 @@ TAGS = [
     {"name": "Plans", "description": "What a job would do, without data and in seconds."},
     {"name": "Artifacts and reports", "description": "The results of jobs."},
     {"name": "Share links", "description": "Links that show a report to anybody who has them."},
+    {"name": "Webhooks", "description": "Messages of this service to its callers."},
     {"name": "Service", "description": "Health, metrics, limits and versions."},
 ]
 SERVERS = [
@@ -132,10 +133,15 @@ def _inline(webhooks: dict[str, Any], schemas: dict[str, Any]) -> None:
 
 
 def _simplify(schemas: dict[str, Any]) -> None:
-    """Write pairs of equal types, defaults and lower limits in the form that every generator reads."""
-    for part in _parts(schemas):
+    """Write pairs, nulls, defaults and lower limits in the form that every generator reads."""
+    for part in list(_parts(schemas)):
         if "prefixItems" in part:
             part["items"] = part.pop("prefixItems")[0]
+        if part.get("type") == "null" and "description" in part:  # a property that is always null
+            part |= {"type": ["string", "null"], "examples": [None]}
+        if {"type": "null"} in (branches := part.get("anyOf", ())) and len(branches) > 2:
+            values = [branch for branch in branches if branch != {"type": "null"}]
+            part["anyOf"] = [{"anyOf": values}, {"type": "null"}]
         if isinstance(part.get("default"), dict):
             del part["default"]  # the defaults are those of its properties
         if "exclusiveMinimum" in part:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
@@ -36,9 +36,11 @@ from service.background import background_tasks
 from service.context import make_context
 from service.edge import Edge
 from service.guard import Guard
+from service.head import HeadRequests
 from service.readiness import Readiness
+from service.request_checks import check_content_type, check_query
 
-ROUTERS = (
+API_ROUTERS = (
     service.uploads.endpoints.router,
     service.resumable.endpoints.router,
     service.presigned.endpoints.router,
@@ -48,8 +50,10 @@ ROUTERS = (
     service.artifacts.endpoints.router,
     service.comparison.endpoints.router,
     service.shares.endpoints.router,
-    service.health.router,
     service.capabilities.router,
+)
+PAGE_ROUTERS = (
+    service.health.router,
     service.pages.assets.router,
     service.pages.api_docs.router,
     service.pages.jobs_page.router,
@@ -93,11 +97,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         telemetry={"operation_spans": False, "metrics": False, "logs": False, "exclude": _is_secret},
     )
-    for router in ROUTERS:
+    for router in API_ROUTERS:
+        app.include_router(router, dependencies=[Depends(check_query), Depends(check_content_type)])
+    for router in PAGE_ROUTERS:
         app.include_router(router)
     app.webhooks.include_router(service.webhooks.description.router)
     app.openapi = partial(describe, app, app.openapi)  # type: ignore[method-assign]
     problems.install(app)
+    app.add_middleware(HeadRequests)
     app.add_middleware(Guard)
     app.add_middleware(Edge)  # the outermost: it also counts the requests that the guard refuses
     return app

@@ -10,7 +10,10 @@ UploadId = Annotated[str, Path(description="The id of an upload in progress.")]
 JobId = Annotated[str, Path(description="The id of a job.")]
 PlanId = Annotated[str, Path(description="The id of a plan.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="The maximum number of items to return.")]
-Cursor = Annotated[str | None, Query(description="The `next_cursor` of the previous page.")]
+Cursor = Annotated[
+    str | None,
+    Query(pattern="^[a-z]+_[0-9a-f]{32}$", description="The `next_cursor` of the previous page."),
+]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -1,6 +1,6 @@
 """Error handlers: every failure leaves the gateway as `application/problem+json` (RFC 9457)."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 import redis
@@ -19,6 +19,7 @@ from jobs.errors import BadRequest, MethodNotAllowed, NotFound, TooLarge, Unavai
 from jobs.http_status import make_problem, problem_of
 from jobs.job import Problem
 from quant.errors import MOST_FAULTS, FieldError, QuantdError
+from quant.texts import closest, shortened
 from service.pages.frame import is_page_request, render_problem
 
 log = structlog.get_logger()
@@ -124,17 +125,28 @@ async def _on_quantd_error(request: Request, error: QuantdError) -> Response:
 
 
 async def _on_invalid_request(request: Request, error: RequestValidationError) -> Response:
-    faults = [_field_problem(fault) for fault in error.errors()]
+    keys = getattr(request.scope.get("route"), "body_field", None)
+    known = getattr(keys and keys.field_info.annotation, "model_fields", ())
+    faults = [_field_problem(fault, known) for fault in error.errors()]
     detail = "; ".join(f"{fault.pointer or '/'} {fault.detail}" for fault in faults[:MOST_FAULTS])
     return answer_problem(request, problem_of(BadRequest(detail, faults)))
 
 
-def _field_problem(fault: Mapping[str, Any]) -> FieldError:
-    """Return a fault of a request; one of a body that is no JSON has its position instead of a pointer."""
+def _field_problem(fault: Mapping[str, Any], known: Iterable[str]) -> FieldError:
+    """Return a fault of a request; one of a body that is no JSON has its position instead of a pointer.
+
+    Args:
+        fault: the fault, as pydantic describes it.
+        known: the keys of the body.
+    """
     place, *path = fault["loc"]
     if fault["type"] == "json_invalid":
         reason = fault["ctx"]["error"]
         return FieldError("", f"{place}: not JSON at character {path[0]}: {reason}; accepted: JSON")
+    if fault["type"] == "extra_forbidden" and len(path) == 1:
+        key = shortened(str(path[0]))
+        listed = f"accepted: {', '.join(known)}"
+        return FieldError(f"/{key}", f"{place}: unknown key `{key}`{closest(key, known)}; {listed}")
     return FieldError("".join(f"/{part}" for part in path), f"{place}: {fault['msg']}")
 
 
@@ -151,11 +163,12 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
 
 def _allowed_methods(request: Request) -> list[str]:
     """Return every method that the path has; Starlette names only those of the first route that matches."""
-    return [
+    methods = [
         method
         for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
         if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in request.app.routes)
     ]
+    return sorted({*methods, "HEAD"}) if "GET" in methods else methods
 
 
 async def _on_unavailable(request: Request, error: Exception) -> Response:

@@ -8,12 +8,14 @@ from typing import Literal, cast
 import structlog
 
 from jobs.errors import NotFound
-from jobs.job import Job, JobKind, Status, is_id
+from jobs.job import Job, JobKind, Status, is_id, timestamp
 from jobs.records.store import RecordStore
 from jobs.redis_keys import ENDED, OPEN, QUEUED, UNARCHIVED, index_key, job_key, results_key
 
 CHUNK = 200
 """The number of ids that a page reads from an index at a time."""
+SKEW_S = 300.0
+"""The most seconds by which the clock of a gateway, which is in an id, and that of Redis differ."""
 EXAMINED = 5_000
 """The number of jobs that are examined for one page: 20 ms of Redis' processor time, if a name is searched."""
 
@@ -26,23 +28,28 @@ class JobFilter:
 
     Attributes:
         status: the state of the job.
-        tag: one of its tags, `key:value`.
+        tags: some of its tags, each `key:value`.
         verdict: the result of its gates.
         model: the id of its model.
         name: a part of the model's file name, in upper or lower case.
+        created_after: the earliest time of its submission, in seconds since 1970.
+        created_before: the time before which it was submitted, in seconds since 1970.
     """
 
     status: Status | None = None
-    tag: str | None = None
+    tags: tuple[str, ...] = ()
     verdict: Literal["pass", "fail"] | None = None
     model: str | None = None
     name: str | None = None
+    created_after: float | None = None
+    created_before: float | None = None
 
     @property
     def index_parts(self) -> list[str]:
-        """The parts of the index keys that hold the jobs; the name has no index."""
-        values = {"status": self.status, "tag": self.tag, "verdict": self.verdict, "model": self.model}
-        return [f"{kind}:{value}" for kind, value in values.items() if value is not None]
+        """The parts of the index keys that hold the jobs; the name and the times have no index."""
+        values = {"status": self.status, "verdict": self.verdict, "model": self.model}
+        parts = [f"{kind}:{value}" for kind, value in values.items() if value is not None]
+        return [*parts, *(f"tag:{tag}" for tag in self.tags)]
 
 
 EVERY_JOB = JobFilter()
@@ -73,8 +80,14 @@ class JobQueries(RecordStore):
         is left out and logged.
         """
         indexes = [index_key(tenant, "job", part) for part in conditions.index_parts or [""]]
+        after, before = conditions.created_after, conditions.created_before
+        newest = [] if before is None else [_id_at(before + SKEW_S)]
         document = {
-            "limit": limit, "cursor": cursor, "name": conditions.name or None, "chunk": CHUNK, "examine": EXAMINED,
+            "limit": limit, "cursor": min([cursor, *newest] if cursor else newest, default=None),
+            "name": conditions.name or None, "chunk": CHUNK, "examine": EXAMINED,
+            "oldest": None if after is None else _id_at(after - SKEW_S),
+            "created_after": None if after is None else timestamp(after),
+            "created_before": None if before is None else timestamp(before),
         }  # fmt: skip
         following, page = self._run("list_jobs", indexes, document)
         return list(_readable(dict(zip(flat[::2], flat[1::2], strict=True)) for flat in page)), following
@@ -132,6 +145,11 @@ def _readable(records: Iterable[Mapping[str, str]]) -> Iterator[Job]:
             yield _job(fields)
         except ValueError as error:
             log.warning("record of a job cannot be read", id=fields.get("id"), reason=str(error)[:200])
+
+
+def _id_at(time_s: float) -> str:
+    """Return the beginning of the ids of jobs that were submitted at a time, in seconds since 1970."""
+    return f"job_{max(0, int(1000 * time_s)):012x}"
 
 
 def _job(fields: Mapping[str, str]) -> Job:

@@ -1,5 +1,6 @@
 """Specs as callers write them: presets and defaults are filled in, and every fault has a JSON pointer."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from quant.outcome.gates import GATES
 from quant.spec.document import Spec
 from quant.spec.profiles import PROFILES
 from quant.spec.unknown_keys import unknown_key
+from quant.texts import closest, shortened
 
 
 def _allocated(bits: int, mean_bits: float | None = None) -> dict[str, Any]:
@@ -112,7 +114,13 @@ def _for_search(defaults: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str
 
 
 def _detail(fault: ErrorDetails) -> str:
-    return unknown_key(fault["loc"]) if fault["type"] == "extra_forbidden" else fault["msg"]
+    """Return the description of a fault, with the accepted name that a misspelled one is like."""
+    if fault["type"] == "extra_forbidden":
+        return unknown_key(fault["loc"])
+    context = fault.get("ctx", {})
+    names = re.findall("'([^']*)'", str(context.get("expected") or context.get("expected_tags") or ""))
+    sent = context.get("tag", fault["input"])
+    return fault["msg"] + (closest(shortened(sent), names) if isinstance(sent, str) else "")
 
 
 def _profile_options(export: Any, *, activations: bool) -> Mapping[str, Any]:

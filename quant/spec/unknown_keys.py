@@ -6,6 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from quant.spec.document import Spec
+from quant.texts import closest, shortened
 
 
 def unknown_key(location: Sequence[str | int]) -> str:
@@ -19,7 +20,8 @@ def unknown_key(location: Sequence[str | int]) -> str:
         elif tagged:
             sections = tagged
     accepted = dict.fromkeys(key for section in sections for key in section.model_fields)
-    return f"there is no key {location[-1]!r}; accepted: {', '.join(accepted)}"
+    key = shortened(str(location[-1]))
+    return f"unknown key `{key}`{closest(key, accepted)}; accepted: {', '.join(accepted)}"
 
 
 def _tag(section: type[BaseModel]) -> Any:

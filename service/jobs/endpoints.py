@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import AwareDatetime, StringConstraints
 
 from jobs.job import Status
 from jobs.records import JobFilter
@@ -15,6 +16,9 @@ from service.jobs.path import JobOfPath
 from service.jobs.schemas import JobIn, JobOut, JobPage, job_out
 from service.parameters import CacheControl, Cursor, IdempotencyKey, Limit, Prefer
 from service.problems import RESPONSES, problems
+
+Tag = Annotated[str, StringConstraints(pattern="^[^:]+:.*$")]
+"""A tag of a job, `key:value`."""
 
 router = APIRouter(prefix="/v1", tags=["Jobs"], responses=RESPONSES)
 
@@ -48,7 +52,9 @@ def list_jobs(
     limit: Limit = 20,
     cursor: Cursor = None,
     status: Annotated[Status | None, Query(description="Only jobs with this status.")] = None,
-    tag: Annotated[str | None, Query(pattern="^[^:]+:.*$", description="Only jobs with this tag, `key:value`.")] = None,
+    tag: Annotated[
+        tuple[Tag, ...], Query(max_length=32, description="Only jobs with this tag, `key:value`; several: all of them.")
+    ] = (),
     verdict: Annotated[
         Literal["pass", "fail"] | None, Query(description="Only jobs whose gates have this result.")
     ] = None,
@@ -56,9 +62,17 @@ def list_jobs(
     name: Annotated[
         str | None, Query(max_length=255, description="Only jobs whose model's file name contains this text.")
     ] = None,
+    created_after: Annotated[
+        AwareDatetime | None, Query(description="Only jobs that were submitted at this time or later (RFC 3339).")
+    ] = None,
+    created_before: Annotated[
+        AwareDatetime | None, Query(description="Only jobs that were submitted before this time (RFC 3339).")
+    ] = None,
 ) -> JobPage:
     """List jobs, newest first. A page may hold fewer than `limit` jobs and have a `next_cursor` all the same."""
-    conditions = JobFilter(status, tag, verdict, model, name)
+    after = None if created_after is None else created_after.timestamp()
+    before = None if created_before is None else created_before.timestamp()
+    conditions = JobFilter(status, tag, verdict, model, name, after, before)
     jobs, next_cursor = context.records.jobs(context.tenant, limit, cursor, conditions)
     return JobPage(items=[job_out(job) for job in jobs], next_cursor=next_cursor)
 

@@ -6,7 +6,7 @@ A page is a module of this package and a template:
 from service.context import Ctx
 from service.pages.frame import page_router, render
 
-router = page_router()  # add it to ROUTERS in service/app.py
+router = page_router()  # add it to PAGE_ROUTERS in service/app.py
 
 
 @router.get("/jobs/{job_id}")

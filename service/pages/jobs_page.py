@@ -45,7 +45,7 @@ class Filters:
         """The conditions on the records."""
         return JobFilter(
             status=Status(self.status) if self.status else None,
-            tag=self.tag or None,
+            tags=(self.tag,) if self.tag else (),
             verdict=VERDICTS.get(self.verdict),
             name=self.name or None,
         )

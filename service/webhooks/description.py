@@ -29,7 +29,7 @@ SentAt = Annotated[
     int, Header(alias="webhook-timestamp", description="The time of this attempt, in seconds since 1970.")
 ]
 Signature = Annotated[
-    str | None,
+    str,
     Header(
         alias="webhook-signature",
         description="`v1,` and the HMAC-SHA256 of `{webhook-id}.{webhook-timestamp}.{body}` in base64; "
@@ -42,7 +42,7 @@ router = APIRouter()
 @router.post(
     "jobEnded",
     operation_id="jobEnded",
-    tags=["Jobs"],
+    tags=["Webhooks"],
     summary="A job has ended",
     status_code=204,
     responses={
@@ -51,7 +51,7 @@ router = APIRouter()
     },
     response_description="The message is received.",
 )
-def job_ended(body: JobEnded, message_id: MessageId, sent_at: SentAt, signature: Signature = None) -> None:
+def job_ended(body: JobEnded, message_id: MessageId, sent_at: SentAt, signature: Signature = "") -> None:
     """Receive the message that a job with a `webhook` has ended.
 
     Any answer but 2xx and 410 is followed by another attempt, up to eight in 32 hours.

@@ -58,7 +58,7 @@ def test_all_records_are_restored(records, archive, keys, restorer, store, submi
     assert records.job(ended.id, "team") == ended
     assert records.job(failed.id, "team") == failed
     assert records.result("team", "w") == ended
-    assert [job.id for job in records.jobs("team", 10, None, JobFilter(Status.SUCCEEDED, "a:b"))[0]] == [ended.id]
+    assert [job.id for job in records.jobs("team", 10, None, JobFilter(Status.SUCCEEDED, ("a:b",)))[0]] == [ended.id]
     assert {job.id for job in records.jobs("team", 10, None, JobFilter(Status.QUEUED))[0]} == {queued.id, running.id}
     assert records.depth()[:2] == (2, 0)
     assert records.stored_bytes(key.id) == stored

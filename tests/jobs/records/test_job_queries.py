@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from jobs.job import Status
+from jobs.job import Job, Status, timestamp
 from jobs.records import JobFilter, job_queries
 from jobs.redis_keys import job_key
 from tests.jobs.records.samples import add, in_state, queued
@@ -23,7 +23,7 @@ def pages(records, limit, **filters):
 def test_pages_hold_every_job_once_newest_first(records, limit):
     ids = [queued(records, tags={"n": str(number % 2)}).id for number in range(7)]
     assert pages(records, limit) == sorted(ids, reverse=True)
-    assert pages(records, limit, tag="n:0") == sorted(ids[::2], reverse=True)
+    assert pages(records, limit, tags=("n:0",)) == sorted(ids[::2], reverse=True)
 
 
 def test_a_page_continues_behind_a_deleted_cursor(records):
@@ -39,19 +39,19 @@ def test_a_page_continues_behind_a_deleted_cursor(records):
 def test_jobs_are_listed_by_their_status_and_tag(records, status):
     jobs = {made: in_state(records, made, tags={"n": "1"}) for made in Status}
     assert pages(records, 2, status=status) == [jobs[status].id]
-    assert pages(records, 2, status=status, tag="n:1") == [jobs[status].id]
-    assert pages(records, 2, status=status, tag="n:2") == []
-    assert pages(records, 2, tag="n:1") == sorted((job.id for job in jobs.values()), reverse=True)
+    assert pages(records, 2, status=status, tags=("n:1",)) == [jobs[status].id]
+    assert pages(records, 2, status=status, tags=("n:2",)) == []
+    assert pages(records, 2, tags=("n:1",)) == sorted((job.id for job in jobs.values()), reverse=True)
     if jobs[status].final:
         records.delete_job(jobs[status])
-        assert pages(records, 2, status=status) == pages(records, 2, status=status, tag="n:1") == []
+        assert pages(records, 2, status=status) == pages(records, 2, status=status, tags=("n:1",)) == []
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7])
 def test_pages_by_status_and_tag_hold_every_job_once(records, limit):
     ids = [queued(records, tags={"n": str(number % 2)}).id for number in range(7)]
     records.cancel(records.job(ids[0]))
-    assert pages(records, limit, status=Status.QUEUED, tag="n:0") == sorted(ids[2::2], reverse=True)
+    assert pages(records, limit, status=Status.QUEUED, tags=("n:0",)) == sorted(ids[2::2], reverse=True)
 
 
 @pytest.mark.parametrize("verdict", ["pass", "fail"])
@@ -139,3 +139,26 @@ def test_a_record_that_cannot_be_read_hides_no_other(records, field):
     assert set(pages(records, 2)) == others
     assert {job.id for job in records.unarchived()} == others
     assert {job.id for job in records.jobs_named("default", [job.id for job in jobs])} == others
+
+
+def test_a_job_has_all_of_the_tags(records):
+    both = queued(records, tags={"n": "1", "m": "2"})
+    queued(records, tags={"n": "1"})
+    assert pages(records, 2, tags=("n:1", "m:2")) == [both.id]
+    assert pages(records, 2, tags=("n:1", "m:3")) == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7])
+def test_jobs_are_listed_by_the_time_of_their_submission(records, limit):
+    """The first time is included, the last is not; ids may come from a clock that is up to five minutes off."""
+    times = [1_700_000_000 + 100 * number for number in range(7)]
+    model, ids = add(records)[0].id, []
+    for number, time_s in enumerate(times):
+        name = f"job_{1000 * (time_s + (-1) ** number * 250):012x}{number:020x}"
+        job = Job(id=name, tenant="default", status=Status.QUEUED, spec={}, model=model, created_at=timestamp(time_s))
+        ids.append(records.create_job(job).id)
+    newest_first = sorted(ids[2:5], reverse=True)
+    assert pages(records, limit, created_after=times[2], created_before=times[5]) == newest_first
+    assert pages(records, limit, created_after=times[5] + 0.001) == ids[6:]
+    assert pages(records, limit, created_before=times[0]) == []
+    assert pages(records, limit, created_after=-(10**10), created_before=10**10) == sorted(ids, reverse=True)

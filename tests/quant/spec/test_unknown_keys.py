@@ -7,16 +7,19 @@ from quant.spec import resolve
 @pytest.mark.parametrize(
     ("spec", "detail"),
     [
-        ({"weights": {"bist": 4}}, "/weights/bist: there is no key 'bist'; accepted: bits, granularity, block_size, "),
+        (
+            {"weights": {"bist": 4}},
+            "/weights/bist: unknown key `bist`: did you mean `bits`?; accepted: bits, granularity, block_size, ",
+        ),
         (
             {"layers": [{"match": "*", "bits": 8}]},
-            "/layers/0/bits: there is no key 'bits'; accepted: match, skip, weights",
+            "/layers/0/bits: unknown key `bits`; accepted: match, skip, weights",
         ),
-        ({"layers": [{"match": {"op": "Conv", "x": 1}}]}, "/layers/0/match/x: there is no key 'x'; accepted: op"),
-        ({"budget": {"size": 1}}, "/budget/size: there is no key 'size'; accepted: max_size_ratio, max_bytes"),
+        ({"layers": [{"match": {"op": "Conv", "x": 1}}]}, "/layers/0/match/x: unknown key `x`; accepted: op"),
+        ({"budget": {"size": 1}}, "/budget/size: unknown key `size`; accepted: max_size_ratio, max_bytes"),
         (
             {"activations": {"clipping": {"name": "percentile", "x": 1}}},
-            "/activations/clipping/x: there is no key 'x'; accepted: name, q",
+            "/activations/clipping/x: unknown key `x`; accepted: name, q",
         ),
     ],
 )

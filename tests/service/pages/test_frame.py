@@ -5,7 +5,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from service.app import ROUTERS
+from service.app import API_ROUTERS, PAGE_ROUTERS
 from service.browser import READING
 from service.pages.frame import CONTENT_POLICY, check_csrf
 
@@ -78,11 +78,11 @@ def test_the_token_does_not_reveal_the_session(alice):
 def test_every_route_that_changes_something_checks_the_token():
     """The guard checks it below /v1/; everywhere else the route must."""
     app = FastAPI()
-    for router in ROUTERS:
+    for router in (*API_ROUTERS, *PAGE_ROUTERS):
         app.include_router(router)
     unsafe = [
         route
-        for router in ROUTERS
+        for router in (*API_ROUTERS, *PAGE_ROUTERS)
         for route in router.routes
         if isinstance(route, APIRoute) and route.methods - READING and not route.path.startswith("/v1/")
     ]

@@ -84,7 +84,7 @@ def test_a_refused_form_keeps_everything_that_was_typed(http, form):
         (
             {"options": "seed: 1\nwieghts: 3"},
             "options-check",
-            "Line 2 /wieghts : there is no key 'wieghts'; accepted: ",
+            "Line 2 /wieghts : unknown key `wieghts`: did you mean `weights`?; accepted: ",
         ),
     ],
 )
