@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 
 # The tests run side by side in two halves that take about as long, the numerics with the models of the field, and all servers,
 # which leave the processors idle while they wait; and the pages, which wait for jobs.
-.PHONY: install chromium demo test test-library test-service test-pages coverage lint lint-python lint-openapi client-size openapi screenshots up clean
+.PHONY: install chromium demo test test-library test-service test-pages coverage lint lint-python lint-openapi clients client-size openapi screenshots up clean
 
 install: .venv/installed
 
@@ -15,6 +15,7 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
 		--editable ./client --editable '.[torchscript,telemetry,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps openapi-python-client # it has limits below our pins
 	$(BIN)/python -m quant.warm_up
 	touch $@
 
@@ -58,7 +59,11 @@ lint-python: install
 	$(BIN)/lint-imports
 
 # Spectral, Redocly and openapi-generator. Without npm and Java it says so; with CI=true it fails then.
-lint-openapi: install
+lint-# Clients from other generators and in other languages, each of which runs a job.
+clients: lint-openapi
+	$(BIN)/python benchmarks/clients/run.py
+
+openapi: install
 	openapi/lint.sh
 
 # The size of the client alone, installed from its wheel into a fresh virtual environment.
