@@ -175,7 +175,7 @@ def test_a_spec_that_cannot_be_shown_again_is_refused(http, uploaded):
 def test_an_unsupported_method_is_405_with_the_supported_ones(http):
     response = http.put("/v1/jobs", json={})
     problem(response, 405, "method_not_allowed")
-    assert response.headers["allow"] == "GET, POST"
+    assert response.headers["allow"] == "GET, HEAD, POST"
 
 
 def test_an_idempotency_key_returns_the_first_job_and_refuses_another(http, uploaded):
