@@ -104,7 +104,7 @@ class _Sums:
 
     @property
     def _are_few(self) -> bool:
-        return self.count <= FEW_ROWS_PER_INPUT * self.mean.shape[1]
+        return bool(self.count <= FEW_ROWS_PER_INPUT * self.mean.shape[1])
 
 
 @dataclass
