@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Check openapi.json with Spectral, Redocly and openapi-generator, at once. They need npm and Java, and are installed into .lint/.
+# Check openapi.json with Spectral, Redocly and openapi-generator, at once. They need npm and Java and lie in .lint/.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if ! command -v java > /dev/null && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
-    { apt-get update -qq && apt-get install -y -qq --no-install-recommends default-jre-headless; } > /dev/null 2>&1 || true
+missing=()
+command -v npm > /dev/null || missing+=(npm)
+command -v java > /dev/null || missing+=(default-jre-headless)
+if [ ${#missing[@]} != 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null; then
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${missing[@]}"; } > /dev/null 2>&1 || true
 fi
 for tool in npm java; do
     if ! command -v $tool > /dev/null; then
