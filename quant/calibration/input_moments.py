@@ -89,6 +89,11 @@ class InferredMoments(SecondMoments):
 
     active_excess: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
 
+    @property
+    def is_independent(self) -> bool:
+        """True if all inputs are taken to be independent, so that error feedback rounds to nearest."""
+        return False
+
     def after_bias_correction(self) -> "InferredMoments":
         """Return the moments that give the errors left after a bias correction by the inferred means."""
         return InferredMoments(without_known_mean(self), self.mean, self.active_excess)

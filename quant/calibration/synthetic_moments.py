@@ -38,6 +38,11 @@ class SyntheticMoments(InferredMoments):
         np.einsum("gkk->gk", square)[:] = diagonal
         return cls(square, mean, kinds=tuple(kinds), independent_share=independent_share)
 
+    @property
+    def is_independent(self) -> bool:
+        """True if all inputs are taken to be independent, so that error feedback rounds to nearest."""
+        return self.independent_share == 1
+
     def after_bias_correction(self) -> "SyntheticMoments":
         """Return the moments that give the errors left after a bias correction by the means of the kinds."""
         remaining = [SecondMoments(without_known_mean(kind), kind.mean) for kind in self.kinds]

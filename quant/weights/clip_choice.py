@@ -55,9 +55,11 @@ def choose_clipping(section: Weights, moments: Moments | None, *, bias_corrected
     if moments is None:
         wide = section.grid.uniform and section.bits >= WIDE_BITS
         return ClipChoice(rival_section(section) if wide else section, by_output_error=False)
-    unclipped = UNCLIPPED_BITS if bias_corrected and not section.rounding.needs_moments else WIDE_BITS
-    if isinstance(moments, InferredMoments) and section.grid.uniform and section.bits >= unclipped:
-        return ClipChoice(rival_section(section), by_output_error=False, note=UNCLIPPED_NOTE)
+    if isinstance(moments, InferredMoments) and section.grid.uniform:
+        feeds_back = section.rounding.needs_moments and not moments.is_independent
+        unclipped = WIDE_BITS if feeds_back or not bias_corrected else UNCLIPPED_BITS
+        if section.bits >= unclipped:
+            return ClipChoice(rival_section(section), by_output_error=False, note=UNCLIPPED_NOTE)
     return ClipChoice(section, by_output_error=True)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from quant.calibration.input_moments import InferredMoments, InputSample, SecondMoments
+from quant.calibration.synthetic_moments import SyntheticMoments
 from quant.methods.clipping.minmax import MinMax
 from quant.spec import resolve
 from quant.weights.clip_choice import UNCLIPPED_NOTE, choose_clipping, rival_section
@@ -35,6 +36,13 @@ def test_wide_weights_are_not_clipped_if_nothing_is_known_of_the_input(bits, unc
 @pytest.mark.parametrize(("bits", "unclipped"), [(8, True), (6, True), (4, False)])
 def test_error_feedback_by_inferred_moments_clips_narrow_weights(bits, unclipped):
     choice = choose_clipping(section(bits=bits, rounding="expected_feedback"), INFERRED, bias_corrected=True)
+    assert choice.by_output_error != unclipped
+
+
+@pytest.mark.parametrize(("share", "unclipped"), [(1.0, True), (0.5, False)])
+def test_four_bits_are_not_clipped_where_error_feedback_rounds_to_nearest(share, unclipped):
+    moments = SyntheticMoments.pooled([INFERRED, INFERRED], share)
+    choice = choose_clipping(section(rounding="auto"), moments, bias_corrected=True)
     assert choice.by_output_error != unclipped
 
 
