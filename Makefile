@@ -59,12 +59,12 @@ lint-python: install
 	$(BIN)/lint-imports
 
 # Spectral, Redocly and openapi-generator. Without npm and Java it says so; with CI=true it fails then.
-lint-# Clients from other generators and in other languages, each of which runs a job.
+lint-openapi: install
+	openapi/lint.sh
+
+# Clients from other generators and in other languages, each of which runs a job.
 clients: lint-openapi
 	$(BIN)/python benchmarks/clients/run.py
-
-openapi: install
-	openapi/lint.sh
 
 # The size of the client alone, installed from its wheel into a fresh virtual environment.
 client-size: install
