@@ -13,6 +13,7 @@ from quant.kernel import dispatch
 from quant.methods.grids.uniform import step
 from quant.spec import Spec, Weights
 from quant.weights.blocks import BlockQuantizer, blocks_of, fit_blocks
+from quant.weights.clip_choice import choose_clipping
 from quant.weights.errors import RowErrors
 from quant.weights.granularity import PerBlock, PerChannel, PerMatrixChannel, PerTensor
 from quant.weights.layer_granularity import granularity_of
@@ -56,6 +57,7 @@ def quantize_in_parts(layer: Layer, section: Weights, spec: Spec, compiled: bool
         if not section.rounding.for_blocks:
             notes.append("rounded to nearest: the model is too large for its inputs to be known")
         section = round_to_nearest(section)
+    section = choose_clipping(section, None, bias_corrected=False).section
     form = storage_form(layer, section, spec)
     weight = np.require(layer.weight, requirements=["C", "A", "W"])  # the array type of the compiled loops
     granularity = granularity_of(layer, section, form)

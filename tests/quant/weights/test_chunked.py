@@ -18,15 +18,16 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("granularity", ["tensor", "channel", "block"])
 @pytest.mark.parametrize(
-    ("clipping", "grid"),
-    [("minmax", "uniform"), ("mae", "uniform"), ("support_region", "uniform"), ("auto", "lloyd_max")],
-)
-def test_parts_have_the_codes_of_the_whole(monkeypatch, clipping, grid, granularity, compiled):
+    ("clipping", "grid", "bits"),
+    [("minmax", "uniform", 4), ("mae", "uniform", 4), ("support_region", "uniform", 4), ("auto", "lloyd_max", 4),
+     ("auto", "uniform", 8)],
+)  # fmt: skip
+def test_parts_have_the_codes_of_the_whole(monkeypatch, clipping, grid, bits, granularity, compiled):
     if (granularity, grid) == ("block", "lloyd_max"):
         pytest.skip("blocks are uniform")
     monkeypatch.setattr(chunked, "WEIGHTS_AT_ONCE", 400)
     monkeypatch.setattr("quant.weights.layers.loops_pay", lambda work: compiled)
-    weights = {"bits": 4, "clipping": clipping, "grid": grid, "granularity": granularity, "block_size": 16}
+    weights = {"bits": bits, "clipping": clipping, "grid": grid, "granularity": granularity, "block_size": 16}
     spec = resolve({"preset": "int4-weights", "weights": weights})
     (layer,), _ = inventory(model_of("MatMul", (48, 40), (48,), {}))
     (whole,) = quantize_layers([(layer, spec.weights)], {}, spec, lambda *_: None)
