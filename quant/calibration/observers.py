@@ -19,10 +19,6 @@ from quant.runtime import Session
 
 Tensors = Mapping[str, NDArray[np.generic]]
 """The values of tensors by their names."""
-Reductions = Mapping[str, Sequence[onnx.NodeProto]]
-"""The nodes that compute a small tensor from tensors of the model, by its name; a session has them where it is asked
-for."""
-NO_REDUCTIONS: Reductions = {}
 
 
 class Observer(Protocol):
@@ -79,11 +75,10 @@ def observe(
     observers: Sequence[Observer],
     progress: Callable[[int, int], None],
     deadline: Deadline = UNLIMITED,
-    reductions: Reductions = NO_REDUCTIONS,
 ) -> None:
     """Run the float model once over the set and pass the tensors of each batch to all observers.
 
-    After the deadline, no batch but the first is run. The observers may want tensors that `reductions` compute.
+    After the deadline, no batch but the first is run.
 
     Raises:
         ModelError: the model does not run on the data.
@@ -102,8 +97,7 @@ def observe(
             sessions = {
                 names: session for names, session in sessions.items() if any(_serves(names, other) for other in later)
             }
-            outputs = required
-            sessions[required] = session_with_outputs(model, sorted(required), reductions)
+            outputs, sessions[required] = required, session_with_outputs(model, sorted(required))
         names = sorted(outputs)
         values = dict(zip(names, sessions[outputs].run(feeds, names), strict=True))
         for observer in observers:
@@ -166,15 +160,14 @@ def _clips_at_zero(node: ir.Node) -> bool:
 def session_with_outputs(
     model: Weightless,
     names: Collection[str],
-    reductions: Reductions = NO_REDUCTIONS,
     *,
     fold_weights: bool = False,
     threads: int = 0,
     profile: Path | None = None,
 ) -> Session:
-    """Return a session of the float model in which the named tensors, their peaks and `reductions` are outputs too.
+    """Return a session of the float model in which the named tensors, or their peaks, are outputs too.
 
-    The other options are those of `Session`.
+    The options are those of `Session`.
 
     Raises:
         ModelError: ONNX Runtime cannot load the model.
@@ -183,9 +176,7 @@ def session_with_outputs(
     proto.CopyFrom(model.proto)
     present, free = {output.name for output in proto.graph.output}, Names.of_proto(proto.graph)
     for name in names:
-        if name in reductions:
-            proto.graph.node.extend(reductions[name])
-        elif name not in free:  # the name of peaks: no tensor of the model has it
+        if name not in free:  # the name of peaks: no tensor of the model has it
             proto.graph.node.add(op_type="GlobalMaxPool", input=[name[: name.rindex(PEAKS)]], output=[name])
         if name not in present:
             proto.graph.output.add(name=name)

@@ -13,8 +13,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from quant.correction.layer_nodes import with_channels
-from quant.correction.twin import twin_session
+from quant.correction.twin import twin_session, with_channels
 from quant.data.dataset import Dataset
 from quant.evaluation.sqnr import sqnr_db
 from quant.graph.inventory import Layer
@@ -141,7 +140,7 @@ def compare_layers(
     earlier: Sequence[MeanShift | None] = [None] * len(layers)
     if uncorrected is not None:
         earlier = _shifts(float_model, uncorrected, layers, samples)
-    twin = twin_session(float_model, quantized, layers)
+    twin = twin_session(float_model, quantized, layers, feed_back=False)[0]
     after, energies = _Sums(layers), np.zeros((len(layers), 3))
     for feeds in samples.watched(progress):
         outputs = twin.run(feeds)
@@ -161,7 +160,7 @@ def compare_layers(
 
 def _shifts(float_model: Weightless, quantized: ir.Model, layers: Sequence[Layer], samples: Dataset) -> list[MeanShift]:
     """Return the mean shifts alone; the memory of the twin graph is free again when the function returns."""
-    twin = twin_session(float_model, quantized, layers, energies=False)
+    twin = twin_session(float_model, quantized, layers, feed_back=False, energies=False)[0]
     sums = _Sums(layers)
     for feeds in samples.batches():
         sums.add(twin.run(feeds))

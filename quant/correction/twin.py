@@ -1,122 +1,104 @@
-"""The twin graph: the float and the quantized model in one graph, with nodes that compare them."""
+"""Measured bias correction: the float and the quantized model run as one graph and are compared at every layer.
 
-from collections.abc import Mapping, Sequence
+To find corrections, the difference of the channel means at a layer is added to the quantized side before its next layer
+runs. Differences further down are then measured without the shifts that bias correction will remove. The means are
+taken after the activation that reads the layer: a Relu hides differences below zero, and a correction of those would
+distort the values that it lets through. The graph's outputs are means and energies only, so it needs little memory.
+See docs/methods.md, 'Bias correction'.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import onnx
 import onnx_ir as ir
-from onnx import helper
-from onnx.compose import add_prefix_graph
+from numpy.typing import NDArray
 
-from quant.correction.layer_nodes import LayerNodes, first_readers, reading_of
-from quant.errors import ExportError
-from quant.graph.activation_sites import site_of
+from quant.correction.twin_graph import build_twin
+from quant.data.dataset import Dataset
+from quant.errors import ExportError, ModelError
 from quant.graph.inventory import Layer
-from quant.graph.names import Names
 from quant.graph.weightless import Weightless
 from quant.runtime import Session
 
-_SIDE = "quantized/"
 
+@dataclass(frozen=True)
+class Correction:
+    """The measured shift of a layer and its correction, (C,) each, in the unit of the layer's output.
 
-def twin_session(
-    float_model: Weightless, quantized_model: ir.Model, layers: Sequence[Layer], *, energies: bool = True
-) -> Session:
-    """Return a session of the twin graph (see `build_twin`).
+    Both are measured with the layers before this one corrected.
 
-    Raises:
-        ExportError: the models do not run as one.
+    Attributes:
+        shift: the mean of quantized - float in each channel, after the activation that reads the layer.
+        correction: the values to add to the layer's bias. To first order they minimise the squared difference after
+            the activation: the mean of float - quantized over the positions where either side is active.
     """
-    twin = build_twin(float_model.proto, ir.to_proto(quantized_model), layers, energies=energies)
-    return Session(twin, "the twin graph", ExportError, float_model.arrays, fold_weights=True, in_order=True)
+
+    shift: NDArray[np.float64]
+    correction: NDArray[np.float64]
 
 
-def build_twin(
-    float_model: onnx.ModelProto, quantized_model: onnx.ModelProto, layers: Sequence[Layer], *, energies: bool = True
-) -> bytes:
-    """Return a serialized model that runs both models on the same inputs and compares them at each layer.
+def find_corrections(
+    float_model: Weightless,
+    quantized_model: ir.Model,
+    layers: Sequence[Layer],
+    dataset: Dataset,
+    progress: Callable[[int, int], None],
+) -> dict[str, Correction]:
+    """Return the correction of every layer by its name, measured in one run over the dataset.
 
-    Each layer has two outputs: for each channel the mean of float - quantized after the activation (1, C), and the
-    energies (3,) of the float output, the quantized output and their difference.
+    Each layer's correction so far is added before the next layer runs (after Finkelstein et al., 2019, who need a run
+    for each layer).
 
     Args:
         float_model: the float model.
         quantized_model: the quantized model, with layers under the same node names.
-        layers: the layers to compare, all with a channel axis.
-        energies: measure the energies, too.
+        layers: the layers to correct; those without a channel axis are left out.
+        dataset: the samples.
+        progress: called with the number of samples that are completed and of all samples.
+
+    Raises:
+        ExportError: the models do not run as one graph.
+        ModelError: a layer's output is not finite on the dataset.
     """
-    merged = onnx.ModelProto()
-    merged.CopyFrom(float_model)
-    graph = merged.graph
-    side = onnx.GraphProto()
-    side.CopyFrom(quantized_model.graph)
-    del side.output[:]  # an input that is an output too keeps its name
-    prefix = _free_prefix(graph)
-    taken = {tensor.name: prefix + tensor.name for tensor in side.initializer}
-    side = add_prefix_graph(side, prefix, rename_inputs=False, inplace=True, name_map=taken)
-    names = Names.of_proto(graph, side)
-    outputs = {node.name.removeprefix(prefix): node.output[0] for node in side.node}
-    reference = {node.name: node.output[0] for node in graph.node}
-    readers = first_readers(side)
-    del graph.output[:], graph.value_info[:]
-    compared: dict[int, list[list[onnx.NodeProto]]] = {}
-    for layer in layers:
-        actual = outputs[layer.name]
-        place = readers.get(actual, len(side.node))
-        nodes = LayerNodes(graph, layer, names)
-        reading = reading_of(site_of(layer), side, prefix, place, {})
-        expected_read = reference[layer.name] if reading is None else reading.float_side
-        mean = nodes.mean(nodes.put("Sub", [expected_read, nodes.read(actual, reading)]))
-        nodes.output(mean, [1, layer.output_channels])
-        if energies:
-            nodes.output(_energies(nodes, reference[layer.name], actual), [3])
-        compared.setdefault(place, []).append(nodes.nodes)
-    nodes_in_order = _side_by_side(list(graph.node), side, compared)
-    del graph.node[:]
-    graph.node.extend(nodes_in_order)
-    graph.initializer.extend(side.initializer)
-    merged.ir_version = max(float_model.ir_version, quantized_model.ir_version)
-    domains = {entry.domain: entry.version for entry in (*float_model.opset_import, *quantized_model.opset_import)}
-    del merged.opset_import[:]
-    merged.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in domains.items())
-    return bytes(merged.SerializeToString())
+    layers = with_channels(layers)
+    if not layers:
+        return {}
+    sums = {layer.name: np.zeros((2, layer.output_channels)) for layer in layers}
+    twin, past = twin_session(float_model, quantized_model, layers, feed_back=True)
+    for feeds in dataset.watched(progress):
+        before = {past[name]: total.astype(np.float32) for name, total in sums.items()}
+        outputs = [np.asarray(output, np.float64) for output in twin.run({**feeds, **before})]
+        sums = {name: total + output for (name, total), output in zip(sums.items(), outputs, strict=True)}
+    overflowing = [name for name, total in sums.items() if not np.isfinite(total).all()]
+    if overflowing:
+        raise ModelError(
+            f"layer {overflowing[0]!r} becomes NaN or infinite on the calibration data; "
+            "accepted: calibration data for which it is finite"
+        )
+    batches = len(dataset.numbers)
+    return {name: Correction(-total / batches, total / active) for name, (total, active) in sums.items()}
 
 
-def _energies(nodes: LayerNodes, expected: str, actual: str) -> str:
-    """Add nodes that measure the energies of both outputs and of their difference; return the tensor's name (3,)."""
-    difference = nodes.put("Sub", [expected, actual])
-    sums = [nodes.put("ReduceSumSquare", [value], keepdims=0) for value in (expected, actual, difference)]
-    first = nodes.constant(np.array([0]))
-    return nodes.put("Concat", [nodes.put("Unsqueeze", [energy, first]) for energy in sums], axis=0)
+def with_channels(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the layers whose output has a channel axis."""
+    return [layer for layer in layers if layer.output_axis is not None]
 
 
-def _free_prefix(graph: onnx.GraphProto) -> str:
-    """Return a prefix for the names of the quantized side that no name of the float side has."""
-    prefix, number = _SIDE, 1
-    while Names.of_proto(graph).any_starts_with(prefix):
-        prefix, number = f"{_SIDE.removesuffix('/')}_{number}/", number + 1
-    return prefix
+def twin_session(
+    float_model: Weightless,
+    quantized_model: ir.Model,
+    layers: Sequence[Layer],
+    *,
+    feed_back: bool,
+    energies: bool = True,
+) -> tuple[Session, Mapping[str, str]]:
+    """Return a session of the twin graph, and the inputs for the sums over earlier batches by the layer's name.
 
-
-def _side_by_side(
-    floats: list[onnx.NodeProto], side: onnx.GraphProto, compared: Mapping[int, list[list[onnx.NodeProto]]]
-) -> list[onnx.NodeProto]:
-    """Return the nodes of both sides and of the comparisons, in an order that keeps few tensors in memory.
-
-    The float side runs only as far as the next comparison needs it.
-
-    Args:
-        floats: the nodes of the float side.
-        side: the graph of the quantized side.
-        compared: the nodes of comparisons, by the number of the quantized node before which they run.
+    With feedback, the nodes depend on each other in the order that is needed. Without it, `energies` are outputs too.
     """
-    makers = {name: number for number, node in enumerate(floats) for name in node.output}
-    nodes: list[onnx.NodeProto] = []
-    completed = 0
-    for number in range(len(side.node) + 1):
-        for comparison in compared.get(number, ()):
-            needed = 1 + max(makers.get(name, -1) for node in comparison for name in node.input)
-            nodes += [*floats[completed:needed], *comparison]
-            completed = max(completed, needed)
-        nodes += side.node[number : number + 1]
-    return nodes + floats[completed:]
+    twin = build_twin(float_model.proto, ir.to_proto(quantized_model), layers, feed_back=feed_back, energies=energies)
+    session = Session(
+        twin.model, "the twin graph", ExportError, float_model.arrays, fold_weights=True, in_order=not feed_back
+    )
+    return session, twin.past

@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from quant.calibration.activation_ranges import ActivationRange
 from quant.correction.data_free import expected_shifts
-from quant.correction.measured import find_corrections
+from quant.correction.twin import find_corrections
 from quant.errors import ExportError
 from quant.evaluation.compare import evaluate
 from quant.evaluation.metrics import OutputComparison
@@ -23,6 +23,10 @@ from quant.search.ranking import Scores, best_position, scores
 from quant.weights.clip_choice import rival_section
 from quant.weights.layers import QuantizedLayer, quantize_layers
 
+CORRECTION_SAMPLES, CORRECTION_PART, MIN_CORRECTION_SAMPLES = 64, 2, 8
+"""Biases are corrected on half of the set, but at least 8 and at most 64 samples. The variance of a mean over n
+samples is 1 / n of the variance of one sample, so that more samples bring little; each takes the time of seven float
+runs."""
 CORRECTION = "the correction of biases"
 """The name of the work that a deadline leaves out."""
 ALLOCATED = "allocated bits"
@@ -294,9 +298,10 @@ def measured_shifts(context: CalibratedContext, quantized: ir.Model, progress: S
 
     Requires that the model's biases are not corrected yet.
     """
-    samples, means = context.correction_samples, context.float_means
+    count = max(context.calibration.used // CORRECTION_PART, MIN_CORRECTION_SAMPLES)
+    samples = context.fitting.halved().spread(min(count, CORRECTION_SAMPLES))
     reported = subject_progress(progress, "the outputs of every layer")
-    corrections = find_corrections(means, quantized, context.comparable_layers, samples, reported)
+    corrections = find_corrections(context.graph, quantized, context.comparable_layers, samples, reported)
     return {layer: correction.correction for layer, correction in corrections.items()}
 
 

@@ -1,7 +1,7 @@
 """The context of a search: one variant of the float model, its layers, and statistics of its activations."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -15,7 +15,6 @@ from quant.calibration.input_moments import InferredMoments, InputMean, Moments
 from quant.calibration.moment_observer import MomentObserver
 from quant.calibration.observers import OutputRecorder, observe, session_with_outputs
 from quant.calibration.synthetic_calibration import SyntheticCalibration, calibrate_synthetically
-from quant.correction.float_means import FloatMeans, FloatMeansObserver
 from quant.data.dataset import Dataset
 from quant.deadline import UNLIMITED, Deadline
 from quant.export.ceilings import within_ceilings
@@ -60,11 +59,6 @@ NO_RANGES = RangeOption({}, {})
 
 MIN_LINEAR_SHARE = 0.5
 """The least share of MatMul and Gemm among the layers for which dynamic ranges are tried."""
-CORRECTION_PART, MIN_CORRECTION_SAMPLES = 2, 8
-"""Biases are corrected on half of the set, but on at least 8 samples."""
-CORRECTION_SAMPLES, CORRECTION_SAMPLES_OF_FEW_BITS = 32, 64
-"""The most of these samples, with weights of 8 bits and with fewer. Each takes the time of three float runs. With 64
-samples the output SQNR of two networks is 0.1 dB higher at either width; at 8 bits it is high in any case."""
 HELD_OUT, HELD_OUT_FOR_GATES = 4, 2
 """Every fourth batch of the calibration set is held out to compare candidates; every second where gates decide."""
 
@@ -139,7 +133,6 @@ class CalibratedContext(_Context):
         range_options: the activation ranges of each rule to compare, by the suffix of its candidates' names; the suffix
             of the first rule is empty.
         recorded: the outputs of the float model that were recorded, by the number of the batch.
-        float_means: the means at the outputs of the float model's layers, by the number of the batch.
         batch_inputs: the held-out inputs of the layers whose range may be dynamic, by the tensor's name.
     """
 
@@ -152,7 +145,6 @@ class CalibratedContext(_Context):
     inferred: Mapping[str, InferredMoments]
     range_options: Mapping[str, RangeOption]
     recorded: Mapping[int, Sequence[NDArray[np.generic]]]
-    float_means: Mapping[int, FloatMeans]
     batch_inputs: BatchInputs = field(default_factory=dict)
 
     @property
@@ -175,14 +167,15 @@ class CalibratedContext(_Context):
 
     @property
     def comparable_layers(self) -> list[Layer]:
-        """The layers whose outputs can be compared channel by channel."""
-        return comparable_layers(self.model)
+        """The layers whose outputs can be compared channel by channel.
 
-    @property
-    def correction_samples(self) -> Dataset:
-        """The part of the fitting set on which biases are corrected: the float model's means are known there."""
-        part = _correction_part(self.calibration, self.fitting, self.spec)
-        return replace(part, part=tuple(number for number in part.numbers if number in self.float_means))
+        Those whose shape depends on values, and those that depend on random numbers, are left out.
+        """
+        layers, _ = inventory(self.model)
+        graph = self.model.graph
+        left_out = value_shaped(graph) | random_tensors(graph)
+        candidates = [layer for layer in layers if layer.node.graph is graph and layer.output_axis is not None]
+        return [layer for layer in candidates if left_out.isdisjoint(compared_tensors(layer))]
 
     def float_outputs(self, part: Dataset) -> Iterator[Sequence[NDArray[np.generic]]]:
         """Yield the float model's outputs for each batch of a part of the calibration set, recorded or computed."""
@@ -193,23 +186,6 @@ class CalibratedContext(_Context):
 
 
 SearchContext = CalibratedContext | DataFreeContext
-
-
-def comparable_layers(model: ir.Model) -> list[Layer]:
-    """Return the layers of a float model whose outputs can be compared channel by channel.
-
-    Those whose shape depends on values, and those that depend on random numbers, are left out.
-    """
-    graph = model.graph
-    left_out = value_shaped(graph) | random_tensors(graph)
-    candidates = [layer for layer in inventory(model)[0] if layer.graph is graph and layer.output_axis is not None]
-    return [layer for layer in candidates if left_out.isdisjoint(compared_tensors(layer))]
-
-
-def _correction_part(calibration: Dataset, fitting: Dataset, spec: Spec) -> Dataset:
-    """Return the part of the fitting set on which biases are corrected."""
-    most = CORRECTION_SAMPLES if spec.weights.bits >= 8 else CORRECTION_SAMPLES_OF_FEW_BITS
-    return fitting.spread(min(max(calibration.used // CORRECTION_PART, MIN_CORRECTION_SAMPLES), most))
 
 
 def calibrate(
@@ -237,21 +213,9 @@ def calibrate(
     outputs = OutputRecorder(variant.model, held_out)
     ranges = _RangeOptions(variant.model, work, spec, () if held_out is fitting else held_out.numbers)
     inputs = BatchInputObserver(_dynamic_candidates(variant.model, work, spec), held_out)
-    corrected = comparable_layers(variant.model) if spec.bias_correction in ("auto", "calibrated") else []
-    part = _correction_part(calibration, fitting, spec)
-    means = FloatMeansObserver(variant.model.graph, corrected, part)
     if spec.activations is not None or any(_needs_moments(section, spec) for _, section in work):
         reported = sample_progress(progress, Stage.CALIBRATING)
-        observe(
-            graph,
-            calibration,
-            [moments, *ranges.observers, outputs, inputs, means],
-            reported,
-            deadline,
-            means.reductions,
-        )
-    elif corrected:
-        observe(graph, part, [means], lambda *_: None, deadline, means.reductions)
+        observe(graph, calibration, [moments, *ranges.observers, outputs, inputs], reported, deadline)
     measured = moments.moments()
     return CalibratedContext(
         variant=variant,
@@ -269,7 +233,6 @@ def calibrate(
         inferred=inferred,
         range_options=ranges.options(),
         recorded=outputs.recorded,
-        float_means=means.means,
         batch_inputs=inputs.inputs,
     )
 

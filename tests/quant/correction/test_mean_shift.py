@@ -134,9 +134,9 @@ def test_one_twin_graph_is_in_memory_at_a_time(chosen, monkeypatch):
 
     def twin(*arguments, **options):
         most.append(len(alive))
-        session = twin_session(*arguments, **options)
+        session, past = twin_session(*arguments, **options)
         alive.add(session)
-        return session
+        return session, past
 
     monkeypatch.setattr(mean_shift, "twin_session", twin)
     compare_layers(context.graph, uncorrected, choice.model, context.comparable_layers, context.held_out, ignore)

@@ -5,10 +5,9 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from quant.calibration.observers import observe, session_with_outputs
-from quant.correction.float_means import FloatMeansObserver
+from quant.calibration.observers import session_with_outputs
 from quant.correction.mean_shift import compare_layers
-from quant.correction.measured import find_corrections
+from quant.correction.twin import find_corrections
 from quant.data.dataset import Dataset
 from quant.errors import ModelError
 from quant.graph.inventory import inventory
@@ -65,19 +64,13 @@ def quantized(model):
 
 def measured(measure, model, other, batch):
     data = Dataset({"x": SAMPLES}, None, len(SAMPLES), batch)
-    return measure(model, other, inventory(model)[0], data)
+    layers = inventory(model)[0]
+    return measure(weightless(model), other, layers, data, lambda *_: None)
 
 
-def differences(model, other, layers, data):
+def differences(float_model, other, layers, data, progress):
     """Return the differences at each layer; no bias is corrected."""
-    return compare_layers(weightless(model), None, other, layers, data, lambda *_: None).differences
-
-
-def corrections(model, other, layers, data):
-    """Return the correction of each layer, with the float model's means measured on the same samples."""
-    observer = FloatMeansObserver(model.graph, layers, data)
-    observe(weightless(model), data, [observer], lambda *_: None, reductions=observer.reductions)
-    return find_corrections(observer.means, other, layers, data, lambda *_: None)
+    return compare_layers(float_model, None, other, layers, data, progress).differences
 
 
 def outputs(model, layers):
@@ -95,9 +88,9 @@ def read(model, layer, values):
 
 
 def best_bias(x, y, reads):
-    """Return the mean of x - y over the values where the more active side is; elsewhere a Relu hides the difference."""
-    active = np.maximum((x > 0).mean(0), (y > 0).mean(0)) if reads else 1
-    return (x - y).mean(0) / active
+    """Return the mean of x - y over the values where either is active; elsewhere a Relu hides the difference."""
+    active = np.maximum(x, y) > 0 if reads else np.ones(x.shape, bool)
+    return (x - y).sum(0) / active.sum(0)
 
 
 @pytest.mark.parametrize("batch", [8, 32])
@@ -121,13 +114,14 @@ def test_one_run_finds_the_corrections_of_a_run_for_each_layer(model, quantized)
     for number, layer in enumerate(layers):
         sides = [read(model, layer, side[number]) for side in (expected, outputs(quantized(shifts), layers))]
         shifts[layer.name] = best_bias(*sides, layer.name in ("conv1", "matmul4"))
-    for name, correction in measured(corrections, model, quantized({}), len(SAMPLES)).items():
+    corrections = measured(find_corrections, model, quantized({}), len(SAMPLES))
+    for name, correction in corrections.items():
         np.testing.assert_allclose(correction.correction, shifts[name], rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize("batch", [4, 32])
 def test_the_corrected_model_has_almost_no_shift_left(model, quantized, batch):
-    before = measured(corrections, model, quantized({}), batch)
+    before = measured(find_corrections, model, quantized({}), batch)
     corrected = quantized({name: correction.correction for name, correction in before.items()})
     after = measured(differences, model, corrected, 32)
     final = {name: (np.abs(measured(differences, model, quantized({}), 32)[name].shift).mean(),
@@ -164,7 +158,7 @@ def test_a_difference_that_a_relu_behind_a_shortcut_hides_is_not_corrected():
         session_with_outputs(weightless(m), ["c", "a"]).run({"x": SAMPLES}, ["c", "a"]) for m in (reference, other)
     )
     sides = [np.moveaxis(values[1], 1, -1).reshape(-1, 3) for values in (shortcut, difference)]
-    correction = measured(corrections, reference, other, len(SAMPLES))["conv"].correction
+    correction = measured(find_corrections, reference, other, len(SAMPLES))["conv"].correction
     np.testing.assert_allclose(correction, best_bias(*(np.maximum(side, 0) for side in sides), reads=True), rtol=1e-3)
     errors = []
     for bias in (correction, 0, (sides[0] - sides[1]).mean(0)):  # the last is the shift of the convolution itself
@@ -175,4 +169,4 @@ def test_a_difference_that_a_relu_behind_a_shortcut_hides_is_not_corrected():
 def test_an_output_that_is_not_finite_is_refused(model, quantized):
     data = Dataset({"x": np.minimum(SAMPLES, 3) * np.float32(1e38)}, None, len(SAMPLES), 8)
     with pytest.raises(ModelError, match="becomes NaN or infinite"):
-        corrections(model, quantized({}), inventory(model)[0], data)
+        find_corrections(weightless(model), quantized({}), inventory(model)[0], data, lambda *_: None)
