@@ -59,8 +59,10 @@ def test_a_single_candidate_is_only_measured_on_request(context):
     assert list(choose(calibrated, weights, ignore, compare=True).compared) == ["specified bounds"]
 
 
-def test_without_calibration_data_nothing_is_compared(context):
-    data_free = context({"preset": "int8-weights"}, calibrated=False)
+@pytest.mark.parametrize("synthetic", ["auto", "none"])
+def test_without_calibration_data_nothing_is_compared(context, synthetic):
+    data_free = context({"preset": "int8-weights", "synthetic_inputs": synthetic}, calibrated=False)
     choice = choose(data_free, quantize_weights(data_free, ignore), ignore)
     assert choice.compared is None
-    assert choice.ranges == choice.shifts == {}
+    assert choice.ranges == {}
+    assert bool(choice.shifts) == (synthetic == "auto")
