@@ -6,8 +6,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from quantd import operations
+from quantd.answers import Document
 from quantd.api import FilePath, id_of, no_progress, optional_id
-from quantd.connection import AsyncConnection, Document
+from quantd.connection import AsyncConnection
 from quantd.job import AsyncJob
 from quantd.models import Dataset, Model
 from quantd.resumable import Progress
@@ -66,7 +67,7 @@ class AsyncClient:
 
     async def job(self, job_id: str) -> AsyncJob:
         """Return a job."""
-        return AsyncJob(self._connection, await self._connection.run(operations.get(f"/v1/jobs/{job_id}")))
+        return AsyncJob(self._connection, await self._connection.run(operations.job(job_id)))
 
     async def jobs(self, limit: int = 20, **filters: str | None) -> list[AsyncJob]:
         """Return the newest jobs, at most `limit`; `Client.newest_jobs` describes the filters."""
@@ -89,4 +90,4 @@ class AsyncClient:
 
     async def compare(self, job_id: str, other_id: str) -> Document:
         """Return the comparison of a baseline with another job."""
-        return await self._connection.run(operations.get(f"/v1/jobs/{job_id}/compare/{other_id}"))
+        return await self._connection.run(operations.get(f"/v1/jobs/{job_id}/compare/{other_id}", ("a", "b")))

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from quantd import operations
-from quantd.connection import Connection, Document
+from quantd.answers import Document
+from quantd.connection import Connection
 from quantd.job import Job
 from quantd.models import Dataset, Model
 from quantd.resumable import Progress
@@ -104,7 +105,7 @@ class Client:
 
     def job(self, job_id: str) -> Job:
         """Return a job."""
-        return Job(self._connection, self._connection.run(operations.get(f"/v1/jobs/{job_id}")))
+        return Job(self._connection, self._connection.run(operations.job(job_id)))
 
     def jobs(self, limit: int = 20, **filters: str | None) -> list[Job]:
         """Return the newest jobs, at most `limit`; `newest_jobs` describes the filters."""
@@ -127,4 +128,4 @@ class Client:
 
     def compare(self, job_id: str, other_id: str) -> Document:
         """Return the comparison of a baseline with another job: figures, gates, layers and specs."""
-        return self._connection.run(operations.get(f"/v1/jobs/{job_id}/compare/{other_id}"))
+        return self._connection.run(operations.get(f"/v1/jobs/{job_id}/compare/{other_id}", ("a", "b")))

@@ -19,12 +19,11 @@ RATE_LIMITED = 429
 SERVER_ERROR = 500
 MOST_PAUSE_S = 60.0
 """The longest pause that a service may ask for by `Retry-After`."""
-Document = dict[str, Any]
 
 _NOT_CONNECTED = (
     httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL,
 )  # fmt: skip
-_FAILURES = (httpx.TransportError, httpx.InvalidURL)
+_FAILURES = (httpx.RequestError, httpx.InvalidURL)
 
 
 class _Service:
@@ -73,7 +72,7 @@ class _Service:
         try:
             problem = response.json()
             detail = str(problem["detail"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             problem = {}
             detail = f"{response.request.method} {response.request.url.path} returned {response.status_code}"
         is_limited = response.status_code == RATE_LIMITED and not str(problem.get("code")).startswith("quota.")

@@ -39,7 +39,7 @@ class EventFeed:
         elif field == "event":
             self._kind = value
         elif field == "data":
-            event = {"event": self._kind, **json.loads(value)}
+            event = {"event": self._kind, **_fields(value)}
             self._failures = 0
             self.is_open = not event.get("final", False)
             return event
@@ -52,3 +52,18 @@ class EventFeed:
             self.is_open = False
         if self.is_open:
             yield Sleep(max(PAUSE_S, error.retry_after_s if error else 0.0))
+
+
+def _fields(value: str) -> Event:
+    """Return the fields of an event; one that cannot be read counts as an interruption.
+
+    Raises:
+        Unreachable: the value is no JSON object.
+    """
+    try:
+        fields = json.loads(value)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise Unreachable("an event arrived that is not quantd's")
+    return fields

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from quantd import operations
+from quantd.answers import Document
 from quantd.artifacts import MODEL
-from quantd.connection import AsyncConnection, Connection, Document
+from quantd.connection import AsyncConnection, Connection
 from quantd.errors import ClientError, Unreachable
 from quantd.events import Event, EventFeed
 from quantd.models import Artifact, Gate, Problem, Report, Summary
@@ -91,7 +92,7 @@ class Job(JobState):
 
     def refresh(self) -> Self:
         """Look at the job again."""
-        self._document = self._connection.run(operations.get(f"/v1/jobs/{self.id}"))
+        self._document = self._connection.run(operations.job(self.id))
         return self
 
     def events(self) -> Iterator[Event]:
@@ -142,7 +143,7 @@ class Job(JobState):
 
     def report(self) -> Report:
         """Return the report."""
-        return Report.of(self._connection.run(operations.get(f"/v1/jobs/{self.id}/report")))
+        return Report.of(self._connection.run(operations.get(f"/v1/jobs/{self.id}/report", ("layers",))))
 
     def artifacts(self) -> list[Artifact]:
         """Return the files that the job produced."""
@@ -170,7 +171,7 @@ class AsyncJob(JobState):
 
     async def refresh(self) -> Self:
         """Look at the job again."""
-        self._document = await self._connection.run(operations.get(f"/v1/jobs/{self.id}"))
+        self._document = await self._connection.run(operations.job(self.id))
         return self
 
     async def events(self) -> AsyncGenerator[Event]:
@@ -206,7 +207,7 @@ class AsyncJob(JobState):
 
     async def report(self) -> Report:
         """Return the report."""
-        return Report.of(await self._connection.run(operations.get(f"/v1/jobs/{self.id}/report")))
+        return Report.of(await self._connection.run(operations.get(f"/v1/jobs/{self.id}/report", ("layers",))))
 
     async def artifacts(self) -> list[Artifact]:
         """Return the files that the job produced."""

@@ -6,23 +6,30 @@ from pathlib import Path
 from typing import Any
 
 from quantd import download as downloads
-from quantd.connection import WAIT_S, Document
+from quantd.answers import Document, document_of
+from quantd.connection import WAIT_S
 from quantd.errors import ClientError, JobFailed, job_failure
 from quantd.retry import request
 from quantd.steps import Flow, Sleep
 
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
 """The states that a job never leaves."""
+JOB = ("id", "status")
+"""Fields of every job and plan."""
 WAIT = {"Prefer": f"wait={WAIT_S}"}
 PAUSE_S = 0.5
 """The pause between two requests that wait: the service answers at once if it stops, or if too many wait already."""
 
 
-def get(path: str, **options: Any) -> Flow[Document]:
-    """Return the document at a path."""
+def get(path: str, names: tuple[str, ...] = (), **options: Any) -> Flow[Document]:
+    """Return the document at a path, which has fields of these names."""
     response = yield from request("GET", path, **options)
-    document: Document = response.json()
-    return document
+    return document_of(response, *names)
+
+
+def job(job_id: str) -> Flow[Document]:
+    """Return a job."""
+    return (yield from get(f"/v1/jobs/{job_id}", JOB))
 
 
 def content(path: str) -> Flow[bytes]:
@@ -73,8 +80,7 @@ def wait(job_id: str) -> Flow[Document]:
 def cancel(job_id: str) -> Flow[Document]:
     """Cancel a job and return it."""
     response = yield from request("POST", f"/v1/jobs/{job_id}/cancel", is_idempotent=True)
-    document: Document = response.json()
-    return document
+    return document_of(response, *JOB)
 
 
 def delete(job_id: str) -> Flow[None]:
@@ -84,7 +90,7 @@ def delete(job_id: str) -> Flow[None]:
 
 def artifacts(job_id: str) -> Flow[list[Document]]:
     """Return name, size, SHA-256, media type and URL of each artifact of a job."""
-    page = yield from get(f"/v1/jobs/{job_id}/artifacts")
+    page = yield from get(f"/v1/jobs/{job_id}/artifacts", ("items",))
     items: list[Document] = page["items"]
     return items
 
@@ -105,7 +111,7 @@ def download(job_id: str, name: str, path: Path) -> Flow[None]:
 def jobs_page(limit: int, filters: Mapping[str, str | None], cursor: str | None) -> Flow[Document]:
     """Return one page of the jobs, newest first."""
     query = {key: value for key, value in {**filters, "cursor": cursor}.items() if value is not None}
-    return (yield from get("/v1/jobs", params={**query, "limit": limit}))
+    return (yield from get("/v1/jobs", ("items", "next_cursor"), params={**query, "limit": limit}))
 
 
 def require_success(job: Document) -> None:
@@ -124,12 +130,11 @@ def require_success(job: Document) -> None:
 
 def _wait(path: str) -> Flow[Document]:
     """Return a job or a plan after its end, which each request waits for."""
-    while (record := (yield from get(path, headers=WAIT)))["status"] not in FINAL:
+    while (record := (yield from get(path, JOB, headers=WAIT)))["status"] not in FINAL:
         yield Sleep(PAUSE_S)
     return record
 
 
 def _post(path: str, body: Document, headers: Mapping[str, str]) -> Flow[Document]:
     response = yield from request("POST", path, json=body, headers=headers)
-    document: Document = response.json()
-    return document
+    return document_of(response, *JOB)

@@ -11,8 +11,8 @@ from typing import Any
 
 import typer
 
+from quantd.answers import Document
 from quantd.commands.options import connect
-from quantd.connection import Document
 from quantd.console import err_console, out_console
 from quantd.local import LocalJob
 from quantd.outputs import check_readable, check_writable

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from quantd.answers import header_of
 from quantd.errors import Unreachable
 from quantd.retry import request, retry
 from quantd.steps import Flow, Send
@@ -62,14 +63,14 @@ class ResumableUpload:
             ClientError: the service refused the file.
         """
         begun = yield from request("POST", "/v1/uploads", accept=(CONFLICT,), headers={**TUS, **self._file.headers})
-        url = begun.headers["Location"]
+        url = header_of(begun, "Location")
         return (yield from retry(lambda: self._send_rest(url), lambda: self._offset))
 
     def _send_rest(self, url: str) -> Flow[str]:
         """Send the bytes from the service's offset to the end of the file."""
         state = yield Send("HEAD", url, (CONFLICT,), options={"headers": TUS})
         while (result := state.headers.get("Content-Location")) is None:
-            offset = int(state.headers["Upload-Offset"])
+            offset = int(header_of(state, "Upload-Offset"))
             self._offset = max(self._offset, offset)
             headers = {**TUS, "Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"}
             options = {"headers": headers, "timeout": httpx.Timeout(30, read=COMPLETION_S)}

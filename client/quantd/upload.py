@@ -4,7 +4,7 @@ import base64
 import hashlib
 from pathlib import Path
 
-from quantd.connection import Document
+from quantd.answers import Document, document_of
 from quantd.errors import ClientError
 from quantd.resumable import FileToUpload, Progress, ResumableUpload
 from quantd.retry import request
@@ -35,8 +35,7 @@ def upload(kind: str, path: Path, progress: Progress) -> Flow[Document]:
             )  # fmt: skip
     except OSError as error:
         raise ClientError(f"{path}: {error.strerror}") from None
-    record: Document = response.json()
-    return record
+    return document_of(response, "id", "sha256", "size")
 
 
 def _size_and_digest(path: Path) -> tuple[int, bytes]:

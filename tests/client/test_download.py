@@ -24,7 +24,7 @@ class Service(BaseHTTPRequestHandler):
     def do_GET(self):
         digest = hashlib.sha256(DATA).hexdigest()
         listed = json.dumps({"items": [{"name": "model.onnx", "sha256": digest}]}).encode()
-        documents = {"/v1/jobs/job": b'{"id": "job"}', "/v1/jobs/job/artifacts": listed}
+        documents = {"/v1/jobs/job": b'{"id": "job", "status": "succeeded"}', "/v1/jobs/job/artifacts": listed}
         body = documents.get(self.path, self.sent)
         length = self.length if body is self.sent else len(body)
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
