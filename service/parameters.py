@@ -1,6 +1,6 @@
 """Path parameters, query parameters and request headers of the endpoints."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Header, Path, Query
 
@@ -10,10 +10,16 @@ UploadId = Annotated[str, Path(description="The id of an upload in progress.")]
 JobId = Annotated[str, Path(description="The id of a job.")]
 PlanId = Annotated[str, Path(description="The id of a plan.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="The maximum number of items to return.")]
-Cursor = Annotated[
-    str | None,
-    Query(pattern="^[a-z]+_[0-9a-f]{32}$", description="The `next_cursor` of the previous page."),
-]
+
+
+def _cursor(kind: str) -> Any:
+    """Return the description of a cursor of a list of this kind; one of another list would skip or repeat items."""
+    return Query(pattern=f"^{kind}_[0-9a-f]{{32}}$", description="The `next_cursor` of the previous page.")
+
+
+ModelCursor = Annotated[str | None, _cursor("model")]
+DatasetCursor = Annotated[str | None, _cursor("dataset")]
+JobCursor = Annotated[str | None, _cursor("job")]
 IdempotencyKey = Annotated[
     str | None,
     Header(

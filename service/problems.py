@@ -127,7 +127,10 @@ async def _on_quantd_error(request: Request, error: QuantdError) -> Response:
 async def _on_invalid_request(request: Request, error: RequestValidationError) -> Response:
     keys = getattr(request.scope.get("route"), "body_field", None)
     known = getattr(keys and keys.field_info.annotation, "model_fields", ())
-    faults = [_field_problem(fault, known) for fault in error.errors()]
+    faults = [
+        _field_problem(fault, known if index < MOST_FAULTS else ())  # suggestions take time, and the rest is left out
+        for index, fault in enumerate(error.errors())
+    ]
     detail = "; ".join(f"{fault.pointer or '/'} {fault.detail}" for fault in faults[:MOST_FAULTS])
     return answer_problem(request, problem_of(BadRequest(detail, faults)))
 

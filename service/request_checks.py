@@ -1,12 +1,14 @@
 """Checks of requests that FastAPI leaves out: query parameters that an endpoint does not have, and content types."""
 
+from itertools import zip_longest
+
 from fastapi import Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 from fastapi.routing import APIRoute
 
 from jobs.errors import BadRequest, UnsupportedMediaType
-from quant.errors import FieldError
+from quant.errors import MOST_FAULTS, FieldError
 from quant.texts import closest
 
 
@@ -19,7 +21,13 @@ async def check_query(request: Request) -> None:
     accepted = query_names(request.scope["route"])
     unknown = [name for name in request.query_params if name not in accepted]
     if unknown:
-        faults = [FieldError(f"/{name}", f"unknown parameter `{name}`{closest(name, accepted)}") for name in unknown]
+        suggestions = [
+            closest(name, accepted) for name in unknown[:MOST_FAULTS]
+        ]  # they take time: the rest is left out
+        faults = [
+            FieldError(f"/{name}", f"unknown parameter `{name}`{suggestion}")
+            for name, suggestion in zip_longest(unknown, suggestions, fillvalue="")
+        ]
         raise BadRequest(f"query: {faults[0].detail}; accepted: {', '.join(accepted) or 'none'}", faults)
 
 

@@ -1,11 +1,12 @@
 """Endpoints that submit, list, show, follow, cancel and delete jobs."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import AwareDatetime, Field, StringConstraints
 
 from jobs.job import Status
 from jobs.records import JobFilter
@@ -14,11 +15,13 @@ from service.jobs.answer import SUBMITTED, answer, answer_after_wait, submit
 from service.jobs.following import events_of
 from service.jobs.path import JobOfPath
 from service.jobs.schemas import JobIn, JobOut, JobPage, job_out
-from service.parameters import CacheControl, Cursor, IdempotencyKey, Limit, Prefer
+from service.parameters import CacheControl, IdempotencyKey, JobCursor, Limit, Prefer
 from service.problems import RESPONSES, problems
 
 Tag = Annotated[str, StringConstraints(pattern="^[^:]+:.*$")]
 """A tag of a job, `key:value`."""
+Time = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))]
+"""A time in the years that have a form in UTC, whatever its own zone is."""
 
 router = APIRouter(prefix="/v1", tags=["Jobs"], responses=RESPONSES)
 
@@ -50,7 +53,7 @@ async def create_job(
 def list_jobs(
     context: Ctx,
     limit: Limit = 20,
-    cursor: Cursor = None,
+    cursor: JobCursor = None,
     status: Annotated[Status | None, Query(description="Only jobs with this status.")] = None,
     tag: Annotated[
         tuple[Tag, ...], Query(max_length=32, description="Only jobs with this tag, `key:value`; several: all of them.")
@@ -63,10 +66,10 @@ def list_jobs(
         str | None, Query(max_length=255, description="Only jobs whose model's file name contains this text.")
     ] = None,
     created_after: Annotated[
-        AwareDatetime | None, Query(description="Only jobs that were submitted at this time or later (RFC 3339).")
+        Time | None, Query(description="Only jobs that were submitted at this time or later (RFC 3339).")
     ] = None,
     created_before: Annotated[
-        AwareDatetime | None, Query(description="Only jobs that were submitted before this time (RFC 3339).")
+        Time | None, Query(description="Only jobs that were submitted before this time (RFC 3339).")
     ] = None,
 ) -> JobPage:
     """List jobs, newest first. A page may hold fewer than `limit` jobs and have a `next_cursor` all the same."""

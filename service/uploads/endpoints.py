@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from jobs.job import Upload
 from service.context import Ctx
-from service.parameters import Cursor, DatasetId, IdempotencyKey, Limit, ModelId
+from service.parameters import DatasetCursor, DatasetId, IdempotencyKey, Limit, ModelCursor, ModelId
 from service.problems import RESPONSES, header_docs, problems
 from service.uploads.body import BODY, store_body
 from service.uploads.schemas import DatasetOut, DatasetPage, ModelOut, ModelPage
@@ -45,7 +45,7 @@ async def create_model(
 
 
 @router.get("/models", summary="List models", response_description="One page of models.")
-def list_models(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> ModelPage:
+def list_models(context: Ctx, limit: Limit = 20, cursor: ModelCursor = None) -> ModelPage:
     """List the stored models, newest first."""
     models, next_cursor = context.records.uploads(context.tenant, "model", limit, cursor)
     return ModelPage.model_validate({"items": [model.model_dump() for model in models], "next_cursor": next_cursor})
@@ -95,7 +95,7 @@ async def create_dataset(
 
 
 @router.get("/datasets", summary="List datasets", response_description="One page of datasets.")
-def list_datasets(context: Ctx, limit: Limit = 20, cursor: Cursor = None) -> DatasetPage:
+def list_datasets(context: Ctx, limit: Limit = 20, cursor: DatasetCursor = None) -> DatasetPage:
     """List the stored datasets, newest first."""
     datasets, next_cursor = context.records.uploads(context.tenant, "dataset", limit, cursor)
     items = [dataset.model_dump() for dataset in datasets]

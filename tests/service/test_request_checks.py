@@ -1,6 +1,13 @@
 """Requests that a misspelling would change are refused: query parameters, content types, keys and values."""
 
+import asyncio
+
 import pytest
+from fastapi import Request
+from fastapi.routing import APIRoute
+
+from jobs.errors import BadRequest
+from service import request_checks
 
 
 def refused(response, status=400, code="request.invalid"):
@@ -36,6 +43,35 @@ def test_pages_and_health_checks_ignore_others(http, path):
 @pytest.mark.parametrize("cursor", ["x", "job_", "job_00", "", "../a", "job_" + "g" * 32])
 def test_a_broken_cursor_is_refused(http, path, cursor):
     assert "cursor" in refused(http.get(path, params={"cursor": cursor}))["detail"]
+
+
+@pytest.mark.parametrize("kind", ["job", "model", "dataset"])
+@pytest.mark.parametrize("listed", ["job", "model", "dataset"])
+def test_a_cursor_of_another_list_is_refused(http, kind, listed):
+    response = http.get(f"/v1/{listed}s", params={"cursor": f"{kind}_{'0' * 32}"})
+    assert response.status_code == (200 if kind == listed else 400)
+
+
+@pytest.mark.parametrize("names", [[f"modle{n}" for n in range(500)]])
+def test_of_many_faults_those_are_listed_that_fit(http, names):
+    for response in (
+        http.post("/v1/jobs", json={"model": "m", **dict.fromkeys(names)}),
+        http.get("/v1/jobs", params=dict.fromkeys(names, "")),
+    ):
+        errors = refused(response)["errors"]
+        assert (errors[0]["pointer"], len(errors)) == ("/modle0", 51)
+        assert "did you mean `model`?" in errors[49]["detail"]
+        assert errors[50]["detail"] == "450 more faults are left out"
+
+
+def test_suggestions_are_sought_only_for_the_faults_that_are_listed(monkeypatch):
+    sought = []
+    monkeypatch.setattr(request_checks, "closest", lambda name, accepted: sought.append(name) or "")
+    query = "&".join(f"modle{n}=" for n in range(500)).encode()
+    request = Request({"type": "http", "query_string": query, "route": APIRoute("/x", lambda model: None)})
+    with pytest.raises(BadRequest):
+        asyncio.run(request_checks.check_query(request))
+    assert sought == [f"modle{n}" for n in range(50)]
 
 
 @pytest.mark.parametrize("sent", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None])

@@ -25,7 +25,14 @@ def test_jobs_are_listed_by_tags_and_by_time(http, uploaded):
 
 @pytest.mark.parametrize(
     "query",
-    [{"tag": "x"}, {"tag": ["a:b", ":c"]}, {"created_after": "yesterday"}, {"created_before": "2026-01-01T00:00"}],
+    [
+        {"tag": "x"},
+        {"tag": ["a:b", ":c"]},
+        {"created_after": "yesterday"},
+        {"created_before": "2026-01-01T00:00"},
+        {"created_after": "0001-01-01T00:00:00+23:59"},
+        {"created_before": "9999-12-31T23:59:59-23:59"},
+    ],
 )
 def test_a_filter_that_cannot_be_read_is_refused(http, query):
     response = http.get("/v1/jobs", params=query)
