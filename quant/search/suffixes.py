@@ -29,8 +29,8 @@ class Cut:
 def cut_before(graph: onnx.GraphProto, start: int) -> Cut:
     """Return the cut before the node with this number."""
     read = {name for node in graph.node[start:] for name in _names_read(node)}
-    made = (name for node in graph.node[:start] for name in node.output)
-    return Cut(start, tuple(name for name in made if name in read))
+    computed = (name for node in graph.node[:start] for name in node.output)
+    return Cut(start, tuple(name for name in computed if name in read))
 
 
 def keep_suffix(model: onnx.ModelProto, cut: Cut, values: Feeds) -> None:
@@ -46,13 +46,13 @@ def keep_suffix(model: onnx.ModelProto, cut: Cut, values: Feeds) -> None:
     graph = model.graph
     nodes = list(graph.node)[cut.start :]
     read = {name for node in nodes for name in _names_read(node)}
-    made = {name for node in nodes for name in node.output}
+    computed = {name for node in nodes for name in node.output}
     inputs = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(values[name].dtype), None)
         for name in cut.boundary
     ]
-    _set(graph.output, [value for value in graph.output if value.name in made])
-    _set(graph.value_info, [value for value in graph.value_info if value.name in made])
+    _set(graph.output, [value for value in graph.output if value.name in computed])
+    _set(graph.value_info, [value for value in graph.value_info if value.name in computed])
     _set(graph.input, [*(value for value in graph.input if value.name in read), *inputs])
     _set(graph.initializer, [tensor for tensor in graph.initializer if tensor.name in read])
     _set(graph.node, nodes)
