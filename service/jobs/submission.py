@@ -51,7 +51,7 @@ def submit_job(context: Context, request: Mapping[str, Any], idempotency_key: st
         QuantdError: the spec is not valid, an input is missing, or a quota is used up; nothing is stored.
     """
     check_storage_quota(context)
-    _check_webhook(context, request["webhook"])
+    check_webhook(context, request["webhook"])
     job = _new_job(context, request)
     stored = store_job(context, job if rerun else reuse_result(context, job), idempotency_key, request)
     if stored.status == Status.QUEUED and stored.id == job.id:
@@ -106,7 +106,7 @@ def _new_job(context: Context, request: Mapping[str, Any]) -> Job:
     )  # fmt: skip
 
 
-def _check_webhook(context: Context, webhook: Mapping[str, Any] | None) -> None:
+def check_webhook(context: Context, webhook: Mapping[str, Any] | None) -> None:
     """Refuse a webhook now that would be refused when the job has ended.
 
     Raises:

@@ -6,7 +6,7 @@ from starlette.concurrency import run_in_threadpool
 from service.context import Ctx
 from service.jobs.answer import SUBMITTED, submit
 from service.jobs.schemas import JobOut
-from service.jobs.submission import checked_spec
+from service.jobs.submission import check_webhook, checked_spec
 from service.parameters import CacheControl, IdempotencyKey, Prefer
 from service.problems import RESPONSES, problems
 from service.quantize.form import BODY, received_form
@@ -32,10 +32,12 @@ async def quantize(
 ) -> JobOut:
     """Upload a model with its data and submit the job, for scripts.
 
-    The files are stored while they arrive. If the form or its job is refused, they are deleted.
+    The files are stored while they arrive. If the form is refused, they are deleted. They stay as uploads if only the
+    job is refused, for a quota or for its idempotency key.
     """
     async with received_form(request, context) as form:
         job = await run_in_threadpool(form.job)
         checked_spec(job.spec, form.files)
+        check_webhook(context, job.model_dump()["webhook"])
         ids = await run_in_threadpool(form.record, context)
     return await submit(context, job.model_copy(update=ids), response, idempotency_key, prefer, cache_control)

@@ -78,7 +78,7 @@ class Form:
         """Record the files as uploads, and return their ids by role.
 
         Raises:
-            QuantdError: a file cannot be used, or a quota is used up; it and those after it are not stored.
+            QuantdError: a quota is used up; the file that exceeds it and those after it are not stored.
         """
         return {role: record_file(context, self.files.pop(role))[0].id for role in list(self.files)}
 

@@ -1,6 +1,6 @@
 """Storage of uploaded models and datasets: bytes in the object store, a record in Redis."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,13 +19,14 @@ from service.uploads.model_format import model_format
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A file in the object store that is not recorded as an upload yet."""
+    """A file in the object store that is not recorded as an upload yet; `description` has what its bytes say."""
 
     kind: Kind
     id: str
     key: str
     filename: str | None
     stored: Stored
+    description: Mapping[str, Any]
 
 
 async def store_upload(
@@ -54,34 +55,35 @@ async def write_file(
     """Stream bytes to the object store. A file that is neither recorded nor discarded is deleted after a day.
 
     Raises:
-        QuantdError: the file is too large, differs from `sha256`, or has an unknown format; nothing is stored.
+        QuantdError: the file is too large, differs from `sha256`, or cannot be used; nothing is stored.
     """
     await run_in_threadpool(check_storage_quota, context)
     upload_id = new_id(kind)
     key = f"{context.tenant}/{kind}s/{upload_id}"
     check = model_format if kind == "model" else check_dataset
     stored = await context.blobs.write(key, chunks, check, size_limit(context.settings, kind), sha256)
-    return WrittenFile(kind, upload_id, key, filename, stored)
+    try:
+        description = await run_in_threadpool(_describe, context, kind, key, stored)
+    except BaseException:
+        await run_in_threadpool(context.blobs.delete, key)
+        raise
+    return WrittenFile(kind, upload_id, key, filename, stored, description)
 
 
 def record_file(context: Context, written: WrittenFile, idempotency_key: str | None = None) -> tuple[Upload, bool]:
-    """Record a written file as an upload; delete it if it is invalid or already stored under another id.
+    """Record a written file as an upload; delete it if it is already stored under another id.
 
     Returns:
         The upload, and False if the tenant had already stored the same bytes.
 
     Raises:
-        QuantdError: the file cannot be used, or a quota is used up; nothing is stored.
+        QuantdError: a quota is used up; nothing is stored.
     """
-    try:
-        description = _describe(context, written)
-    except Exception:
-        discard_file(context, written)
-        raise
     stored = written.stored
     upload = Upload(
         id=written.id, tenant=context.tenant, key=written.key, sha256=stored.sha256, size=stored.size,
-        filename=written.filename, created_at=context.records.now(), api_key=context.caller.key_id, **description,
+        filename=written.filename, created_at=context.records.now(), api_key=context.caller.key_id,
+        **written.description,
     )  # fmt: skip
     context.archive.put_upload(upload)
     recorded = None
@@ -117,12 +119,12 @@ def size_limit(settings: Settings, kind: Kind) -> int:
     return settings.max_model_bytes if kind == "model" else settings.max_dataset_bytes
 
 
-def _describe(context: Context, written: WrittenFile) -> dict[str, Any]:
+def _describe(context: Context, kind: Kind, key: str, stored: Stored) -> dict[str, Any]:
     """Return the format of a stored file and, for a dataset, its number of samples and its arrays."""
-    if written.kind == "model":
-        return {"format": model_format(written.stored.head)}
-    with context.blobs.open(written.key) as file:
-        file_format, arrays = dataset_arrays(file, written.stored.size, context.settings.max_dataset_bytes)
+    if kind == "model":
+        return {"format": model_format(stored.head)}
+    with context.blobs.open(key) as file:
+        file_format, arrays = dataset_arrays(file, stored.size, context.settings.max_dataset_bytes)
     samples = count_samples(arrays)
     if samples is None:
         raise UnreadableDataset("no array has a sample axis; accepted: one array for each model input, samples first")

@@ -77,7 +77,9 @@ def test_a_body_that_is_no_form_is_refused(http):
 
 
 def stored(stack):
-    return {path for path in (stack.folder / "store").rglob("*") if "/models/" in str(path)}
+    return {
+        path for path in (stack.folder / "store").rglob("*") if "/models/" in str(path) or "/datasets/" in str(path)
+    }
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["a spec before the file", "a spec after the file"])
@@ -88,6 +90,25 @@ def test_a_refused_form_leaves_no_file_behind(http, stack, before):
     assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/seed")
     response = http.post("/v1/quantize", files=[files[1], ("other", (None, "x"))])
     assert response.status_code == 400
+    assert stored(stack) == known
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("webhook", (None, '{"url": "http://example.com/"}')),
+        ("calibration", ("c.npz", b"PK\x03\x04 cut")),
+        ("evaluation", ("e.npy", b"\x93NUMPY\x01\x00 cut")),
+        ("tags", (None, "[")),
+    ],
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_a_fault_in_one_part_leaves_no_file_of_the_others(http, stack, name, sent, before):
+    files = [("model", ("m", b"\x08\x08" + name.encode())), (name, sent)]
+    known = stored(stack)
+    form = [("preset", (None, "int8-weights")), *(files if before else files[::-1])]
+    response = http.post("/v1/quantize", files=form)
+    assert response.status_code in (400, 422), response.text
     assert stored(stack) == known
 
 
