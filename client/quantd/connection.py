@@ -75,6 +75,8 @@ class _Service:
         except (ValueError, KeyError, TypeError, RecursionError):
             problem = {}
             detail = f"{response.request.method} {response.request.url.path} returned {response.status_code}"
+            if response.has_redirect_location:
+                detail += f" to {response.headers['Location']}; set QUANTD_URL to the address of the service itself"
         is_limited = response.status_code == RATE_LIMITED and not str(problem.get("code")).startswith("quota.")
         if is_limited or response.status_code >= SERVER_ERROR:
             raise Unreachable(detail, problem, retry_after_s=_retry_after(response))

@@ -6,7 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from quantd import AsyncClient, Client, Unreachable
+from quantd import AsyncClient, Client, ClientError, Unreachable
+from quantd.commands import options
 from quantd.events import EventFeed
 from tests import command
 
@@ -25,12 +26,12 @@ CALLS = {
 
 @pytest.fixture
 def stranger():
-    """A server of something else that answers every request with success and these bytes."""
+    """A server of something else that answers every request with this status and these bytes."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(200)
+            self.send_response(self.server.status)
             for header in self.server.answer_headers:
                 self.send_header(*header)
             self.send_header("Content-Length", str(len(self.server.answer)))
@@ -43,7 +44,7 @@ def stranger():
             """Print nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.answer, server.answer_headers = b"", ()
+    server.status, server.answer, server.answer_headers = 200, b"", ()
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -88,6 +89,17 @@ def test_a_body_that_cannot_be_decoded_is_no_answer(stranger, monkeypatch):
     stranger.answer, stranger.answer_headers = b"garbage", [("Content-Encoding", "gzip")]
     with Client(stranger.url) as client, pytest.raises(Unreachable, match="no service answers"):
         client.job(JOB)
+
+
+def test_a_redirection_names_the_other_address(stranger):
+    stranger.status, stranger.answer_headers = 301, [("Location", "https://quantd.example/v1/jobs")]
+    with Client(stranger.url) as client, pytest.raises(ClientError, match="returned 301 to https:"):
+        client.jobs()
+
+
+def test_an_empty_address_is_that_of_the_embedded_service(monkeypatch):
+    monkeypatch.setenv("QUANTD_URL", "")
+    assert options.service_url() == options.DEFAULT_URL
 
 
 @pytest.mark.parametrize("value", ["", "<html>", "[1]", "null"])

@@ -24,7 +24,7 @@ StateDir = Annotated[
 
 def service_url() -> str:
     """Return the address of the service: QUANTD_URL, or that of the embedded service."""
-    return os.environ.get("QUANTD_URL", DEFAULT_URL).rstrip("/")
+    return (os.environ.get("QUANTD_URL") or DEFAULT_URL).rstrip("/")
 
 
 def page_address(job_id: str) -> str:
