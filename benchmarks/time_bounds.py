@@ -231,8 +231,8 @@ PAGE = """# Time and memory of jobs
 Written by `benchmarks/time_bounds.py`, which keeps the figures in `docs/time_bounds.json`. A job may take 10 runs of
 the float model over its calibration set and 2 seconds more (`auto`: 20 runs), and twice the memory of the float model
 and 500 MB more. Times are processor time, since other work runs on the machine; waiting threads sleep in the runs of
-the unit as in the job. Latency is measured in each job, which takes a second. Figures over a bound are in bold. Networks
-and presets without a row were not measured.
+the unit as in the job. Latency is measured in each job, which takes a second. Figures over a bound are in bold.
+Networks and presets without a row were not measured.
 
 | network | samples | preset | processor seconds | bound | float runs | MB | bound |
 | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: |
