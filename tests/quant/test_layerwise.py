@@ -22,7 +22,7 @@ from tests.quant.onnx_text import proto_of
 from tests.specs import UNTIMED
 
 RNG = np.random.default_rng(0)
-PLAIN = {"bias_correction": "none"}
+PLAIN = {"bias_correction": "none", "synthetic_inputs": "none"}
 SPECS = [
     {"preset": "int8-weights", "weights": {"clipping": "minmax"}},
     {"preset": "int4-weights", "weights": {"clipping": "minmax"}},
