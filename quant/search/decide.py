@@ -54,7 +54,10 @@ def quantize_weights(context: SearchContext, progress: Progress) -> QuantizedWei
     if limit is not None:
         return _weights_within_budget(context, limit, progress)
     fitting = stage_progress(progress, Stage.FITTING)
-    layers = quantize_layers(context.work, context.moments, spec, fitting, deadline=context.deadline)
+    calibrated = isinstance(context, CalibratedContext)
+    layers = quantize_layers(
+        context.work, context.moments, spec, fitting, deadline=context.deadline, calibrated=calibrated
+    )
     return QuantizedWeights(context.work, layers)
 
 

@@ -8,7 +8,7 @@ from quant.calibration.input_moments import Moments
 from quant.graph.inventory import Layer
 from quant.methods.clipping.mse import Mse
 from quant.progress import StepProgress
-from quant.search.context import SearchContext
+from quant.search.context import CalibratedContext, SearchContext
 from quant.search.formats import WeightFormats
 from quant.search.weight_errors import independent_error, relative_error
 from quant.spec import Spec, Weights
@@ -108,7 +108,8 @@ class FormatQuantizer:
         work = work if search else [(layer, _without_search(section)) for layer, section in work]
         keys = {layer.name: (layer.name, _granularity(layer, section, spec)) for layer, section in work}
         fits = {name: self._fits[key] for name, key in keys.items() if key in self._fits}
-        results = iter(quantize_layers(work, moments, spec, progress, fits, deadline=deadline))
+        calibrated = isinstance(self._context, CalibratedContext)
+        results = iter(quantize_layers(work, moments, spec, progress, fits, deadline=deadline, calibrated=calibrated))
         quantized = []
         for index, _ in pairs:
             layers = tuple(next(results) for _ in self._weights[index].layers)

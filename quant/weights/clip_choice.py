@@ -2,8 +2,8 @@
 
 A rule without `uses_moments` always gives its own bounds. The rule `auto` has it. For a layer it means:
 
-1. No moments of the layer's input are known: the rule's own bounds, of least weight error, for codes of few bits; for
-   uniform grids of at least WIDE_BITS bits the bounds of its rival, `minmax`.
+1. No moments of the layer's input are known: the rule's own bounds, of least weight error; without calibration data,
+   for uniform grids of at least WIDE_BITS bits, the bounds of its rival, `minmax`.
 2. Moments are known: the bounds of least output error (`quant.weights.output_error`).
 3. Moments are only inferred: the bounds of the rival for uniform grids of at least WIDE_BITS bits, or of UNCLIPPED_BITS
    if weights are rounded to nearest and biases are corrected. Inferred moments take inputs to be independent, which
@@ -42,19 +42,22 @@ class ClipChoice:
     note: str | None = None
 
 
-def choose_clipping(section: Weights, moments: Moments | None, *, bias_corrected: bool) -> ClipChoice:
+def choose_clipping(
+    section: Weights, moments: Moments | None, *, bias_corrected: bool, calibrated: bool = False
+) -> ClipChoice:
     """Return the method by which the clip bounds of a layer are found.
 
     Args:
         section: The layer's section of the spec.
         moments: Moments of the layer's input, measured or inferred; None if they are unknown.
         bias_corrected: True if the mean error at the layer's output is removed afterwards by its bias.
+        calibrated: True if there are calibration data.
     """
     if not section.clipping.uses_moments:
         return ClipChoice(section, by_output_error=False)
     if moments is None:
         wide = section.grid.uniform and section.bits >= WIDE_BITS
-        return ClipChoice(rival_section(section) if wide else section, by_output_error=False)
+        return ClipChoice(rival_section(section) if wide and not calibrated else section, by_output_error=False)
     if isinstance(moments, InferredMoments) and section.grid.uniform:
         feeds_back = section.rounding.needs_moments and not moments.is_independent
         unclipped = WIDE_BITS if feeds_back or not bias_corrected else UNCLIPPED_BITS

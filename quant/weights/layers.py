@@ -127,6 +127,8 @@ def quantize_layers(
     progress: Callable[[int, int, str], None],
     fits: Mapping[str, FittedWeight] | None = None,
     deadline: Deadline = UNLIMITED,
+    *,
+    calibrated: bool = False,
 ) -> list[QuantizedLayer]:
     """Return every layer quantized by its section of the spec.
 
@@ -137,6 +139,7 @@ def quantize_layers(
         progress: Called with the number of layers completed, their total and the name of the next layer.
         fits: Fits of the same layers by their names, as far as they are known from an earlier call.
         deadline: After it, the remaining layers are not clipped.
+        calibrated: True if there are calibration data, with which models are compared.
     """
     compiled, moments = loops_pay(work), _with_bodies(work, moments)
     quantized = []
@@ -145,7 +148,8 @@ def quantize_layers(
         if deadline.skips("the clip bounds of a part of the layers"):
             section = without_search(section)
         fitted = (fits or {}).get(layer.name)
-        quantized.append(_quantize_layer(layer, section, moments.get(layer.name), spec, compiled, fitted))
+        known = moments.get(layer.name)
+        quantized.append(_quantize_layer(layer, section, known, spec, compiled, fitted, calibrated=calibrated))
     return quantized
 
 
@@ -221,6 +225,8 @@ def _quantize_layer(
     spec: Spec,
     compiled: bool,
     fitted: FittedWeight | None,
+    *,
+    calibrated: bool,
 ) -> QuantizedLayer:
     """Return one layer quantized by its section; `fitted` is its fit if that is known."""
     start = time.perf_counter()
@@ -228,7 +234,7 @@ def _quantize_layer(
     if bias_corrected and isinstance(moments, InferredMoments):
         moments = moments.after_bias_correction()
     section, notes = adapt_to_kernel(layer, section)
-    choice = choose_clipping(section, moments, bias_corrected=bias_corrected)
+    choice = choose_clipping(section, moments, bias_corrected=bias_corrected, calibrated=calibrated)
     section = choice.section
     if choice.note is not None:
         notes.append(choice.note)

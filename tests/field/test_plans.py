@@ -10,6 +10,7 @@ from quant.pipeline import quantize_model
 from quant.plan.plan import plan_model
 from tests.field.test_every_case import CASES
 
+OTHERS = {"synthetic_inputs": "none", "report": "weights", "measure": {"latency": False}}
 TOLERANCE_DB = 0.1
 """The layers of these models have few channels, which are all sampled; a job quantizes the same weights."""
 
@@ -17,7 +18,8 @@ TOLERANCE_DB = 0.1
 @pytest.mark.parametrize("name", [*CASES, "labels-out-of-range"])
 def test_a_plan_has_the_layers_the_bytes_and_the_error_of_its_job(name, field, tmp_path):
     model = field / f"{name}.onnx"
-    spec = {"preset": "int4-weights", "report": "weights", "measure": {"latency": False}}
+    # A plan rounds to nearest; notes of its layers say where a job rounds by the error of the output.
+    spec = {"preset": "int4-weights", "weights": {"rounding": "nearest"}, **OTHERS}
     plan = plan_model(Inputs(model, model.name, spec), lambda *_: None)
     outcome = quantize_model(Inputs(model, model.name, spec), tmp_path, lambda *_: None)
     report = json.loads((tmp_path / "report.json").read_bytes())

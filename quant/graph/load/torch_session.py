@@ -26,7 +26,7 @@ def torch_session() -> Iterator[None]:
         import torch
     except ImportError:
         raise UnsupportedTorchScript(
-            "TorchScript needs torch, which is not installed here; accepted: ONNX, or install quantd-server[torchscript]"
+            "TorchScript needs torch, which is not installed; accepted: ONNX, or install quantd-server[torchscript]"
         ) from None
     sys.stdout.flush()
     standard_output = os.dup(1)

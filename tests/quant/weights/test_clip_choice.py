@@ -31,6 +31,8 @@ def test_auto_takes_its_own_bounds_if_nothing_is_known_of_the_input(corrected):
 def test_wide_weights_are_not_clipped_if_nothing_is_known_of_the_input(bits, unclipped):
     choice = choose_clipping(section(bits=bits), None, bias_corrected=True)
     assert (choice.section.clipping == MinMax()) == unclipped
+    with_data = choose_clipping(section(bits=bits), None, bias_corrected=True, calibrated=True)
+    assert with_data.section == section(bits=bits)
 
 
 @pytest.mark.parametrize(("bits", "unclipped"), [(8, True), (6, True), (4, False)])
