@@ -70,7 +70,8 @@ def test_a_weight_only_plan_has_the_layers_and_the_size_of_its_job(spec, example
     assert plan.size.basis == ("exact" if resolve(spec).keep_float == "none" else "structure")
     assert not plan.needs_calibration
     by_output = any({OUTPUT_ERROR_NOTE, NEAREST_NOTE}.intersection(layer.notes) for layer in plan.layers)
-    assert plan.weight.sqnr_db == pytest.approx(summary.weight_sqnr_db, abs=3.0 if by_output else 0.01)
+    least_error = plan.weight.sqnr_db - summary.weight_sqnr_db  # less error of outputs costs a job error of weights
+    assert -0.01 <= least_error <= (4 if by_output else 0.01)
 
 
 @pytest.mark.parametrize("preset", ["int8", "int4", "codebook4", "ternary"])

@@ -23,7 +23,7 @@ def test_what_a_module_prints_does_not_reach_standard_output(save_module, tmp_pa
 
 def test_a_missing_torch_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UnsupportedTorchScript, match=r"install quantd\[torchscript\]"), torch_session():
+    with pytest.raises(UnsupportedTorchScript, match=r"install quantd-server\[torchscript\]"), torch_session():
         pass
 
 
