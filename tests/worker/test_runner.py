@@ -222,7 +222,7 @@ def test_a_job_is_cancelled_while_the_file_of_its_model_cannot_be_opened(service
     os.mkfifo(path)  # opening it hangs, as a file of a network file system does
     runner = Runner(settings, command(sys.executable, "-c", READS + MAKES_ALL + DONE))
     cancelled_while_it_hangs(records, runner, queued(records, model))
-    path.write_bytes(b"model")
+    os.close(os.open(path, os.O_WRONLY))  # the call that hangs returns
     runner.close()
 
 

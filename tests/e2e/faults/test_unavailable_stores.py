@@ -3,20 +3,32 @@
 QUANTD_AWAY_S=60 stops the stores for a minute.
 """
 
+import contextlib
 import os
 import signal
 import time
 
 import pytest
 
-from tests.e2e.faults.cluster import Cluster, assert_sound
+from tests.e2e.faults.cluster import Cluster, assert_sound, until
 from tests.e2e.faults.conftest import SPEC
 
 AWAY_S = float(os.environ.get("QUANTD_AWAY_S", "2"))
 
 
+@contextlib.contextmanager
+def stopped(swift):
+    """Stop the object store that other tests use, too."""
+    swift.stop()
+    try:
+        yield
+    finally:
+        swift.start()
+
+
 def assert_unavailable_for(cluster, seconds, what):
-    """Check for some seconds that /readyz is 503 and names the store."""
+    """Check for some seconds that /readyz is 503 and names the store; for one second its answer may be an old one."""
+    until(lambda: cluster.http.get("/readyz").status_code == 503, "a 503", within_s=5)
     deadline = time.monotonic() + seconds
     while True:
         response = cluster.http.get("/readyz")
@@ -35,11 +47,10 @@ def test_a_job_survives_an_unavailable_object_store(swift, tmp_path, monkeypatch
         model = cluster.upload("model", examples / "digits.onnx")
         job = cluster.submit(model=model, spec=SPEC)
         held = cluster.hold()
-        swift.stop()
-        os.kill(held, signal.SIGCONT)
-        assert_unavailable_for(cluster, AWAY_S, "object store")
-        assert cluster.job(job)["status"] == "running"
-        swift.start()
+        with stopped(swift):
+            os.kill(held, signal.SIGCONT)
+            assert_unavailable_for(cluster, AWAY_S, "object store")
+            assert cluster.job(job)["status"] == "running"
         cluster.wait_ready()
         assert_sound(cluster, cluster.ended(job))
 
