@@ -1,4 +1,7 @@
-"""Fifty random kills during thirty jobs: no job is lost or runs to an end twice, and every digest matches."""
+"""Random kills during fifteen jobs: no job is lost or runs to an end twice, and every digest matches.
+
+`benchmarks/chaos.py` has hundreds of jobs and other faults.
+"""
 
 from tests.e2e.faults.cluster import Cluster
 from tests.e2e.faults.conftest import SPEC
@@ -8,7 +11,7 @@ from tests.e2e.faults.kills import survive
 def test_no_job_is_lost_or_ends_twice(tmp_path, examples):
     with Cluster(tmp_path, workers=2, lease_s="2") as cluster:
         model = cluster.upload("model", examples / "digits.onnx")
-        ends = survive(cluster, {"model": model, "spec": SPEC}, jobs=30, kills=50, seed=1)
-    assert sum(ends["killed"].values()) == 50
-    assert ends["succeeded"] + ends["failed"] == 30
-    assert ends["succeeded"] > 20
+        ends = survive(cluster, {"model": model, "spec": SPEC}, jobs=15, kills=25, seed=1)
+    assert sum(ends["killed"].values()) == 25
+    assert ends["succeeded"] + ends["failed"] == 15
+    assert ends["succeeded"] > 10

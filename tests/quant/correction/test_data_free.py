@@ -15,6 +15,7 @@ from quant.spec import resolve
 from quant.weights.layers import choose_layers, quantize_layers
 from quant.weights.quantize import decoded
 from tests.quant.calibration.models import network
+from tests.specs import UNTIMED
 
 RNG = np.random.default_rng(0)
 
@@ -62,14 +63,14 @@ def test_an_error_that_the_activation_hides_is_not_corrected():
 def test_correction_without_data_is_ahead_of_minmax_on_real_networks(tmp_path, data, name):
     if "cifar" in name:
         scale = {"mean": np.array([0.485, 0.456, 0.406]), "std": np.array([0.229, 0.224, 0.225])}
-        images = np.load(data / "datasets" / "cifar10_test.npz")["images"][:300]
+        images = np.load(data / "datasets" / "cifar10_test.npz")["images"][:100]
     else:
-        scale, images = {}, np.load(data / "datasets" / "vww_test.npz")["images"][200:400]
+        scale, images = {}, np.load(data / "datasets" / "vww_test.npz")["images"][200:300]
     np.savez(tmp_path / "evaluation.npz", images=images, **scale)
     model, evaluation = data / "models" / f"{name}.onnx", tmp_path / "evaluation.npz"
     sqnr_db = {}
     for label, spec in {"minmax": {"weights": {"clipping": "minmax"}, "bias_correction": "none"}, "auto": {}}.items():
-        inputs = Inputs(model, "m", {"preset": "int4-weights", **spec}, None, evaluation)
+        inputs = Inputs(model, "m", {**UNTIMED, "preset": "int4-weights", **spec}, None, evaluation)
         sqnr_db[label] = quantize_model(inputs, tmp_path, lambda *_: None).summary.output_sqnr_db
     assert sqnr_db["auto"] > sqnr_db["minmax"] + 1
     assert json.loads((tmp_path / "report.json").read_text())["compared"] is None
