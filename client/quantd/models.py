@@ -30,8 +30,8 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model(Answer):
-    """An uploaded model."""
+class Upload(Answer):
+    """An uploaded file."""
 
     id: str
     """Its id, by which jobs name it."""
@@ -39,26 +39,24 @@ class Model(Answer):
     """Its SHA-256 in hexadecimal."""
     size: int
     """Its size in bytes."""
-    format: str
-    """The format of the file, recognised by its first bytes."""
     filename: str | None = None
     """The name of the uploaded file; None if it had none."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dataset(Answer):
+class Model(Upload):
+    """An uploaded model."""
+
+    format: str
+    """The format of the file, recognised by its first bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(Upload):
     """Uploaded calibration or evaluation data."""
 
-    id: str
-    """Its id, by which jobs name it."""
-    sha256: str
-    """Its SHA-256 in hexadecimal."""
-    size: int
-    """Its size in bytes."""
     samples: int
     """The length of the first axis."""
-    filename: str | None = None
-    """The name of the uploaded file; None if it had none."""
 
 
 @dataclass(frozen=True, kw_only=True)
