@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 
 # The tests run side by side in two halves that take about as long, the numerics with the models of the field, and all servers,
 # which leave the processors idle while they wait; and the pages, which wait for jobs.
-.PHONY: install chromium demo test test-library test-service test-pages coverage lint lint-python lint-openapi clients client-size openapi screenshots up clean
+.PHONY: install chromium demo test test-library test-service test-pages test-e2e coverage lint lint-python lint-openapi clients client-size openapi screenshots up clean
 
 install: .venv/installed
 
@@ -28,22 +28,26 @@ demo: install
 	$(BIN)/python examples/demo.py
 
 test: install chromium
-	$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-library test-service test-pages
+	$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-library test-service test-pages test-e2e
 
 test-library:
 	$(PYTEST) tests/quant tests/field tests/benchmarks tests/test_coverage_page.py tests/test_docker.py tests/test_docs.py tests/test_layers.py
 
 test-service:
-	$(PYTEST) tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/test_python_page.py tests/e2e
+	$(PYTEST) tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/test_python_page.py
 
 test-pages:
 	$(PYTEST) tests/browser
+
+# They wait for most of their time, so they run beside the others.
+test-e2e:
+	$(PYTEST) tests/e2e
 
 # The share of lines that the tests run, by package. Counting them takes a third of the time again, so `make test` does not.
 # Lines are counted in the test processes themselves, not in the servers and jobs that these start.
 coverage: install
 	rm -rf .coverage
-	$(MAKE) --no-print-directory test-library test-service PYTEST="$(BIN)/python -m coverage run -m pytest"
+	$(MAKE) --no-print-directory test-library test-service test-e2e PYTEST="$(BIN)/python -m coverage run -m pytest"
 	$(BIN)/python -m tests.coverage_table
 
 up: install

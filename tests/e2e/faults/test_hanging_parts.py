@@ -57,10 +57,11 @@ def test_a_job_is_cancelled_while_the_download_of_its_model_hangs(stored, swift)
     assert cluster.processes["worker1"].poll() is None  # the process is the same, but all of its calls are new
 
 
-def test_a_job_is_cancelled_while_the_upload_of_its_artifacts_hangs(stored, swift):
+def test_a_job_is_cancelled_while_the_upload_of_its_artifacts_hangs(stored, swift, examples):
     cluster, model = stored
     job = cluster.submit(model=model, spec=SPEC)
-    held = cluster.hold()
+    held, size = cluster.hold(), (examples / "digits.onnx").stat().st_size
+    until(lambda: Path(f"/proc/{held}/cwd/model").stat().st_size == size, "the end of the download")
     with stopped(*swift.pids):
         os.kill(held, signal.SIGCONT)
         until(lambda: cluster.busy_now("worker1") is None, "the end of the job's process")
