@@ -7,6 +7,7 @@ times weight. Stored as floats, such biases need neither scales nor a Dequantize
 import numpy as np
 import onnx_ir as ir
 
+from quant.export.qdq import tidy
 from quant.graph.constants import add_initializer, constant
 from quant.graph.names import Names
 from quant.graph.operators import is_convolution, is_dequantize, is_quantize, is_rectifier
@@ -32,14 +33,4 @@ def store_biases_as_floats(model: ir.Model) -> None:
             continue
         floats = (codes * scale.astype(np.float64)).astype(np.float32)
         node.replace_input_with(BIAS, add_initializer(graph, f"{dequantize.outputs[0].name}_float", floats, names))
-        if not dequantize.outputs[0].uses():
-            _remove(graph, dequantize)
-
-
-def _remove(graph: ir.Graph, node: ir.Node) -> None:
-    """Remove a node that nothing reads, with the initializers that only it read."""
-    operands = [value for value in node.inputs if value is not None]
-    graph.remove(node, safe=True)
-    for value in operands:
-        if not value.uses() and value.is_initializer():
-            del graph.initializers[str(value.name)]
+    tidy(model)
