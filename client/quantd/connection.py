@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import httpx
 
@@ -24,29 +24,37 @@ _NOT_CONNECTED = (
     httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL,
 )  # fmt: skip
 _FAILURES = (httpx.RequestError, httpx.InvalidURL)
+Http = TypeVar("Http", httpx.Client, httpx.AsyncClient)
 
 
 class _Service:
     """The service at the other end: its address, and the meaning of its failures.
 
     Raises:
-        Unreachable: the address or the key is malformed.
+        Unreachable: the key is malformed.
     """
 
     def __init__(self, url: str, key: str | None) -> None:
         if key and not (key.isascii() and key.isprintable()):
             raise Unreachable("the API key has characters that no key has; set QUANTD_API_KEY to qd_...")
         self.url = url
-        self.settings: dict[str, Any] = {
+        self._settings: dict[str, Any] = {
             "base_url": url,
             "headers": {"Authorization": f"Bearer {key}"} if key else {},
             "timeout": httpx.Timeout(30, read=WAIT_S + 30),
         }
         self._has_answered = False
 
-    def malformed(self, error: Exception) -> Unreachable:
-        """Return the error for an address that is none."""
-        return Unreachable(f"{self.url!r} is not an address ({error}); set QUANTD_URL to http://host:port")
+    def http(self, kind: Callable[..., Http]) -> Http:
+        """Return an HTTP client of this kind for the service.
+
+        Raises:
+            Unreachable: the address is malformed.
+        """
+        try:
+            return kind(**self._settings)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise Unreachable(f"{self.url!r} is not an address ({error}); set QUANTD_URL to http://host:port") from None
 
     def unreachable(self, error: Exception) -> Unreachable:
         """Return the error for a request without a whole response.
@@ -94,10 +102,7 @@ class Connection:
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self._service = _Service(url, key)
-        try:
-            self._http = httpx.Client(**self._service.settings)
-        except (httpx.InvalidURL, ValueError) as error:
-            raise self._service.malformed(error) from None
+        self._http = self._service.http(httpx.Client)
 
     def close(self) -> None:
         """Close the connection."""
@@ -172,10 +177,7 @@ class AsyncConnection:
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self._service = _Service(url, key)
-        try:
-            self._http = httpx.AsyncClient(**self._service.settings)
-        except (httpx.InvalidURL, ValueError) as error:
-            raise self._service.malformed(error) from None
+        self._http = self._service.http(httpx.AsyncClient)
 
     async def close(self) -> None:
         """Close the connection."""
