@@ -99,7 +99,8 @@ def _without_data(
 ) -> tuple[Weights, list[str]]:
     """Return a layer's section with what applies without data, and notes on what a job does otherwise."""
     section, notes = adapt_to_kernel(layer, section)
-    choice = choose_clipping(section, moments, bias_corrected=spec.bias_correction != "none")
+    calibrated = spec.activations is not None
+    choice = choose_clipping(section, moments, bias_corrected=spec.bias_correction != "none", calibrated=calibrated)
     notes += [OUTPUT_ERROR_NOTE] if choice.by_output_error else []
     notes += [] if choice.note is None else [choice.note]
     if choice.section.rounding.needs_moments:
