@@ -21,9 +21,8 @@ async def check_query(request: Request) -> None:
     accepted = query_names(request.scope["route"])
     unknown = [name for name in request.query_params if name not in accepted]
     if unknown:
-        suggestions = [
-            closest(name, accepted) for name in unknown[:MOST_FAULTS]
-        ]  # they take time: the rest is left out
+        # They take time: the rest is left out.
+        suggestions = [closest(name, accepted) for name in unknown[:MOST_FAULTS]]
         faults = [
             FieldError(f"/{name}", f"unknown parameter `{name}`{suggestion}")
             for name, suggestion in zip_longest(unknown, suggestions, fillvalue="")
