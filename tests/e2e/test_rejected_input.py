@@ -47,27 +47,27 @@ def uploads(stack):
 
 @pytest.mark.parametrize("data", [b"hello, world", b"<html>", b"\x00\x01\x02"])
 def test_other_bytes_than_a_model_are_refused_at_once(http, stack, data):
-    before = blobs(stack)
+    before = uploads(stack)
     document = problem(http.post("/v1/models", content=data), 415, "model.unsupported_format")
     assert ".onnx" in document["detail"]
-    assert blobs(stack) == before
+    assert uploads(stack) == before
 
 
 @pytest.mark.parametrize(("kind", "accepted"), [("model", ".onnx"), ("dataset", ".npz")])
 def test_an_empty_body_is_refused(http, stack, kind, accepted):
-    before = blobs(stack)
+    before = uploads(stack)
     assert accepted in problem(http.post(f"/v1/{kind}s", content=b""), 422, f"{kind}.empty")["detail"]
-    assert blobs(stack) == before
+    assert uploads(stack) == before
 
 
 def test_a_wrong_digest_is_refused_and_nothing_is_stored(http, stack):
-    before = blobs(stack)
+    before = uploads(stack)
     headers = {"Repr-Digest": "sha-256=:" + "A" * 43 + "=:"}
     document = problem(
         http.post("/v1/models", content=b"\x08\x08" + b"x" * 100, headers=headers), 400, "request.digest_mismatch"
     )
     assert hashlib.sha256(b"\x08\x08" + b"x" * 100).hexdigest() in document["detail"]
-    assert blobs(stack) == before
+    assert uploads(stack) == before
 
 
 def test_an_unreadable_digest_is_refused(http):
@@ -84,10 +84,10 @@ def test_an_unreadable_digest_is_refused(http):
     ],
 )
 def test_an_unreadable_dataset_is_refused(http, stack, data, message):
-    before = blobs(stack)
+    before = uploads(stack)
     document = problem(http.post("/v1/datasets", content=data), 422, "dataset.unreadable")
     assert message in document["detail"]
-    assert blobs(stack) == before
+    assert uploads(stack) == before
 
 
 def test_a_header_that_declares_more_than_it_has_is_refused(http):
