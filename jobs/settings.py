@@ -18,38 +18,58 @@ def _job_memory(settings: dict[str, Any]) -> int:
 class Settings(BaseSettings):
     """The settings of a deployment; sizes in bytes, times in seconds."""
 
-    model_config = SettingsConfigDict(env_prefix="QUANTD_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="QUANTD_", frozen=True, use_attribute_docstrings=True)
 
     state_dir: Path = Path(".quantd")
+    """Folder of the embedded service's records and blobs."""
     redis_url: str = "redis://127.0.0.1:6379/0"
-    store_url: str = Field(default_factory=_store_in)
-    download_endpoint: str | None = Field(
-        default=None,
-        pattern=r"^https?://",
-        description="the S3 store's address as callers reach it: models are then transferred there by presigned URLs",
-    )
+    """Redis for records and queue: one server (or one with replicas), not a cluster, with the append-only file synced
+    on every write."""
+    store_url: str = Field(default_factory=_store_in, json_schema_extra={"default": "`store` in the state folder"})
+    """Object store for models, datasets, artifacts and archived records: `file:///folder` or `s3://bucket/prefix`. The
+    credentials of an S3 store are read from the `AWS_...` variables."""
+    download_endpoint: str | None = Field(default=None, pattern=r"^https?://")
+    """Address of the S3 store as callers reach it; if it is set, callers download models from it and upload parts to it
+    by presigned URLs."""
     auth: Literal["off", "required"] = "off"
+    """`required` demands an API key with every request; `off` is refused on any address but loopback."""
     max_model_bytes: int = Field(default=4 * 2**30, gt=0)
+    """Size of the largest model that may be uploaded."""
     max_dataset_bytes: int = Field(default=4 * 2**30, gt=0)
+    """Size of the largest dataset that may be uploaded."""
     job_timeout_s: float = Field(default=3600, gt=0)
+    """Time limit of a job."""
     plan_timeout_s: float = Field(default=120, gt=0)
+    """Time limit of a plan; its memory is limited like that of a job."""
     job_memory_bytes: int = Field(default=8 * 2**30, gt=0)
-    job_disk_bytes: int = Field(default_factory=_job_memory, gt=0, description="as `job_memory_bytes` by default")
-    key_rate: int = Field(default=600, gt=0, description="requests per minute that an API key may send")
-    key_stored_bytes: int = Field(default=100 * 2**30, gt=0, description="bytes that an API key may keep stored")
-    key_open_jobs: int = Field(default=1000, gt=0, description="jobs that an API key may have open at a time")
-    session_idle_s: float = Field(default=12 * 3600, gt=0, description="a browser's session ends unused for this long")
-    retention_days: float = Field(default=30, gt=0, description="`inf` keeps everything")
-    webhook_allow_hosts: str = Field(
-        default="*",
-        description="names and patterns, separated by commas; only a host named in full may be private or without TLS",
+    """Memory limit of a job: address space beyond that of the libraries."""
+    job_disk_bytes: int = Field(
+        default_factory=_job_memory, gt=0, json_schema_extra={"default": "as `QUANTD_JOB_MEMORY_BYTES`"}
     )
-    lease_s: float = Field(default=60, gt=0, description="a worker without a heartbeat for this long loses its job")
-    otel_exporter_otlp_endpoint: str | None = Field(
-        default=None, description="the collector of traces, as http://host:4318"
-    )
-    worker_metrics: str | None = Field(default=None, pattern=r"^\S+:\d+$", description="host:port, for Prometheus")
+    """Limit of the files that a job writes. Where machine or container have memory for both limits, the files are in
+    memory and the limit is exact. Else they are in `TMPDIR` and are counted twice a second."""
+    key_rate: int = Field(default=600, gt=0)
+    """Requests per minute that an API key may send, if it was created without a limit of its own."""
+    key_stored_bytes: int = Field(default=100 * 2**30, gt=0)
+    """Bytes that an API key may keep stored, if it was created without a limit of its own."""
+    key_open_jobs: int = Field(default=1000, gt=0)
+    """Jobs and plans that an API key may have open at a time, if it was created without a limit of its own."""
+    session_idle_s: float = Field(default=12 * 3600, gt=0)
+    """A person who signed in to the pages is signed out after this long without a request, and after 7 days in any
+    case."""
+    retention_days: float = Field(default=30, gt=0)
+    """Jobs expire this many days after their end, models and datasets after their last use; `inf` keeps everything."""
+    webhook_allow_hosts: str = "*"
+    """Host names and patterns, separated by commas; a host whose full name is in the list may be private and use plain
+    http, others must be public and use https."""
+    lease_s: float = Field(default=60, gt=0)
+    """A worker without a heartbeat for this long loses its job."""
+    otel_exporter_otlp_endpoint: str | None = None
+    """Receiver of traces, such as `http://host:4318`; none are sent without it."""
+    worker_metrics: str | None = Field(default=None, pattern=r"^\S+:\d+$")
+    """`host:port` at which a worker serves Prometheus metrics."""
     log_format: Literal["json", "text"] = "json"
+    """Format of the log lines of gateway and workers."""
 
     @property
     def webhook_hosts(self) -> tuple[str, ...]:
