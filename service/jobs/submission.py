@@ -15,13 +15,13 @@ from jobs.cache_key import work_digest
 from jobs.errors import BadRequest, Conflict
 from jobs.job import Job, Status, Upload, new_id
 from jobs.queue import send
+from jobs.remote.addresses import AddressRefused, check_url
 from jobs.tracing import current_traceparent
 from quant.errors import FieldError, QuantdError
 from quant.spec import Spec, require_data, resolve
 from service.context import Context
 from service.jobs.cached_result import reuse_result
 from service.quota import check_storage_quota
-from service.webhooks.addresses import WebhookRefused, check_url
 
 log = structlog.get_logger()
 
@@ -116,7 +116,7 @@ def check_webhook(context: Context, webhook: Mapping[str, Any] | None) -> None:
         return
     try:
         check_url(webhook["url"], context.settings.webhook_hosts)
-    except WebhookRefused as error:
+    except AddressRefused as error:
         raise BadRequest(f"the webhook's URL {error}", [FieldError("/webhook/url", str(error))]) from None
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 
 from jobs.errors import Conflict, UnsupportedMediaType
 from jobs.sessions import Session
+from jobs.uploads.contents import size_limit
 from service.context import Ctx
 from service.parameters import IdempotencyKey, UploadId
 from service.problems import RESPONSES, header_docs, problems
@@ -21,7 +22,6 @@ from service.resumable.tus import (
     parse_metadata,
     state_headers,
 )
-from service.uploads.storage import size_limit
 
 BODY: dict[str, Any] = {
     "requestBody": {

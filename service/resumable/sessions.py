@@ -14,11 +14,12 @@ from starlette.requests import ClientDisconnect
 from jobs.errors import NotFound, TooLarge
 from jobs.job import new_id
 from jobs.sessions import Part, Session
+from jobs.uploads.contents import size_limit
 from quant.errors import QuantdError
 from service.context import Context
 from service.quota import check_storage_quota
 from service.resumable.tus import UploadMetadata
-from service.uploads.storage import size_limit, store_upload
+from service.uploads.storage import store_upload
 
 
 def begin(context: Context, length: int, metadata: UploadMetadata, idempotency_key: str) -> Session:

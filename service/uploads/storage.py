@@ -9,12 +9,9 @@ from starlette.concurrency import run_in_threadpool
 from jobs.blobs import Stored
 from jobs.job import Upload, new_id
 from jobs.redis_keys import Kind
-from jobs.settings import Settings
-from quant.errors import UnreadableDataset
+from jobs.uploads.contents import describe, head_check, size_limit
 from service.context import Context
 from service.quota import check_storage_quota
-from service.uploads.dataset_headers import check_dataset, count_samples, dataset_arrays
-from service.uploads.model_format import model_format
 
 
 @dataclass(frozen=True)
@@ -60,10 +57,10 @@ async def write_file(
     await run_in_threadpool(check_storage_quota, context)
     upload_id = new_id(kind)
     key = f"{context.tenant}/{kind}s/{upload_id}"
-    check = model_format if kind == "model" else check_dataset
-    stored = await context.blobs.write(key, chunks, check, size_limit(context.settings, kind), sha256)
+    limit = size_limit(context.settings, kind)
+    stored = await context.blobs.write(key, chunks, head_check(kind), limit, sha256)
     try:
-        description = await run_in_threadpool(_describe, context, kind, key, stored)
+        description = await run_in_threadpool(describe, context.blobs, kind, key, stored, limit)
     except BaseException:
         await run_in_threadpool(context.blobs.delete, key)
         raise
@@ -112,20 +109,3 @@ def delete_upload(context: Context, kind: Kind, upload_id: str) -> None:
     upload = context.records.upload(kind, upload_id, context.tenant)
     context.records.delete_upload(kind, upload)
     context.archive.drop_upload(upload)
-
-
-def size_limit(settings: Settings, kind: Kind) -> int:
-    """Return the largest number of bytes that a model or dataset may have."""
-    return settings.max_model_bytes if kind == "model" else settings.max_dataset_bytes
-
-
-def _describe(context: Context, kind: Kind, key: str, stored: Stored) -> dict[str, Any]:
-    """Return the format of a stored file and, for a dataset, its number of samples and its arrays."""
-    if kind == "model":
-        return {"format": model_format(stored.head)}
-    with context.blobs.open(key) as file:
-        file_format, arrays = dataset_arrays(file, stored.size, context.settings.max_dataset_bytes)
-    samples = count_samples(arrays)
-    if samples is None:
-        raise UnreadableDataset("no array has a sample axis; accepted: one array for each model input, samples first")
-    return {"format": file_format, "samples": samples, "arrays": tuple(arrays)}

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from jobs.job import Job
 from jobs.records import Records
-from service.webhooks.addresses import WebhookRefused
+from jobs.remote.addresses import AddressRefused
 from service.webhooks.request import TIMEOUT_S, deliver, message
 
 SCHEDULE_S = (0, 5, 300, 1800, 7200, 18_000, 36_000, 50_400)
@@ -74,7 +74,7 @@ class Deliveries:
         assert job.webhook is not None
         try:
             return await deliver(job.webhook, message(job), f"msg_{job.id}", self._allowed)
-        except WebhookRefused as error:
+        except AddressRefused as error:
             bound.warning("webhook refused", reason=str(error))
             return GONE
         except (httpx.HTTPError, OSError, TimeoutError) as error:

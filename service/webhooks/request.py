@@ -9,8 +9,8 @@ import httpx
 from standardwebhooks import Webhook as Signer
 
 from jobs.job import Job, Webhook
+from jobs.remote.addresses import checked_address, lookup_name
 from service.jobs.schemas import job_out
-from service.webhooks.addresses import checked_address, lookup_name
 from service.webhooks.description import JobEnded
 
 TIMEOUT_S = 15.0
@@ -29,7 +29,7 @@ async def deliver(webhook: Webhook, body: str, message_id: str, allowed: Sequenc
     read.
 
     Raises:
-        WebhookRefused: the host or one of its addresses must not be called.
+        AddressRefused: the host or one of its addresses must not be called.
         httpx.HTTPError, OSError: the request failed.
     """
     url = httpx.URL(webhook.url)

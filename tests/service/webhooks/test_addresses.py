@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.webhooks.addresses import WebhookRefused, check_url
+from jobs.remote.addresses import AddressRefused, check_url
 from tests.service.webhooks.lookups import answer_lookups, send
 
 
@@ -45,7 +45,7 @@ def test_a_forbidden_host_is_refused_at_submission(submit, model, url):
 )  # fmt: skip
 def test_a_public_name_with_a_private_address_is_not_called(monkeypatch, address):
     answer_lookups(monkeypatch, [address])
-    with pytest.raises(WebhookRefused, match="not a public address"):
+    with pytest.raises(AddressRefused, match="not a public address"):
         send("https://hook.example.org/", ["*"])
 
 
@@ -57,5 +57,5 @@ def test_a_name_that_no_server_can_hold_is_refused_at_submission(submit, model, 
 
 def test_one_private_address_among_public_ones_is_refused(monkeypatch):
     answer_lookups(monkeypatch, ["93.184.216.34", "127.0.0.1"])
-    with pytest.raises(WebhookRefused, match="not a public address"):
+    with pytest.raises(AddressRefused, match="not a public address"):
         send("https://hook.example.org/", ["*"])

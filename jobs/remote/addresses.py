@@ -1,4 +1,4 @@
-"""Checks of a webhook's URL and of the addresses behind its host (protection against SSRF and DNS rebinding)."""
+"""Checks of a caller's URL and of the addresses behind its host (protection against SSRF and DNS rebinding)."""
 
 import asyncio
 import ipaddress
@@ -19,34 +19,34 @@ MOST_OF_A_LABEL, MOST_OF_A_NAME = 63, 253
 """The longest label and the longest name of a host (RFC 1035)."""
 
 
-class WebhookRefused(Exception):
-    """A webhook URL that must not be called; its delivery is not retried."""
+class AddressRefused(Exception):
+    """A URL that must not be called."""
 
 
 def check_url(url: str, allowed: Sequence[str]) -> None:
-    """Check a webhook's URL without looking up its host; `allowed` holds host names and patterns.
+    """Check a URL without looking up its host; `allowed` holds host names and patterns.
 
     Raises:
-        WebhookRefused: it is not an http(s) URL, carries credentials, or names a host that is not allowed.
+        AddressRefused: it is not an http(s) URL, carries credentials, or names a host that is not allowed.
     """
     try:
         parts = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
-        raise WebhookRefused("is not a URL; accepted: https://host/path") from None
+        raise AddressRefused("is not a URL; accepted: https://host/path") from None
     port = parts.port or 443
     if parts.scheme not in ("https", "http") or not parts.host or parts.userinfo or port > 65535:
-        raise WebhookRefused("is not an https URL without credentials; accepted: https://host/path")
+        raise AddressRefused("is not an https URL without credentials; accepted: https://host/path")
     host = lookup_name(parts)
     labels = host.removesuffix(".").split(".")
     if len(host) > MOST_OF_A_NAME or not all(0 < len(label) <= MOST_OF_A_LABEL for label in labels):
-        raise WebhookRefused(
+        raise AddressRefused(
             f"names a host that no DNS server can hold; accepted: at most {MOST_OF_A_NAME} characters, and 1 to "
             f"{MOST_OF_A_LABEL} between two dots"
         )
     if not any(fnmatchcase(host, pattern) for pattern in allowed):
-        raise WebhookRefused(f"names the host {host!r}; accepted: {', '.join(allowed) or 'none'}")
+        raise AddressRefused(f"names the host {host!r}; accepted: {', '.join(allowed) or 'none'}")
     if parts.scheme == "http" and host not in allowed:
-        raise WebhookRefused("uses plain http; accepted: https, or a host that the operator allowed by its full name")
+        raise AddressRefused("uses plain http; accepted: https, or a host that the operator allowed by its full name")
 
 
 async def checked_address(url: httpx.URL, allowed: Sequence[str]) -> str:
@@ -55,7 +55,7 @@ async def checked_address(url: httpx.URL, allowed: Sequence[str]) -> str:
     The host is looked up once. If any of its addresses is private, it is refused, unless `allowed` has its full name.
 
     Raises:
-        WebhookRefused: the URL or one of its host's addresses must not be called.
+        AddressRefused: the URL or one of its host's addresses must not be called.
         OSError: the lookup failed.
     """
     check_url(str(url), allowed)
@@ -64,7 +64,7 @@ async def checked_address(url: httpx.URL, allowed: Sequence[str]) -> str:
     addresses = [str(info[4][0]) for info in infos]
     private = [address for address in addresses if not _is_public(address)]
     if private and host not in allowed:
-        raise WebhookRefused(f"{host} resolves to {private[0]}, which is not a public address")
+        raise AddressRefused(f"{host} resolves to {private[0]}, which is not a public address")
     return addresses[0]
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from jobs.errors import EmptyDataset
+from jobs.uploads.dataset_headers import check_dataset, count_samples, dataset_arrays
 from quant.errors import QuantdError, UnreadableDataset
-from service.uploads.dataset_headers import check_dataset, count_samples, dataset_arrays
 
 LIMIT = 1 << 30
 

@@ -7,8 +7,8 @@ import zipfile
 import pytest
 
 from jobs.errors import EmptyModel
+from jobs.uploads.model_format import model_format
 from quant.errors import UnsupportedFormat
-from service.uploads.model_format import model_format
 
 
 def zipped(name, data=b"x"):

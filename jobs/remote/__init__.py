@@ -1,0 +1,1 @@
+"""Access to hosts outside the service: checks of their URLs and addresses."""

@@ -1,0 +1,1 @@
+"""Checks of uploaded bytes that need no model parser; gateway and worker share them."""
