@@ -31,6 +31,7 @@ class Outputs:
         markdown: the summary for a pull request.
         csv: the table of the layers.
         junit: the gates and the regressions as a JUnit document.
+        result: the job's document, as `--json` prints it.
     """
 
     model: Path | None = None
@@ -38,6 +39,7 @@ class Outputs:
     markdown: Path | None = None
     csv: Path | None = None
     junit: Path | None = None
+    result: Path | None = None
 
     @classmethod
     def of_report(cls, path: Path) -> "Outputs":
@@ -56,7 +58,7 @@ class Outputs:
         """The requested files by the option that names them."""
         named = {
             "-o": self.model, "--report": self.report, "--markdown": self.markdown, "--csv": self.csv,
-            "--junit": self.junit,
+            "--junit": self.junit, "--result": self.result,
         }  # fmt: skip
         return {option: path for option, path in named.items() if path is not None}
 
@@ -101,8 +103,16 @@ class Outputs:
         if self.report and self.report.suffix not in REPORT_SUFFIXES:
             raise ClientError(f"--report {self.report}: accepted: a file that ends in {', '.join(REPORT_SUFFIXES)}")
 
-    def write(self, folder: Path, job: Mapping[str, Any], regressions: Iterable[RegressionCheck] = ()) -> None:
-        """Write the requested files from the job and its artifacts in `folder`, where the page is that of the job.
+    def write(
+        self, folder: Path, job: Mapping[str, Any], regressions: Iterable[RegressionCheck] = (), comparison: str = ""
+    ) -> None:
+        """Write the requested files.
+
+        Args:
+            folder: the artifacts of the job, where the page is that of the job.
+            job: the job's document.
+            regressions: the metrics that have a limit on their change.
+            comparison: the comparison with a baseline in Markdown; empty for none.
 
         Raises:
             ClientError: a file cannot be written.
@@ -113,11 +123,13 @@ class Outputs:
             if self.report:
                 self.report.write_bytes(_report(folder, self.report.suffix, job))
             if self.markdown:
-                shutil.copyfile(folder / artifacts.REPORT_MARKDOWN, self.markdown)
+                self.markdown.write_bytes((folder / artifacts.REPORT_MARKDOWN).read_bytes() + comparison.encode())
             if self.csv:
                 shutil.copyfile(folder / artifacts.LAYERS_CSV, self.csv)
             if self.junit:
                 self.junit.write_bytes(junit_document(job["gates"], regressions))
+            if self.result:
+                self.result.write_text(json.dumps(job))
         except OSError as error:
             raise ClientError(f"{error.filename or folder}: {error.strerror}") from None
 

@@ -20,6 +20,7 @@ from quantd.figures import Document
 from quantd.following import run_to_end
 from quantd.job import Job
 from quantd.local import LocalJob
+from quantd.markdown import comparison_markdown
 from quantd.models import Dataset, Model
 from quantd.progress import UploadProgress
 from quantd.regression import RegressionCheck
@@ -73,10 +74,12 @@ def quantize(request: Request, *, local: bool) -> int:
     with tempfile.TemporaryDirectory(prefix="quantd-") as name:
         folder = Path(name)
         result = _run_locally(request, folder) if local else _run_remotely(request, folder)
-        request.outputs.write(folder, result.job, result.regressions)
+        document = _document(request, result)
+        comparison = comparison_markdown(result.baseline, result.regressions) if request.baseline else ""
+        request.outputs.write(folder, document, result.regressions, comparison)
         report = json.loads((folder / artifacts.REPORT).read_text())
     if request.quiet:
-        typer.echo(json.dumps(_document(request, result)))
+        typer.echo(json.dumps(document))
     else:
         print_rows(out_console, _rows(request, result, report))
     return GATE_FAILED if result.failed else 0

@@ -20,6 +20,7 @@ ReportFile = Annotated[Path | None, typer.Option(help="The report, .html or .jso
 MarkdownFile = Annotated[Path | None, typer.Option(help="A summary for a pull request, in Markdown.")]
 CsvFile = Annotated[Path | None, typer.Option(help="The table of the layers.")]
 JUnitFile = Annotated[Path | None, typer.Option(help="Gates and regressions as JUnit XML.")]
+ResultFile = Annotated[Path | None, typer.Option(help="The job with its gates and figures as JSON.")]
 Calibration = Annotated[Path | None, typer.Option(help="Calibration data as .npz or .npy.")]
 Evaluation = Annotated[Path | None, typer.Option(help="Evaluation data as .npz or .npy; `labels` give top-1 accuracy.")]
 GateLimits = Annotated[
@@ -62,6 +63,7 @@ def quantize(
     markdown: MarkdownFile = None,
     csv: CsvFile = None,
     junit: JUnitFile = None,
+    result: ResultFile = None,
     spec: SpecFile = None,
     preset: Preset = None,
     calibration: Calibration = None,
@@ -84,7 +86,8 @@ def quantize(
     """
     options = {
         "--baseline": baseline, "--tag": tag, "--priority": priority, "--webhook": webhook, "--timeout": timeout,
-        "-o": output, "--report": report, "--markdown": markdown, "--csv": csv, "--junit": junit, "--local": local,
+        "-o": output, "--report": report, "--markdown": markdown, "--csv": csv, "--junit": junit, "--result": result,
+        "--local": local,
     }  # fmt: skip
     _check_combination({name for name, value in options.items() if value}, detach=detach)
 
@@ -103,7 +106,7 @@ def quantize(
         spec=read_spec(spec, preset, gate or []),
         calibration=calibration,
         evaluation=evaluation,
-        outputs=Outputs(output, report, markdown, csv, junit),
+        outputs=Outputs(output, report, markdown, csv, junit, result),
         tags=dict(parse_tag("--tag", text) for text in tag or []),
         priority=priority,
         webhook=webhook,
@@ -127,7 +130,7 @@ def _check_combination(given: set[str], *, detach: bool) -> None:
     of_end = {"--baseline", "--timeout", "-o", "--local"}
     if "--local" in given and (wrong := given & of_service):
         raise ClientError(f"{', '.join(sorted(wrong))}: needs the service; accepted: without --local")
-    if detach and (wrong := given & (of_end | {"--report", "--markdown", "--csv", "--junit"})):
+    if detach and (wrong := given & (of_end | {"--report", "--markdown", "--csv", "--junit", "--result"})):
         names = ", ".join(sorted(wrong))
         raise ClientError(f"{names}: needs the end of the job; accepted: without --detach, or `quantd jobs download`")
     if not detach and "-o" not in given:

@@ -146,18 +146,22 @@ def test_a_refused_webhook_is_exit_3(quantd, digits, tmp_path):
 def test_a_regression_is_exit_2_and_the_first_build_passes(quantd, quick, tmp_path):
     tag = f"branch={secrets.token_hex(8)}"
     against = ("--baseline", f"tag:{tag}", "--max-regression", "output_sqnr_db=0.5")
-    arguments = [*quick, "-o", tmp_path / "o.onnx", *against]
+    files = {option: tmp_path / option for option in ("--junit", "--markdown", "--result")}
+    arguments = [*quick, "-o", tmp_path / "o.onnx", *against, *sum(files.items(), ())]
     first = quantd(*arguments, "--tag", tag)
     assert (first.returncode, "there is nothing to compare with" in first.stdout) == (0, True)
-    worse = quantd(*arguments, "--preset", "int4-weights", "--junit", tmp_path / "g.xml")
+    assert files["--markdown"].read_text().endswith("\n### No baseline yet\n")
+    worse = quantd(*arguments, "--preset", "int4-weights")
     assert worse.returncode == 2
     assert "change FAIL output_sqnr_db" in worse.stdout
     assert "dB worse)" in worse.stdout
     assert worse.stdout.splitlines()[-1] == "FAILED      output_sqnr_db (exit code 2)"
-    assert "output_sqnr_db" in (tmp_path / "g.xml").read_text()
+    assert "output_sqnr_db" in files["--junit"].read_text()
+    assert "1 of 1 figures regressed" in files["--markdown"].read_text()
     machine = quantd(*arguments, "--preset", "int4-weights", "--json")
     assert machine.returncode == 2
     assert [check["passed"] for check in json.loads(machine.stdout)["regressions"]] == [False]
+    assert files["--result"].read_text() == machine.stdout.rstrip()
 
 
 def test_an_unknown_baseline_is_refused_before_the_upload(quantd, digits, tmp_path):
