@@ -26,6 +26,9 @@ QuantdError
     ├── IdempotencyMismatch   request.idempotency_mismatch
     ├── RangeNotSatisfiable   request.range_not_satisfiable
     ├── Unavailable           service.unavailable
+    ├── RemoteNotAllowed      remote.not_allowed
+    ├── RemoteFailed          remote.failed
+    ├── CredentialsRefused    remote.credentials
     └── WorkerFailure
         ├── WorkerCrashed         worker.crashed
         ├── WorkerOutOfMemory     worker.out_of_memory
@@ -197,6 +200,27 @@ class Unavailable(ServiceError):
 
     code = "service.unavailable"
     title = "Service temporarily unavailable"
+
+
+class RemoteNotAllowed(ServiceError):
+    """A source or a destination that the operator does not allow."""
+
+    code = "remote.not_allowed"
+    title = "The source or destination is not allowed"
+
+
+class RemoteFailed(ServiceError):
+    """A source that could not be fetched, or a destination that took no artifacts."""
+
+    code = "remote.failed"
+    title = "The source or destination failed"
+
+
+class CredentialsRefused(ServiceError):
+    """Named credentials that do not exist, or that are not for the source or destination."""
+
+    code = "remote.credentials"
+    title = "The credentials cannot be used"
 
 
 class WorkerFailure(ServiceError):

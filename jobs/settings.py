@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from jobs.remote.rules import Rules, parse_rules
 
 
 def _store_in(settings: dict[str, Any]) -> str:
@@ -62,6 +64,20 @@ class Settings(BaseSettings):
     webhook_allow_hosts: str = "*"
     """Host names and patterns, separated by commas; a host whose full name is in the list may be private and use plain
     http, others must be public and use https."""
+    source_allow: str = ""
+    """Sources that models and datasets may be fetched from, separated by commas: `https://host`, `http://host`,
+    `s3://bucket`, `hf://owner`, `mlflow:/name`, or a pattern such as `https://*.example.org`. A host whose full name is
+    in the list may be private. Nothing is fetched by default."""
+    destination_allow: str = ""
+    """Destinations that artifacts may be copied to, written like `QUANTD_SOURCE_ALLOW`; `mlflow:/runs` for MLflow."""
+    credentials_file: Path | None = None
+    """YAML file with the credentials that requests name. Only workers read it."""
+    fetch_timeout_s: float = Field(default=3600, gt=0)
+    """Time limit of the fetch of a source, and of the copy of an artifact."""
+    hf_endpoint: str = Field(default="https://huggingface.co", pattern=r"^https?://")
+    """Address of the model hub of `hf:` sources."""
+    mlflow_url: str | None = Field(default=None, pattern=r"^https?://")
+    """Address of the MLflow tracking server of `mlflow:` sources and destinations."""
     lease_s: float = Field(default=60, gt=0)
     """A worker without a heartbeat for this long loses its job."""
     otel_exporter_otlp_endpoint: str | None = None
@@ -70,6 +86,22 @@ class Settings(BaseSettings):
     """`host:port` at which a worker serves Prometheus metrics."""
     log_format: Literal["json", "text"] = "json"
     """Format of the log lines of gateway and workers."""
+
+    @field_validator("source_allow", "destination_allow")
+    @classmethod
+    def _check_rules(cls, text: str) -> str:
+        parse_rules(text)
+        return text
+
+    @property
+    def sources(self) -> Rules:
+        """The allowed sources."""
+        return parse_rules(self.source_allow)
+
+    @property
+    def destinations(self) -> Rules:
+        """The allowed destinations."""
+        return parse_rules(self.destination_allow)
 
     @property
     def webhook_hosts(self) -> tuple[str, ...]:
