@@ -16,6 +16,7 @@ QuantdError
 │   └── LargeModel            model.too_large
 ├── DatasetError          dataset.invalid
 │   ├── UnreadableDataset     dataset.unreadable
+│   ├── UnsupportedDataset    dataset.unsupported_format
 │   ├── InputMismatch         dataset.input_mismatch
 │   └── NonFiniteData         dataset.non_finite
 ├── SpecError             spec.invalid
@@ -163,10 +164,17 @@ class DatasetError(QuantdError):
 
 
 class UnreadableDataset(DatasetError):
-    """The file is not a readable .npz or .npy, or it contains pickled objects."""
+    """The file is no readable data set, or it holds something that is not accepted, such as pickled objects."""
 
     code = "dataset.unreadable"
     title = "The file is not a readable dataset"
+
+
+class UnsupportedDataset(DatasetError):
+    """The library that reads files of this format is not installed."""
+
+    code = "dataset.unsupported_format"
+    title = "Datasets of this format are not accepted"
 
 
 class InputMismatch(DatasetError):

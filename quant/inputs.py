@@ -28,8 +28,8 @@ class Inputs:
         model: the uploaded model: ONNX, a zip or tar of it, or TorchScript.
         name: the model's file name as its owner knows it.
         spec: the spec as a JSON document.
-        calibration: the calibration set as .npz or .npy.
-        evaluation: the evaluation set as .npz or .npy.
+        calibration: the calibration set, in any format of `quant.data.formats`.
+        evaluation: the evaluation set.
         isolation: what the process is isolated from, for the manifest.
     """
 
@@ -101,14 +101,16 @@ def open_inputs(inputs: Inputs, spec: Spec, scratch: Path, background: Executor)
             f"{' and '.join(reasons)}, which is for models of at most {max_bytes} bytes, and the model has "
             f"{source.size}; accepted: a *-weights preset without calibration data and without a budget"
         )
-    datasets = {role: background.submit(_read, role, path, source.model, spec.states) for role, path in paths.items()}
+    datasets = {role: background.submit(_read, role, path, source.model, spec) for role, path in paths.items()}
     digests |= {role: background.submit(FileDigest.read, path) for role, path in paths.items()}
     return OpenedInputs(inputs.name, source, whole, datasets, digests)
 
 
-def _read(role: Role, path: Path, model: ir.Model, states: Mapping[str, str]) -> Dataset:
+def _read(role: Role, path: Path, model: ir.Model, spec: Spec) -> Dataset:
     """Read a dataset; an error says which one it is about."""
     try:
-        return read_sequences(path, model, states) if states else read_dataset(path, model)
+        if spec.states:
+            return read_sequences(path, model, spec.states)
+        return read_dataset(path, model, spec.images)
     except DatasetError as error:
         raise type(error)(f"{role} data: {error.detail}", error.errors) from None

@@ -43,6 +43,11 @@ def has_fixed_sizes(value: ir.Value) -> bool:
     return sizes is not None and all(map(is_fixed, sizes))
 
 
+def agree(sizes: Sequence[int | str], shape: Sequence[int]) -> bool:
+    """Return True if an array of this shape, of as many axes, has every size that the model fixes."""
+    return all(not is_fixed(declared) or declared == size for declared, size in zip(sizes, shape, strict=True))
+
+
 def fixed_batch(value: ir.Value) -> int | None:
     """Return the batch size that the model fixes for an input; None if it is free or the input has no axis."""
     sizes = sizes_of(value)

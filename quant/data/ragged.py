@@ -183,8 +183,8 @@ def _reordered(source: Source, order: list[int]) -> Source:
             return Feeds(array[order])
         case Ragged(arrays, axis):
             return Ragged(tuple(arrays[sample] for sample in order), axis)
-        case Images(pixels, mean, std):
-            return Images(pixels[order], mean, std)
+        case Images(pixels):
+            return replace(source, pixels=pixels[order])
     assert isinstance(source, Constant)
     return source
 

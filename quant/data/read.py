@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from quant.data.dataset import BATCH, Dataset
 from quant.data.declared import (
+    agree,
     batch_axis,
     describe_feeds,
     describe_inputs,
@@ -17,13 +18,15 @@ from quant.data.declared import (
     describe_type,
     fixed_batch,
     has_fixed_sizes,
-    is_fixed,
     names_batch,
     sizes_of,
     takes_type,
 )
+from quant.data.files import format_of, read_arrays
+from quant.data.images.preparation import ImagePreparation
+from quant.data.images.read import read_images
 from quant.data.labels import read_labels
-from quant.data.npz import read_arrays, release_pages
+from quant.data.npz import release_pages
 from quant.data.ragged import RaggedArrays, cut, free_axes, group_samples, in_runs, ragged_source
 from quant.data.sources import AlongAxis, Constant, Feeds, Images, Ragged, Source
 from quant.data.targets import Targets, is_targets, read_targets
@@ -35,12 +38,18 @@ _ROLES = ("labels", "images", "mean", "std")
 input of the model has the plain name."""
 
 
-def read_dataset(path: Path, model: ir.Model) -> Dataset:
-    """Read the `.npz` or `.npy` file at `path` and check it against the model's inputs.
+AS_THEY_ARE = ImagePreparation()
+"""The preparation that keeps the size of images."""
 
-    An array belongs to the input of its name. Names that no input has are special: `labels` holds the correct classes,
-    `images` uint8 images that are normalised with `mean` and `std`. `__labels__`, `__images__`, `__mean__` and
-    `__std__` mean the same for every model.
+
+def read_dataset(path: Path, model: ir.Model, preparation: ImagePreparation = AS_THEY_ARE) -> Dataset:
+    """Read the file at `path`, of any format in `quant.data.formats`, and check it against the model's inputs.
+
+    The images of an archive are prepared as declared.
+
+    In files of arrays, an array belongs to the input of its name. Names that no input has are special: `labels` holds
+    the correct classes, `images` uint8 images that are normalised with `mean` and `std`. `__labels__`, `__images__`,
+    `__mean__` and `__std__` mean the same for every model.
 
     The array of an input has the input's shape, with all samples along its batch axis. An array with one axis more
     holds a complete value of the input for each sample. An input without a batch axis may have one value for all.
@@ -49,11 +58,15 @@ def read_dataset(path: Path, model: ir.Model) -> Dataset:
     `targets` and `targets.<output>` hold the right outputs, for the metrics of tasks.
 
     Raises:
-        UnreadableDataset: the file is no .npz or .npy, is cut short, or contains pickled objects.
+        UnreadableDataset: the file has no such format, is damaged, or contains pickled objects.
+        UnsupportedDataset: the library that reads the format is not installed.
         InputMismatch: an array is missing, or the model does not take its name, dtype or shape.
         NonFiniteData: an array contains NaN or infinity.
+        SpecError: the preparation does not fit the model's input.
     """
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
+    if format_of(path) == "images":
+        return read_images(path, inputs, preparation)
     names = {str(value.name) for value in inputs}
     ragged = group_samples(_name_single(read_arrays(path), inputs), names)
     arrays, targets = _split_targets(ragged, names)
@@ -187,21 +200,16 @@ def _placed(name: str, array: NDArray[np.generic], value: ir.Value) -> Source:
     if array.ndim not in (len(sizes), len(sizes) + 1):
         raise InputMismatch(f"array {name!r} has shape {list(array.shape)}; accepted: {describe_shape(value)}")
     if array.ndim > len(sizes):
-        if not _agree(sizes, array.shape[1:]):
+        if not agree(sizes, array.shape[1:]):
             raise InputMismatch(f"array {name!r} has shape {list(array.shape)}; accepted: {describe_feeds(value)}")
         return Feeds(array)
     if not sizes:
         return Constant(array)
     axis = batch_axis(value)
     free = [*sizes[:axis], "N", *sizes[axis + 1 :]]
-    if not _agree(free, array.shape):
+    if not agree(free, array.shape):
         raise InputMismatch(f"array {name!r} has shape {list(array.shape)}; accepted: {describe_shape(value)}")
     return AlongAxis(array, axis)
-
-
-def _agree(sizes: list[int | str], shape: tuple[int, ...]) -> bool:
-    """Return True if an array has every size that the model fixes."""
-    return all(not is_fixed(declared) or declared == size for declared, size in zip(sizes, shape, strict=True))
 
 
 def _with_constants(
@@ -288,6 +296,6 @@ def _images(special: Mapping[str, tuple[str, NDArray[np.generic]]], value: ir.Va
     if {images.mean.size, images.std.size} - {1, channels} or not (images.std > 0).all():
         raise InputMismatch(f"'mean' and 'std' need 1 or {channels} finite values, std above zero")
     sizes, shape = sizes_of(value), (len(pixels), channels, *pixels.shape[1:3])
-    if sizes is not None and (len(sizes) != 4 or not _agree(["N", *sizes[1:]], shape)):
+    if sizes is not None and (len(sizes) != 4 or not agree(["N", *sizes[1:]], shape)):
         raise InputMismatch(f"array {name!r} has shape {list(shape)}; accepted: {describe_shape(value)}")
     return images

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from quant.data.dataset import Dataset
 from quant.data.declared import describe_type, is_fixed, sizes_of, takes_type
+from quant.data.files import read_arrays
 from quant.data.labels import read_labels
-from quant.data.npz import read_arrays
 from quant.data.read import check_finite
 from quant.data.sequences import InitialStates, Sequences
 from quant.data.sources import Constant, Feeds, Source

@@ -1,12 +1,14 @@
 """The sources of an input's values: samples along an axis or of several shapes, whole feeds, a constant, or images."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quant.data.npz import release_pages
+
+FLOAT32 = np.dtype(np.float32)
 
 
 class Source(Protocol):
@@ -112,33 +114,59 @@ class Constant:
         """Keep the value: it is read for every batch."""
 
 
+class Pixels(Protocol):
+    """An array (N, H, W) or (N, H, W, C) of uint8, or what decodes slices of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the array."""
+
+    def __getitem__(self, window: Any, /) -> NDArray[np.uint8]:
+        """Return the images of a slice."""
+
+
 @dataclass(frozen=True)
 class Images:
-    """uint8 images (N, H, W[, C]) that become float32 input (N, C, H, W) batch by batch.
+    """uint8 images (N, H, W[, C]) that become the model's input batch by batch.
 
-    The input is (pixels / 255 - mean) / std, with one mean and one std for all channels or for each channel.
+    The input is (pixels / divisor - mean) / std, with one mean and one std for all channels or for each channel. An
+    input of integers gets the pixels as they are.
+
+    Attributes:
+        pixels: the images.
+        mean: the numbers to subtract, (1,) or (C,).
+        std: the numbers to divide by, (1,) or (C,).
+        divisor: the number that divides the pixels first.
+        channels_first: True for an input (N, C, H, W), False for (N, H, W, C).
+        dtype: the type of the input.
     """
 
-    pixels: NDArray[np.uint8]
+    pixels: Pixels
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
+    divisor: float = 255
+    channels_first: bool = True
+    dtype: np.dtype[Any] = FLOAT32
     axis: int = 0
 
     @property
     def samples(self) -> int:
         """The number of images."""
-        return len(self.pixels)
+        return self.pixels.shape[0]
 
-    def batch(self, window: slice) -> NDArray[np.float32]:
-        """Return the images of `window` as normalised float32, channels first."""
+    def batch(self, window: slice) -> NDArray[np.generic]:
+        """Return the images of `window` as the model takes them; the arithmetic is that of float32."""
         pixels = self.pixels[window]
-        pixels = pixels[..., None] if pixels.ndim == 3 else pixels
-        normalised = (pixels.astype(np.float32) / 255 - self.mean.astype(np.float32)) / self.std.astype(np.float32)
-        return np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+        values: NDArray[np.generic] = pixels[..., None] if pixels.ndim == 3 else pixels
+        if self.dtype.kind == "f":
+            mean, std = self.mean.astype(np.float32), self.std.astype(np.float32)
+            values = (((values.astype(np.float32) / np.float32(self.divisor)) - mean) / std).astype(self.dtype)
+        return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if self.channels_first else values)
 
     def release(self) -> None:
         """Release the memory of mapped pixels."""
-        release_pages(self.pixels)
+        if isinstance(self.pixels, np.ndarray):
+            release_pages(self.pixels)
 
 
 def _aligned(part: NDArray[np.generic]) -> NDArray[np.generic]:

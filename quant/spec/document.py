@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from quant.data.images.preparation import ImagePreparation
 from quant.outcome.gates import GATES, MAX_TOP1_DROP, MIN_TOP1_AGREEMENT
 from quant.spec.evaluation import Evaluation
 from quant.spec.layer_rules import LayerRule
@@ -76,6 +77,8 @@ class Spec(Section):
     """Measurements of time."""
     torchscript: TorchScript = TorchScript()
     """Options for TorchScript modules."""
+    images: ImagePreparation = ImagePreparation()
+    """The preparation of the images of an archive that is a data set."""
     states: dict[str, str] = Field(default={}, max_length=64)
     """For a streaming model, the output that holds the next value of each state input; data are then sequences."""
     seed: int = Field(default=0, ge=0)

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quant.data.npz import read_arrays, release_pages
+from quant.data.files import read_arrays
+from quant.data.npz import release_pages
 from quant.errors import UnreadableDataset
 
 ARRAYS = {
