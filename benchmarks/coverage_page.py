@@ -1,4 +1,4 @@
-"""The page docs/coverage.md: which preset to use, every network beside other tools, and the other files.
+"""The page docs/coverage.md: every network beside other tools, and the other files.
 
 `benchmarks/models.py` writes it from docs/coverage.json.
 """
@@ -36,8 +36,9 @@ WITHOUT_DATA = " without data"
 """The end of the name of a spec whose job gets no calibration data."""
 INTRODUCTION = """# Coverage
 
-Real networks, quantized by quantd and by other tools, and the preset that follows for each kind of network. Written by
-`benchmarks/models.py`, which keeps the figures in `docs/coverage.json`.
+Real networks, quantized by quantd and by other tools. [How to choose](choosing.md) names the preset that follows for
+each kind of network, and the presets with more options. Written by `benchmarks/models.py`, which keeps the figures in
+`docs/coverage.json`.
 
 Every tool calibrates on the same samples: those beside the model, or 64 images. Other samples evaluate; no tool sees
 them. Each measurement runs in a process of its own, with one thread on one processor: {environment}.
@@ -48,22 +49,6 @@ The figures are:
   figures compare with the float model. [Methods](methods.md) describes them;
 - size and latency: fractions of the float model's. Latency is the processor time of one sample;
 - seconds and MB: the processor time of the job, and the peak memory of its process.
-"""
-DECISION = f"""
-## Which preset
-
-For each kind of network and aim, the best preset, with its median SQNR of the main output, size and latency. The
-networks are those of this page with real inputs. A file keeps its task if the task's figure is at least {KEEPS:g} of
-the float model's or, for a cosine, if its SQNR is at least {LEAST_DB:g} dB. A preset can be the fastest or the smallest
-if at least {100 * LEAST_SHARE:g} % of the networks keep their task with it; the networks that do not are named. `fp16`
-is left out, since CPUs compute it in float32, and so is a preset that was not measured on every network of the kind.
-Names with a comma are presets with more options:
-
-- `int8, auto`: every search, `activations: {{mode: auto, clipping: auto}}`, `equalization: auto`, `smoothing: auto` and
-  `keep_float: auto`;
-- `int8, dynamic`: `activations: {{mode: dynamic}}`;
-- `int4, feedback`: `weights: {{rounding: error_feedback}}`;
-- `without data`: the job got no calibration data.
 """
 BESIDE = f"""
 ## Beside other tools
@@ -126,7 +111,7 @@ def page(environment: str, rows: Sequence[Row]) -> str:
         rows: the measurements, in the order of the networks and of the tools.
     """
     real = [row for row in rows if row["real"]]
-    lines = [INTRODUCTION.format(environment=environment) + DECISION.rstrip(), "", *decision_table(real)]
+    lines = [INTRODUCTION.format(environment=environment).rstrip()]
     lines += [BESIDE.rstrip(), "", *beside_table(real), "", "## Networks", ""]
     for model in dict.fromkeys(row["model"] for row in real):
         lines += [*network_table([row for row in real if row["model"] == model]), ""]
