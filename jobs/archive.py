@@ -1,8 +1,8 @@
 """Copies of the records in object storage, from which the index in Redis can be restored.
 
 A job's `record.json` is written before the job is accepted and again after its end. An upload's document is written
-beside its bytes before the upload is recorded. No request without such a document was ever answered with 2xx. Every
-write is entered in the journal.
+beside its bytes before the upload is recorded. A batch's document is written after those of its jobs. No request
+without such a document was ever answered with 2xx. Every write is entered in the journal.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 
 from pydantic_core import from_json
 
+from jobs.batch import BATCH, Batch
 from jobs.blobs import Blobs
 from jobs.errors import NotFound
 from jobs.job import FrozenModel, Job, Upload
@@ -22,6 +23,8 @@ from jobs.redis_keys import Kind
 RECORD = "record.json"
 SUFFIX = ".json"
 Record = TypeVar("Record", bound=FrozenModel)
+BATCHES = "batches"
+"""The folder of a tenant's batches."""
 KINDS: dict[str, Kind] = {"models": "model", "datasets": "dataset"}
 
 
@@ -30,7 +33,7 @@ class Document:
     """The place of a record in the object store: its key there, the kind of the record, and the record's id."""
 
     key: str
-    kind: Literal["job", "model", "dataset", "key"]
+    kind: Literal["job", "batch", "model", "dataset", "key"]
     id: str
 
     @property
@@ -79,14 +82,35 @@ class Archive:
         self._blobs.delete(upload.key + SUFFIX)
         self._blobs.delete(upload.key)
 
+    def put_batch(self, batch: Batch) -> None:
+        """Write the record of a batch, over an older version."""
+        key = batch_place(batch.tenant, batch.id).key
+        self._journal.note(key, Change.ENDED if batch.final else Change.WRITTEN)
+        self._blobs.put(key, batch.model_dump_json().encode())
+
+    def drop_batch(self, batch: Batch) -> None:
+        """Remove the record of a batch."""
+        key = batch_place(batch.tenant, batch.id).key
+        self._journal.note(key, Change.REMOVED)
+        self._blobs.delete(key)
+
     def catch_up(self, records: Records) -> int:
-        """Write the records of jobs that are new or have ended, and return their number; any gateway may do so."""
+        """Write the records of jobs and batches that are new or have ended; any gateway may do so.
+
+        Returns:
+            The number of jobs.
+        """
         changed = records.unarchived()
         for job in changed:
             self.put_job(job)
             records.mark_archived(job)
             if records.presence([("job", job.id)]) == ["gone"]:  # deleted while its record was written
                 self.drop_job(job)  # but one that Redis has lost is restored from here
+        for batch in records.unarchived_batches():
+            self.put_batch(batch)
+            records.mark_batch_archived(batch)
+            if records.presence([(BATCH, batch.id)]) == ["gone"]:
+                self.drop_batch(batch)
         return len(changed)
 
     def documents(self) -> Iterator[Document]:
@@ -112,7 +136,7 @@ class Archive:
         except (NotFound, Unreadable):
             return None
 
-    def read(self, place: Document) -> Job | Upload | Key:
+    def read(self, place: Document) -> Job | Batch | Upload | Key:
         """Return a record.
 
         Raises:
@@ -121,6 +145,8 @@ class Archive:
         """
         if place.kind == "job":
             return self._read(Job, place.key)
+        if place.kind == BATCH:
+            return self._read(Batch, place.key)
         return self._read(Key, place.key) if place.kind == "key" else self._read(Upload, place.key)
 
     def _read(self, model: type[Record], key: str) -> Record:
@@ -140,6 +166,8 @@ def document_at(key: str) -> Document | None:
     parts = key.split("/")
     if len(parts) == 4 and parts[1] == "jobs" and parts[3] == RECORD:
         return Document(key, "job", parts[2])
+    if len(parts) == 3 and parts[1] == BATCHES and parts[2].endswith(SUFFIX):
+        return Document(key, BATCH, parts[2].removesuffix(SUFFIX))
     if len(parts) == 3 and parts[1] in KINDS and parts[2].endswith(SUFFIX):
         return Document(key, KINDS[parts[1]], parts[2].removesuffix(SUFFIX))
     if key.startswith(PREFIX) and key.endswith(SUFFIX) and len(parts) == 2:
@@ -150,6 +178,11 @@ def document_at(key: str) -> Document | None:
 def job_place(tenant: str, job_id: str) -> Document:
     """Return the place of a job's record."""
     return Document(f"{tenant}/jobs/{job_id}/{RECORD}", "job", job_id)
+
+
+def batch_place(tenant: str, batch_id: str) -> Document:
+    """Return the place of a batch's record."""
+    return Document(f"{tenant}/{BATCHES}/{batch_id}{SUFFIX}", BATCH, batch_id)
 
 
 def upload_place(tenant: str, kind: Kind, upload_id: str) -> Document:
@@ -166,6 +199,8 @@ def _home(record: FrozenModel) -> str:
     """Return the key at which a record belongs."""
     if isinstance(record, Job):
         return f"{folder(record)}/{RECORD}"
+    if isinstance(record, Batch):
+        return batch_place(record.tenant, record.id).key
     if isinstance(record, Upload):
         place = document_at(record.key + SUFFIX)
         return place.key if place and (place.tenant, place.id) == (record.tenant, record.id) else ""

@@ -103,12 +103,48 @@ class Webhook(FrozenModel):
     secret: str | None = None
 
 
-JobKind = Literal["job", "plan"]
-"""The kind of a record: a job, or a plan, which describes what a job would do."""
+class Fetch(FrozenModel):
+    """A model or dataset that a worker fetches.
+
+    `source` is as the caller wrote it until the end, and then without the query of a URL, which may be a signature.
+    `sha256` is the digest that the caller announced. `credentials` is the name of what the operator has set up.
+    `stored_limit` is the number of bytes that the API key may keep stored.
+    """
+
+    kind: Literal["model", "dataset"]
+    source: str
+    filename: str | None = None
+    sha256: str | None = None
+    credentials: str | None = None
+    stored_limit: int | None = None
+
+
+CopyStatus = Literal["waiting", "retrying", "copied", "failed"]
+"""The state of the copy of a job's artifacts: `retrying` had failed attempts, and `failed` has no more of them."""
+
+
+class Destination(FrozenModel):
+    """The place that a job's artifacts are copied to, and the state of the copy.
+
+    `url` is as the caller wrote it until the copy ends, and then without the query of a URL. `credentials` is the name
+    of what the operator has set up.
+    """
+
+    url: str
+    credentials: str | None = None
+    artifacts: tuple[str, ...] | None = None
+    status: CopyStatus = "waiting"
+    attempts: int = 0
+    error: Problem | None = None
+    finished_at: Timestamp | None = None
+
+
+JobKind = Literal["job", "plan", "fetch"]
+"""The kind of a record: a job; a plan, which describes what a job would do; or the fetch of a model or dataset."""
 
 
 class Job(FrozenModel):
-    """The record of a job or a plan.
+    """The record of a job, a plan or a fetch.
 
     The fields from `artifacts` on are internal: callers see them in another form or not at all.
     """
@@ -139,6 +175,8 @@ class Job(FrozenModel):
     """The caller's tags by key."""
     priority: int = 0
     """The priority among the jobs of the tenant: each step counts as ten minutes of waiting."""
+    batch: str | None = None
+    """The id of the batch that the job belongs to; null without one."""
     created_at: Timestamp
     """The time of the submission (RFC 3339, UTC)."""
     started_at: Timestamp | None = None
@@ -173,6 +211,10 @@ class Job(FrozenModel):
     """The digest of everything that the artifacts depend on; empty if no other job may reuse them."""
     webhook: Webhook | None = None
     """The URL that is notified when the job ends."""
+    destination: Destination | None = None
+    """The place that the artifacts are copied to."""
+    fetch: Fetch | None = None
+    """The source of a fetch, whose id is that of the upload; null for jobs and plans."""
     idempotency: tuple[str, str] | None = None
     """The idempotency key of the submission and a fingerprint of its request."""
 
@@ -196,6 +238,7 @@ class Upload(FrozenModel):
     filename: str | None
     created_at: Timestamp
     format: str
+    source: str | None = None
     samples: int | None = None
     arrays: tuple[dict[str, Any], ...] = ()
     api_key: str = ""

@@ -9,15 +9,19 @@ OPEN = "qd:open"
 QUEUED = "qd:queued"
 """Sorted set: queued jobs, by the time at which they were queued."""
 TURNS = "qd:turns"
-"""Sorted sets, `qd:turns:job` and `qd:turns:plan`: tenants with waiting jobs or plans, by the order of their turns."""
+"""Sorted sets `qd:turns:job`, `qd:turns:plan`, `qd:turns:fetch`: tenants with waiting records, in their turns' order."""
 PLANS = "qd:plans"
 """List: an entry for each new plan, its id, so that idle workers learn of it at once."""
 ENDED = "qd:ended"
 """Sorted set: ended jobs, by the time of their end."""
+ENDED_BATCHES = "qd:batches:ended"
+"""Sorted set: ended batches, by the time of their end."""
 USED = "qd:used"
 """Sorted set: the keys of uploads, by the time at which they were last stored or named in a job."""
 UNARCHIVED = "qd:unarchived"
 """Set: new and ended jobs whose record is not in the object store yet."""
+UNARCHIVED_BATCHES = "qd:batches:unarchived"
+"""Set: new and ended batches whose record is not in the object store yet."""
 GONE = "qd:gone:"
 """The start of the keys of empty values: the ids of what was deleted or refused, which no document may restore."""
 EPOCH = "qd:epoch"
@@ -25,7 +29,11 @@ EPOCH = "qd:epoch"
 RESTORER = "qd:restorer"
 """The gateway that compares the index with the object store, while it does."""
 WEBHOOKS = "qd:webhooks"
-"""Sorted set: ended jobs with a pending webhook, by the time of the next attempt."""
+"""Sorted set: ended jobs and batches with a pending webhook, by the time of the next attempt."""
+COPIES = "qd:copies"
+"""Sorted set: ended jobs whose artifacts are to be copied to a destination, by the time of the next attempt."""
+AWAITING = "qd:awaiting:"
+"""The start of the keys of sets: the jobs that were created while their input, which ends the key, was fetched."""
 READY = "qd:ready"
 """An empty value that readiness checks write."""
 USAGE_JOBS = "qd:usage:jobs"
@@ -40,8 +48,23 @@ def job_key(job_id: str) -> str:
 
 
 def events_key(job_id: str) -> str:
-    """Return the key of the stream of a job's events."""
+    """Return the key of the stream of the events of a job or a batch."""
     return f"qd:job:{job_id}:events"
+
+
+def batch_key(batch_id: str) -> str:
+    """Return the key of the hash with a batch's record."""
+    return f"qd:batch:{batch_id}"
+
+
+def open_jobs_key(batch_id: str) -> str:
+    """Return the key of the set of a batch's jobs that have not ended."""
+    return f"qd:batch:{batch_id}:open"
+
+
+def batches_key(tenant: str) -> str:
+    """Return the key of the sorted set of a tenant's batches."""
+    return f"qd:tenant:{tenant}:batches"
 
 
 def upload_key(kind: Kind, upload_id: str) -> str:

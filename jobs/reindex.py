@@ -15,7 +15,8 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from jobs.archive import Archive, Document, upload_place
+from jobs.archive import Archive, Document, job_place, upload_place
+from jobs.batch import BATCH, Batch
 from jobs.connection import is_unavailable
 from jobs.errors import Conflict, NotFound
 from jobs.job import Job, Upload
@@ -36,7 +37,7 @@ log = structlog.get_logger()
 
 @dataclass
 class Restored:
-    """The numbers of keys, uploads and jobs that Redis had lost, and of those jobs that were queued again.
+    """The numbers of keys, uploads, jobs and batches that Redis had lost, and of those jobs that were queued again.
 
     `removed` counts records whose deletion was lost, `unreadable` documents that hold no record: they stay, and the log
     names them.
@@ -48,6 +49,7 @@ class Restored:
     queued: int = 0
     removed: int = 0
     unreadable: int = 0
+    batches: int = 0
 
     def __add__(self, other: "Restored") -> "Restored":
         """Return the sum of both, number by number."""
@@ -108,7 +110,7 @@ class Restorer:
             log.error("document left out", key=place.key, error=str(error), cause=str(error.__cause__))
         return restored
 
-    def _record(self, record: Job | Upload | Key, restored: Restored) -> None:
+    def _record(self, record: Job | Batch | Upload | Key, restored: Restored) -> None:
         """Record what a document holds, and count it if Redis did not know it."""
         if isinstance(record, Key):
             changed = self.keys.restore(record)
@@ -116,6 +118,9 @@ class Restorer:
         elif isinstance(record, Upload):
             changed = self.records.restore_upload("model" if "/models/" in record.key else "dataset", record)
             restored.uploads += changed
+        elif isinstance(record, Batch):
+            changed = self._record_batch(record, restored)
+            restored.batches += changed
         else:
             changed = self._record_job(record, restored)
             restored.jobs += changed
@@ -124,13 +129,16 @@ class Restorer:
 
     def _record_job(self, job: Job, restored: Restored) -> bool:
         """Record a job, after its inputs, and queue it unless it has ended; return False if Redis knew it."""
-        if not job.final:
+        if not job.final and job.kind != "fetch":
             inputs: list[tuple[Kind, str | None]] = [
                 ("model", job.model), ("dataset", job.calibration), ("dataset", job.evaluation)
             ]  # fmt: skip
             named = [(kind, name) for kind, name in inputs if name is not None]
             for (kind, name), presence in zip(named, self.records.presence(named), strict=True):
-                restored.uploads += presence == "lost" and self.restore_one(upload_place(job.tenant, kind, name))
+                if presence == "lost" and self.restore_one(upload_place(job.tenant, kind, name)):
+                    restored.uploads += 1
+                elif presence == "lost":
+                    self.restore_one(job_place(job.tenant, name))  # its fetch, which has not ended
         changed = self.records.restore_job(job)
         if changed and not job.final:
             restored.queued += 1
@@ -140,6 +148,17 @@ class Restorer:
                 log.warning("the queue is unavailable", job=job.id, error=str(error))
         return changed
 
+    def _record_batch(self, batch: Batch, restored: Restored) -> bool:
+        """Record a batch, after its jobs, of which some may have been deleted; return False if Redis knew it."""
+        presence = self.records.presence([("job", job_id) for job_id in batch.jobs])
+        for job_id, known in zip(batch.jobs, presence, strict=True):
+            if known == "lost":
+                compared = self._compare(job_place(batch.tenant, job_id), known)
+                restored.uploads += compared.uploads
+                restored.jobs += compared.jobs
+                restored.queued += compared.queued
+        return self.records.restore_batch(batch)
+
     def _remove(self, place: Document) -> bool:
         """Remove a record whose document was removed; return False if it is still in use."""
         try:
@@ -147,6 +166,8 @@ class Restorer:
                 job = self.records.job(place.id)
                 self.records.cancel(job)
                 self.records.delete_job(job)
+            elif place.kind == BATCH:
+                self.records.delete_batch(self.records.batch(place.id))
             elif place.kind != "key":
                 self.records.delete_upload(place.kind, self.records.upload(place.kind, place.id))
         except (Conflict, NotFound):

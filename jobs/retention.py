@@ -1,7 +1,7 @@
 """Delete expired records and orphaned blobs.
 
-A job expires some days after its end. A model or dataset expires some days after it was last uploaded or named in a
-job, but never while a job that has not ended uses it: the step that removes it checks that.
+A job or a batch expires some days after its end. A model or dataset expires some days after it was last uploaded or
+named in a job, but never while a job that has not ended uses it: the step that removes it checks that.
 """
 
 import math
@@ -35,6 +35,7 @@ def collect(records: Records, blobs: Blobs, days: float) -> Collected:
     if math.isinf(days):
         return Collected(0, 0, _collect_orphaned(blobs))
     before = time.time() - days * DAY_S
+    _collect_batches(records, archive, before)
     return Collected(
         _collect_jobs(records, archive, before), _collect_uploads(records, archive, before), _collect_orphaned(blobs)
     )
@@ -51,6 +52,16 @@ def _collect_jobs(records: Records, archive: Archive, before: float) -> int:
         archive.drop_job(job)
         removed += 1
     return removed
+
+
+def _collect_batches(records: Records, archive: Archive, before: float) -> None:
+    for batch_id in records.batches_ended_before(before):
+        try:
+            batch = records.batch(batch_id)
+        except NotFound:  # another gateway removed it first
+            continue
+        records.delete_batch(batch)
+        archive.drop_batch(batch)
 
 
 def _collect_uploads(records: Records, archive: Archive, before: float) -> int:

@@ -23,6 +23,7 @@ TAGS = [
     {"name": "Models and datasets", "description": "Files that jobs read: models, calibration and evaluation data."},
     {"name": "Resumable uploads", "description": "Uploads by tus 1.0, or in parts by presigned URLs."},
     {"name": "Jobs", "description": "Quantization of models."},
+    {"name": "Batches", "description": "Many jobs in one request."},
     {"name": "Plans", "description": "What a job would do, without data and in seconds."},
     {"name": "Artifacts and reports", "description": "The results of jobs."},
     {"name": "Share links", "description": "Links that show a report to anybody who has them."},

@@ -8,10 +8,13 @@ from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 
+import service.agents.endpoint
 import service.artifacts.endpoints
+import service.batches.endpoints
 import service.capabilities
 import service.comparison.endpoints
 import service.health
+import service.jobs.cancel_all
 import service.jobs.endpoints
 import service.pages.api_docs
 import service.pages.assets
@@ -45,6 +48,8 @@ API_ROUTERS = (
     service.resumable.endpoints.router,
     service.presigned.endpoints.router,
     service.jobs.endpoints.router,
+    service.jobs.cancel_all.router,
+    service.batches.endpoints.router,
     service.quantize.endpoints.router,
     service.plans.endpoints.router,
     service.artifacts.endpoints.router,
@@ -101,6 +106,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.include_router(router, dependencies=[Depends(check_query), Depends(check_content_type)])
     for router in PAGE_ROUTERS:
         app.include_router(router)
+    app.router.routes.append(service.agents.endpoint.ROUTE)
     app.webhooks.include_router(service.webhooks.description.router)
     app.openapi = partial(describe, app, app.openapi)  # type: ignore[method-assign]
     problems.install(app)

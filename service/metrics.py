@@ -19,14 +19,15 @@ SECONDS = Histogram(
 RECEIVED = Counter("quantd_received_bytes", "Bytes of request bodies.", ["route"])
 SENT = Counter("quantd_sent_bytes", "Bytes of response bodies.", ["route"])
 RESTORED = Counter("quantd_records_restored", "Records restored from the object store.", ["kind"])
-for _kind in ("key", "upload", "job"):
+for _kind in ("key", "upload", "job", "batch"):
     RESTORED.labels(_kind)  # from the start on, so that an increase is seen
 UNREADABLE = Counter("quantd_documents_unreadable", "Documents in the object store that hold no record.")
 
 
 def count_restored(restored: Restored) -> None:
     """Count the records that a comparison of Redis with the object store restored, and the documents it left out."""
-    for kind, count in (("key", restored.keys), ("upload", restored.uploads), ("job", restored.jobs)):
+    counts = {"key": restored.keys, "upload": restored.uploads, "job": restored.jobs, "batch": restored.batches}
+    for kind, count in counts.items():
         RESTORED.labels(kind).inc(count)
     UNREADABLE.inc(restored.unreadable)
 

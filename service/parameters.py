@@ -8,6 +8,7 @@ ModelId = Annotated[str, Path(description="The id of a model.")]
 DatasetId = Annotated[str, Path(description="The id of a dataset.")]
 UploadId = Annotated[str, Path(description="The id of an upload in progress.")]
 JobId = Annotated[str, Path(description="The id of a job.")]
+BatchId = Annotated[str, Path(description="The id of a batch.")]
 PlanId = Annotated[str, Path(description="The id of a plan.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="The maximum number of items to return.")]
 
@@ -20,6 +21,7 @@ def _cursor(kind: str) -> Any:
 ModelCursor = Annotated[str | None, _cursor("model")]
 DatasetCursor = Annotated[str | None, _cursor("dataset")]
 JobCursor = Annotated[str | None, _cursor("job")]
+BatchCursor = Annotated[str | None, _cursor("batch")]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -5,9 +5,9 @@ the event of the change, so that a change and its event happen together or not a
 """
 
 from jobs.records.job_queries import JobFilter
-from jobs.records.job_states import JobStates
 from jobs.records.presence import RecordPresence
 from jobs.records.store import LEASE_S
+from jobs.records.transfers import TransferRecords
 from jobs.records.uploads import UploadRecords
 from jobs.records.webhooks import WebhookSchedule
 from jobs.redis_keys import READY
@@ -20,7 +20,7 @@ READY_FOR_S = 60
 __all__ = ["ATTEMPTS", "LEASE_S", "JobFilter", "Records"]
 
 
-class Records(JobStates, UploadRecords, WebhookSchedule, RecordPresence):
+class Records(WebhookSchedule, TransferRecords, UploadRecords, RecordPresence):
     """All records, over one connection pool."""
 
     def ping(self) -> None:

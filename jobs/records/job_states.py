@@ -38,14 +38,12 @@ class JobStates(JobQueries):
         key, fingerprint = idempotency or ("", "")
         inputs = [upload_key("dataset", name) for name in (job.calibration, job.evaluation) if name is not None]
         document = {
-            "id": job.id, "kind": job.kind, "index": index_key(job.tenant, job.kind), "state": _state(job.status),
-            "final": job.final, "tags": _tags(job), "api_key": job.api_key, "open_jobs": open_jobs,
-            "bytes": _artifact_bytes(job), "idempotency": f"{fingerprint} {job_key(job.id)}", "restored": restored,
-            "expire": EXPIRE_S,
-            "now": seconds(job.finished_at or job.created_at), "lease": self._lease_s,
+            **job_part(job), "open_jobs": open_jobs, "idempotency": f"{fingerprint} {job_key(job.id)}",
+            "restored": restored, "expire": EXPIRE_S, "now": seconds(job.finished_at or job.created_at),
+            "lease": self._lease_s,
         }  # fmt: skip
         keys = [job_key(job.id), events_key(job.id), idempotency_key(job.tenant, key) if key else ""]
-        keys += [upload_key("model", job.model), *inputs]
+        keys += [] if job.kind == "fetch" else [upload_key("model", job.model), *inputs]
         refusal = self._run("create_job", keys, document, *hash_fields(job.model_dump(mode="json")))
         return job if refusal is None else self._existing_job(str(refusal), job, key, fingerprint)
 
@@ -153,15 +151,17 @@ class JobStates(JobQueries):
         change = {"from": ["running"], "owner": owner, "final": True, "bytes": stored}
         return self._apply(job_id, change, changed, ("state", _state(status))) in ("ok", "cancel")
 
-    def cancel(self, job: Job) -> None:
+    def cancel(self, job: Job) -> Literal["cancelled", "stopping", "ended"]:
         """Cancel a queued job, or a running one whose lease has expired.
 
         The worker of any other running job is asked to stop. An ended job stays as it is.
         """
         fields = {"status": Status.CANCELLED, "finished_at": self.now(), "stage": None}
         change = {"from": ["queued"], "or_expired": True, "final": True, "bytes": 0}
-        if self._apply(job.id, change, fields, ("state", _state(Status.CANCELLED))) == "running":
-            self._apply(job.id, {"from": ["running"]}, {"cancel": 1}, None)
+        outcome = self._apply(job.id, change, fields, ("state", _state(Status.CANCELLED)))
+        if outcome == "running" and self._apply(job.id, {"from": ["running"]}, {"cancel": 1}, None) == "cancel":
+            return "stopping"
+        return "cancelled" if outcome in ("ok", "cancel") else "ended"
 
     def claim_stale(self, count: int = 1000) -> list[str]:
         """Return the ids of jobs to send again: queued for longer than a lease, or running with an expired lease.
@@ -219,6 +219,14 @@ class JobStates(JobQueries):
             document["lease"] = self._lease_s
             values += ["owner", owner]
         return str(self._run("change_job", [job_key(job_id), events_key(job_id)], document, *values))
+
+
+def job_part(job: Job) -> dict[str, Any]:
+    """Return what the scripts that add the record of a new job need besides its fields."""
+    return {
+        "id": job.id, "kind": job.kind, "index": index_key(job.tenant, job.kind), "state": _state(job.status),
+        "final": job.final, "tags": _tags(job), "api_key": job.api_key, "bytes": _artifact_bytes(job),
+    }  # fmt: skip
 
 
 def _state(status: Status) -> str:

@@ -22,6 +22,9 @@ ScriptName = Literal[
     "next_waiting",
     "queue_position",
     "claim_webhooks",
+    "claim_copy",
+    "create_batch",
+    "delete_batch",
 ]
 
 
@@ -36,10 +39,14 @@ def script(name: ScriptName) -> str:
         turns=redis_keys.TURNS,
         plans=redis_keys.PLANS,
         ended=redis_keys.ENDED,
+        ended_batches=redis_keys.ENDED_BATCHES,
         used=redis_keys.USED,
         unarchived=redis_keys.UNARCHIVED,
+        unarchived_batches=redis_keys.UNARCHIVED_BATCHES,
         gone=redis_keys.GONE,
         webhooks=redis_keys.WEBHOOKS,
+        copies=redis_keys.COPIES,
+        awaiting=redis_keys.AWAITING,
         usage_jobs=redis_keys.USAGE_JOBS,
         usage_bytes=redis_keys.USAGE_BYTES,
     )

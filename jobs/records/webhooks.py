@@ -1,37 +1,38 @@
-"""The schedule of webhooks: the ended jobs that still have to notify their caller, and the times of the attempts."""
+"""The schedule of webhooks: ended jobs and batches that still have to notify their caller, and when it is tried."""
 
 from collections.abc import Sequence
 from typing import cast
 
 import structlog
 
+from jobs.batch import BATCH, Batch
 from jobs.errors import NotFound
 from jobs.job import Job
-from jobs.records.job_queries import JobQueries
+from jobs.records.batches import BatchRecords
 from jobs.redis_keys import WEBHOOKS, job_key
 
 log = structlog.get_logger()
 
 
-class WebhookSchedule(JobQueries):
-    """The pending webhooks of all jobs."""
+class WebhookSchedule(BatchRecords):
+    """The pending webhooks of all jobs and batches."""
 
-    def due_webhooks(self, count: int = 500) -> list[Job]:
-        """Return the jobs whose webhooks are due, the longest overdue first; at most `count`.
+    def due_webhooks(self, count: int = 500) -> list[Job | Batch]:
+        """Return the jobs and batches whose webhooks are due, the longest overdue first; at most `count`.
 
         A webhook whose job was deleted is removed. One whose record cannot be read is removed and reported.
         """
         ids = cast(list[str], self._redis.zrangebyscore(WEBHOOKS, "-inf", self._clock(), 0, count))
-        jobs = []
+        due: list[Job | Batch] = []
         for job_id in ids:
             try:
-                jobs.append(self.job(job_id))
+                due.append(self.batch(job_id) if job_id.startswith(f"{BATCH}_") else self.job(job_id))
             except NotFound:
                 self.drop_webhook(job_id)
             except ValueError:
                 log.exception("webhook set aside: the record of its job cannot be read", job=job_id)
                 self.drop_webhook(job_id)
-        return jobs
+        return due
 
     def claim_webhooks(self, job_ids: Sequence[str], lease_s: float) -> dict[str, int]:
         """Return the number of the attempt for those that are still due; no other gateway gets them for `lease_s`."""

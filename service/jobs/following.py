@@ -61,15 +61,23 @@ async def wait_for_end(context: Context, job: Job, seconds: int) -> Job:
 
     If the caller follows too many jobs already, the answer is immediate.
     """
-    with suppress(TimeoutError, RateLimited, redis.RedisError), context.streams.place(context.caller):
-        async with asyncio.timeout(seconds), aclosing(context.events.follow(job.id)) as events:
-            async for event in events:
-                if event is not None and _is_final(event):
-                    break
+    await wait_for_final_event(context, job.id, seconds)
     seen = await run_in_threadpool(_look, context, job)  # it is accepted, whatever became of the wait
     if seen is None:
         raise NotFound(f"{job.kind} {job.id!r} was deleted while its end was awaited")
     return seen
+
+
+async def wait_for_final_event(context: Context, record_id: str, seconds: int) -> None:
+    """Wait for the end of a job or a batch, for at most `seconds`, and not after the gateway stops.
+
+    It returns at once if the caller follows too many jobs already.
+    """
+    with suppress(TimeoutError, RateLimited, redis.RedisError), context.streams.place(context.caller):
+        async with asyncio.timeout(seconds), aclosing(context.events.follow(record_id)) as events:
+            async for event in events:
+                if event is not None and _is_final(event):
+                    break
 
 
 def _is_final(event: Event) -> bool:

@@ -16,7 +16,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from jobs.job import Gate, Job, Problem, Progress, Status, Timestamp
+from jobs.job import CopyStatus, Gate, Job, Problem, Progress, Status, Timestamp
+from jobs.remote.locations import LONGEST, parse_location
 from quant.outcome.gates import Verdict
 from quant.outcome.latency import Latency
 from quant.outcome.stages import Stage
@@ -41,6 +42,7 @@ def _check_secret(text: str) -> str:
 
 
 WebhookSecret = Annotated[str, AfterValidator(_check_secret)]
+ArtifactName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 TagKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern="^[^:]*$")]
 TagValue = Annotated[str, StringConstraints(max_length=256)]
 
@@ -68,6 +70,42 @@ class WebhookIn(BaseModel):
     """The secret that signs the request: `whsec_` and 24 to 64 bytes in base64."""
 
 
+class DestinationIn(BaseModel):
+    """A place that a worker copies the artifacts to when the job has succeeded."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    url: Annotated[str, StringConstraints(max_length=LONGEST)]
+    """The location: `s3://bucket/prefix`, `https://host/folder` (each artifact by PUT), the presigned URL of one
+    object, or `mlflow:/runs/RUN_ID`. The operator of the service decides which are allowed."""
+    credentials: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    """The name of credentials that the operator of the service has set up."""
+    artifacts: Annotated[list[ArtifactName], Field(min_length=1)] | None = None
+    """The names of the artifacts to copy; all of them by default, and for a presigned URL `model.onnx`."""
+
+
+class DestinationOut(BaseModel):
+    """A place that a worker copies the artifacts to, and the state of the copy. The job has its result in any case."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    url: str
+    """The location, without the query of a URL."""
+    credentials: str | None
+    """The name of the credentials."""
+    artifacts: list[str] | None
+    """The names of the artifacts to copy; null for the default."""
+    status: CopyStatus
+    """`waiting` for the job to succeed or for the first attempt, `retrying` after a failed attempt, `copied`, or
+    `failed` after the last attempt."""
+    attempts: int
+    """The number of attempts that have ended."""
+    error: Problem | None
+    """The reason why the latest attempt failed; else null."""
+    finished_at: Timestamp | None
+    """The time at which the artifacts were copied or the copy was given up (RFC 3339, UTC); null before."""
+
+
 class JobIn(BaseModel):
     """A job to submit: the ids of an uploaded model and of its datasets, and the spec."""
 
@@ -87,6 +125,8 @@ class JobIn(BaseModel):
     """The priority among the tenant's own jobs, -10 to 10: each step counts as ten minutes of waiting."""
     webhook: WebhookIn | None = None
     """The URL to notify when the job ends."""
+    destination: DestinationIn | None = None
+    """The place to copy the artifacts to."""
 
     @field_validator("spec", "tags", mode="before")
     @classmethod
@@ -121,6 +161,8 @@ class JobOut(BaseModel):
     """The tags by key."""
     priority: int
     """The priority among the tenant's own jobs."""
+    batch: str | None = None
+    """The id of the batch that the job belongs to; null without one."""
     created_at: Timestamp
     """The time of the submission (RFC 3339, UTC)."""
     started_at: Timestamp | None
@@ -141,6 +183,8 @@ class JobOut(BaseModel):
     """The most important figures of a job that succeeded; else null."""
     latency: Latency | None
     """The measured latency of both models; null if the spec asks for no measurement."""
+    destination: DestinationOut | None
+    """The place that the artifacts are copied to; null without one."""
     links: dict[str, str]
     """The URLs of the job, its events, report and artifacts, by their kind."""
 
@@ -162,4 +206,11 @@ def job_out(job: Job) -> JobOut:
     links = {"self": url, "events": f"{url}/events", "cancel": f"{url}/cancel"}
     if job.artifacts:
         links |= {"report": f"{url}/report", "report_html": f"{url}/report.html", "artifacts": f"{url}/artifacts"}
-    return JobOut.model_validate({**job.model_dump(), "links": links})
+    return JobOut.model_validate({**job.model_dump(), "destination": _destination_out(job), "links": links})
+
+
+def _destination_out(job: Job) -> dict[str, Any] | None:
+    if job.destination is None:
+        return None
+    shown = parse_location(job.destination.url, "destination").shown
+    return {**job.destination.model_dump(), "url": shown}

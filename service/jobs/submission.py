@@ -12,9 +12,10 @@ from kombu.exceptions import OperationalError
 from obstore.exceptions import BaseError as StoreError
 
 from jobs.cache_key import work_digest
-from jobs.errors import BadRequest, Conflict
+from jobs.errors import BadRequest, Conflict, NotFound
 from jobs.job import Job, Status, Upload, new_id
 from jobs.queue import send
+from jobs.redis_keys import Kind
 from jobs.remote.addresses import AddressRefused, check_url
 from jobs.tracing import current_traceparent
 from quant.errors import FieldError, QuantdError
@@ -22,6 +23,8 @@ from quant.spec import Spec, require_data, resolve
 from service.context import Context
 from service.jobs.cached_result import reuse_result
 from service.quota import check_storage_quota
+from service.sources.locations import usable_location
+from service.uploads.inputs import input_upload
 
 log = structlog.get_logger()
 
@@ -52,7 +55,7 @@ def submit_job(context: Context, request: Mapping[str, Any], idempotency_key: st
     """
     check_storage_quota(context)
     check_webhook(context, request["webhook"])
-    job = _new_job(context, request)
+    job = new_job(context, request)
     stored = store_job(context, job if rerun else reuse_result(context, job), idempotency_key, request)
     if stored.status == Status.QUEUED and stored.id == job.id:
         with contextlib.suppress(OperationalError):  # the record is stored: a worker will find the job without it
@@ -66,7 +69,7 @@ def store_job(context: Context, job: Job, idempotency_key: str | None, request: 
     Raises:
         QuantdError: the key was used for another request, an input is missing, or a quota is used up.
     """
-    job = job.model_copy(update={"idempotency": _idempotency(idempotency_key, request)})
+    job = job.model_copy(update={"idempotency": idempotency_of(idempotency_key, request)})
     try:
         stored = context.records.create_job(job, job.idempotency, context.caller.allowance.open_jobs)
     except QuantdError:
@@ -95,10 +98,18 @@ def _archive(context: Context, job: Job) -> None:
         context.records.mark_archived(job)
 
 
-def _new_job(context: Context, request: Mapping[str, Any]) -> Job:
+def new_job(context: Context, request: Mapping[str, Any]) -> Job:
+    """Return the record of a job that waits, after checking its spec and its inputs; nothing is stored.
+
+    Raises:
+        QuantdError: the spec is not valid, an input is missing, or the destination is not allowed.
+    """
+    if (destination := request.get("destination")) is not None:
+        usable_location(context, destination["url"], destination["credentials"], "destination")
     inputs = _inputs(context, request)
     spec = checked_spec(request["spec"], inputs)
-    work = work_digest(inputs["model"], inputs.get("calibration"), inputs.get("evaluation"), spec)
+    is_known = all(upload.sha256 for upload in inputs.values())  # else the digest of a fetched file is still missing
+    work = work_digest(inputs["model"], inputs.get("calibration"), inputs.get("evaluation"), spec) if is_known else ""
     return Job(
         id=new_id("job"), tenant=context.tenant, status=Status.QUEUED, created_at=context.records.now(),
         api_key=context.caller.key_id, request_id=context.request_id, traceparent=current_traceparent(), work=work,
@@ -125,14 +136,19 @@ def _inputs(context: Context, request: Mapping[str, Any]) -> dict[str, Upload]:
 
     Raises:
         NotFound: the tenant has no upload with one of the ids.
+        Conflict: the fetch of an upload has failed.
     """
-    inputs = {"model": context.records.upload("model", request["model"], context.tenant)}
-    for role in ("calibration", "evaluation"):
-        if request[role] is not None:
-            inputs[role] = context.records.upload("dataset", request[role], context.tenant)
+    roles: Mapping[str, Kind] = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
+    inputs = {}
+    for role, kind in roles.items():
+        if (upload_id := request[role]) is not None:
+            try:
+                inputs[role] = input_upload(context, kind, upload_id)
+            except (NotFound, Conflict) as error:
+                raise type(error)(error.detail, [FieldError(f"/{role}", error.detail)]) from None
     return inputs
 
 
-def _idempotency(key: str | None, request: Mapping[str, Any]) -> tuple[str, str] | None:
+def idempotency_of(key: str | None, request: Mapping[str, Any]) -> tuple[str, str] | None:
     """Return the idempotency key with a digest of the body that it belongs to."""
     return (key, hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()) if key else None

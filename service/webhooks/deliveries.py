@@ -10,6 +10,7 @@ import redis
 import structlog
 from starlette.concurrency import run_in_threadpool
 
+from jobs.batch import Batch
 from jobs.job import Job
 from jobs.records import Records
 from jobs.remote.addresses import AddressRefused
@@ -33,7 +34,7 @@ class Deliveries:
 
     def __init__(self, records: Records, allowed: Sequence[str], schedule: Sequence[float] = SCHEDULE_S) -> None:
         self._records, self._allowed, self._schedule = records, allowed, schedule
-        self._running: dict[asyncio.Task[None], Job] = {}
+        self._running: dict[asyncio.Task[None], Job | Batch] = {}
 
     async def begin_due(self) -> list[asyncio.Task[None]]:
         """Begin the deliveries that are due and have a place, and return their tasks."""
@@ -49,14 +50,14 @@ class Deliveries:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    def _begin(self, job: Job, attempt: int) -> asyncio.Task[None]:
+    def _begin(self, job: Job | Batch, attempt: int) -> asyncio.Task[None]:
         task = asyncio.create_task(self._attempt(job, attempt))
         self._running[task] = job
         task.add_done_callback(lambda ended: self._running.pop(ended, None))
         return task
 
-    async def _attempt(self, job: Job, attempt: int) -> None:
-        """Send a job's webhook; drop the delivery if it is over, else schedule the next attempt."""
+    async def _attempt(self, job: Job | Batch, attempt: int) -> None:
+        """Send the webhook of a job or a batch; drop the delivery if it is over, else schedule the next attempt."""
         bound = log.bind(job=job.id, tenant=job.tenant, attempt=attempt, host=_host(job))
         try:
             status = await self._send(job, bound)
@@ -69,11 +70,12 @@ class Deliveries:
         except redis.RedisError as error:  # the claim expires, and the delivery is tried again
             bound.warning("webhook's state not recorded", error=str(error))
 
-    async def _send(self, job: Job, bound: structlog.typing.FilteringBoundLogger) -> int:
+    async def _send(self, job: Job | Batch, bound: structlog.typing.FilteringBoundLogger) -> int:
         """Return the status that the receiver answered; 0 without an answer."""
         assert job.webhook is not None
         try:
-            return await deliver(job.webhook, message(job), f"msg_{job.id}", self._allowed)
+            body = await run_in_threadpool(message, self._records, job)
+            return await deliver(job.webhook, body, f"msg_{job.id}", self._allowed)
         except AddressRefused as error:
             bound.warning("webhook refused", reason=str(error))
             return GONE
@@ -84,10 +86,12 @@ class Deliveries:
         return 0
 
 
-def _with_a_place(due: Iterable[Job], running: Iterable[Job]) -> tuple[list[Job], list[Job]]:
-    """Return the jobs whose delivery may begin, and those that wait for the end of others."""
-    begun: list[Job] = []
-    waiting: list[Job] = []
+def _with_a_place(
+    due: Iterable[Job | Batch], running: Iterable[Job | Batch]
+) -> tuple[list[Job | Batch], list[Job | Batch]]:
+    """Return the jobs and batches whose delivery may begin, and those that wait for the end of others."""
+    begun: list[Job | Batch] = []
+    waiting: list[Job | Batch] = []
     tenants, hosts, places = Counter[str](), Counter[str](), MOST
     for job in running:
         tenants[job.tenant] += 1
@@ -104,5 +108,5 @@ def _with_a_place(due: Iterable[Job], running: Iterable[Job]) -> tuple[list[Job]
     return begun, waiting
 
 
-def _host(job: Job) -> str:
+def _host(job: Job | Batch) -> str:
     return "" if job.webhook is None else urlsplit(job.webhook.url).hostname or ""

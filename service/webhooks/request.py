@@ -8,18 +8,25 @@ from datetime import UTC, datetime
 import httpx
 from standardwebhooks import Webhook as Signer
 
+from jobs.batch import Batch
 from jobs.job import Job, Webhook
+from jobs.records import Records
 from jobs.remote.addresses import checked_address, lookup_name
+from service.batches.schemas import batch_out
 from service.jobs.schemas import job_out
-from service.webhooks.description import JobEnded
+from service.webhooks.description import BatchEnded, JobEnded
 
 TIMEOUT_S = 15.0
 
 
-def message(job: Job) -> str:
-    """Return the body that announces a job's end: the job as `GET /v1/jobs/{id}` shows it."""
-    ended = {"type": f"job.{job.status}", "timestamp": job.finished_at, "data": job_out(job)}
-    return JobEnded.model_validate(ended).model_dump_json()
+def message(records: Records, ended: Job | Batch) -> str:
+    """Return the body that announces an end: the job or the batch as the API shows it."""
+    if isinstance(ended, Job):
+        document = {"type": f"job.{ended.status}", "timestamp": ended.finished_at, "data": job_out(ended)}
+        return JobEnded.model_validate(document).model_dump_json()
+    (counts,) = records.batch_counts([ended])
+    data = batch_out(ended, counts, records.jobs_of(ended))
+    return BatchEnded(type="batch.ended", timestamp=ended.finished_at or "", data=data).model_dump_json()
 
 
 async def deliver(webhook: Webhook, body: str, message_id: str, allowed: Sequence[str]) -> int:

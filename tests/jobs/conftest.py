@@ -48,6 +48,20 @@ def records(valkey):
 
 
 @pytest.fixture
+def lose(valkey):
+    """Return a function that empties Redis, or makes it what it was."""
+    with redis.Redis.from_url(valkey.url) as client:
+
+        def lose(copy=None):
+            client.flushall()
+            for key, value in (copy or {}).items():
+                client.restore(key, 0, value)
+
+        lose.copy = lambda: {key: client.dump(key) for key in client.scan_iter()}
+        yield lose
+
+
+@pytest.fixture
 def blobs_of(monkeypatch):
     """An empty store of a running Swift."""
 

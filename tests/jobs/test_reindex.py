@@ -24,20 +24,6 @@ def restorer(valkey, records, archive, keys):
     return Restorer(records, archive, keys, make_queue(valkey.url, 60))
 
 
-@pytest.fixture
-def lose(valkey):
-    """Return a function that empties Redis, or makes it what it was."""
-    with redis.Redis.from_url(valkey.url) as client:
-
-        def lose(copy=None):
-            client.flushall()
-            for key, value in (copy or {}).items():
-                client.restore(key, 0, value)
-
-        lose.copy = lambda: {key: client.dump(key) for key in client.scan_iter()}
-        yield lose
-
-
 def test_all_records_are_restored(records, archive, keys, restorer, store, submit, finish, lose):
     key, text = keys.create("team", "", tuple(Scope))
     model, data = store(tenant="team", api_key=key.id), store("dataset", tenant="team", data=b"data", api_key=key.id)

@@ -11,7 +11,7 @@ for _, from in ipairs(document.from) do allowed = allowed or status == from end
 if document.or_expired and status == 'running' then allowed = lease < clock end
 if document.owner and owner ~= document.owner then return 'lost' end
 if not allowed then return status end
-write(job, document.id, status)
+write(job, document.id, status, ARGV, 2)
 if document.lease then redis.call('HSET', job, 'lease', clock + document.lease) end
 if document.claim then
   redis.call('HINCRBY', job, 'attempt', 1)
@@ -26,5 +26,5 @@ end
 if document.event then
   redis.call('XADD', events, 'MAXLEN', '~', document.keep, '*', 'event', document.event, 'data', document.data)
 end
-if document.final then close(job, document.id, events) end
+if document.final then close(job, document.id, events, document.bytes) end
 return redis.call('HGET', job, 'cancel') == '1' and 'cancel' or 'ok'

@@ -7,21 +7,12 @@ local earlier = idempotency ~= '' and redis.call('GET', idempotency)
 local used = earlier and redis.call('EXISTS', string.match(earlier, ' (.*)')) == 1
 if used and not document.restored then return earlier end
 for i = 4, #KEYS do
-  if redis.call('EXISTS', KEYS[i]) == 0 and not document.restored then return 'missing ' .. KEYS[i] end
+  if missing(KEYS[i]) and not document.restored then return 'missing ' .. KEYS[i] end
 end
 local open = tonumber(redis.call('HGET', '$usage_jobs', document.api_key) or '0')
 if document.open_jobs and open >= document.open_jobs then return 'quota ' .. open end
-write(job, document.id)
 for i = 4, #KEYS do redis.call('ZADD', '$used', 'XX', 'GT', now, KEYS[i]) end
-redis.call('ZADD', document.index, 0, document.id)
-redis.call('ZADD', index(job, 'model:' .. field(job, 'model')), 0, document.id)
-for _, tag in ipairs(document.tags) do redis.call('ZADD', index(job, 'tag:' .. tag), 0, document.id) end
-redis.call('ZADD', '$open', clock + document.lease, document.id)
-redis.call('HINCRBY', '$usage_jobs', document.api_key, 1)
-redis.call('XADD', events, '*', 'event', 'state', 'data', document.state)
 local left = document.expire - (document.restored and math.floor(clock - now) or 0)
 if idempotency ~= '' and not used and left > 0 then redis.call('SET', idempotency, document.idempotency, 'EX', left) end
-if not document.restored then redis.call('SADD', '$unarchived', document.id) end
-if document.kind == 'plan' and not document.final then redis.call('RPUSH', '$plans', document.id) end
-if document.final then close(job, document.id, events) end
+add(job, events, document, ARGV, 2)
 return false

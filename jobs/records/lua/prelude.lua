@@ -14,9 +14,31 @@ local function index(job, part) return tenant_index(field(job, 'tenant'), kind(j
 -- Jobs that wait for a worker are in the queue of their tenant, and tenants with such jobs take turns. A queue is in the
 -- order in which its jobs were queued, less ten minutes for each step of priority: a low priority delays a job, but not
 -- for ever. Jobs whose worker was lost come first.
+-- A job is in no queue while one of its inputs is fetched. The record of a fetch has the id of the upload.
+local function fetched(id)
+  local status = field('qd:job:' .. id, 'status')
+  return status == 'queued' or status == 'running'
+end
+local function inputs(job)
+  local ids = {}
+  for _, role in ipairs(kind(job) == 'fetch' and {} or {'model', 'calibration', 'evaluation'}) do
+    local id = field(job, role)
+    if id then ids[#ids + 1] = id end
+  end
+  return ids
+end
+local function held(job)
+  for _, id in ipairs(inputs(job)) do
+    if fetched(id) then return true end
+  end
+  return false
+end
+local function missing(upload)
+  return redis.call('EXISTS', upload) == 0 and not fetched(string.match(upload, '.*:(.*)'))
+end
 local function waits(job)
   local status, lease = field(job, 'status'), tonumber(redis.call('HGET', job, 'lease') or '0')
-  return status == 'queued' or (status == 'running' and lease < clock)
+  return (status == 'queued' and not held(job)) or (status == 'running' and lease < clock)
 end
 local function last_turn(turns) return tonumber(redis.call('ZRANGE', turns, -1, -1, 'WITHSCORES')[2] or '0') end
 local function enter(job, id)
@@ -31,25 +53,50 @@ local function leave(job, id)
 end
 -- No document restores the record with this id any more: it was deleted, or refused after its document was written.
 local function forget(id) redis.call('SET', '$gone' .. id, '', 'EX', document.expire) end
-local function write(job, id, old)
-  for i = 2, #ARGV, 2 do redis.call('HSET', job, ARGV[i], ARGV[i + 1]) end
+-- Write the fields of a job, which are `values` from `first` on: name, JSON value, name, JSON value.
+local function write(job, id, old, values, first)
+  for i = first, #values, 2 do redis.call('HSET', job, values[i], values[i + 1]) end
   local status = field(job, 'status')
   if status == old then return end
   if old then redis.call('ZREM', index(job, 'status:' .. old), id) end
   redis.call('ZADD', index(job, 'status:' .. status), 0, id)
   if status == 'queued' then
     redis.call('ZADD', '$queued', now, id)
-    enter(job, id)
+    if not held(job) then enter(job, id) end
   else
     redis.call('ZREM', '$queued', id)
     leave(job, id)
   end
 end
-local function close(job, id, events)
+-- A batch ends in the step that ends the last of its jobs. Jobs that were deleted before do not count.
+local function end_batch(batch, id)
+  local status, verdict, finished_at = 'succeeded', cjson.null, field(batch, 'created_at')
+  for _, job_id in ipairs(field(batch, 'jobs')) do
+    local job = 'qd:job:' .. job_id
+    local ended, judged, at = field(job, 'status'), field(job, 'verdict'), field(job, 'finished_at')
+    if ended == 'failed' or (ended == 'cancelled' and status ~= 'failed') then status = ended end
+    if judged == 'fail' or (judged and verdict == cjson.null) then verdict = judged end
+    if at and at > finished_at then finished_at = at end
+  end
+  local events, state = 'qd:job:' .. id .. ':events', cjson.encode({status = status, final = true})
+  redis.call('HSET', batch, 'status', cjson.encode(status), 'verdict', cjson.encode(verdict))
+  redis.call('HSET', batch, 'finished_at', cjson.encode(finished_at))
+  redis.call('ZADD', '$ended_batches', clock, id)
+  redis.call('SADD', '$unarchived_batches', id)
+  if field(batch, 'webhook') then redis.call('ZADD', '$webhooks', clock, id) end
+  redis.call('XADD', events, '*', 'event', 'state', 'data', state)
+  redis.call('EXPIRE', events, document.expire)
+end
+local function leave_batch(id, job_id)
+  local batch = 'qd:batch:' .. id
+  redis.call('SREM', batch .. ':open', job_id)
+  if field(batch, 'status') == 'running' and redis.call('EXISTS', batch .. ':open') == 0 then end_batch(batch, id) end
+end
+local function close(job, id, events, bytes)
   local key = field(job, 'api_key') or ''
   redis.call('ZREM', '$open', id)
   redis.call('HINCRBY', '$usage_jobs', key, -1)
-  redis.call('HINCRBY', '$usage_bytes', key, document.bytes)
+  redis.call('HINCRBY', '$usage_bytes', key, bytes)
   redis.call('ZADD', '$ended', now, id)
   local verdict = field(job, 'verdict')
   if verdict then redis.call('ZADD', index(job, 'verdict:' .. verdict), 0, id) end
@@ -61,4 +108,34 @@ local function close(job, id, events)
   local lately = not document.restored or clock - now < 600
   if lately and field(job, 'webhook') then redis.call('ZADD', '$webhooks', now, id) end
   redis.call('EXPIRE', events, document.expire)
+  for _, waiting in ipairs(redis.call('SMEMBERS', '$awaiting' .. id)) do -- jobs whose input was fetched
+    if waits('qd:job:' .. waiting) then enter('qd:job:' .. waiting, waiting) end
+  end
+  redis.call('EXPIRE', '$awaiting' .. id, document.expire)
+  local copies = field(job, 'destination')
+  if copies and copies.finished_at == cjson.null and field(job, 'status') == 'succeeded' then
+    redis.call('ZADD', '$copies', clock, id)
+  end
+  local batch = field(job, 'batch')
+  if batch then leave_batch(batch, id) end
+end
+-- Add the record of a job, its indexes and its first event. `part` has its id, kind, index, tags, state and so on.
+local function add(job, events, part, values, first)
+  write(job, part.id, nil, values, first)
+  redis.call('ZADD', part.index, 0, part.id)
+  redis.call('ZADD', index(job, 'model:' .. field(job, 'model')), 0, part.id)
+  for _, tag in ipairs(part.tags) do redis.call('ZADD', index(job, 'tag:' .. tag), 0, part.id) end
+  redis.call('ZADD', '$open', clock + document.lease, part.id)
+  redis.call('HINCRBY', '$usage_jobs', part.api_key, 1)
+  redis.call('XADD', events, '*', 'event', 'state', 'data', part.state)
+  if not document.restored then redis.call('SADD', '$unarchived', part.id) end
+  for _, input in ipairs(inputs(job)) do
+    if fetched(input) then redis.call('SADD', '$awaiting' .. input, part.id) end
+  end
+  if part.kind == 'plan' and not part.final then redis.call('RPUSH', '$plans', part.id) end
+  local batch = field(job, 'batch')
+  if batch and not part.final and field('qd:batch:' .. batch, 'status') == 'running' then
+    redis.call('SADD', 'qd:batch:' .. batch .. ':open', part.id)
+  end
+  if part.final then close(job, part.id, events, part.bytes) end
 end

@@ -38,6 +38,21 @@ def test_a_cached_result_a_failure_and_a_cancel_are_delivered(http, submit, mode
     assert not [headers for _, headers, _ in requests if "webhook-signature" in headers]
 
 
+def test_a_batch_is_announced_once_after_its_last_job(http, model):
+    with receiving(200) as server:
+        body = {"models": [model], "specs": [QUICK, {"weights": {"bits": 4}, **QUICK}]}
+        webhook = {"url": f"http://127.0.0.1:{server.port}/", "secret": SECRET}
+        batch = http.post("/v1/batches", json={**body, "webhook": webhook}).json()
+        http.post(batch["links"]["cancel"])
+        ((_, headers, text),) = server.wait(1)
+    Verifier(SECRET).verify(text, headers)
+    message = json.loads(text)
+    assert (message["type"], message["data"]) == ("batch.ended", http.get(batch["links"]["self"]).json())
+    assert (headers["webhook-id"], message["timestamp"]) == (f"msg_{batch['id']}", message["data"]["finished_at"])
+    again = http.post("/v1/batches", json={**body, "webhook": {"url": "http://127.0.0.2/"}})
+    assert (again.status_code, again.json()["errors"][0]["pointer"]) == (400, "/webhook/url")
+
+
 @pytest.mark.parametrize("status", [410, 302])
 def test_a_redirect_is_not_followed_and_gone_ends_the_delivery(submit, model, due_in, status):
     with (
