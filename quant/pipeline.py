@@ -32,8 +32,10 @@ from quant.layerwise import quantize_layerwise
 from quant.lint.lint import lint
 from quant.lint.lint import texts as target_texts
 from quant.outcome import artifacts
+from quant.outcome.baseline import compare_with_baseline
 from quant.outcome.gates import GateResult, Verdict, check_gates, verdict
 from quant.outcome.latency import Latency
+from quant.outcome.report.changes import BaselineComparison
 from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
 from quant.progress import Progress, sample_progress
@@ -49,7 +51,7 @@ from quant.report.page.render import report_html
 from quant.report.report import build_report, report_json
 from quant.report.result import Result, SignalAndNoise, samples_used
 from quant.runtime import Session, load_executed
-from quant.search.choice import Choice
+from quant.search.choice import Choice, without_layers
 from quant.search.context import HELD_OUT, Source
 from quant.search.error_shares import measure_error_shares
 from quant.search.model_choice import NormalisedModel, choose_model
@@ -70,6 +72,7 @@ class Outcome:
     gates: list[GateResult]
     timings: dict[str, float]
     latency: Latency | None
+    comparison: BaselineComparison | None
 
 
 def _ignore(_level: str, _message: str) -> None:
@@ -130,9 +133,9 @@ def quantize_model(inputs: Inputs, out: Path, progress: Progress, log: Log = _ig
         spec = spec if result.choice is None else result.choice.context.spec
         grown = size_warnings(opened.source.size, result.bytes, result.choice)
         result = replace(result, job_warnings=[*limit_warnings(deadline), *grown])
-        summary, gates = _report(inputs, opened, result, spec, out, log)
+        summary, gates, comparison = _report(inputs, opened, result, spec, out, log)
     summary = summary.model_copy(update={"seconds": time.perf_counter() - started})
-    return Outcome(summary, verdict(gates), gates, result.seconds, result.latency)
+    return Outcome(summary, verdict(gates), gates, result.seconds, result.latency, comparison)
 
 
 def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progress, deadline: Deadline) -> Result:
@@ -160,19 +163,23 @@ def _quantize_whole(opened: OpenedInputs, spec: Spec, out: Path, progress: Progr
     outputs = _evaluate(opened.source.reference, quantized, calibration, evaluation, random, spec, progress)
     measured = replace(measured, shares=measure_error_shares(choice, quantized, progress))
     del quantized
+    findings = [*data.findings, *saturated(measured.clipped)]
+    entries = [layer_report(layer, choice.context.spec, measured) for layer in choice.layers]
+    seconds = {layer.layer.name: layer.seconds for layer in choice.layers}
+    weights = reduce(SignalAndNoise.plus, (layer.quantized.errors for layer in choice.layers), SignalAndNoise())
+    warnings = [*dequantized_warnings(choice.layers, dequantized), *choice.warnings, *texts(findings)]
+    choice = without_layers(choice)  # the timed models are loaded in their place
     latency: Latency | None = Latency.unmeasured(LIMIT_REACHED)
     if spec.always_measures_latency or not deadline.skips("the measurement of latency"):
         latency = latency_of(opened.source.reference, choice.context.model, exported, float_model.timing_data, spec)
-    findings = [*data.findings, *saturated(measured.clipped)]
     target = lint(exported, spec.export.target)
-    warnings = [*dequantized_warnings(choice.layers, dequantized), *choice.warnings, *texts(findings)]
 
     return Result(
         files={artifacts.MODEL.name: write(out / artifacts.MODEL.name, exported)},
-        entries=[layer_report(layer, choice.context.spec, measured) for layer in choice.layers],
-        seconds={layer.layer.name: layer.seconds for layer in choice.layers},
+        entries=entries,
+        seconds=seconds,
         skipped=choice.context.skipped,
-        weights=reduce(SignalAndNoise.plus, (layer.quantized.errors for layer in choice.layers), SignalAndNoise()),
+        weights=weights,
         warnings=[*warnings, *target_texts(target, spec.export.target)],
         findings=findings,
         target=target,
@@ -222,15 +229,23 @@ def _evaluate(
 
 def _report(
     inputs: Inputs, opened: OpenedInputs, result: Result, spec: Spec, out: Path, log: Log
-) -> tuple[Summary, list[GateResult]]:
-    """Write the reports and the manifest; return the summary without its duration, and the gates."""
+) -> tuple[Summary, list[GateResult], BaselineComparison | None]:
+    """Write the reports and the manifest.
+
+    Returns:
+        The summary without its duration, the gates, and the comparison with the baseline.
+    """
     for node in result.skipped:
         log("info", f"{node.name} ({node.op}) is left as it is: {node.reason}")
     for warning in (*result.all_warnings, *(result.latency.warnings if result.latency else ())):
         log("warning", warning)
     summary = result.summary(opened.source.size)
-    gates = check_gates(spec.gates, result.gate_figures(summary))
-    report = build_report(opened.name, opened.digests, summary, gates, result, spec)
+    comparison: BaselineComparison | None = None
+    if inputs.baseline is not None:
+        sha256 = {role: digest.sha256 for role, digest in opened.digests.items()}
+        comparison = compare_with_baseline(inputs.baseline, sha256, summary, result.latency_ratio)
+    gates = check_gates(spec.gates, result.gate_figures(summary, comparison))
+    report = build_report(opened.name, opened.digests, summary, gates, result, spec, comparison)
     documents = {
         artifacts.REPORT.name: report_json(report),
         artifacts.REPORT_PAGE.name: report_html(report),
@@ -239,4 +254,4 @@ def _report(
     }
     files = result.files | {name: write(out / name, data) for name, data in documents.items()}
     write(out / artifacts.MANIFEST.name, manifest_json(opened.digests, spec, files, inputs.isolation))
-    return summary, gates
+    return summary, gates, comparison

@@ -78,6 +78,11 @@ def without_moments(choice: Choice) -> Choice:
     return replace(choice, context=replace(choice.context, moments={}))
 
 
+def without_layers(choice: Choice) -> Choice:
+    """Return the choice without its layers, whose weights and histograms take more memory than the float model."""
+    return replace(choice, layers=())
+
+
 def best(choices: Sequence[Choice]) -> Choice:
     """Return the choice with the best outputs on held-out samples, its table extended by all the others'.
 
