@@ -26,9 +26,6 @@ STATUS: Mapping[str, int] = {
     "request.unsupported_media_type": 415,
     "request.range_not_satisfiable": 416,
     "request.idempotency_mismatch": 422,
-    "remote.not_allowed": 422,
-    "remote.credentials": 422,
-    "remote.failed": 502,
     "service.unavailable": 503,
     "internal": 500,
     "worker.crashed": 500,
@@ -37,14 +34,14 @@ STATUS: Mapping[str, int] = {
     "worker.timeout": 500,
     "export.invalid": 500,
 }
-"""Any other code of `model.*`, `dataset.*` and `spec.*` is 422: the request was understood but cannot be processed."""
+"""Any other code of `model.*`, `dataset.*`, `spec.*` and `remote.*` is 422: the request was understood but cannot be processed."""
 
 
 def status_of(code: str) -> int:
     """Return the HTTP status of an error code."""
     if code in STATUS:
         return STATUS[code]
-    return 422 if code.split(".")[0] in ("model", "dataset", "spec") else 500
+    return 422 if code.split(".")[0] in ("model", "dataset", "spec", "remote") else 500
 
 
 def make_problem(code: str, title: str, detail: str, errors: Iterable[FieldProblem] = ()) -> Problem:

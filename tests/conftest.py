@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jobs.stack import Stack
+from tests.remote import serving, source_settings
 from tests.swift import Swift
 
 ROOT = Path(__file__).parent.parent
@@ -50,10 +51,18 @@ def stack(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def s3_stack(swift, tmp_path_factory):
-    """A service on the S3 server; its callers can reach the server, too."""
+def remote():
+    """A host outside the service, which serves files and takes files."""
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def s3_stack(swift, remote, tmp_path_factory):
+    """A service on the S3 server; its callers can reach the server, too. It fetches and copies from there and here."""
     settings = {
         **swift.environment,
+        **source_settings(swift, remote, tmp_path_factory.mktemp("credentials")),
         "QUANTD_STORE_URL": f"s3://bucket/{os.getpid()}",
         "QUANTD_DOWNLOAD_ENDPOINT": swift.endpoint,
     }

@@ -1,7 +1,8 @@
-"""`python -m worker`: run jobs and plans from their queues until SIGTERM; running ones are finished first."""
+"""`python -m worker`: run jobs, plans, fetches and copies until SIGTERM; running jobs and plans are finished first."""
 
 import argparse
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -16,6 +17,8 @@ from jobs.queue import TASK, make_queue, send
 from jobs.settings import Settings
 from jobs.tracing import configure_traces
 from jobs.workers import Worker, Workers, worker_name
+from worker.copies import Copier, run_copies
+from worker.fetches import AT_A_TIME, run_fetches
 from worker.forkserver import ForkServer
 from worker.metrics import serve_metrics
 from worker.plans import run_plans
@@ -72,6 +75,10 @@ def main() -> None:
     threading.Thread(target=maintain, daemon=True).start()
     plans = threading.Thread(target=run_plans, args=(runner, stopped), daemon=True)
     plans.start()
+    for _ in range(AT_A_TIME):
+        arguments = (runner.run_next_fetch, functools.partial(send, queue), stopped)
+        threading.Thread(target=run_fetches, args=arguments, daemon=True).start()
+    threading.Thread(target=run_copies, args=(Copier(settings), stopped), daemon=True).start()
     try:
         # Threads suffice: each waits for the child process that does the work.
         queue.worker_main(

@@ -1,6 +1,7 @@
 """The lease on a job: a thread renews it every second, and learns there of a cancellation."""
 
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -61,6 +62,18 @@ class Lease:
         self.checks += 1
         if (reason := self.ended) is not None:
             raise reason
+
+    def wait(self, seconds: float) -> None:
+        """Pause while the job may go on.
+
+        Raises:
+            Cancelled, Lost: the job must stop.
+        """
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self.check()
+            time.sleep(min(left, RENEW_EVERY_S))
+        self.check()
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_EVERY_S):

@@ -9,6 +9,7 @@ from jobs.http_status import make_problem
 from jobs.job import FieldProblem, Gate, Problem, Progress
 from quant.outcome.gates import Verdict
 from quant.outcome.latency import Latency
+from quant.outcome.report.changes import BaselineComparison
 from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
 from quant.texts import with_short_texts
@@ -51,6 +52,7 @@ class Done(_Line):
     gates: tuple[Gate, ...]
     timings: dict[str, float]
     latency: Latency | None = None
+    comparison: BaselineComparison | None = None
 
 
 class Answered(_Line):

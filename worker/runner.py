@@ -24,6 +24,7 @@ from worker.artifacts import ArtifactFile, collect, collect_plan
 from worker.attempts import Attempts
 from worker.child import Child, Killed
 from worker.children import Children
+from worker.fetches import Fetcher
 from worker.lease import Cancelled, Lease, Lost
 from worker.metrics import CHILD_MEMORY, Stages, count_end
 from worker.patience import patiently
@@ -53,23 +54,34 @@ class Runner:
         self, settings: Settings, start: Start, threads: int = 1, exhausted: Callable[[], object] = lambda: None
     ) -> None:
         limits = Limits(settings.job_memory_bytes, settings.job_timeout_s, threads, disk=settings.job_disk_bytes)
-        self._timeouts_s: Mapping[JobKind, float] = {"job": settings.job_timeout_s, "plan": settings.plan_timeout_s}
+        self._timeouts_s = {"job": settings.job_timeout_s, "plan": settings.plan_timeout_s}
         self._children = Children(start, limits)
         self._attempts = Attempts(exhausted)
         self._records = Records(settings.redis_url, settings.lease_s)
-        self._transfer = Transfer(self._records, Blobs(settings.store_url))
+        blobs = Blobs(settings.store_url)
+        self._transfer = Transfer(self._records, blobs)
+        self._fetcher = Fetcher(settings, self._records, blobs)
 
     @property
     def isolation(self) -> tuple[str, ...]:
         """Return the parts of the sandbox that work on this machine."""
         return self._children.isolation
 
-    def run_next(self, kind: JobKind, sent: str | None = None) -> None:
-        """Run the job or plan whose turn it is, if one waits. `sent` is the one of which a message came."""
+    def run_next(self, kind: JobKind, sent: str | None = None) -> Job | None:
+        """Run the job, plan or fetch whose turn it is, if one waits, and return it as it was when its turn came.
+
+        `sent` is the one of which a message came.
+        """
         owner = secrets.token_hex(16)
-        job = self._records.claim_next(kind, owner, sent)
+        first = job = self._records.claim_next(kind, owner, sent)
         while job is not None and not self._attempt(job, owner):
             job = patiently(functools.partial(self._records.claim, job.id, owner, retry=True))
+        return first
+
+    def run_next_fetch(self) -> list[str]:
+        """Run the fetch whose turn it is, if one waits; return the ids of the jobs that waited for it."""
+        fetch = self.run_next("fetch")
+        return [] if fetch is None else [job.id for job in self._records.jobs_awaiting(fetch.id)]
 
     def new_plan(self, wait_s: float) -> str | None:
         """Return the id of a plan that was created, or None if none comes within `wait_s` seconds."""
@@ -137,6 +149,8 @@ class Runner:
 
     def _run(self, job: Job, owner: str, lease: Lease) -> tuple[Status, dict[str, Any]]:
         """Run the job in its own process; return its final state and the fields to record with it."""
+        if job.kind == "fetch":
+            return self._fetcher.run(job, lease)
         with self._children.new(self._timeouts_s[job.kind]) as child, Stages() as stages:
             stages.enter(Stage.LOADING)
             inputs = self._transfer.fetch(job, child.folder, lease)
@@ -171,9 +185,11 @@ class Runner:
 
 
 def _begin(child: Child, job: Job, inputs: dict[str, Upload]) -> None:
-    """Send the job to its process: a file for each role, and the model's name for the report."""
+    """Send the job to its process: a file for each role, the model's name for the report, and the baseline."""
     name = inputs["model"].filename or job.model
-    task = {"task": "plan"} if job.kind == "plan" else {}
+    task: dict[str, Any] = {"task": "plan"} if job.kind == "plan" else {}
+    if job.baseline is not None:
+        task["baseline"] = job.baseline.model_dump(mode="json")
     child.begin({"name": name, "spec": job.spec, "out": "out", **task, **{role: role for role in inputs}})
 
 

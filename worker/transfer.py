@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jobs.archive import Archive
 from jobs.blobs import Blobs
-from jobs.errors import DigestMismatch
+from jobs.errors import DigestMismatch, NotFound, RemoteFailed
 from jobs.job import Artifact, Job, Upload
 from jobs.records import Records
 from jobs.redis_keys import Kind
@@ -26,6 +26,7 @@ class Transfer:
         Raises:
             DigestMismatch: the stored bytes changed since they were uploaded.
             NotFound: an input does not exist.
+            RemoteFailed: the fetch of an input failed.
             Lost: the job has ended by its document.
         """
         self._check_not_ended(job, lease)
@@ -48,10 +49,24 @@ class Transfer:
             raise Lost
 
     def _copy(self, kind: Kind, upload_id: str, path: Path, lease: Lease) -> Upload:
-        upload = patiently(lambda: self._records.upload(kind, upload_id), lease)
+        upload = patiently(lambda: self._upload(kind, upload_id), lease)
         if patiently(lambda: self._blobs.fetch(upload.key, path, lease.check), lease) != upload.sha256:
             raise DigestMismatch(f"the stored bytes of {upload.id!r} changed since their upload; upload them again")
         return upload
+
+    def _upload(self, kind: Kind, upload_id: str) -> Upload:
+        """Return the record of an input.
+
+        Raises:
+            NotFound: there is none.
+            RemoteFailed: its fetch has failed.
+        """
+        try:
+            return self._records.upload(kind, upload_id)
+        except NotFound:
+            if (problem := self._records.fetch_problem(upload_id)) is not None:
+                raise RemoteFailed(f"the {kind} {upload_id!r} was not fetched: {problem.detail}") from None
+            raise
 
     def store(self, job: Job, files: list[ArtifactFile], lease: Lease) -> list[Artifact]:
         """Store each file under its own digest: attempts of the same job never overwrite each other's artifacts."""

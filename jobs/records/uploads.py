@@ -28,13 +28,28 @@ class UploadRecords(RecordStore):
             return upload, True
         reason, *rest = answer.split(" ")
         if reason == "quota":
-            raise StorageFull(
-                f"{rest[0]} of the {limit} bytes of this API key are in use and the upload has {upload.size}; "
-                "delete models, datasets or jobs"
-            )
+            raise _storage_full(rest[0], limit, upload)
         if reason == "earlier" and rest[0] != _fingerprint(kind, upload):
             raise idempotency_mismatch(idempotency)
         return self.upload(kind, rest[-1].split(":")[-1], upload.tenant), reason == "earlier"
+
+    def add_fetched(self, kind: Kind, upload: Upload, limit: int | None) -> None:
+        """Store an upload that was fetched, even if the tenant has its bytes twice: its id is known to the caller.
+
+        Raises:
+            StorageFull: the upload's API key would have more than `limit` bytes stored.
+        """
+        answer = self._add(kind, upload, limit=limit, restored=True)
+        if answer is not None and answer.startswith("quota"):
+            raise _storage_full(answer.split(" ")[1], limit, upload)
+
+    def upload_with_digest(self, kind: Kind, sha256: str, tenant: str) -> Upload | None:
+        """Return the tenant's upload with these bytes; None if there is none."""
+        upload_id = cast(str | None, self._redis.hget(digests_key(tenant, kind), sha256))
+        try:
+            return None if upload_id is None else self.upload(kind, upload_id, tenant)
+        except NotFound:
+            return None
 
     def restore_upload(self, kind: Kind, upload: Upload) -> bool:
         """Record an upload as its document says, even if the tenant has its bytes twice; False if that changes nothing.
@@ -96,6 +111,13 @@ class UploadRecords(RecordStore):
     def stored_bytes(self, api_key: str) -> int:
         """Return the bytes stored for an API key: uploads and artifacts."""
         return int(cast(str | None, self._redis.hget(USAGE_BYTES, api_key)) or 0)
+
+
+def _storage_full(used: str, limit: int | None, upload: Upload) -> StorageFull:
+    return StorageFull(
+        f"{used} of the {limit} bytes of this API key are in use and the upload has {upload.size}; delete models, "
+        "datasets or jobs"
+    )
 
 
 def _keys(kind: Kind, upload: Upload) -> list[str]:

@@ -55,6 +55,11 @@ class Location:
         return re.split(r"[?#]", self.url)[0] if self.scheme == "https" else self.url
 
     @property
+    def is_object(self) -> bool:
+        """True for a URL with a query: it is that of a single object, such as a presigned one."""
+        return self.scheme == "https" and bool(httpx.URL(self.url).query)
+
+    @property
     def filename(self) -> str | None:
         """The last part of its path as the name of a file; None if it names none."""
         if self.scheme == "mlflow" and "/" not in self.path:

@@ -5,7 +5,7 @@ from jobs.errors import NotFound
 from jobs.job import Artifact, Job, Status
 from service.context import Context
 
-COPIED = ("gates", "verdict", "summary", "timings", "latency")
+COPIED = ("gates", "verdict", "summary", "timings", "latency", "comparison")
 """The fields that a job takes from the earlier one, besides copies of its artifacts."""
 
 
@@ -15,7 +15,7 @@ def reuse_result(context: Context, job: Job) -> Job:
     Each job has its own copies, so that they are deleted with it. A copy is a hard link in a local folder and needs no
     transfer on S3.
     """
-    earlier = context.records.result(job.tenant, job.work)
+    earlier = context.records.result(job.tenant, job.work) if job.work else None
     if earlier is None:
         return job
     try:

@@ -10,6 +10,7 @@ from service.context import Context
 from service.jobs.cached_result import reuse_result
 from service.jobs.submission import store_job
 from service.quota import check_storage_quota
+from service.uploads.inputs import input_upload
 
 
 def submit_plan(context: Context, model: str, spec: dict[str, Any], idempotency_key: str | None) -> Job:
@@ -25,11 +26,12 @@ def submit_plan(context: Context, model: str, spec: dict[str, Any], idempotency_
         QuantdError: the spec is not valid, the model is missing, or a quota is used up; nothing is stored.
     """
     check_storage_quota(context)
-    upload = context.records.upload("model", model, context.tenant)
+    upload = input_upload(context, "model", model)
+    resolved = resolve(spec)
     plan = Job(
         id=new_id("plan"), kind="plan", tenant=context.tenant, status=Status.QUEUED, model=model, spec=spec,
         created_at=context.records.now(), api_key=context.caller.key_id, request_id=context.request_id,
-        traceparent=current_traceparent(), work=plan_digest(upload, resolve(spec)),
+        traceparent=current_traceparent(), work=plan_digest(upload, resolved) if upload.sha256 else "",
     )  # fmt: skip
     request = {"plan": {"model": model, "spec": spec}}
     return store_job(context, reuse_result(context, plan), idempotency_key, request)

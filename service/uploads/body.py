@@ -11,6 +11,7 @@ from jobs.job import Upload
 from jobs.redis_keys import Kind
 from service.context import Context
 from service.digests import sent_sha256
+from service.sources.schemas import SourceIn
 from service.uploads.form import form_parts, is_form
 from service.uploads.storage import WrittenFile, discard_file, record_file, write_file
 
@@ -28,7 +29,11 @@ BODY: dict[str, Any] = {
     ],
     "requestBody": {
         "required": True,
-        "content": {"application/octet-stream": {"schema": _FILE}, "multipart/form-data": {"schema": _FORM}},
+        "content": {
+            "application/octet-stream": {"schema": _FILE},
+            "multipart/form-data": {"schema": _FORM},
+            "application/json": {"schema": SourceIn.model_json_schema()},
+        },
     },
 }
 """The OpenAPI description of an upload's body, which FastAPI cannot derive from a streamed request."""

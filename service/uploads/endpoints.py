@@ -4,13 +4,15 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from jobs.job import Upload
-from service.context import Ctx
+from jobs.job import Job, Upload
+from jobs.redis_keys import Kind
+from service.context import Context, Ctx
 from service.parameters import DatasetCursor, DatasetId, IdempotencyKey, Limit, ModelCursor, ModelId
 from service.problems import RESPONSES, header_docs, problems
+from service.sources.answer import fetch_source, find_upload, remove_upload
+from service.sources.schemas import names_source
 from service.uploads.body import BODY, store_body
-from service.uploads.schemas import DatasetOut, DatasetPage, ModelOut, ModelPage
-from service.uploads.storage import delete_upload
+from service.uploads.schemas import DatasetOut, DatasetPage, ModelOut, ModelPage, dataset_out, model_out
 
 router = APIRouter(prefix="/v1", tags=["Models and datasets"], responses=RESPONSES)
 
@@ -21,8 +23,21 @@ def _created(schema: type[ModelOut | DatasetOut]) -> dict[int | str, dict[str, A
     return {
         200: {"model": schema, "headers": headers, "description": "These bytes were already stored."},
         201: {"headers": headers},
+        202: {
+            "model": schema,
+            "headers": headers | header_docs(Retry_After="The seconds to wait before the next look."),
+            "description": "The file is fetched from its source.",
+        },
         **problems(404, 413, 415, 422),
     }
+
+
+async def _received(
+    request: Request, response: Response, context: Context, kind: Kind, idempotency_key: str | None
+) -> Upload | Job:
+    """Store the file of the body, or accept to fetch the file that it names."""
+    receive = fetch_source if names_source(request) else store_body
+    return await receive(request, response, context, kind, idempotency_key)
 
 
 @router.post(
@@ -30,37 +45,36 @@ def _created(schema: type[ModelOut | DatasetOut]) -> dict[int | str, dict[str, A
     summary="Upload a model",
     response_description="The new model.",
     status_code=201,
-    response_model=ModelOut,
     responses=_created(ModelOut),
     openapi_extra=BODY,
 )
 async def create_model(
     request: Request, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None
-) -> Upload:
+) -> ModelOut:
     """Store a model: an .onnx file, a zip or tar with external data, or TorchScript.
 
-    Uploading the same bytes again returns 200 and the same id.
+    Uploading the same bytes again returns 200 and the same id. A JSON body names a source instead, from which a worker
+    fetches the file: the answer is then 202, and a job may name the file at once.
     """
-    return await store_body(request, response, context, "model", idempotency_key)
+    return model_out(await _received(request, response, context, "model", idempotency_key))
 
 
 @router.get("/models", summary="List models", response_description="One page of models.")
 def list_models(context: Ctx, limit: Limit = 20, cursor: ModelCursor = None) -> ModelPage:
     """List the stored models, newest first."""
     models, next_cursor = context.records.uploads(context.tenant, "model", limit, cursor)
-    return ModelPage.model_validate({"items": [model.model_dump() for model in models], "next_cursor": next_cursor})
+    return ModelPage(items=[model_out(model) for model in models], next_cursor=next_cursor)
 
 
 @router.get(
     "/models/{model_id}",
     summary="Show a model",
     response_description="The model.",
-    response_model=ModelOut,
     responses=problems(404),
 )
-def get_model(model_id: ModelId, context: Ctx) -> Upload:
+def get_model(model_id: ModelId, response: Response, context: Ctx) -> ModelOut:
     """Show a stored model with its size, digest and format."""
-    return context.records.upload("model", model_id, context.tenant)
+    return model_out(find_upload(context, "model", model_id, response))
 
 
 @router.delete(
@@ -71,8 +85,8 @@ def get_model(model_id: ModelId, context: Ctx) -> Upload:
     responses=problems(404, 409),
 )
 def delete_model(model_id: ModelId, context: Ctx) -> None:
-    """Delete a model. The answer is 409 while a job that has not ended uses it."""
-    delete_upload(context, "model", model_id)
+    """Delete a model, or stop its fetch. The answer is 409 while a job that has not ended uses it."""
+    remove_upload(context, "model", model_id)
 
 
 @router.post(
@@ -80,38 +94,36 @@ def delete_model(model_id: ModelId, context: Ctx) -> None:
     summary="Upload a dataset",
     response_description="The new dataset.",
     status_code=201,
-    response_model=DatasetOut,
     responses=_created(DatasetOut),
     openapi_extra=BODY,
 )
 async def create_dataset(
     request: Request, response: Response, context: Ctx, idempotency_key: IdempotencyKey = None
-) -> Upload:
-    """Store calibration or evaluation data as .npz or .npy.
+) -> DatasetOut:
+    """Store calibration or evaluation data: .npz, .npy, .safetensors, HDF5 or a zip of images.
 
-    Uploading the same bytes again returns 200 and the same id.
+    Uploading the same bytes again returns 200 and the same id. A JSON body names a source instead, from which a worker
+    fetches the file: the answer is then 202, and a job may name the file at once.
     """
-    return await store_body(request, response, context, "dataset", idempotency_key)
+    return dataset_out(await _received(request, response, context, "dataset", idempotency_key))
 
 
 @router.get("/datasets", summary="List datasets", response_description="One page of datasets.")
 def list_datasets(context: Ctx, limit: Limit = 20, cursor: DatasetCursor = None) -> DatasetPage:
     """List the stored datasets, newest first."""
     datasets, next_cursor = context.records.uploads(context.tenant, "dataset", limit, cursor)
-    items = [dataset.model_dump() for dataset in datasets]
-    return DatasetPage.model_validate({"items": items, "next_cursor": next_cursor})
+    return DatasetPage(items=[dataset_out(dataset) for dataset in datasets], next_cursor=next_cursor)
 
 
 @router.get(
     "/datasets/{dataset_id}",
     summary="Show a dataset",
     response_description="The dataset.",
-    response_model=DatasetOut,
     responses=problems(404),
 )
-def get_dataset(dataset_id: DatasetId, context: Ctx) -> Upload:
+def get_dataset(dataset_id: DatasetId, response: Response, context: Ctx) -> DatasetOut:
     """Show a stored dataset with the names, types and shapes of its arrays."""
-    return context.records.upload("dataset", dataset_id, context.tenant)
+    return dataset_out(find_upload(context, "dataset", dataset_id, response))
 
 
 @router.delete(
@@ -122,5 +134,5 @@ def get_dataset(dataset_id: DatasetId, context: Ctx) -> Upload:
     responses=problems(404, 409),
 )
 def delete_dataset(dataset_id: DatasetId, context: Ctx) -> None:
-    """Delete a dataset. The answer is 409 while a job that has not ended uses it."""
-    delete_upload(context, "dataset", dataset_id)
+    """Delete a dataset, or stop its fetch. The answer is 409 while a job that has not ended uses it."""
+    remove_upload(context, "dataset", dataset_id)

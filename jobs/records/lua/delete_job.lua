@@ -14,6 +14,7 @@ redis.call('ZREM', index(job, 'verdict:' .. (field(job, 'verdict') or '')), docu
 for _, tag in ipairs(document.tags) do redis.call('ZREM', index(job, 'tag:' .. tag), document.id) end
 redis.call('ZREM', '$ended', document.id)
 redis.call('ZREM', '$webhooks', document.id)
+redis.call('ZREM', '$copies', document.id)
 redis.call('SREM', '$unarchived', document.id)
 redis.call('DEL', job, events)
 forget(document.id)

@@ -1,0 +1,70 @@
+"""Sources of models and datasets as callers name them, and the reading of such a request."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from jobs.errors import TooLarge
+from jobs.remote.locations import LONGEST
+
+MEDIA_TYPE = "application/json"
+MAX_BODY = 1 << 16
+CredentialsName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class SourceIn(BaseModel):
+    """A file that the service fetches itself."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    source: Annotated[str, StringConstraints(max_length=LONGEST)]
+    """The location: `https://host/path`, `s3://bucket/key`, `hf://owner/name/file` or `mlflow:/name/version`. The
+    operator of the service decides which are allowed."""
+    sha256: Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$")] | None = None
+    """The SHA-256 of the file in hexadecimal, verified. If the file is stored already, it is not fetched."""
+    filename: Annotated[str, StringConstraints(max_length=255)] | None = None
+    """The name of the file; the last part of the location by default."""
+    credentials: CredentialsName | None = None
+    """The name of credentials that the operator of the service has set up."""
+
+
+def names_source(request: Request) -> bool:
+    """Return True if the body names a source instead of holding the file."""
+    return request.headers.get("content-type", "").split(";")[0].strip().lower() == MEDIA_TYPE
+
+
+async def read_source(request: Request) -> SourceIn:
+    """Return the source that the body names.
+
+    Raises:
+        TooLarge: the body is longer than `MAX_BODY`.
+        RequestValidationError: it names no source.
+    """
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise TooLarge(f"the body is larger than {MAX_BODY} bytes; accepted: up to {MAX_BODY}, in JSON")
+    try:
+        return SourceIn.model_validate(_parsed(bytes(body)))
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors(include_url=False)]
+        raise RequestValidationError(faults) from None
+
+
+def _parsed(body: bytes) -> Any:
+    """Return the JSON document.
+
+    Raises:
+        RequestValidationError: the body is no JSON.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        position = getattr(error, "pos", 0)
+        reason = getattr(error, "msg", "not JSON")
+        fault = {"type": "json_invalid", "loc": ("body", position), "msg": "", "ctx": {"error": reason}}
+        raise RequestValidationError([fault]) from None
