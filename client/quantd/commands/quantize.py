@@ -21,8 +21,10 @@ MarkdownFile = Annotated[Path | None, typer.Option(help="A summary for a pull re
 CsvFile = Annotated[Path | None, typer.Option(help="The table of the layers.")]
 JUnitFile = Annotated[Path | None, typer.Option(help="Gates and regressions as JUnit XML.")]
 ResultFile = Annotated[Path | None, typer.Option(help="The job with its gates and figures as JSON.")]
-Calibration = Annotated[Path | None, typer.Option(help="Calibration data as .npz or .npy.")]
-Evaluation = Annotated[Path | None, typer.Option(help="Evaluation data as .npz or .npy; `labels` give top-1 accuracy.")]
+Calibration = Annotated[
+    Path | None, typer.Option(help="Calibration data: .npz, .npy, .safetensors, .h5 or a .zip of images.")
+]
+Evaluation = Annotated[Path | None, typer.Option(help="Evaluation data in such a file; `labels` give top-1 accuracy.")]
 GateLimits = Annotated[
     list[str] | None,
     typer.Option(
@@ -90,13 +92,11 @@ def quantize(
         "--local": local,
     }  # fmt: skip
     _check_combination({name for name, value in options.items() if value}, detach=detach)
-
     if local:
         require_server("--local")
+    from quantd import quantization
     from quantd.baseline import Baseline
     from quantd.outputs import Outputs
-    from quantd.quantization import quantize as run
-    from quantd.quantization import submit
     from quantd.request import Request
     from quantd.spec import read_spec
     from quantd.tags import parse_tag
@@ -115,9 +115,9 @@ def quantize(
         quiet=as_json,
     )
     if detach:
-        submit(request)
+        quantization.submit(request)
         return 0
-    return run(request, local=local)
+    return quantization.quantize(request, local=local)
 
 
 def _check_combination(given: set[str], *, detach: bool) -> None:
