@@ -55,8 +55,10 @@ class Model(Upload):
 class Dataset(Upload):
     """Uploaded calibration or evaluation data."""
 
-    samples: int
-    """The length of the first axis."""
+    format: str
+    """The format of the file: `npz`, `npy`, `safetensors`, `hdf5` or `images`."""
+    samples: int | None
+    """The number of samples; None for HDF5, which only a job opens."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,8 @@ from typing import Any
 from jobs.blobs import Blobs, Check, Stored
 from jobs.redis_keys import Kind
 from jobs.settings import Settings
-from jobs.uploads.dataset_headers import check_dataset, count_samples, dataset_arrays
+from jobs.uploads.dataset_headers import check_dataset, describe_dataset
 from jobs.uploads.model_format import model_format
-from quant.errors import UnreadableDataset
 
 
 def head_check(kind: Kind) -> Check:
@@ -36,8 +35,4 @@ def describe(blobs: Blobs, kind: Kind, key: str, stored: Stored, limit: int) -> 
     if kind == "model":
         return {"format": model_format(stored.head)}
     with blobs.open(key) as file:
-        file_format, arrays = dataset_arrays(file, stored.size, limit)
-    samples = count_samples(arrays)
-    if samples is None:
-        raise UnreadableDataset("no array has a sample axis; accepted: one array for each model input, samples first")
-    return {"format": file_format, "samples": samples, "arrays": tuple(arrays)}
+        return describe_dataset(file, stored.size, limit)

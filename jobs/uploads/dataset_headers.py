@@ -1,7 +1,9 @@
-"""Array headers of an uploaded dataset, read without trusting what they declare."""
+"""The headers of an uploaded dataset, read without trusting what they declare."""
 
 import io
+import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from zipfile import ZipFile
 
@@ -9,6 +11,9 @@ import numpy as np
 from obstore.exceptions import BaseError as StoreError
 
 from jobs.errors import EmptyDataset
+from quant.data.formats import ACCEPTED, HEAD, FormatName, recognise
+from quant.data.images.archive import members_of
+from quant.data.safetensors import read_header
 from quant.errors import UnreadableDataset
 
 MAX_ARRAYS = 512
@@ -16,51 +21,68 @@ MAX_ARRAYS = 512
 store, so more samples are better padded, with their lengths."""
 MAX_HEADER = 10_000
 MAX_DIRECTORY = 1 << 20
-NPY_MAGIC = b"\x93NUMPY"
+MAX_IMAGE_DIRECTORY = 1 << 23
+"""The most bytes of the list of members of an archive of images: 50,000 images take up to 6 MB."""
+_one_directory = threading.Lock()
+"""Held while a list of images is read: in memory it takes up to 100 MB."""
+
+
+@dataclass(frozen=True)
+class _Contents:
+    """The number of samples if it is known, the headers of the arrays, and the bytes that they declare."""
+
+    samples: int | None
+    arrays: tuple[dict[str, Any], ...]
+    bytes: int
 
 
 def check_dataset(head: bytes) -> None:
-    """Check that a dataset's first bytes are those of an .npz or .npy file.
+    """Check that a dataset's first bytes are those of an accepted format.
 
     Raises:
         EmptyDataset: there are no bytes.
         UnreadableDataset: the bytes start another format.
     """
     if not head:
-        raise EmptyDataset("the body is empty; accepted: .npz or .npy")
-    if not head.startswith((b"PK\x03\x04", NPY_MAGIC)):
-        raise UnreadableDataset("the file does not start like a dataset; accepted: .npz or .npy")
+        raise EmptyDataset(f"the body is empty; accepted: {ACCEPTED}")
+    if recognise(head) is None:
+        raise UnreadableDataset(f"the file does not start like a dataset; accepted: {ACCEPTED}")
 
 
-def dataset_arrays(file: io.BufferedReader, size: int, limit: int) -> tuple[str, list[dict[str, Any]]]:
-    """Return `npz` or `npy` and `{name, dtype, shape}` of each array, read from the headers alone.
+def describe_dataset(file: io.BufferedReader, size: int, limit: int) -> dict[str, Any]:
+    """Return `format`, `samples` and `arrays` of a file, read from its headers alone.
+
+    An array is `{name, dtype, shape}`. An archive of images has no arrays. An HDF5 file, which only a job opens, has
+    None as its number of samples and no arrays.
 
     Raises:
-        UnreadableDataset: the file is neither, holds pickled objects, or declares more than `limit` bytes.
+        UnreadableDataset: the file has no accepted format, has no samples, holds pickled objects, or declares more than
+            `limit` bytes.
     """
-    head = file.read(len(NPY_MAGIC))
+    file_format = recognise(file.read(HEAD))
     file.seek(0)
     try:
-        if head == NPY_MAGIC:
-            arrays, file_format = [_header("", file, size)], "npy"
-        else:
-            arrays, file_format = _members(file), "npz"
+        if file_format is None:
+            raise ValueError("it does not start like a dataset")
+        contents = _READERS[file_format](file, size)
     except StoreError:
         raise
     except Exception as error:  # noqa: BLE001 - hostile bytes make zipfile, its codecs and NumPy raise anything
         reason = str(error).split("\n")[0][:200]
-        raise UnreadableDataset(f"the dataset cannot be read ({reason}); accepted: .npz or .npy") from None
-    declared = sum(array.pop("bytes") for array in arrays)
-    if declared > limit:
-        raise UnreadableDataset(f"the arrays declare {declared} bytes; accepted: up to {limit}")
-    return file_format, arrays
+        accepted = "" if "accepted: " in reason else f"; accepted: {ACCEPTED}"
+        raise UnreadableDataset(f"the dataset cannot be read ({reason}){accepted}") from None
+    if contents.bytes > limit:
+        raise UnreadableDataset(f"the dataset declares {contents.bytes} bytes; accepted: up to {limit}")
+    if contents.samples is None and contents.arrays:
+        raise UnreadableDataset("no array has a sample axis; accepted: one array for each model input, samples first")
+    return {"format": file_format, "samples": contents.samples, "arrays": contents.arrays}
 
 
 def count_samples(arrays: Sequence[Mapping[str, Any]]) -> int | None:
     """Return the number of samples: arrays `x.0`, `x.1`, and so on count, else the first axis of the first array.
 
     Args:
-        arrays: the headers as `dataset_arrays` returns them.
+        arrays: the headers as `describe_dataset` returns them.
 
     Returns:
         None if no array has an axis of samples.
@@ -79,25 +101,73 @@ def count_samples(arrays: Sequence[Mapping[str, Any]]) -> int | None:
 class _BoundedReader(io.BufferedReader):
     """A reader that refuses large reads: zipfile reads a directory whole, whatever size the file declares for it."""
 
+    def __init__(self, raw: io.BufferedReader, limit: int) -> None:
+        super().__init__(raw)
+        self._limit = limit
+
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is not None and size > MAX_DIRECTORY:
-            raise ValueError(f"its directory has {size} bytes")
-        return super().read(MAX_DIRECTORY if size is None or size < 0 else size)
+        if size is not None and size > self._limit:
+            raise ValueError(f"its directory has {size} bytes; accepted: up to {self._limit}")
+        return super().read(self._limit if size is None or size < 0 else size)
 
 
-def _members(file: io.BufferedReader) -> list[dict[str, Any]]:
+def _of_headers(headers: Sequence[dict[str, Any]]) -> _Contents:
+    """Return the contents of a file with these headers, of which each is `{name, dtype, shape, bytes}`."""
+    declared = sum(header.pop("bytes") for header in headers)
+    return _Contents(count_samples(headers), tuple(headers), declared)
+
+
+def _npy(file: io.BufferedReader, size: int) -> _Contents:
+    return _of_headers([_header("", file, size)])
+
+
+def _npz(file: io.BufferedReader, _: int) -> _Contents:
     """Return the header of every member of an .npz file."""
-    with ZipFile(_BoundedReader(file)) as archive:
+    with ZipFile(_BoundedReader(file, MAX_DIRECTORY)) as archive:
         entries = archive.infolist()
-        if not 0 < len(entries) <= MAX_ARRAYS:
-            raise ValueError(f"{len(entries)} arrays; accepted: 1 to {MAX_ARRAYS}")
+        _check_number(len(entries))
         arrays = []
         for entry in entries:
             if not entry.filename.endswith(".npy"):
                 raise ValueError(f"{entry.filename!r} is not an array")
             with archive.open(entry) as member:
                 arrays.append(_header(entry.filename.removesuffix(".npy"), member, entry.file_size))
-    return arrays
+    return _of_headers(arrays)
+
+
+def _safetensors(file: io.BufferedReader, size: int) -> _Contents:
+    arrays = read_header(file, size)
+    _check_number(len(arrays))
+    return _of_headers([
+        {"name": name, "dtype": str(array.dtype), "shape": list(array.shape), "bytes": array.bytes}
+        for name, array in arrays.items()
+    ])  # fmt: skip
+
+
+def _hdf5(_: io.BufferedReader, size: int) -> _Contents:
+    return _Contents(None, (), size)
+
+
+def _images(file: io.BufferedReader, _: int) -> _Contents:
+    """Return the number of the images of an archive, and the sum of their sizes."""
+    with _one_directory, ZipFile(_BoundedReader(file, MAX_IMAGE_DIRECTORY)) as archive:
+        members = members_of(archive)
+        return _Contents(len(members.images), (), members.bytes)
+
+
+_READERS: Mapping[FormatName, Callable[[io.BufferedReader, int], _Contents]] = {
+    "npy": _npy,
+    "npz": _npz,
+    "safetensors": _safetensors,
+    "hdf5": _hdf5,
+    "images": _images,
+}
+"""The reader of the headers of each format, for a file and its size."""
+
+
+def _check_number(arrays: int) -> None:
+    if not 0 < arrays <= MAX_ARRAYS:
+        raise ValueError(f"{arrays} arrays; accepted: 1 to {MAX_ARRAYS}")
 
 
 def _header(name: str, file: Any, size: int) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The capabilities document: everything that a spec may ask of this version."""
 
+from dataclasses import asdict
 from typing import Any
 
+from quant.data.formats import FORMATS
 from quant.methods import registry
 from quant.spec.document import Spec
 from quant.spec.profiles import PROFILES
@@ -27,6 +29,7 @@ def capabilities() -> dict[str, Any]:
         "task_metrics": registry.describe_task_metrics(),
         "presets": PRESETS,
         "preset_descriptions": PRESET_DESCRIPTIONS,
+        "dataset_formats": [asdict(dataset_format) for dataset_format in FORMATS],
         "profiles": [
             {
                 "name": profile.name,

@@ -8,9 +8,10 @@ import zipfile
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from jobs.errors import EmptyDataset
-from jobs.uploads.dataset_headers import check_dataset, count_samples, dataset_arrays
+from jobs.uploads.dataset_headers import check_dataset, count_samples, describe_dataset
 from quant.errors import QuantdError, UnreadableDataset
 
 LIMIT = 1 << 30
@@ -28,15 +29,16 @@ def npy(shape, descr="<f4", data=b""):
     return buffer.getvalue() + data
 
 
-def zipped(name, data=b"x"):
+def zipped(*names, data=b"x"):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(name, data)
+        for name in names:
+            archive.writestr(name, data)
     return buffer.getvalue()
 
 
-def arrays_of(data, limit=LIMIT):
-    return dataset_arrays(io.BufferedReader(io.BytesIO(data)), len(data), limit)
+def described(data, limit=LIMIT):
+    return describe_dataset(io.BufferedReader(io.BytesIO(data)), len(data), limit)
 
 
 def test_an_empty_file_and_another_format_are_refused():
@@ -47,12 +49,26 @@ def test_an_empty_file_and_another_format_are_refused():
 
 
 def test_headers_give_names_dtypes_and_shapes():
-    file_format, arrays = arrays_of(npz(input=np.zeros((4, 3), np.float32), labels=np.zeros(4, np.int64)))
-    assert (file_format, arrays) == (
-        "npz",
-        [{"name": "input", "dtype": "float32", "shape": [4, 3]}, {"name": "labels", "dtype": "int64", "shape": [4]}],
-    )
-    assert arrays_of(npy((2, 3), data=bytes(24))) == ("npy", [{"name": "", "dtype": "float32", "shape": [2, 3]}])
+    arrays = {"input": np.zeros((4, 3), np.float32), "labels": np.zeros(4, np.int64)}
+    headers = (
+        {"name": "input", "dtype": "float32", "shape": [4, 3]}, {"name": "labels", "dtype": "int64", "shape": [4]},
+    )  # fmt: skip
+    assert described(npz(**arrays)) == {"format": "npz", "samples": 4, "arrays": headers}
+    stored = described(save(arrays))
+    assert {**stored, "arrays": tuple(sorted(stored["arrays"], key=str))} == {
+        "format": "safetensors", "samples": 4, "arrays": headers,
+    }  # fmt: skip
+    assert described(npy((2, 3), data=bytes(24))) == {
+        "format": "npy", "samples": 2, "arrays": ({"name": "", "dtype": "float32", "shape": [2, 3]},),
+    }  # fmt: skip
+
+
+def test_the_images_of_an_archive_are_counted():
+    assert described(zipped("labels.csv", "b/1.jpg", "a/1.png")) == {"format": "images", "samples": 2, "arrays": ()}
+
+
+def test_hdf5_is_not_parsed():
+    assert described(b"\x89HDF\r\n\x1a\n???") == {"format": "hdf5", "samples": None, "arrays": ()}
 
 
 @pytest.mark.parametrize(
@@ -62,32 +78,41 @@ def test_headers_give_names_dtypes_and_shapes():
         (npy((-1, 4)), "has the shape"),
         (npy((1,), "|O", bytes(8)), "Python objects"),
         (npz(**{f"a{n}": np.zeros(1) for n in range(513)}), "513 arrays"),
-        (zipped("notes.txt"), "is not an array"),
-        (zipped("input.npy"), "accepted: .npz or .npy"),
-        (zipped("input.npy", npy((2**40,))), "declares"),
-        (npz(input=np.zeros((4, 4)))[:-30], "accepted: .npz or .npy"),
-        (b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535, "accepted: .npz or .npy"),
+        (npy((), data=bytes(4)), "no array has a sample axis"),
+        (zipped("input.npy", "notes.txt", data=npy((0,))), "'notes.txt' is not an array"),
+        (zipped("notes.txt"), "'notes.txt' is no image; accepted: .jpg"),
+        (zipped("input.npy"), "accepted: .npz, .npy"),
+        (zipped("input.npy", data=npy((2**40,))), "declares"),
+        (npz(input=np.zeros((4, 4)))[:-30], "accepted: .npz, .npy"),
+        (b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535, "accepted: .npz, .npy"),
+        (save({"x": np.zeros(4)})[:-1], "array 'x' declares 32 bytes at 0 to 32 of 31"),
+        (save({f"a{n}": np.zeros(1) for n in range(513)}), "513 arrays"),
+        ((1 << 40).to_bytes(8, "little") + b"{}", "its header has 1099511627776 bytes"),
         (b"\x93NUMPY\x09\x00", "npy version"),
     ],
 )
 def test_an_invalid_header_is_refused(data, message):
     with pytest.raises(UnreadableDataset, match=message):
-        arrays_of(data)
+        described(data)
 
 
 def test_the_sum_of_the_declared_sizes_is_limited():
     with pytest.raises(UnreadableDataset, match="accepted: up to 1000"):
-        arrays_of(npz(a=np.zeros(200, np.float32), b=np.zeros(200, np.float32)), limit=1000)
+        described(npz(a=np.zeros(200, np.float32), b=np.zeros(200, np.float32)), limit=1000)
+    with pytest.raises(UnreadableDataset, match="declares 2000 bytes; accepted: up to 1000"):
+        described(zipped("1.png", "2.png", data=bytes(1000)), limit=1000)
 
 
-def test_a_huge_directory_is_not_read_into_memory():
+@pytest.mark.parametrize("name", ["input.npy", "1.png"])
+def test_a_huge_directory_is_not_read_into_memory(name):
     """The zip's last record declares a list of members of 50 MB."""
     size = 50_000_000
-    data = bytes(size) + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 9, 9, size, 0, 0)
+    start = zipped(name)[:100].ljust(100, b"\0")
+    data = start + bytes(size) + struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 9, 9, size, 0, 0)
     tracemalloc.start()
     try:
         with pytest.raises(UnreadableDataset, match="directory"):
-            arrays_of(data)
+            described(data)
         assert tracemalloc.get_traced_memory()[1] < size / 2
     finally:
         tracemalloc.stop()
@@ -96,8 +121,9 @@ def test_a_huge_directory_is_not_read_into_memory():
 def test_mutated_files_are_read_or_refused(examples):
     """Broken bytes make zipfile, its codecs and NumPy raise anything; the caller always gets a QuantdError."""
     source, chance = npz(input=np.ones((8, 3), np.float32), labels=np.arange(8)), random.Random(0)
-    for data in (source, npy((8, 3), data=bytes(96))):
-        for _ in range(1000):
+    others = (npy((8, 3), data=bytes(96)), save({"input": np.ones((8, 3))}), zipped("a/1.png", "labels.csv"))
+    for data in (source, *others):
+        for _ in range(500):
             broken = bytearray(data)
             for _ in range(chance.randint(1, 8)):
                 broken[chance.randrange(len(broken))] = chance.randrange(256)
@@ -106,7 +132,7 @@ def test_mutated_files_are_read_or_refused(examples):
 
 def refused(data):
     try:
-        arrays_of(data)
+        described(data)
     except QuantdError as error:
         return error
     return None
