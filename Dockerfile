@@ -19,7 +19,7 @@ COPY worker worker
 COPY service service
 COPY client client
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/quantd/bin/pip install --constraint constraints.txt ./client '.[telemetry]'
+    /opt/quantd/bin/pip install --constraint constraints.txt ./client '.[telemetry,data]'
 # Compile the loops now: a job's process may not write to this folder.
 RUN /opt/quantd/bin/python -P -m quant.warm_up
 
