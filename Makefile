@@ -14,7 +14,7 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --upgrade pip setuptools wheel
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
-		--editable ./client --editable '.[torchscript,telemetry,data,dev]'
+		--editable ./client --editable '.[torchscript,telemetry,data,agents,dev]'
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps openapi-python-client # it has limits below our pins
 	$(BIN)/python -m quant.warm_up
 	touch $@

@@ -1,6 +1,6 @@
 """The endpoints that describe the spec, the limits and the versions of this service."""
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from fastapi import APIRouter
@@ -12,7 +12,7 @@ from service.problems import RESPONSES
 
 LIMITS = {"max_model_bytes", "max_dataset_bytes", "job_timeout_s", "job_memory_bytes"}
 VERSIONS = ("quantd", "numpy", "scipy", "onnx", "onnx-ir", "onnxruntime")
-"""Packages whose installed version is shown; the gateway imports none of them but NumPy."""
+"""Packages whose version is shown where they are installed; the gateway imports none of them but NumPy."""
 
 router = APIRouter(prefix="/v1", tags=["Service"], responses=RESPONSES)
 
@@ -118,11 +118,24 @@ class VersionOut(BaseModel):
 def get_capabilities(context: Ctx) -> Capabilities:
     """List bits, grids, clipping methods, distributions, presets, limits and versions, with the spec's JSON Schema."""
     limits = context.settings.model_dump(include=LIMITS)
-    versions = {name: version(name) for name in VERSIONS}
+    versions = {name: installed for name in VERSIONS if (installed := _installed_version(name))}
     return Capabilities.model_validate({**capabilities(), "limits": limits, "versions": versions})
 
 
 @router.get("/version", summary="Show the version", response_description="The version of this service.")
 def get_version(_: Ctx) -> VersionOut:
     """Show the version of quantd and of its API."""
-    return VersionOut(version=version("quantd"), api="v1")
+    return VersionOut(version=quantd_version(), api="v1")
+
+
+def quantd_version() -> str:
+    """Return the version of quantd."""
+    return version("quantd")
+
+
+def _installed_version(name: str) -> str | None:
+    """Return the version of a package; None for one that only workers have."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

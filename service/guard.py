@@ -2,7 +2,8 @@
 
 A request comes with an API key (`Authorization: Bearer qd_...`) or, from the pages, with the cookie of a session. The
 cookie counts only in requests of our own pages. A request that changes something also needs the session's CSRF token:
-below `/v1/` in a header, on pages in a header or a form's field (`service.pages.frame`).
+below `/v1/` and from agents in a header, on pages in a header or a form's field (`service.pages.frame`). All messages
+of agents are POSTs, so each tool checks the scope that it needs (`service.agents.tools`).
 """
 
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from jobs.keys import Allowance, Key
 from jobs.keys import Scope as KeyScope
 from jobs.settings import Settings
 from quant.errors import QuantdError
+from service.agents.endpoint import AGENTS_PATH
 from service.browser import CSRF_HEADER, READING, check_csrf_token, check_local, check_same_origin, session_cookie
 from service.context import ANONYMOUS, Caller, Context
 from service.pages.frame import is_page_request
@@ -28,6 +30,8 @@ from service.problems import SHARES, answer_problem, unavailable
 from service.rates import check_rate, count_request
 
 SIGN_OUT = "/sign-out"
+NO_SCOPE = frozenset({SIGN_OUT, AGENTS_PATH})
+"""Paths that every key reaches, whatever its scopes are."""
 PUBLIC = frozenset({"/livez", "/readyz", "/openapi.json", "/docs", "/sign-in"})
 """Paths without any tenant's data. Every other path needs a key, even one that does not exist."""
 PUBLIC_PAGES = frozenset({"/docs"})
@@ -95,6 +99,8 @@ def _authenticate(context: Context, request: Request) -> Caller | None:
         return ANONYMOUS
     if path in PUBLIC or path.startswith(PUBLIC_FOLDERS):
         return _caller_if_signed_in(context, request) if path in PUBLIC_PAGES else None
+    if path == AGENTS_PATH:  # as MCP demands of servers, whatever identifies the caller
+        check_same_origin(request.headers, request.method)
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return _caller(context.keys.check(text.strip()), context.settings, request)
@@ -116,7 +122,8 @@ def _caller_of_session(context: Context, request: Request) -> Caller:
     check_same_origin(request.headers, request.method)
     key = context.keys.active(context.browser_sessions.key_id(*cookie))
     token = csrf_token(cookie[1])
-    if request.scope["path"].startswith("/v1/") and request.method not in READING:
+    path: str = request.scope["path"]
+    if (path.startswith("/v1/") or path == AGENTS_PATH) and request.method not in READING:
         check_csrf_token(token, request.headers.get(CSRF_HEADER))
     return _caller(key, context.settings, request, token)
 
@@ -129,9 +136,9 @@ def _caller_if_signed_in(context: Context, request: Request) -> Caller | None:
 
 
 def _caller(key: Key, settings: Settings, request: Request, token: str = "") -> Caller:
-    """Return the caller with this key, whose scopes must permit the method; to sign out, no scope is needed."""
+    """Return the caller with this key, whose scopes must permit the method, but on paths that need no scope."""
     needed = KeyScope.READ if request.method in READING else KeyScope.WRITE
-    if needed not in key.scopes and request.scope["path"] != SIGN_OUT:
+    if needed not in key.scopes and request.scope["path"] not in NO_SCOPE:
         raise Forbidden(f"{request.method} needs the scope `{needed}`; the key {key.id} has {', '.join(key.scopes)}")
     return Caller(key.tenant, key.id, _allowance(key, settings), key.scopes, token)
 

@@ -92,47 +92,77 @@ def answer_problem(request: Request, problem: Problem) -> Response:
 
 def unavailable(request: Request, error: Exception) -> Response:
     """Return the response for a request that could not reach Redis or the object store."""
+    return answer_problem(request, store_problem(request, error))
+
+
+FAILURES = (QuantdError, redis.RedisError, OperationalError, StoreError, UnicodeEncodeError)
+"""The exceptions that callers and stores cause; any other one is a fault of the service."""
+
+
+async def describe_failure(request: Request, error: Exception) -> Problem:
+    """Return the problem of one of the `FAILURES`.
+
+    Raises:
+        redis.RedisError: `error` itself, if it does not say that the record store is unavailable.
+    """
+    if isinstance(error, NotFound):
+        try:  # a fail-over between the check of the guard and the look-up may have lost what was looked for
+            await run_in_threadpool(request.app.state.context.epochs.check)
+        except redis.RedisError as failure:
+            return store_problem(request, failure)
+        except Unavailable as failure:
+            error = failure
+    if isinstance(error, QuantdError):
+        return problem_of(error)
+    if isinstance(error, UnicodeEncodeError):
+        detail = "a text of the request holds half of a surrogate pair; accepted: Unicode text"
+        return problem_of(BadRequest(detail))
+    if isinstance(error, redis.RedisError) and not is_unavailable(error):
+        raise error
+    return store_problem(request, error)
+
+
+def store_problem(request: Request, error: Exception) -> Problem:
+    """Return the problem of a request that could not reach Redis or the object store, and log it."""
     log.warning("a store is unavailable", path=logged_path(request.scope["path"]), error=str(error))
-    detail = "the record store or the object store cannot be reached; try again"
-    return answer_problem(request, problem_of(Unavailable(detail)))
+    return problem_of(Unavailable("the record store or the object store cannot be reached; try again"))
+
+
+def invalid_request(faults: Iterable[Mapping[str, Any]], known: Iterable[str]) -> BadRequest:
+    """Return the error of a request that does not fit its model.
+
+    Args:
+        faults: the faults, as pydantic describes them; the first part of each location names the part of the request.
+        known: the keys of the body.
+    """
+    errors = [
+        _field_problem(fault, known if index < MOST_FAULTS else ())  # suggestions take time, and the rest is left out
+        for index, fault in enumerate(faults)
+    ]
+    detail = "; ".join(f"{error.pointer or '/'} {error.detail}" for error in errors[:MOST_FAULTS])
+    return BadRequest(detail, errors)
 
 
 def install(app: FastAPI) -> None:
     """Register a handler for each family of errors."""
     handlers: dict[type[Exception], Callable[[Request, Any], Awaitable[Response]]] = {
-        QuantdError: _on_quantd_error,
+        **dict.fromkeys(FAILURES, _on_failure),
         RequestValidationError: _on_invalid_request,
         HTTPException: _on_http_exception,
-        redis.RedisError: _on_redis_error,
-        OperationalError: _on_unavailable,
-        StoreError: _on_unavailable,
         ClientDisconnect: _on_disconnect,
-        UnicodeEncodeError: _on_half_a_character,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
 
 
-async def _on_quantd_error(request: Request, error: QuantdError) -> Response:
-    if isinstance(error, NotFound):
-        try:  # a fail-over between the check of the guard and the look-up may have lost what was looked for
-            await run_in_threadpool(request.app.state.context.epochs.check)
-        except redis.RedisError as failure:
-            return unavailable(request, failure)
-        except Unavailable as failure:
-            error = failure
-    return answer_problem(request, problem_of(error))
+async def _on_failure(request: Request, error: Exception) -> Response:
+    return answer_problem(request, await describe_failure(request, error))
 
 
 async def _on_invalid_request(request: Request, error: RequestValidationError) -> Response:
     keys = getattr(request.scope.get("route"), "body_field", None)
     known = getattr(keys and keys.field_info.annotation, "model_fields", ())
-    faults = [
-        _field_problem(fault, known if index < MOST_FAULTS else ())  # suggestions take time, and the rest is left out
-        for index, fault in enumerate(error.errors())
-    ]
-    detail = "; ".join(f"{fault.pointer or '/'} {fault.detail}" for fault in faults[:MOST_FAULTS])
-    return answer_problem(request, problem_of(BadRequest(detail, faults)))
+    return answer_problem(request, problem_of(invalid_request(error.errors(), known)))
 
 
 def _field_problem(fault: Mapping[str, Any], known: Iterable[str]) -> FieldError:
@@ -172,21 +202,6 @@ def _allowed_methods(request: Request) -> list[str]:
         if any(route.matches({**request.scope, "method": method})[0] == Match.FULL for route in request.app.routes)
     ]
     return sorted({*methods, "HEAD"}) if "GET" in methods else methods
-
-
-async def _on_unavailable(request: Request, error: Exception) -> Response:
-    return unavailable(request, error)
-
-
-async def _on_redis_error(request: Request, error: redis.RedisError) -> Response:
-    if not is_unavailable(error):
-        raise error
-    return unavailable(request, error)
-
-
-async def _on_half_a_character(request: Request, error: UnicodeEncodeError) -> Response:
-    detail = "a text of the request holds half of a surrogate pair; accepted: Unicode text"
-    return answer_problem(request, problem_of(BadRequest(detail)))
 
 
 async def _on_disconnect(request: Request, error: ClientDisconnect) -> Response:

@@ -49,7 +49,7 @@ async def create_plan(
     plan = await _waited(context, plan, prefer, response)
     response.headers["Location"] = plan_url(plan)
     response.status_code = 200 if plan.final else 202
-    return await run_in_threadpool(_answer, context, plan)
+    return await run_in_threadpool(show_plan, context, plan)
 
 
 @router.get("/plans/{plan_id}", responses=problems(404), summary="Show a plan", response_description="The plan.")
@@ -57,7 +57,7 @@ async def get_plan(plan_id: PlanId, response: Response, context: Ctx, prefer: Pr
     """Show a plan. With `Prefer: wait=N` the answer waits until it is ready."""
     plan = await run_in_threadpool(context.records.job, plan_id, context.tenant, "plan")
     plan = await _waited(context, plan, prefer, response)
-    return await run_in_threadpool(_answer, context, plan)
+    return await run_in_threadpool(show_plan, context, plan)
 
 
 async def _waited(context: Context, plan: Job, prefer: str | None, response: Response) -> Job:
@@ -71,7 +71,7 @@ async def _waited(context: Context, plan: Job, prefer: str | None, response: Res
     return plan
 
 
-def _answer(context: Context, plan: Job) -> PlanOut:
+def show_plan(context: Context, plan: Job) -> PlanOut:
     """Return the plan with its result, which an untrusted process wrote.
 
     Raises:

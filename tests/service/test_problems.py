@@ -10,8 +10,7 @@ from fastapi import Request
 
 from jobs.errors import Conflict, NotFound, Unavailable
 from jobs.http_status import make_problem
-from service import problems
-from service.problems import MEDIA_TYPE, header_docs, logged_path, respond, unavailable
+from service.problems import MEDIA_TYPE, describe_failure, header_docs, logged_path, respond, unavailable
 from tests.specs import QUICK
 
 
@@ -52,7 +51,7 @@ def test_only_a_complete_index_says_that_there_is_nothing(error, fault, status):
     asked.scope["app"] = SimpleNamespace(
         state=SimpleNamespace(context=SimpleNamespace(epochs=SimpleNamespace(check=check)))
     )
-    response = asyncio.run(problems._on_quantd_error(asked, error))
+    response = respond(asyncio.run(describe_failure(asked, error)))
     assert (response.status_code, "retry-after" in response.headers) == (status, status == 503)
 
 

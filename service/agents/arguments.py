@@ -1,0 +1,64 @@
+"""The arguments of the tools: what the API accepts, and how long and how much to answer."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.jobs.schemas import JobIn
+from service.plans.schemas import PlanIn
+
+MAX_WAIT_S = 50
+"""The longest wait of a call; many clients give up after a minute."""
+
+
+class Arguments(BaseModel):
+    """The base of arguments: unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class PlanArguments(PlanIn):
+    """Arguments of `plan`."""
+
+    wait_s: int = Field(default=30, ge=0, le=MAX_WAIT_S)
+    """Seconds to wait for the plan, which is ready in seconds."""
+    layers: int = Field(default=10, ge=0, le=100)
+    """The most layers to list, those with the lowest SQNR of their weights first."""
+
+
+class QuantizeArguments(JobIn):
+    """Arguments of `quantize`."""
+
+    wait_s: int = Field(default=0, ge=0, le=MAX_WAIT_S)
+    """Seconds to wait for the end of the job."""
+    idempotency_key: str | None = Field(default=None, max_length=255)
+    """A key for safe retries: the same key and arguments return the job that was submitted first."""
+    rerun: bool = False
+    """Run the job even if the result of an equal job is stored."""
+
+
+class JobArguments(Arguments):
+    """Arguments of `get_job`."""
+
+    job: str
+    """The id of a job."""
+    wait_s: int = Field(default=0, ge=0, le=MAX_WAIT_S)
+    """Seconds to wait for the end of the job."""
+
+
+class ReportArguments(Arguments):
+    """Arguments of `get_report`."""
+
+    job: str
+    """The id of a job that succeeded."""
+    layers: int = Field(default=10, ge=0, le=100)
+    """The most layers to list, those with the largest share of the error first."""
+
+
+class CompareArguments(Arguments):
+    """Arguments of `compare`."""
+
+    baseline: str
+    """The id of the job to compare with."""
+    job: str
+    """The id of the other job."""
+    layers: int = Field(default=10, ge=0, le=100)
+    """The most layers to list, those that changed most first."""
