@@ -38,9 +38,9 @@ def model(remote, examples):
 
 
 @pytest.fixture(scope="module")
-def drip(http, remote):
-    """A source that takes a minute, from the start of the tests."""
-    return fetch(http, f"{remote.url}/drip")
+def dripping(http, remote):
+    """A job for a model whose source takes a minute, from the start of the tests."""
+    return submit(http, model=fetch(http, f"{remote.url}/drip")["id"])
 
 
 def fetch(http, source, kind="model", status=202, **options):
@@ -57,10 +57,16 @@ def after(http, record, kind="model", state="fetching"):
     return record
 
 
-def ended(http, **body):
-    response = http.post("/v1/jobs", json={"spec": QUICK, **body}, headers={"Prefer": "wait=60"})
+def submit(http, **body):
+    response = http.post("/v1/jobs", json={"spec": QUICK, **body})
     assert response.status_code == 202, response.text
     return response.json()
+
+
+def ended(http, job):
+    while job["status"] in ("queued", "running"):
+        job = http.get(job["links"]["self"], headers={"Prefer": "wait=60"}).json()
+    return job
 
 
 def copied(http, job, *states):
@@ -70,18 +76,27 @@ def copied(http, job, *states):
     return job["destination"]
 
 
-def test_a_job_waits_for_its_inputs(http, remote, model, drip, examples):
+def test_a_job_waits_for_its_model_and_its_artifacts_go_where_it_says(http, bucket, model, dripping):
+    obstore.put(bucket, "models/digits.onnx", model)
+    source = fetch(http, f"s3://{BUCKET}/models/digits.onnx", credentials="store", filename="../net.onnx")
+    assert (source["status"], source["sha256"], source["filename"]) == ("fetching", None, "net.onnx")
+    destination = {"url": f"s3://{BUCKET}/nightly/1", "credentials": "store"}
+    job = ended(http, submit(http, model=source["id"], destination=destination))
+    assert (job["status"], job["model_name"]) == ("succeeded", "net.onnx"), job["error"]
+    assert copied(http, job, "copied", "retrying")["status"] == "copied"
+    for artifact in http.get(job["links"]["artifacts"]).json()["items"]:
+        data = bytes(obstore.get(bucket, f"nightly/1/{artifact['name']}").bytes())
+        assert hashlib.sha256(data).hexdigest() == artifact["sha256"]
+
+
+def test_what_was_fetched_is_an_upload(http, remote, model, examples):
     remote.files["digits.npz"] = (examples / "digits_calibration.npz").read_bytes()
-    source = fetch(http, f"{remote.url}/redirect?to=/digits.onnx&sig={SIGNATURE}", filename="../digits.onnx")
-    assert (source["status"], source["sha256"], source["filename"]) == ("fetching", None, "digits.onnx")
     data = fetch(http, f"{remote.url}/digits.npz", "dataset")
-    job = ended(http, model=source["id"], calibration=data["id"])
-    assert (job["status"], job["model_name"]) == ("succeeded", "digits.onnx"), job["error"]
-    stored = http.get(f"/v1/models/{source['id']}").json()
+    stored = after(http, fetch(http, f"{remote.url}/redirect?to=/digits.onnx&sig={SIGNATURE}"))
     assert (stored["status"], stored["sha256"]) == ("ready", hashlib.sha256(model).hexdigest())
     assert (stored["format"], stored["source"]) == ("onnx", f"{remote.url}/redirect")
-    assert http.get(f"/v1/datasets/{data['id']}").json()["samples"] > 0
     assert stored in http.get("/v1/models").json()["items"]
+    assert after(http, data, "dataset")["samples"] == 256
 
 
 def test_a_known_digest_is_not_fetched_again(http, remote, model):
@@ -94,17 +109,6 @@ def test_a_known_digest_is_not_fetched_again(http, remote, model):
     body = {"source": f"{remote.url}/digits.onnx"}
     ids = {http.post("/v1/models", json=body, headers=key).json()["id"] for _ in range(2)}
     assert len(ids) == 1
-
-
-def test_a_model_comes_from_a_store_and_its_artifacts_go_there(http, bucket, model):
-    obstore.put(bucket, "models/digits.onnx", model)
-    source = fetch(http, f"s3://{BUCKET}/models/digits.onnx", credentials="store")
-    destination = {"url": f"s3://{BUCKET}/nightly/1", "credentials": "store"}
-    job = ended(http, model=source["id"], destination=destination)
-    assert copied(http, job, "copied", "retrying")["status"] == "copied"
-    for artifact in http.get(job["links"]["artifacts"]).json()["items"]:
-        data = bytes(obstore.get(bucket, f"nightly/1/{artifact['name']}").bytes())
-        assert hashlib.sha256(data).hexdigest() == artifact["sha256"]
 
 
 def test_a_model_comes_from_a_hub(http, remote, model):
@@ -157,7 +161,8 @@ def test_what_cannot_be_fetched_is_refused_at_once(http, body, status, code, poi
 def test_a_copy_that_fails_is_repeated_and_the_job_keeps_its_result(http, remote, model):
     source = fetch(http, f"{remote.url}/digits.onnx")
     remote.refusals.append(503)
-    job = ended(http, model=source["id"], destination={"url": f"{remote.url}/out.onnx?sig={SIGNATURE}"})
+    destination = {"url": f"{remote.url}/out.onnx?sig={SIGNATURE}"}
+    job = ended(http, submit(http, model=source["id"], destination=destination))
     assert job["status"] == "succeeded"
     retrying = copied(http, job, "retrying", "failed")
     assert (retrying["status"], retrying["attempts"], retrying["error"]["code"]) == ("retrying", 1, "remote.failed")
@@ -179,15 +184,15 @@ def test_a_destination_that_is_not_allowed_is_refused(http, model, remote):
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/destination/url")
 
 
-def test_a_source_that_drips_runs_out_of_time_and_its_job_fails(http, drip):
-    job = ended(http, model=drip["id"])
+def test_a_source_that_drips_runs_out_of_time_and_its_job_fails(http, dripping):
+    job = ended(http, dripping)
     assert (job["status"], job["error"]["code"]) == ("failed", "remote.failed")
-    assert "longer than 10 s" in http.get(f"/v1/models/{drip['id']}").json()["error"]["detail"]
+    assert "longer than 10 s" in http.get(f"/v1/models/{job['model']}").json()["error"]["detail"]
 
 
 def test_a_fetch_is_stopped_unless_a_job_waits_for_it(http, remote):
     source = fetch(http, f"{remote.url}/drip")
-    waiting = http.post("/v1/jobs", json={"model": source["id"], "spec": QUICK}).json()
+    waiting = submit(http, model=source["id"])
     assert waiting["status"] == "queued"
     assert http.delete(f"/v1/models/{source['id']}").status_code == 409
     assert http.post(f"{waiting['links']['self']}/cancel").json()["status"] == "cancelled"

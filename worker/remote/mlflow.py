@@ -14,7 +14,7 @@ from worker.remote.http import Target, read_json
 
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
-SERVED = "mlflow-artifacts:"
+SERVED, RUNS = "mlflow-artifacts:", "runs:/"
 SUFFIXES = (".onnx", ".pt", ".zip", ".tar", ".tar.gz", ".tgz", ".npz", ".npy")
 MOST_FOLDERS = 32
 """The most folders of a model version that are searched for its file."""
@@ -31,7 +31,7 @@ async def model_target(location: Location, server: Target) -> Target:
     """
     version, _, file = location.path.partition("/")
     answer = await _get(server, f"{API}/model-versions/get-download-uri", name=location.place, version=version)
-    folder = _served(str(answer.get("artifact_uri")), location)
+    folder = _served(await _resolved(server, str(answer.get("artifact_uri"))), location)
     if not file:
         files = [path for path in await _files(server, folder) if path.endswith(SUFFIXES)]
         if len(files) != 1:
@@ -49,11 +49,22 @@ async def run_target(location: Location, name: str, server: Target) -> Target:
         RemoteNotAllowed: its artifacts are not served by the tracking server.
     """
     run, _, folder = location.path.partition("/")
-    answer = await _get(server, f"{API}/runs/get", run_id=run)
-    info = _mapping(_mapping(answer.get("run")).get("info"))
-    root = _served(str(info.get("artifact_uri")), location)
+    root = _served(await _folder_of_run(server, run), location)
     path = "/".join(part for part in (root, folder.strip("/"), name) if part)
     return Target(_artifact(server, path), server.headers, server.hosts)
+
+
+async def _resolved(server: Target, uri: str) -> str:
+    """Return the URI of the folder that a model version names; it may name a folder of a run."""
+    if not uri.startswith(RUNS):
+        return uri
+    run, _, folder = uri.removeprefix(RUNS).partition("/")
+    return f"{await _folder_of_run(server, run)}/{folder}"
+
+
+async def _folder_of_run(server: Target, run: str) -> str:
+    answer = await _get(server, f"{API}/runs/get", run_id=run)
+    return str(_mapping(_mapping(answer.get("run")).get("info")).get("artifact_uri"))
 
 
 async def _files(server: Target, root: str) -> list[str]:
@@ -65,7 +76,8 @@ async def _files(server: Target, root: str) -> list[str]:
             break
         folder = folders.pop()
         answer = await _get(server, ARTIFACTS, path=f"{root}/{folder}".rstrip("/"))
-        for entry in map(_mapping, answer.get("files") or ()):
+        entries = answer.get("files")
+        for entry in map(_mapping, entries if isinstance(entries, list) else ()):
             path = "/".join(part for part in (folder, str(entry.get("path")).rsplit("/", 1)[-1]) if part)
             (folders if entry.get("is_dir") else files).append(path)
     return files
