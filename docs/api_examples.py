@@ -32,8 +32,18 @@ SPEC: dict[str, Any] = {
 PARTS: dict[str, dict[str, Any]] = {
     "BackgroundTask": {"failing_since": "2026-11-28T12:00:00Z", "error": "ConnectionError"},
     "Budget": {"max_size_ratio": 0.16, "max_bytes": 2_000_000, "mean_bits": 4.5},
-    "Capabilities": {"preset_descriptions": {"int8": "8-bit weights and activations: the fastest on CPUs."}},
+    "Capabilities": {
+        "sources": ["https", "s3"], "destinations": ["s3"],
+        "preset_descriptions": {"int8": "8-bit weights and activations: the fastest on CPUs."},
+    },
     "CtcText": {"output": "logits"},
+    "DestinationIn": {
+        "url": "s3://bucket/nightly/1", "credentials": "store", "artifacts": ["model.onnx", "report.json"],
+    },
+    "DestinationOut": {
+        "url": "s3://bucket/nightly/1", "credentials": "store", "artifacts": ["model.onnx", "report.json"],
+        "status": "copied", "attempts": 1, "finished_at": "2026-11-28T12:00:00.000Z",
+    },
     "Detection": {"output": "boxes", "scores": "scores", "classes": "labels"},
     "ErrorShareBasis": {"reason": "no calibration data"},
     "Export": {"max_opset": 21, "max_ir_version": 10},

@@ -51,6 +51,13 @@ class ProfileOut(Described):
     """The document that the options follow; null for the machine that runs quantd."""
 
 
+class DatasetFormatOut(Described):
+    """A format of datasets."""
+
+    suffixes: list[str]
+    """The usual ends of a file's name; only its bytes decide."""
+
+
 class ServiceLimits(BaseModel):
     """The limits of this service."""
 
@@ -93,8 +100,14 @@ class Capabilities(BaseModel):
     """The options that each preset sets, by its name."""
     preset_descriptions: dict[str, str]
     """The use of each preset, by its name."""
+    dataset_formats: list[DatasetFormatOut]
+    """The formats of calibration and evaluation data."""
     profiles: list[ProfileOut]
     """The machines that a model can be made for."""
+    sources: list[str]
+    """The schemes of the sources that models and datasets may be fetched from; empty if the operator allows none."""
+    destinations: list[str]
+    """The schemes of the destinations that artifacts may be copied to; empty if the operator allows none."""
     spec_schema: dict[str, Any]
     """The JSON Schema of a spec."""
     limits: ServiceLimits
@@ -117,9 +130,11 @@ class VersionOut(BaseModel):
 @router.get("/capabilities", summary="Describe this service", response_description="The capabilities of this service.")
 def get_capabilities(context: Ctx) -> Capabilities:
     """List bits, grids, clipping methods, distributions, presets, limits and versions, with the spec's JSON Schema."""
-    limits = context.settings.model_dump(include=LIMITS)
+    settings = context.settings
+    places = {"sources": settings.sources.schemes, "destinations": settings.destinations.schemes}
+    limits = settings.model_dump(include=LIMITS)
     versions = {name: installed for name in VERSIONS if (installed := _installed_version(name))}
-    return Capabilities.model_validate({**capabilities(), "limits": limits, "versions": versions})
+    return Capabilities.model_validate({**capabilities(), **places, "limits": limits, "versions": versions})
 
 
 @router.get("/version", summary="Show the version", response_description="The version of this service.")

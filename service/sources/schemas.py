@@ -15,6 +15,9 @@ MAX_BODY = 1 << 16
 CredentialsName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
+SOURCE_EXAMPLE = {"source": "s3://models/resnet50.onnx", "credentials": "models", "filename": "resnet50.onnx"}
+
+
 class SourceIn(BaseModel):
     """A file that the service fetches itself."""
 

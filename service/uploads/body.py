@@ -11,7 +11,7 @@ from jobs.job import Upload
 from jobs.redis_keys import Kind
 from service.context import Context
 from service.digests import sent_sha256
-from service.sources.schemas import SourceIn
+from service.sources.schemas import SOURCE_EXAMPLE, SourceIn
 from service.uploads.form import form_parts, is_form
 from service.uploads.storage import WrittenFile, discard_file, record_file, write_file
 
@@ -32,7 +32,7 @@ BODY: dict[str, Any] = {
         "content": {
             "application/octet-stream": {"schema": _FILE},
             "multipart/form-data": {"schema": _FORM},
-            "application/json": {"schema": SourceIn.model_json_schema()},
+            "application/json": {"schema": SourceIn.model_json_schema(), "example": SOURCE_EXAMPLE},
         },
     },
 }
