@@ -10,6 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.data.dataset import Dataset
+from quant.data.padding import real_positions, without_padded_positions
 from quant.deadline import UNLIMITED, Deadline
 from quant.graph.constants import constant
 from quant.graph.names import Names
@@ -78,7 +79,8 @@ def observe(
 ) -> None:
     """Run the float model once over the set and pass the tensors of each batch to all observers.
 
-    After the deadline, no batch but the first is run.
+    Padded positions are left out of the tensors; an `OutputRecorder` gets the whole outputs. After the deadline, no
+    batch but the first is run.
 
     Raises:
         ModelError: the model does not run on the data.
@@ -100,9 +102,13 @@ def observe(
             outputs, sessions[required] = required, session_with_outputs(model, sorted(required))
         names = sorted(outputs)
         values = dict(zip(names, sessions[outputs].run(feeds, names), strict=True))
+        real = real_positions(feeds)
+        used = values
+        if real is not None:
+            used = {name: without_padded_positions(value, real) for name, value in values.items()}
         for observer in observers:
-            observer.add(numbers[turn], values)
-        del values  # before the next run: the tensors of two batches would take twice the memory
+            observer.add(numbers[turn], values if isinstance(observer, OutputRecorder) else used)
+        del values, used  # before the next run: the tensors of two batches would take twice the memory
 
 
 def _required(observers: Sequence[Observer], number: int) -> frozenset[str]:

@@ -1,9 +1,13 @@
 """Padding: the positions of token sequences that an attention mask marks as unused.
 
 What a transformer computes at these positions is not used, and may lie far outside of the range of the real tokens.
+Samples are cut to their real tokens where the model takes other lengths. Where it does not, the padded positions of its
+tensors are left out.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -42,6 +46,40 @@ def without_padding(dataset: Dataset, graph: ir.Graph) -> Dataset:
         targets={name: [targets[number] for number in order] for name, targets in dataset.targets.items()},
         runs=tuple(int(end) for end in np.cumsum(np.sort(counts)[::-1])),
     )
+
+
+def real_positions(feeds: Mapping[str, NDArray[np.generic]]) -> NDArray[np.bool_] | None:
+    """Return the positions of a batch (N, T) that hold real tokens; None without padding, or without real tokens."""
+    mask = feeds.get(MASK)
+    if mask is None or mask.ndim != 2 or not np.isin(mask, (0, 1)).all():
+        return None
+    real = mask != 0
+    return real if real.any() and not real.all() else None
+
+
+def without_padded_positions(value: Any, real: NDArray[np.bool_]) -> Any:
+    """Return the R real positions of a tensor, or the value itself if no axis is known to be that of the positions.
+
+    A tensor (N, T, K) becomes (1, R, K) and a matrix (N * T, K) becomes (R, K). Of tensors of 4 axes, as in attention,
+    (N, heads, T, K) becomes (1, heads, R, K) and (N, heads, K, T) becomes (1, heads, K, R). A matrix (N, T) stays as it
+    is: its second axis may be one of T channels.
+
+    Args:
+        value: the value of a tensor; one that is no array stays as it is.
+        real: the real positions, (N, T).
+    """
+    samples, positions = real.shape
+    if not isinstance(value, np.ndarray):
+        return value
+    if value.ndim == 3 and value.shape[:2] == real.shape:
+        return value[real][None]
+    if value.ndim == 2 and len(value) == real.size:
+        return value[real.reshape(-1)]
+    axes = [axis for axis in (2, 3) if value.ndim == 4 and value.shape[axis] == positions]
+    if len(axes) != 1 or len(value) != samples:
+        return value
+    rows = np.moveaxis(value, axes[0], 1)[real]  # (R, heads, K)
+    return np.moveaxis(rows, 0, axes[0] - 1)[None]
 
 
 def _is_free(shape: ir.Shape) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 from quant.data.dataset import Dataset
+from quant.data.padding import real_positions, without_padded_positions
 from quant.evaluation.class_scores import classes_by_spec
 from quant.evaluation.metrics import OutputComparison
 from quant.evaluation.states import StateRunner
@@ -23,7 +24,7 @@ def evaluate(
     spec: Spec | None = None,
     with_tasks: bool = False,
 ) -> OutputComparison:
-    """Run the quantized model on all samples and compare its outputs with the float model's.
+    """Run the quantized model on all samples and compare its outputs with the float model's, without padded positions.
 
     Args:
         expected: the float model's outputs, batch by batch and in the graph's order, for the batches of `samples`.
@@ -50,8 +51,11 @@ def evaluate(
     )
     runner = StateRunner(quantized, samples)
     for feeds, outputs, truth in zip(samples.watched(progress), expected, samples.truth_batches(), strict=True):
-        actual = runner.run(feeds)[1]
-        comparison.add(list(outputs), actual, truth.labels)
+        actual, real = runner.run(feeds)[1], real_positions(feeds)
+        before, after = list(outputs), actual
+        if real is not None:
+            before, after = ([without_padded_positions(value, real) for value in side] for side in (before, after))
+        comparison.add(before, after, truth.labels)
         if comparison.tasks is not None:
             comparison.tasks.add(feeds, list(outputs), actual, truth)
     return comparison
