@@ -31,6 +31,7 @@ class SampledWeight:
     """The sample of one weight, fitted and quantized.
 
     Attributes:
+        section: the spec of the weight.
         fitted: the rows of the sample with their fits.
         quantized: the quantized sample.
         energy: the energy of the whole weight.
@@ -38,6 +39,7 @@ class SampledWeight:
         of_channels: the number of output channels in all.
     """
 
+    section: Weights
     fitted: FittedWeight
     quantized: QuantizedWeight
     energy: float
@@ -51,7 +53,9 @@ class SampledWeight:
 
     @property
     def expected_noise(self) -> float:
-        """The same as the fits expect it; NaN if no row's fit has a variance."""
+        """The same as the fits expect it; NaN if they cannot, or if no row's fit has a variance."""
+        if self.section.grid.from_weights:
+            return math.nan
         return self._of_whole(self.quantized.error.mse_expected * self.quantized.codes.size)
 
     def _of_whole(self, noise: float) -> float:
@@ -93,7 +97,9 @@ class WeightSampler:
             else:
                 quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
             energy, axis = self._energy(layer.layer), layer.layer.axis
-            self._samples[key] = SampledWeight(fitted, quantized, energy, fitted.shape[axis], layer.layer.shape[axis])
+            self._samples[key] = SampledWeight(
+                section, fitted, quantized, energy, fitted.shape[axis], layer.layer.shape[axis]
+            )
         return self._samples[key]
 
     def _fit(self, layer: Layer, section: Weights, granularity: Granularity) -> FittedWeight:
@@ -122,18 +128,26 @@ class WeightSampler:
 def total_sqnr(samples: Iterable[SampledWeight]) -> WeightSqnr:
     """Return the SQNR over several weights together.
 
-    The expected SQNR is that of the weights whose fits have a variance.
+    The expected SQNR is that of the weights whose fits predict their error.
     """
     samples = list(samples)
     fitted = [sample for sample in samples if math.isfinite(sample.expected_noise)]
-    missing = "none of the fitted distributions has a variance" if samples else "no layer is quantized"
     return WeightSqnr(
         sqnr_db=_sqnr_db(samples, [sample.noise for sample in samples]),
         expected_sqnr_db=_sqnr_db(fitted, [sample.expected_noise for sample in fitted]),
         channels=sum(sample.channels for sample in samples),
         of_channels=sum(sample.of_channels for sample in samples),
-        reason=None if fitted else missing,
+        reason=None if fitted else _reason(samples),
     )
+
+
+def _reason(samples: list[SampledWeight]) -> str:
+    """Return why no fit predicts the error of these weights."""
+    if not samples:
+        return "no layer is quantized"
+    if any(sample.section.grid.from_weights for sample in samples):
+        return "the levels are placed at the weights themselves, closer than a distribution can tell"
+    return "none of the fitted distributions has a variance"
 
 
 def _sqnr_db(samples: list[SampledWeight], noise: list[float]) -> float | None:

@@ -25,6 +25,8 @@ class GridBase(PlugIn):
     """True if the levels are equally spaced and every code between -qmax and qmax is one of them."""
     mid_rise: ClassVar[bool] = False
     """True if the levels are odd multiples of half their distance, so that zero is none of them."""
+    from_weights: ClassVar[bool] = False
+    """True if the levels are placed at the weights themselves, where no distribution predicts their error."""
 
     @property
     def by_row(self) -> bool:

@@ -32,6 +32,7 @@ class KMeans(GridBase):
 
     name: Literal["kmeans"] = "kmeans"
     widths: ClassVar[range] = range(2, 6)
+    from_weights: ClassVar[bool] = True
     tables: Literal["row", "layer"] | Annotated[int, Field(ge=2, le=1 << 16)] = Field(
         default="row",
         description="the rows that share a table of levels, each with a scale of its own: one row, all rows of the "

@@ -74,3 +74,10 @@ def test_a_weight_that_is_not_finite_is_refused(value):
 def test_large_finite_weights_are_not_refused():
     spec = resolve({"preset": "int8-weights"})
     assert total_sqnr([sampled(layer_of(RNG.normal(size=(96, 100)) * 1e25), spec)]).sqnr_db > 20
+
+
+def test_no_fit_predicts_the_error_of_levels_at_the_weights():
+    spec = resolve({"preset": "codebook4"})
+    total = total_sqnr([sampled(layer_of(RNG.normal(size=(40, 4))), spec)])
+    assert (total.expected_sqnr_db, total.sqnr_db > 20) == (None, True)
+    assert total.reason.startswith("the levels are placed at the weights themselves")
