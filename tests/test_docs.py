@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [*(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "README.md")), *(ROOT / "docs").rglob("*.md")]
+PAGES = [
+    *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "README.md", "examples/README.md")),
+    *(ROOT / "docs").rglob("*.md"),
+]
 CODE = [path for folder in ("quant", "jobs", "worker", "service", "client") for path in (ROOT / folder).rglob("*.py")]
 PATH = re.compile(r"`((?:quant|jobs|worker|service|client|tests|benchmarks|examples|openapi|docs|deploy)/[\w./-]*)`")
 
