@@ -12,6 +12,7 @@ from quantd.connection import AsyncConnection
 from quantd.job import AsyncJob
 from quantd.models import Dataset, Model
 from quantd.resumable import Progress
+from quantd.sources import Source, fetch
 from quantd.upload import upload
 
 
@@ -42,6 +43,18 @@ class AsyncClient:
         """Upload calibration or evaluation data."""
         return Dataset.of(await self._connection.run(upload("dataset", Path(path), progress)))
 
+    async def add_model(
+        self, source: str, *, sha256: str | None = None, filename: str | None = None, credentials: str | None = None
+    ) -> Model:
+        """Let the service fetch a model."""
+        return Model.of(await self._connection.run(fetch("model", Source(source, credentials), sha256, filename)))
+
+    async def add_dataset(
+        self, source: str, *, sha256: str | None = None, filename: str | None = None, credentials: str | None = None
+    ) -> Dataset:
+        """Let the service fetch calibration or evaluation data."""
+        return Dataset.of(await self._connection.run(fetch("dataset", Source(source, credentials), sha256, filename)))
+
     async def quantize(
         self,
         model: Model | str,
@@ -52,12 +65,13 @@ class AsyncClient:
         tags: Mapping[str, str] | None = None,
         priority: int = 0,
         webhook: str | None = None,
+        destination: Mapping[str, Any] | str | None = None,
         idempotency_key: str | None = None,
     ) -> AsyncJob:
         """Submit a job and return it without waiting for its end; `Client.quantize` describes the arguments."""
         flow = operations.submit(
             id_of(model), spec, calibration=optional_id(calibration), evaluation=optional_id(evaluation), tags=tags,
-            priority=priority, webhook=webhook, idempotency_key=idempotency_key,
+            priority=priority, webhook=webhook, destination=destination, idempotency_key=idempotency_key,
         )  # fmt: skip
         return AsyncJob(self._connection, await self._connection.run(flow))
 

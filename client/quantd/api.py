@@ -13,6 +13,7 @@ from quantd.connection import Connection
 from quantd.job import Job
 from quantd.models import Dataset, Model
 from quantd.resumable import Progress
+from quantd.sources import Source, fetch
 from quantd.upload import upload
 
 FilePath = str | os.PathLike[str]
@@ -64,6 +65,26 @@ class Client:
         """Upload calibration or evaluation data, as `upload` does."""
         return Dataset.of(self._connection.run(upload("dataset", Path(path), progress)))
 
+    def add_model(
+        self, source: str, *, sha256: str | None = None, filename: str | None = None, credentials: str | None = None
+    ) -> Model:
+        """Let the service fetch a model, and return it at once: a job may name it while it is fetched.
+
+        Args:
+            source: the location: `https://host/path`, `s3://bucket/key`, `hf://owner/name/file` or
+                `mlflow:/name/version`. The operator of the service decides which are allowed.
+            sha256: the SHA-256 of the file in hexadecimal, which is verified; a file that is stored is not fetched.
+            filename: the name of the file; the last part of the location if None.
+            credentials: the name of credentials that the operator of the service has set up.
+        """
+        return Model.of(self._connection.run(fetch("model", Source(source, credentials), sha256, filename)))
+
+    def add_dataset(
+        self, source: str, *, sha256: str | None = None, filename: str | None = None, credentials: str | None = None
+    ) -> Dataset:
+        """Let the service fetch calibration or evaluation data, as `add_model` does."""
+        return Dataset.of(self._connection.run(fetch("dataset", Source(source, credentials), sha256, filename)))
+
     def quantize(
         self,
         model: Model | str,
@@ -74,6 +95,7 @@ class Client:
         tags: Mapping[str, str] | None = None,
         priority: int = 0,
         webhook: str | None = None,
+        destination: Mapping[str, Any] | str | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """Submit a job and return it without waiting for its end.
@@ -86,12 +108,14 @@ class Client:
             tags: tags by key, by which jobs can be listed.
             priority: the priority among the tenant's own jobs, -10 to 10.
             webhook: a URL that is notified when the job ends.
+            destination: a location that the artifacts are copied to, or a mapping with `url`, `credentials` and
+                `artifacts`.
             idempotency_key: a second call with the same key and arguments returns the job of the first; a new key if
                 None.
         """
         flow = operations.submit(
             id_of(model), spec, calibration=optional_id(calibration), evaluation=optional_id(evaluation), tags=tags,
-            priority=priority, webhook=webhook, idempotency_key=idempotency_key,
+            priority=priority, webhook=webhook, destination=destination, idempotency_key=idempotency_key,
         )  # fmt: skip
         return Job(self._connection, self._connection.run(flow))
 

@@ -132,6 +132,11 @@ class Job(JobState):
         self._document = self._connection.run(operations.wait(self.id))
         return self.require_success() if check else self
 
+    def wait_for_copy(self) -> Self:
+        """Return the ended job after the first attempt to copy its artifacts to its destination, if it has one."""
+        self._document = self._connection.run(operations.wait_for_copy(self.id))
+        return self
+
     def cancel(self) -> Self:
         """Cancel the job; one that has ended does not change."""
         self._document = self._connection.run(operations.cancel(self.id))
@@ -195,6 +200,11 @@ class AsyncJob(JobState):
                 on_event(event)
         self._document = await self._connection.run(operations.wait(self.id))
         return self.require_success() if check else self
+
+    async def wait_for_copy(self) -> Self:
+        """Return the ended job after the first attempt at its copy, as `Job.wait_for_copy` does."""
+        self._document = await self._connection.run(operations.wait_for_copy(self.id))
+        return self
 
     async def cancel(self) -> Self:
         """Cancel the job; one that has ended does not change."""

@@ -31,14 +31,16 @@ class Answer:
 
 @dataclass(frozen=True, kw_only=True)
 class Upload(Answer):
-    """An uploaded file."""
+    """An uploaded file, or one that the service fetches."""
 
     id: str
     """Its id, by which jobs name it."""
-    sha256: str
-    """Its SHA-256 in hexadecimal."""
-    size: int
-    """Its size in bytes."""
+    status: str = "ready"
+    """`ready`, or `fetching` or `failed` for a file that the service fetches."""
+    sha256: str | None
+    """Its SHA-256 in hexadecimal; None until it is ready."""
+    size: int | None
+    """Its size in bytes; None until it is ready."""
     filename: str | None = None
     """The name of the uploaded file; None if it had none."""
 
@@ -47,8 +49,8 @@ class Upload(Answer):
 class Model(Upload):
     """An uploaded model."""
 
-    format: str
-    """The format of the file, recognised by its first bytes."""
+    format: str | None
+    """The format of the file, recognised by its first bytes; None until it is ready."""
 
 
 @dataclass(frozen=True, kw_only=True)

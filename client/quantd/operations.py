@@ -47,12 +47,14 @@ def submit(
     tags: Mapping[str, str] | None = None,
     priority: int = 0,
     webhook: str | None = None,
+    destination: Mapping[str, Any] | str | None = None,
     idempotency_key: str | None = None,
 ) -> Flow[Document]:
     """Submit a job for uploaded files, named by their ids, and return the job."""
     body = {
         "model": model, "spec": dict(spec), "calibration": calibration, "evaluation": evaluation,
         "tags": dict(tags or {}), "priority": priority, "webhook": {"url": webhook} if webhook else None,
+        "destination": {"url": destination} if isinstance(destination, str) else destination and dict(destination),
     }  # fmt: skip
     return (yield from _post("/v1/jobs", body, {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}))
 
@@ -75,6 +77,13 @@ def plan(model: str, spec: Mapping[str, Any]) -> Flow[Document]:
 def wait(job_id: str) -> Flow[Document]:
     """Return a job after its end."""
     return (yield from _wait(f"/v1/jobs/{job_id}"))
+
+
+def wait_for_copy(job_id: str) -> Flow[Document]:
+    """Return an ended job after the first attempt to copy its artifacts to its destination, if it has one."""
+    while (document := (yield from job(job_id)))["status"] == "succeeded" and _waits_for_copy(document):
+        yield Sleep(PAUSE_S)
+    return document
 
 
 def cancel(job_id: str) -> Flow[Document]:
@@ -133,6 +142,11 @@ def _wait(path: str) -> Flow[Document]:
     while (record := (yield from get(path, JOB, headers=WAIT)))["status"] not in FINAL:
         yield Sleep(PAUSE_S)
     return record
+
+
+def _waits_for_copy(document: Document) -> bool:
+    destination = document.get("destination")
+    return destination is not None and destination["status"] == "waiting"
 
 
 def _post(path: str, body: Document, headers: Mapping[str, str]) -> Flow[Document]:

@@ -25,9 +25,10 @@ from quantd.models import Dataset, Model
 from quantd.progress import UploadProgress
 from quantd.regression import RegressionCheck
 from quantd.request import Request
-from quantd.results import gate_rows, regression_rows, report_rows, summary_rows
+from quantd.results import destination_rows, gate_rows, regression_rows, report_rows, summary_rows
 from quantd.rows import FAIL, Row, print_rows
 from quantd.signals import time_limit
+from quantd.sources import Source, local_file
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ def _run_remotely(request: Request, folder: Path) -> Result:
         post = partial(_submit, client, request, uploaded, str(uuid.uuid4()))
         job = run_to_end(post, request.timeout_s, quiet=request.quiet).require_success()
         fetch_artifacts(job, request.outputs, folder)
+        job.wait_for_copy()
     checks = request.baseline.check(baseline, job.document) if request.baseline and baseline else []
     return Result(job.document, baseline, tuple(checks))
 
@@ -112,24 +114,35 @@ def _upload(client: Client, request: Request) -> _Uploaded:
     """Upload the model and its data."""
     with UploadProgress(err_console, request.quiet) as progress:
 
-        def dataset(path: Path | None) -> Dataset | None:
-            return None if path is None else client.upload_dataset(path, progress.of(path.name))
+        def dataset(file: Path | Source | None) -> Dataset | None:
+            if isinstance(file, Source):
+                return client.add_dataset(file.location, credentials=file.credentials)
+            return None if file is None else client.upload_dataset(file, progress.of(file.name))
+
+        def model(file: Path | Source) -> Model:
+            if isinstance(file, Source):
+                return client.add_model(file.location, credentials=file.credentials)
+            return client.upload(file, progress.of(file.name))
 
         calibration, evaluation = dataset(request.calibration), dataset(request.evaluation)
-        return _Uploaded(client.upload(request.model, progress.of(request.model.name)), calibration, evaluation)
+        return _Uploaded(model(request.model), calibration, evaluation)
 
 
 def _submit(client: Client, request: Request, uploaded: _Uploaded, key: str) -> Job:
     """Submit the job and return it; a second call with the same key returns the same job."""
     return client.quantize(
         uploaded.model, request.spec, calibration=uploaded.calibration, evaluation=uploaded.evaluation,
-        tags=request.tags, priority=request.priority, webhook=request.webhook, idempotency_key=key,
+        tags=request.tags, priority=request.priority, webhook=request.webhook, destination=request.destination,
+        idempotency_key=key,
     )  # fmt: skip
 
 
 def _run_locally(request: Request, folder: Path) -> Result:
     """Run the quantizer on this machine; it ends with the command."""
-    job = LocalJob(request.model, request.spec, request.calibration, request.evaluation, folder)
+    calibration, evaluation = map(local_file, (request.calibration, request.evaluation))
+    model = local_file(request.model)
+    assert model is not None
+    job = LocalJob(model, request.spec, calibration, evaluation, folder)
     try:
         with time_limit(request.timeout_s):
             job.run(quiet=request.quiet)
@@ -159,5 +172,6 @@ def _rows(request: Request, result: Result, report: Document) -> Iterator[Row]:
         yield from regression_rows(str(request.baseline), baseline, result.regressions)
     yield from summary_rows(job["summary"], job["latency"], baseline and baseline["summary"])
     yield from report_rows(report)
+    yield from destination_rows(job)
     if result.failed:
         yield Row("FAILED", f"{', '.join(result.failed)} (exit code {GATE_FAILED})", FAIL)

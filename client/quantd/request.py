@@ -7,6 +7,7 @@ from typing import Any
 
 from quantd.baseline import Baseline
 from quantd.outputs import Outputs, check_readable
+from quantd.sources import Source
 from quantd.spec import check_spec
 
 
@@ -15,7 +16,7 @@ class Request:
     """A model to quantize, and what to do with the result.
 
     Attributes:
-        model: the model's file.
+        model: the model's file, or the source that the service fetches it from.
         spec: the quantization spec.
         calibration: the calibration data; None without.
         evaluation: the evaluation data; None without.
@@ -23,19 +24,21 @@ class Request:
         tags: the tags of the job by key.
         priority: the priority among the tenant's own jobs, -10 to 10.
         webhook: the URL that is notified when the job ends.
+        destination: the location that the artifacts are copied to, as the API takes it; None without.
         baseline: the job to compare with; None for no comparison.
         timeout_s: the seconds after which an unfinished job is cancelled; None for no limit.
         quiet: True to show neither progress nor addresses.
     """
 
-    model: Path
+    model: Path | Source
     spec: dict[str, Any]
-    calibration: Path | None
-    evaluation: Path | None
+    calibration: Path | Source | None
+    evaluation: Path | Source | None
     outputs: Outputs
     tags: Mapping[str, str] = field(default_factory=dict)
     priority: int = 0
     webhook: str | None = None
+    destination: Mapping[str, Any] | None = None
     baseline: Baseline | None = None
     timeout_s: float | None = None
     quiet: bool = False
@@ -46,8 +49,9 @@ class Request:
         Raises:
             ClientError: an input cannot be read, an output cannot be written, or the spec is not valid.
         """
-        check_readable("MODEL", self.model)
-        check_readable("--calibration", self.calibration)
-        check_readable("--evaluation", self.evaluation)
-        self.outputs.check([path for path in (self.model, self.calibration, self.evaluation) if path])
+        files = {"MODEL": self.model, "--calibration": self.calibration, "--evaluation": self.evaluation}
+        paths = {option: path for option, path in files.items() if isinstance(path, Path)}
+        for option, path in paths.items():
+            check_readable(option, path)
+        self.outputs.check(paths.values())
         check_spec(self.spec, calibration=self.calibration is not None, evaluation=self.evaluation is not None)

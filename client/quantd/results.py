@@ -42,6 +42,18 @@ def result_rows(job: Document) -> Iterator[Row]:
     yield from summary_rows(job["summary"], job["latency"], None)
 
 
+def destination_rows(job: Document) -> Iterator[Row]:
+    """Yield a row on the copy of the artifacts, if the job has a destination."""
+    destination = job.get("destination")
+    if destination is None:
+        return
+    if destination["status"] == "copied":
+        yield Row("copied to", destination["url"])
+    else:
+        reason = destination["error"]["detail"] if destination["error"] else ""
+        yield Row("NOT copied", f"to {destination['url']} ({destination['status']}): {reason}", FAIL)
+
+
 def gate_rows(gates: Iterable[Document]) -> Iterator[Row]:
     """Yield a row for each gate."""
     for gate in gates:

@@ -1,6 +1,10 @@
 """Models that a worker fetches from elsewhere, and artifacts that it copies there."""
 
 import hashlib
+import json
+import os
+import subprocess
+import sys
 import time
 
 import httpx
@@ -76,14 +80,18 @@ def copied(http, job, *states):
     return job["destination"]
 
 
-def test_a_job_waits_for_its_model_and_its_artifacts_go_where_it_says(http, bucket, model, dripping):
-    obstore.put(bucket, "models/digits.onnx", model)
-    source = fetch(http, f"s3://{BUCKET}/models/digits.onnx", credentials="store", filename="../net.onnx")
-    assert (source["status"], source["sha256"], source["filename"]) == ("fetching", None, "net.onnx")
-    destination = {"url": f"s3://{BUCKET}/nightly/1", "credentials": "store"}
-    job = ended(http, submit(http, model=source["id"], destination=destination))
-    assert (job["status"], job["model_name"]) == ("succeeded", "net.onnx"), job["error"]
-    assert copied(http, job, "copied", "retrying")["status"] == "copied"
+def test_the_command_names_where_a_model_is_and_where_its_artifacts_go(
+    s3_stack, http, bucket, model, dripping, tmp_path
+):
+    obstore.put(bucket, "models/net.onnx", model)
+    (tmp_path / "spec.json").write_text(json.dumps(QUICK))
+    command = [sys.executable, "-m", "quantd", "quantize", f"s3://{BUCKET}/models/net.onnx", "--credentials", "store",
+               "--destination", f"s3://{BUCKET}/nightly/1", "--destination-credentials", "store",
+               "--spec", tmp_path / "spec.json", "-o", tmp_path / "o.onnx", "--json"]  # fmt: skip
+    result = subprocess.run(command, env={**os.environ, "QUANTD_URL": s3_stack.url}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    job = json.loads(result.stdout)
+    assert (job["status"], job["model_name"], job["destination"]["status"]) == ("succeeded", "net.onnx", "copied")
     for artifact in http.get(job["links"]["artifacts"]).json()["items"]:
         data = bytes(obstore.get(bucket, f"nightly/1/{artifact['name']}").bytes())
         assert hashlib.sha256(data).hexdigest() == artifact["sha256"]
@@ -92,7 +100,9 @@ def test_a_job_waits_for_its_model_and_its_artifacts_go_where_it_says(http, buck
 def test_what_was_fetched_is_an_upload(http, remote, model, examples):
     remote.files["digits.npz"] = (examples / "digits_calibration.npz").read_bytes()
     data = fetch(http, f"{remote.url}/digits.npz", "dataset")
-    stored = after(http, fetch(http, f"{remote.url}/redirect?to=/digits.onnx&sig={SIGNATURE}"))
+    source = fetch(http, f"{remote.url}/redirect?to=/digits.onnx&sig={SIGNATURE}", filename="../net.onnx")
+    assert (source["status"], source["sha256"], source["filename"]) == ("fetching", None, "net.onnx")
+    stored = after(http, source)
     assert (stored["status"], stored["sha256"]) == ("ready", hashlib.sha256(model).hexdigest())
     assert (stored["format"], stored["source"]) == ("onnx", f"{remote.url}/redirect")
     assert stored in http.get("/v1/models").json()["items"]

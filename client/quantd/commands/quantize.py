@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from quantd.commands.options import AsJson, Model, Preset, SpecFile
+from quantd.commands.options import AsJson, Preset, SpecFile
 from quantd.errors import ClientError
 from quantd.server import require_server
 
@@ -21,10 +21,31 @@ MarkdownFile = Annotated[Path | None, typer.Option(help="A summary for a pull re
 CsvFile = Annotated[Path | None, typer.Option(help="The table of the layers.")]
 JUnitFile = Annotated[Path | None, typer.Option(help="Gates and regressions as JUnit XML.")]
 ResultFile = Annotated[Path | None, typer.Option(help="The job with its gates and figures as JSON.")]
-Calibration = Annotated[
-    Path | None, typer.Option(help="Calibration data: .npz, .npy, .safetensors, .h5 or a .zip of images.")
+ModelOrSource = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="Model: .onnx, a zip or tar with external data, or TorchScript .pt. The service fetches https://..., "
+        "s3://BUCKET/KEY, hf://OWNER/NAME/FILE and mlflow:/NAME/VERSION.",
+    ),
 ]
-Evaluation = Annotated[Path | None, typer.Option(help="Evaluation data in such a file; `labels` give top-1 accuracy.")]
+Calibration = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Calibration data: .npz, .npy, .safetensors, .h5 or a .zip of images."),
+]
+Evaluation = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Evaluation data in such a file; `labels` give top-1 accuracy.")
+]
+Credentials = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Credentials, set up on the service, for the files that it fetches.")
+]
+DestinationUrl = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Where the service copies the artifacts: s3://..., https://..., mlflow:/runs/ID."),
+]
+DestinationCredentials = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Credentials, set up on the service, for the destination.")
+]
 GateLimits = Annotated[
     list[str] | None,
     typer.Option(
@@ -59,7 +80,7 @@ Local = Annotated[bool, typer.Option("--local", help="Quantize on this machine, 
 
 
 def quantize(
-    model: Model,
+    model: ModelOrSource,
     output: Output = None,
     report: ReportFile = None,
     markdown: MarkdownFile = None,
@@ -76,6 +97,9 @@ def quantize(
     tag: Tags = None,
     priority: Priority = 0,
     webhook: Webhook = None,
+    credentials: Credentials = None,
+    destination: DestinationUrl = None,
+    destination_credentials: DestinationCredentials = None,
     timeout: Timeout = None,
     detach: Detach = False,
     local: Local = False,
@@ -89,7 +113,8 @@ def quantize(
     options = {
         "--baseline": baseline, "--tag": tag, "--priority": priority, "--webhook": webhook, "--timeout": timeout,
         "-o": output, "--report": report, "--markdown": markdown, "--csv": csv, "--junit": junit, "--result": result,
-        "--local": local,
+        "--local": local, "--credentials": credentials, "--destination": destination,
+        "--destination-credentials": destination_credentials,
     }  # fmt: skip
     _check_combination({name for name, value in options.items() if value}, detach=detach)
     if local:
@@ -98,18 +123,20 @@ def quantize(
     from quantd.baseline import Baseline
     from quantd.outputs import Outputs
     from quantd.request import Request
+    from quantd.sources import file_or_source
     from quantd.spec import read_spec
     from quantd.tags import parse_tag
 
     request = Request(
-        model=model,
+        model=file_or_source(model, credentials),
         spec=read_spec(spec, preset, gate or []),
-        calibration=calibration,
-        evaluation=evaluation,
+        calibration=None if calibration is None else file_or_source(calibration, credentials),
+        evaluation=None if evaluation is None else file_or_source(evaluation, credentials),
         outputs=Outputs(output, report, markdown, csv, junit, result),
         tags=dict(parse_tag("--tag", text) for text in tag or []),
         priority=priority,
         webhook=webhook,
+        destination={"url": destination, "credentials": destination_credentials} if destination else None,
         baseline=Baseline.parse(baseline, max_regression or []),
         timeout_s=timeout,
         quiet=as_json,
@@ -126,12 +153,14 @@ def _check_combination(given: set[str], *, detach: bool) -> None:
     Raises:
         ClientError: a local job has an option that needs the service, or a detached one an option that needs its end.
     """
-    of_service = {"--baseline", "--tag", "--priority", "--webhook"}
+    of_service = {"--baseline", "--tag", "--priority", "--webhook", "--credentials", "--destination"}
     of_end = {"--baseline", "--timeout", "-o", "--local"}
     if "--local" in given and (wrong := given & of_service):
         raise ClientError(f"{', '.join(sorted(wrong))}: needs the service; accepted: without --local")
     if detach and (wrong := given & (of_end | {"--report", "--markdown", "--csv", "--junit", "--result"})):
         names = ", ".join(sorted(wrong))
         raise ClientError(f"{names}: needs the end of the job; accepted: without --detach, or `quantd jobs download`")
+    if "--destination-credentials" in given and "--destination" not in given:
+        raise ClientError("--destination-credentials: there is no destination; accepted: with --destination URL")
     if not detach and "-o" not in given:
         raise ClientError("-o is missing; accepted: -o FILE for the quantized model, or --detach")
