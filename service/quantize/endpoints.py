@@ -6,7 +6,7 @@ from starlette.concurrency import run_in_threadpool
 from service.context import Ctx
 from service.jobs.answer import SUBMITTED, submit
 from service.jobs.schemas import JobOut
-from service.jobs.submission import check_webhook, checked_spec
+from service.jobs.submission import check_destination, check_webhook, checked_spec
 from service.parameters import CacheControl, IdempotencyKey, Prefer
 from service.problems import RESPONSES, problems
 from service.quantize.form import BODY, received_form
@@ -38,6 +38,8 @@ async def quantize(
     async with received_form(request, context) as form:
         job = await run_in_threadpool(form.job)
         checked_spec(job.spec, form.files)
-        check_webhook(context, job.model_dump()["webhook"])
+        fields = job.model_dump()
+        check_webhook(context, fields["webhook"])
+        check_destination(context, fields["destination"])
         ids = await run_in_threadpool(form.record, context)
     return await submit(context, job.model_copy(update=ids), response, idempotency_key, prefer, cache_control)

@@ -97,6 +97,7 @@ def test_a_refused_form_leaves_no_file_behind(http, stack, before):
     ("name", "sent"),
     [
         ("webhook", (None, '{"url": "http://example.com/"}')),
+        ("destination", (None, '{"url": "https://example.com/"}')),
         ("calibration", ("c.npz", b"PK\x03\x04 cut")),
         ("evaluation", ("e.npy", b"\x93NUMPY\x01\x00 cut")),
         ("tags", (None, "[")),
