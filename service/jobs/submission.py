@@ -104,8 +104,7 @@ def new_job(context: Context, request: Mapping[str, Any]) -> Job:
     Raises:
         QuantdError: the spec is not valid, an input is missing, or the destination is not allowed.
     """
-    if (destination := request.get("destination")) is not None:
-        usable_location(context, destination["url"], destination["credentials"], "destination")
+    check_destination(context, request.get("destination"))
     inputs = _inputs(context, request)
     spec = checked_spec(request["spec"], inputs)
     is_known = all(upload.sha256 for upload in inputs.values())  # else the digest of a fetched file is still missing
@@ -129,6 +128,17 @@ def check_webhook(context: Context, webhook: Mapping[str, Any] | None) -> None:
         check_url(webhook["url"], context.settings.webhook_hosts)
     except AddressRefused as error:
         raise BadRequest(f"the webhook's URL {error}", [FieldError("/webhook/url", str(error))]) from None
+
+
+def check_destination(context: Context, destination: Mapping[str, Any] | None) -> None:
+    """Refuse a destination now that would be refused when the job has ended.
+
+    Raises:
+        BadRequest: it is no location, or needs credentials.
+        RemoteNotAllowed: the operator does not allow it.
+    """
+    if destination is not None:
+        usable_location(context, destination["url"], destination["credentials"], "destination")
 
 
 def _inputs(context: Context, request: Mapping[str, Any]) -> dict[str, Upload]:

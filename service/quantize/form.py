@@ -20,11 +20,12 @@ from service.uploads.form import Part, form_parts, is_form
 from service.uploads.storage import WrittenFile, discard_file, record_file, write_file
 
 FILES: dict[str, Kind] = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
-DOCUMENTS = ("tags", "webhook", "priority")
+DOCUMENTS = ("tags", "webhook", "priority", "destination")
 """The fields of a job that are sent as JSON or YAML."""
 TEXTS = ("spec", "preset", *DOCUMENTS)
 ACCEPTED = (
-    "accepted: the files model, calibration and evaluation, and spec, preset, tags, webhook and priority, each once"
+    "accepted: the files model, calibration and evaluation, and the texts "
+    "spec, preset, tags, webhook, priority and destination, each once"
 )
 _FILE = {"type": "string", "format": "binary"}
 _FORM = {
@@ -39,6 +40,10 @@ _FORM = {
         "webhook": {
             "type": "string",
             "description": "The URL to notify when the job ends, and its secret, as a JSON or YAML mapping.",
+        },
+        "destination": {
+            "type": "string",
+            "description": "The place to copy the artifacts to, as a JSON or YAML mapping with `url` and so on.",
         },
         "priority": {"type": "string", "description": "The priority among the tenant's own jobs, -10 to 10."},
     },
