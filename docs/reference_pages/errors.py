@@ -44,7 +44,8 @@ REMEDIES = {
     "dataset.empty": "Send the file as the body, or as the form's part.",
     "dataset.unreadable": "Write it by `numpy.savez`, without objects (`allow_pickle`).",
     "dataset.input_mismatch": "Name the arrays as the inputs of the model, which `quantd inspect` lists.",
-    "dataset.unsupported_format": "Upload `.npz` or `.npy`.",
+    "dataset.unsupported_format": "Upload `.npz`, `.npy` or `.safetensors`, or install `quantd-server[data]` where "
+    "workers run.",
     "dataset.non_finite": "Remove the samples with NaN or infinity.",
     "spec.invalid": "Correct the options at the pointers in `errors`. [Spec](spec.md) lists all of them.",
     "spec.data_required": "Add calibration data (or evaluation data, for a gate), or take a preset without them.",
