@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 
 # The tests run side by side in two halves that take about as long, the numerics with the models of the field, and all servers,
 # which leave the processors idle while they wait; and the pages, which wait for jobs.
-.PHONY: install chromium demo test test-library test-service test-pages test-e2e coverage lint lint-python lint-openapi clients client-size openapi screenshots up clean
+.PHONY: install chromium demo test test-library test-service test-pages test-e2e coverage lint lint-python lint-openapi clients client-size openapi docs screenshots up clean
 
 install: .venv/installed
 
@@ -31,10 +31,10 @@ test: install chromium
 	$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-library test-service test-pages test-e2e
 
 test-library:
-	$(PYTEST) tests/quant tests/field tests/benchmarks tests/test_coverage_page.py tests/test_docker.py tests/test_docs.py tests/test_layers.py
+	$(PYTEST) tests/quant tests/field tests/benchmarks tests/test_coverage_page.py tests/test_docker.py tests/test_docs.py tests/test_generated_pages.py tests/test_layers.py tests/test_site.py
 
 test-service:
-	$(PYTEST) tests/jobs tests/worker tests/service tests/client tests/examples tests/test_readme.py tests/test_python_page.py
+	$(PYTEST) tests/jobs tests/worker tests/service tests/client tests/examples tests/test_page_blocks.py tests/test_readme.py
 
 test-pages:
 	$(PYTEST) tests/browser
@@ -77,9 +77,13 @@ client-size: install
 openapi: install
 	$(BIN)/python -m service.openapi
 
+# The site of docs/ in site/. A warning fails: a broken link, an anchor that does not exist.
+docs: install
+	$(BIN)/zensical build --strict
+
 # The pictures in docs/images/, from the real networks and images of ../shared/data.
 screenshots: install chromium
 	$(BIN)/python -m docs.screenshots
 
 clean:
-	rm -rf .venv .lint .quantd .coverage demo-output build *.egg-info client/*.egg-info client/build
+	rm -rf .venv .lint .quantd .coverage demo-output build site *.egg-info client/*.egg-info client/build

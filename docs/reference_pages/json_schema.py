@@ -34,9 +34,8 @@ def sections(schema: Schema, title: str, header: Sequence[str]) -> str:
         definition = definitions[name]
         names += [other for other in _references(definition) if other not in names]
         if not _is_method(definition):
-            parts.append(
-                document(f"## {name}", prose(definition["description"]), _table(definition, header, definitions))
-            )
+            values = _table(definition, header, definitions) if "properties" in definition else _kind(definition)
+            parts.append(document(f"## {name}", prose(definition["description"]), values))
         for heading, members in _unions(definition):
             methods.setdefault(members, heading)
     for members, heading in methods.items():
@@ -68,7 +67,7 @@ def _methods(definitions: list[Schema]) -> str:
 
 
 def _is_method(definition: Schema) -> bool:
-    return "const" in definition["properties"].get("name", {})
+    return "const" in definition.get("properties", {}).get("name", {})
 
 
 def _references(node: Any) -> Iterator[str]:
@@ -86,7 +85,7 @@ def _references(node: Any) -> Iterator[str]:
 
 def _unions(definition: Schema) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the heading and the members of each choice of methods."""
-    for name, each in definition["properties"].items():
+    for name, each in definition.get("properties", {}).items():
         for branch in [*each.get("anyOf", []), *(inner for outer in each.get("anyOf", []) for inner in _items(outer))]:
             if "discriminator" in branch:
                 yield f"{definition['title']}: {name}", tuple(_references(branch["oneOf"]))
