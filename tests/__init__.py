@@ -1,9 +1,10 @@
-"""The tests. They run beside each other, so NumPy computes in one thread in them.
+"""The tests. They run beside each other, so NumPy and PyTorch compute in one thread in them.
 
-On a busy machine, threads of OpenBLAS that wait for one another double the processor time of products of matrices.
+On a busy machine, threads that wait actively for one another take several times the processor time of one thread.
 Services that tests start set their own number of threads.
 """
 
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy reads it when it is loaded
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")  # read when the libraries are loaded
