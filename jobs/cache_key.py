@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from jobs.job import Upload
+from quant.outcome.baseline import Baseline
 from quant.spec import Spec
 
 _SUFFIXES = (".py", ".html", ".css", ".js")
@@ -15,9 +16,16 @@ _SUFFIXES = (".py", ".html", ".css", ".js")
 _LIBRARIES = ("numpy", "scipy", "onnx", "onnx-ir", "onnxruntime", "numba", "torch")
 
 
-def work_digest(model: Upload, calibration: Upload | None, evaluation: Upload | None, spec: Spec) -> str:
-    """Return the digest of inputs, resolved spec, engine, and the model's name, which the report shows."""
+def work_digest(
+    model: Upload,
+    calibration: Upload | None,
+    evaluation: Upload | None,
+    spec: Spec,
+    baseline: Baseline | None = None,
+) -> str:
+    """Return the digest of inputs, resolved spec, engine, baseline, and the model's name, which the report shows."""
     document = {
+        "baseline": None if baseline is None else baseline.model_dump(mode="json"),
         "model": [model.sha256, model.filename or model.id],
         "calibration": calibration.sha256 if calibration else None,
         "evaluation": evaluation.sha256 if evaluation else None,

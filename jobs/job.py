@@ -14,8 +14,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from jobs.errors import ErrorCode
+from quant.outcome.baseline import Baseline
 from quant.outcome.gates import GateResult, Verdict
 from quant.outcome.latency import Latency
+from quant.outcome.report.changes import BaselineComparison
 from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
 
@@ -119,8 +121,9 @@ class Fetch(FrozenModel):
     stored_limit: int | None = None
 
 
-CopyStatus = Literal["waiting", "retrying", "copied", "failed"]
-"""The state of the copy of a job's artifacts: `retrying` had failed attempts, and `failed` has no more of them."""
+CopyStatus = Literal["waiting", "retrying", "copied", "failed", "skipped"]
+"""The state of the copy of a job's artifacts: `retrying` had failed attempts, `failed` has no more of them, and
+`skipped` is that of a job without artifacts."""
 
 
 class Destination(FrozenModel):
@@ -187,6 +190,8 @@ class Job(FrozenModel):
     """The number of attempts that were started."""
     cached: bool = False
     """True if the result is that of an earlier job."""
+    baseline: Baseline | None = None
+    """The earlier job that the job is compared with, as it was when the job was submitted."""
     verdict: Verdict = None
     """The result of all gates together; null without gates and before the job has ended."""
     gates: tuple[Gate, ...] = ()
@@ -195,6 +200,8 @@ class Job(FrozenModel):
     """The reason of a failed job; else null."""
     summary: Summary | None = None
     """The most important figures of a job that succeeded; else null."""
+    comparison: BaselineComparison | None = None
+    """The comparison with the baseline; null without one and before the job has succeeded."""
     latency: Latency | None = None
     """The measured latency of both models; null if the spec asks for no measurement."""
     artifacts: tuple[Artifact, ...] = ()

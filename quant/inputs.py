@@ -15,6 +15,7 @@ from quant.digests import FileDigest
 from quant.errors import DatasetError, LargeModel
 from quant.graph.load.source import FloatModel, open_model
 from quant.layerwise import max_whole_bytes, whole_model_reasons
+from quant.outcome.baseline import Baseline
 from quant.spec import Spec
 
 Role = Literal["calibration", "evaluation"]
@@ -31,6 +32,7 @@ class Inputs:
         calibration: the calibration set, in any format of `quant.data.formats`.
         evaluation: the evaluation set.
         isolation: what the process is isolated from, for the manifest.
+        baseline: the earlier job to compare with; None for none.
     """
 
     model: Path
@@ -39,6 +41,7 @@ class Inputs:
     calibration: Path | None = None
     evaluation: Path | None = None
     isolation: tuple[str, ...] = ()
+    baseline: Baseline | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The process of one job (`python -m quant`), which reports in JSON lines on standard output.
 
 The job is one line of JSON on standard input: `{"model": path, "name": str, "spec": {...}, "out": folder}`, with
-`"calibration": path` and `"evaluation": path` if there is such data. With `"task": "plan"` or `"task": "inspect"` the
+`"calibration": path` and `"evaluation": path` if there is such data, and with `"baseline"` if the job is compared with
+an earlier one (`quant.outcome.baseline`). With `"task": "plan"` or `"task": "inspect"` the
 model is not quantized: the answer is written to one file (`ANSWERS`).
 The last line of output is `{"event": "done", ...}` or, for such a task, `{"event": "answered"}` (exit status 0), or
 `{"event": "error", ...}` (exit status 1).
@@ -9,6 +10,7 @@ The last line of output is `{"event": "done", ...}` or, for such a task, `{"even
 
 import json
 import os
+import platform
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +23,7 @@ from pydantic_core import to_jsonable_python
 from quant.digests import write
 from quant.errors import QuantdError
 from quant.kernel import dispatch
+from quant.outcome.baseline import Baseline
 from quant.outcome.plan import INSPECTION_FILE, PLAN_FILE, Inspection, Plan
 from quant.outcome.stages import Stage
 from quant.pipeline import Inputs, quantize_model
@@ -49,6 +52,7 @@ ANSWERS: Mapping[str, Answer] = {
 def load() -> None:
     """Load what a job needs besides this module: scipy's special functions, the compiled loops, the report's page."""
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # for scipy's copy, which is idle here; NumPy's copy is loaded already
+    platform.processor()  # h5py asks for it, and Python then starts a command, which the sandbox refuses
     import_module("scipy.special")
     dispatch.load()
     page()
@@ -91,7 +95,8 @@ def _run(job: dict[str, Any], events: _EventWriter) -> int:
     out = Path(job["out"])
     out.mkdir(parents=True, exist_ok=True)
     isolation = tuple(os.environ.get("QUANTD_SANDBOX", "").split())
-    inputs = Inputs(name=job["name"], spec=job["spec"], isolation=isolation, **paths)
+    baseline = Baseline.model_validate(job["baseline"]) if "baseline" in job else None
+    inputs = Inputs(name=job["name"], spec=job["spec"], isolation=isolation, baseline=baseline, **paths)
     try:
         if "task" in job:
             _answer(job["task"], inputs, out, events)

@@ -3,24 +3,23 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from quant.outcome.better import Better
 from quant.outcome.comparison import (
-    Change,
     ComparedJob,
     Comparison,
-    FigureChange,
     GateChange,
     GateSide,
     LayerChange,
     LoneLayer,
-    MetricChange,
     SettingChange,
     SpecDifference,
 )
-from quant.outcome.gates import Better
 from quant.outcome.metrics import METRICS
 from quant.outcome.report import Report
+from quant.outcome.report.changes import Change, FigureChange, MetricChange
 from quant.outcome.report.layer import LayerEntry
 from quant.outcome.report.sections import GateEntry
+from quant.outcome.summary import Summary
 
 SETTINGS = ("op", "weight_shape", "bits", "granularity", "block_size", "grid", "clipping", "rounding")
 """The properties of a layer that are compared."""
@@ -40,7 +39,7 @@ def compare_reports(a: Report, b: Report) -> Comparison:
         same_calibration=same_calibration,
         same_evaluation=same_evaluation,
         notes=tuple(_notes(a, b)),
-        metrics=tuple(_metrics(a, b, comparable=same_evaluation)),
+        metrics=tuple(metric_changes(a.summary, b.summary, comparable=same_evaluation)),
         gates=tuple(_gates(a, b)),
         layers=tuple(_layers(a_layers, b_layers, comparable=same_calibration)),
         only_in_a=tuple(_lone_layers(a_layers, b_layers, b)),
@@ -87,10 +86,10 @@ def _data_difference(role: str, a: str | None, b: str | None) -> str:
     return f"The jobs have different {role} data"
 
 
-def _metrics(a: Report, b: Report, *, comparable: bool) -> Iterator[MetricChange]:
+def metric_changes(a: Summary, b: Summary, *, comparable: bool) -> Iterator[MetricChange]:
     """Yield every metric that a job has; without `comparable`, those on evaluation data have no difference."""
     for metric in METRICS:
-        before, after = metric.figure(a.summary), metric.figure(b.summary)
+        before, after = metric.figure(a), metric.figure(b)
         if before is None and after is None:
             continue
         figures = FigureChange.of(before, after, metric.better, comparable=comparable or not metric.needs_evaluation)

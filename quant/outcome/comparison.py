@@ -5,46 +5,10 @@ A difference is the figure of `b` less that of `a`.
 
 from typing import Any, Literal
 
-from quant.outcome.gates import Better, Verdict
+from quant.outcome.gates import Verdict
 from quant.outcome.report.base import Figure, ReportModel
+from quant.outcome.report.changes import Change, FigureChange, MetricChange
 from quant.outcome.report.sections import ModelIdentity, Provenance
-
-Change = Literal["better", "worse", "same"]
-"""The direction in which a figure of `b` differs from that of `a`."""
-
-
-class FigureChange(ReportModel):
-    """One figure of both jobs."""
-
-    a: Figure
-    """The figure of the baseline; null if it has none."""
-    b: Figure
-    """The figure of the other job; null if it has none."""
-    difference: Figure
-    """`b` less `a`; null if one of them is, or if the two cannot be compared."""
-    change: Change | None
-    """The direction of the difference; null without a difference, and for a figure that has no better direction."""
-
-    @classmethod
-    def of(
-        cls, a: float | None, b: float | None, better: Better | None = None, *, comparable: bool = True
-    ) -> "FigureChange":
-        """Return both figures with their difference, which is null without `comparable`."""
-        difference = b - a if a is not None and b is not None and comparable else None
-        return FigureChange(a=a, b=b, difference=difference, change=_change(difference, better))
-
-
-class MetricChange(FigureChange):
-    """One metric of the summary."""
-
-    name: str
-    """Name of the metric."""
-    unit: str
-    """Unit of `a` and `b`; empty for a fraction."""
-    difference_unit: str
-    """Unit of the difference."""
-    better: Better
-    """Direction in which the metric improves."""
 
 
 class SettingChange(ReportModel):
@@ -181,11 +145,3 @@ class Comparison(ReportModel):
     """The layers that only the other job quantized, in the order of the network."""
     spec: tuple[SpecDifference, ...]
     """The keys of the resolved specs that differ."""
-
-
-def _change(difference: float | None, better: Better | None) -> Change | None:
-    if difference is None or better is None:
-        return None
-    if difference == 0:
-        return "same"
-    return better.word(difference)

@@ -6,33 +6,20 @@ spec's `gates` section, the check, the verdict, the JUnit file and the report re
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from quant.outcome.better import Better
+from quant.outcome.metrics import METRICS, Metric
 from quant.outcome.summary import OutputFigures, SizeFigures
 from quant.outcome.task_figures import TASK_FIGURES, TaskFigure
 from quant.outcome.task_values import worst_loss, worst_value
 
 Verdict = Literal["pass", "fail"] | None
-"""None where the spec sets no gate."""
+"""None where no gate was judged."""
 
-
-class Better(StrEnum):
-    """The direction in which a figure improves."""
-
-    HIGHER = "higher"
-    LOWER = "lower"
-
-    @property
-    def limit_words(self) -> str:
-        """The words before a limit that a figure must keep."""
-        return "at least" if self is Better.HIGHER else "at most"
-
-    def word(self, change: float) -> Literal["better", "worse"]:
-        """Return the direction of a change that is not zero."""
-        return "better" if (change > 0) == (self is Better.HIGHER) else "worse"
+NO_BASELINE = "the job has no baseline"
 
 
 @dataclass(frozen=True)
@@ -44,12 +31,19 @@ class GateFigures:
         outputs: the comparison of both models' outputs.
         layer_sqnr_db: the weight SQNR of each quantized layer, in dB.
         latency_ratio: the latency of the quantized model divided by that of the float model; None if not measured.
+        regressions: how much worse each metric is than that of the baseline job, by its name (below zero if it is
+            better), or a text with the reason why it cannot be compared; None without a baseline.
     """
 
     sizes: SizeFigures
     outputs: OutputFigures
     layer_sqnr_db: Sequence[float]
     latency_ratio: float | None = None
+    regressions: Mapping[str, float | str | None] | None = None
+
+    def regression(self, metric: Metric) -> float | str | None:
+        """Return how much worse a metric is than that of the baseline, or why it cannot be compared."""
+        return NO_BASELINE if self.regressions is None else self.regressions[metric.name]
 
 
 @dataclass(frozen=True)
@@ -61,25 +55,29 @@ class Gate:
         unit: the unit of the limit and of the figure, as it is written after a number; empty for a plain fraction.
         description: one line for documentation and for the spec's JSON Schema.
         better: HIGHER if the limit is the least accepted value, LOWER if it is the greatest.
-        figure: returns the figure that is compared with the limit; None where it was not measured.
+        figure: returns the figure that is compared with the limit; None where it was not measured, and a text where the
+            gate cannot be judged: the reason.
         bounds: the constraints on the limit, as keyword arguments of `pydantic.Field` (`ge`, `gt`, `le`, `lt`).
         needs_evaluation: True if the figure exists only with evaluation data.
-        judges_quality: True if the gate judges the quality of the model; False if it judges its size or its speed.
+        judges_quality: True if the gate judges the quality of the model; False if it judges its size or its speed, or
+            compares it with another job.
         is_timed: True if the figure is a duration, which differs from run to run. The stored report leaves such a gate
             out, and a search for the smallest model does not check it.
         of_task: True if the figure is one of the model's task, see `quant.outcome.task_figures`.
+        of_baseline: True if the figure compares the job with its baseline.
     """
 
     name: str
     unit: str
     description: str
     better: Better
-    figure: Callable[[GateFigures], float | None]
+    figure: Callable[[GateFigures], float | str | None]
     bounds: Mapping[str, Any] = field(default_factory=dict)
     needs_evaluation: bool = False
     judges_quality: bool = True
     is_timed: bool = False
     of_task: bool = False
+    of_baseline: bool = False
 
     def passes(self, value: float | None, limit: float) -> bool:
         """Return True if `value` keeps the limit; a value that was not measured does not."""
@@ -177,6 +175,22 @@ def _task_gates(figure: TaskFigure) -> tuple[Gate, Gate]:
     return value, loss
 
 
+def _regression_gate(metric: Metric) -> Gate:
+    """Return the gate on how much worse a metric is than that of the baseline job."""
+    return Gate(
+        f"max_{metric.name}_regression",
+        metric.unit_of_difference,
+        f"The largest accepted {'drop' if metric.better is Better.HIGHER else 'rise'} from the baseline job of: "
+        f"{metric.description} It is not judged where the baseline has other evaluation data or no such figure.",
+        Better.LOWER,
+        lambda figures: figures.regression(metric),
+        bounds={"ge": 0},
+        needs_evaluation=metric.needs_evaluation,
+        judges_quality=False,
+        of_baseline=True,
+    )
+
+
 GATES = (
     MIN_OUTPUT_SQNR,
     MAX_TOP1_DROP,
@@ -185,6 +199,7 @@ GATES = (
     MIN_LAYER_SQNR,
     MAX_LATENCY_RATIO,
     *(gate for figure in TASK_FIGURES for gate in _task_gates(figure)),
+    *map(_regression_gate, METRICS),
 )
 
 
@@ -227,7 +242,9 @@ class GateResult(BaseModel):
     value: float | None
     """The measured value; null if it was not measured."""
     passed: bool
-    """True if the value keeps the limit."""
+    """True if the value keeps the limit, or if the gate was not judged."""
+    reason: str | None = None
+    """The reason why the gate was not judged; null if it was."""
 
     @property
     def gate(self) -> Gate:
@@ -253,21 +270,30 @@ class GateResult(BaseModel):
         return f"{self.name} is {self.value:.6g}{unit}, which misses the limit by {missed}; accepted: {accepted}"
 
 
-def check_gates(limits: GateLimits, figures: GateFigures, *, timed: bool = True) -> list[GateResult]:
+def check_gates(
+    limits: GateLimits, figures: GateFigures, *, timed: bool = True, of_baseline: bool = True
+) -> list[GateResult]:
     """Return the result of every gate that has a limit; a figure that was not measured fails its gate.
 
-    Without `timed`, gates on durations are left out.
+    Without `timed`, gates on durations are left out, and without `of_baseline` those that compare with a baseline.
     """
-    requested = [(gate, limit) for gate, limit in limits.requested() if timed or not gate.is_timed]
+    requested = [
+        (gate, limit)
+        for gate, limit in limits.requested()
+        if (timed or not gate.is_timed) and (of_baseline or not gate.of_baseline)
+    ]
     return [_check(gate, limit, gate.figure(figures)) for gate, limit in requested]
 
 
-def _check(gate: Gate, limit: float, value: float | None) -> GateResult:
+def _check(gate: Gate, limit: float, value: float | str | None) -> GateResult:
+    if isinstance(value, str):
+        return GateResult(name=gate.name, limit=limit, value=None, passed=True, reason=value)
     return GateResult(name=gate.name, limit=limit, value=value, passed=gate.passes(value, limit))
 
 
 def verdict(results: Sequence[GateResult]) -> Verdict:
-    """Return "pass" if all gates passed, "fail" if one did not, None without gates."""
-    if not results:
+    """Return "pass" if all judged gates passed, "fail" if one did not, None without a judged gate."""
+    judged = [result for result in results if result.reason is None]
+    if not judged:
         return None
-    return "pass" if all(result.passed for result in results) else "fail"
+    return "pass" if all(result.passed for result in judged) else "fail"

@@ -91,6 +91,8 @@ def _gate_row(result: GateResult) -> _GateRow:
     gate = result.gate
     unit = gate.unit and f" {gate.unit}"
     required = f"{gate.better.limit_words} {result.limit:g}{unit}"
+    if result.reason is not None:
+        return _GateRow(result.name, required, f"not judged: {result.reason}", "", result.passed)
     if result.value is None or result.margin is None:
         return _GateRow(result.name, required, "not measured", "", result.passed)
     text = f"{result.margin:+.3g}{unit}".replace("-", "−")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from quant.errors import SpecError
-from quant.outcome.gates import Better
+from quant.outcome.better import Better
 from quant.outcome.summary import Summary
 from quant.outcome.task_figures import TASK_FIGURES, TaskFigure
 from quant.outcome.task_values import worst_value

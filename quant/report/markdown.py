@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from quant.outcome.gates import Better
+from quant.outcome.better import Better
 from quant.outcome.report import Report
 from quant.outcome.report.layer import LayerEntry
 from quant.outcome.report.sections import GateEntry
@@ -47,7 +47,7 @@ def _gates(report: Report) -> Iterator[str]:
     # a spec can set more gates than a comment should show; the failed ones say the most
     for gate in sorted(report.gates, key=lambda gate: gate.passed)[:MAX_GATES]:
         limit = f"{Better(gate.better).limit_words} {_with_unit(gate.limit, gate)}"
-        result = "pass" if gate.passed else "**fail**"
+        result = f"not judged: {gate.reason}" if gate.reason else "pass" if gate.passed else "**fail**"
         yield _row(code(gate.name), limit, _with_unit(gate.value, gate), _with_unit(gate.margin, gate, "+"), result)
     if len(report.gates) > MAX_GATES:
         yield ""

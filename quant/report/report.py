@@ -9,6 +9,7 @@ from quant.export.serialize import VERSION
 from quant.outcome.gates import GateResult, verdict
 from quant.outcome.report import Report
 from quant.outcome.report.base import ReportModel
+from quant.outcome.report.changes import BaselineComparison
 from quant.outcome.report.layer import LayerEntry
 from quant.outcome.report.sections import (
     AllocationSection,
@@ -50,6 +51,7 @@ def build_report(
     gates: Sequence[GateResult],
     result: Result,
     spec: Spec,
+    comparison: BaselineComparison | None = None,
 ) -> Report:
     """Return the whole report; all its durations are null, so that equal inputs give equal bytes.
 
@@ -60,6 +62,7 @@ def build_report(
         gates: the checked gates; those on durations are left out.
         result: the result of the run.
         spec: the resolved spec.
+        comparison: the comparison with the baseline; its latency is left out.
     """
     choice, outputs, measured = result.choice, result.outputs, result.measured
     worst, worst_by = _worst_layers(result.entries)
@@ -91,6 +94,7 @@ def build_report(
         search=_section(SearchSection, None if choice is None else choice.search),
         matmul_accuracy=_section(MatMulAccuracy, None if choice is None else choice.matmul_accuracy),
         float16=_section(Float16, None if choice is None else choice.float16),
+        baseline=comparison and comparison.model_copy(update={"latency_ratio": None}),
         error_bound=OutputBounds.model_validate(measured.bounds.described()),
     )
 
@@ -121,6 +125,7 @@ def _gate_entry(result: GateResult) -> GateEntry:
         value=result.value,
         margin=result.margin,
         passed=result.passed,
+        reason=result.reason,
     )
 
 

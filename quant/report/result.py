@@ -10,8 +10,10 @@ from quant.digests import FileDigest
 from quant.evaluation.metrics import OutputComparison
 from quant.evaluation.sqnr import sqnr_db
 from quant.graph.inventory import Skipped
+from quant.outcome.baseline import regressions
 from quant.outcome.gates import GateFigures
 from quant.outcome.latency import Latency
+from quant.outcome.report.changes import BaselineComparison
 from quant.outcome.report.layer import LayerEntry
 from quant.outcome.report.sections import TargetFinding
 from quant.outcome.summary import UNMEASURED, JobWarning, SizeFigures, Summary
@@ -92,10 +94,16 @@ class Result:
             seconds=None,
         )
 
-    def gate_figures(self, summary: Summary) -> GateFigures:
+    @property
+    def latency_ratio(self) -> float | None:
+        """The latency of the quantized model divided by that of the float model; None if it was not measured."""
+        return None if self.latency is None else self.latency.ratio
+
+    def gate_figures(self, summary: Summary, comparison: BaselineComparison | None) -> GateFigures:
         """Return the figures that the gates are checked against."""
         layer_sqnr_db = [entry.weight.sqnr_db for entry in self.entries]
-        return GateFigures(summary, summary, layer_sqnr_db, None if self.latency is None else self.latency.ratio)
+        changes = None if comparison is None else regressions(comparison)
+        return GateFigures(summary, summary, layer_sqnr_db, self.latency_ratio, changes)
 
 
 def samples_used(calibration: Dataset | None, evaluation: Dataset | None) -> dict[str, Any]:

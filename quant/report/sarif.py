@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any, Literal
 from urllib.parse import quote
 
-from quant.outcome.gates import GATES, Better, Gate
+from quant.outcome.better import Better
+from quant.outcome.gates import GATES, Gate
 from quant.outcome.report import Report
 from quant.outcome.report.layer import LayerEntry
 from quant.outcome.report.sections import GateEntry

@@ -42,7 +42,7 @@ class GateTrial:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the trial as the report shows it."""
-        gates = [gate.model_dump() for gate in self.gates]
+        gates = [gate.model_dump(exclude={"reason"}) for gate in self.gates]
         return {"size_ratio": self.size_ratio, "mean_bits": self.mean_bits, "passed": self.passed, "gates": gates}
 
 
@@ -126,7 +126,7 @@ def held_out_gates(limits: GateLimits, candidate: MeasuredCandidate, sizes: Size
         }
     )
     layer_sqnr_db = [layer.quantized.error.sqnr_db for layer in candidate.layers]
-    return check_gates(limits, GateFigures(sizes, cautious, layer_sqnr_db), timed=False)
+    return check_gates(limits, GateFigures(sizes, cautious, layer_sqnr_db), timed=False, of_baseline=False)
 
 
 def _within_limits(context: CalibratedContext, allocator: FormatAllocator, limit: int | None) -> list[Allocation]:

@@ -42,6 +42,8 @@ class BatchIn(BaseModel):
     """Up to 32 tags by key, which the batch and all of its jobs get."""
     priority: int = Field(default=0, ge=-10, le=10)
     """The priority of the jobs among the tenant's own, -10 to 10: each step counts as ten minutes of waiting."""
+    baseline: Annotated[str, StringConstraints(min_length=1, max_length=330)] | None = None
+    """The earlier job to compare with: its id, or a tag `key:value`, by which each job finds that of its model."""
     webhook: WebhookIn | None = None
     """The URL to notify once, when the last job has ended."""
 

@@ -23,7 +23,7 @@ from service.jobs.schemas import JobIn
 from service.jobs.submission import check_webhook, idempotency_of, new_job
 from service.quota import check_storage_quota
 
-SHARED = ("calibration", "evaluation", "priority")
+SHARED = ("calibration", "evaluation", "priority", "baseline")
 """The fields of a batch that a job of its list may set itself."""
 THREADS = 8
 """The number of documents that are written at the same time."""

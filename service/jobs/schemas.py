@@ -20,6 +20,7 @@ from jobs.job import CopyStatus, Gate, Job, Problem, Progress, Status, Timestamp
 from jobs.remote.locations import LONGEST, parse_location
 from quant.outcome.gates import Verdict
 from quant.outcome.latency import Latency
+from quant.outcome.report.changes import BaselineComparison
 from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
 from quant.spec import Spec
@@ -96,8 +97,8 @@ class DestinationOut(BaseModel):
     artifacts: list[str] | None
     """The names of the artifacts to copy; null for the default."""
     status: CopyStatus
-    """`waiting` for the job to succeed or for the first attempt, `retrying` after a failed attempt, `copied`, or
-    `failed` after the last attempt."""
+    """`waiting` for the job to succeed or for the first attempt, `retrying` after a failed attempt, `copied`, `failed`
+    after the last attempt, or `skipped` if the job did not succeed."""
     attempts: int
     """The number of attempts that have ended."""
     error: Problem | None
@@ -123,6 +124,9 @@ class JobIn(BaseModel):
     """Up to 32 tags by key, by which jobs can be listed."""
     priority: int = Field(default=0, ge=-10, le=10)
     """The priority among the tenant's own jobs, -10 to 10: each step counts as ten minutes of waiting."""
+    baseline: Annotated[str, StringConstraints(min_length=1, max_length=330)] | None = None
+    """The earlier job to compare with: its id, or a tag `key:value` for the newest job with this tag that succeeded for
+    a model file of the same name. Gates such as `max_output_sqnr_db_regression` limit the differences."""
     webhook: WebhookIn | None = None
     """The URL to notify when the job ends."""
     destination: DestinationIn | None = None
@@ -163,6 +167,10 @@ class JobOut(BaseModel):
     """The priority among the tenant's own jobs."""
     batch: str | None = None
     """The id of the batch that the job belongs to; null without one."""
+    baseline: str | None = None
+    """The id of the earlier job that the job is compared with; null without one."""
+    comparison: BaselineComparison | None = None
+    """The comparison with the baseline; null without one and before the job has succeeded."""
     created_at: Timestamp
     """The time of the submission (RFC 3339, UTC)."""
     started_at: Timestamp | None
@@ -206,7 +214,14 @@ def job_out(job: Job) -> JobOut:
     links = {"self": url, "events": f"{url}/events", "cancel": f"{url}/cancel"}
     if job.artifacts:
         links |= {"report": f"{url}/report", "report_html": f"{url}/report.html", "artifacts": f"{url}/artifacts"}
-    return JobOut.model_validate({**job.model_dump(), "destination": _destination_out(job), "links": links})
+    return JobOut.model_validate(
+        {
+            **job.model_dump(),
+            "baseline": job.baseline and job.baseline.job,
+            "destination": _destination_out(job),
+            "links": links,
+        }
+    )
 
 
 def _destination_out(job: Job) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from jobs.tracing import current_traceparent
 from quant.errors import FieldError, QuantdError
 from quant.spec import Spec, require_data, resolve
 from service.context import Context
+from service.jobs.baselines import find_baseline, require_baseline
 from service.jobs.cached_result import reuse_result
 from service.quota import check_storage_quota
 from service.sources.locations import usable_location
@@ -102,17 +103,21 @@ def new_job(context: Context, request: Mapping[str, Any]) -> Job:
     """Return the record of a job that waits, after checking its spec and its inputs; nothing is stored.
 
     Raises:
-        QuantdError: the spec is not valid, an input is missing, or the destination is not allowed.
+        QuantdError: the spec is not valid, an input or the baseline is missing, or the destination is not allowed.
     """
     check_destination(context, request.get("destination"))
     inputs = _inputs(context, request)
     spec = checked_spec(request["spec"], inputs)
     is_known = all(upload.sha256 for upload in inputs.values())  # else the digest of a fetched file is still missing
-    work = work_digest(inputs["model"], inputs.get("calibration"), inputs.get("evaluation"), spec) if is_known else ""
+    baseline = find_baseline(context, request["baseline"], inputs["model"].filename)
+    if baseline is None:
+        require_baseline(spec)
+    data = inputs.get("calibration"), inputs.get("evaluation")
+    work = work_digest(inputs["model"], *data, spec, baseline) if is_known else ""
     return Job(
         id=new_id("job"), tenant=context.tenant, status=Status.QUEUED, created_at=context.records.now(),
         api_key=context.caller.key_id, request_id=context.request_id, traceparent=current_traceparent(), work=work,
-        model_name=inputs["model"].filename, **request,
+        model_name=inputs["model"].filename, **{**request, "baseline": baseline},
     )  # fmt: skip
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from quant.outcome.comparison import Change, Comparison, FigureChange, GateChange, GateSide, LayerChange, LoneLayer
-from quant.outcome.gates import Better
+from quant.outcome.better import Better
+from quant.outcome.comparison import Comparison, GateChange, GateSide, LayerChange, LoneLayer
 from quant.outcome.metrics import metric_named
+from quant.outcome.report.changes import Change, FigureChange
 from service.pages.formats import percent, size
 
 LAYERS = 200

@@ -128,7 +128,8 @@ def gate_views(job: Job) -> list[GateView]:
         gate = result.gate
         number = figure(".4g", gate.unit)
         limit = f"{gate.better.limit_words} {number(result.limit)}"
-        value, spare = number(result.value) or "not measured", figure("+.3g", gate.unit)(result.margin)
+        missing = f"not judged: {result.reason}" if result.reason else "not measured"
+        value, spare = number(result.value) or missing, figure("+.3g", gate.unit)(result.margin)
         views.append(GateView(gate.name, gate.description, limit, value, spare, result.passed))
     return views
 

@@ -20,7 +20,6 @@ from jobs.http_status import problem_of
 from jobs.job import Job, Problem, Upload
 from jobs.redis_keys import Kind
 from quant.errors import QuantdError
-from quant.outcome.gates import GATES
 from quant.spec import PRESET_DESCRIPTIONS, PROFILES
 from service.context import Context, Ctx
 from service.jobs.schemas import JobIn
@@ -28,7 +27,7 @@ from service.jobs.submission import submit_job
 from service.pages.formats import age, size
 from service.pages.frame import page_router, render
 from service.pages.job_view import webhook_host
-from service.pages.new_job_form import GATE_PREFIX, Checked, Typed, as_yaml, check_form
+from service.pages.new_job_form import FORM_GATES, GATE_PREFIX, Checked, Typed, as_yaml, check_form
 from service.pages.plan_view import PlanAnswer, plan_answer
 from service.pages.spec_reference import spec_keys
 from service.plans.endpoints import create_plan
@@ -151,7 +150,7 @@ def _page(
         request, "new.html", status=status, typed=typed, checked=checked, refused=refused, problem=problem,
         answer=answer, webhook=webhook,
         choices={role: _choices(context, kind, chosen[role]) for role, kind in ROLES.items()},
-        titles=TITLES, presets=PRESET_DESCRIPTIONS, profiles=PROFILES, gates=GATES, gate_prefix=GATE_PREFIX,
+        titles=TITLES, presets=PRESET_DESCRIPTIONS, profiles=PROFILES, gates=FORM_GATES, gate_prefix=GATE_PREFIX,
         spec_keys=spec_keys(),
         spec_text=as_yaml(checked.spec) if checked and checked.spec else "", once=once or secrets.token_hex(16),
     )  # fmt: skip

@@ -15,6 +15,8 @@ from quant.spec import Spec, require_data, resolve
 from service.documents import lines_of, read_spec
 from service.jobs.schemas import JobIn
 
+FORM_GATES = tuple(gate for gate in GATES if not gate.of_baseline)
+"""The gates that the form sets: it names no baseline."""
 GATE_PREFIX = "gate."
 """The form's field of a gate is this and the gate's name."""
 DEFAULT_PROFILE = "ort-cpu"
@@ -53,7 +55,7 @@ class Typed:
     evaluation: str = ""
     preset: str = "int8"
     profile: str = DEFAULT_PROFILE
-    gates: Mapping[str, str] = field(default_factory=lambda: {gate.name: "" for gate in GATES})
+    gates: Mapping[str, str] = field(default_factory=lambda: {gate.name: "" for gate in FORM_GATES})
     options: str = ""
     tags: str = ""
     rerun: bool = False
@@ -61,7 +63,7 @@ class Typed:
     @property
     def limits_tasks(self) -> bool:
         """True if a gate on a figure of the model's task has a limit."""
-        return any(gate.of_task and self.gates[gate.name] for gate in GATES)
+        return any(gate.of_task and self.gates[gate.name] for gate in FORM_GATES)
 
     @classmethod
     def of_form(cls, form: Mapping[str, Any]) -> "Typed":
@@ -77,7 +79,7 @@ class Typed:
             evaluation=text("evaluation").strip(),
             preset=text("preset") or "int8",
             profile=text("profile") or DEFAULT_PROFILE,
-            gates={gate.name: text(GATE_PREFIX + gate.name).strip() for gate in GATES},
+            gates={gate.name: text(GATE_PREFIX + gate.name).strip() for gate in FORM_GATES},
             options=text("options").replace("\r\n", "\n"),
             tags=text("tags").replace("\r\n", "\n"),
             rerun=bool(text("rerun")),
@@ -87,7 +89,7 @@ class Typed:
     def of_job(cls, job: Job) -> "Typed":
         """Return the fields that describe a job again."""
         preset, gates = job.spec.get("preset", "int8"), job.spec.get("gates")
-        typed = {gate.name: _number(gates.get(gate.name)) for gate in GATES} if isinstance(gates, dict) else {}
+        typed = {gate.name: _number(gates.get(gate.name)) for gate in FORM_GATES} if isinstance(gates, dict) else {}
         options = {key: value for key, value in job.spec.items() if key not in _NOT_TYPED}
         profile, export = _split_profile(options.pop("export", {}))
         options |= {"export": export} if export else {}
@@ -97,7 +99,7 @@ class Typed:
             evaluation=job.evaluation or "",
             preset=str(preset),
             profile=profile,
-            gates={gate.name: typed.get(gate.name, "") for gate in GATES},
+            gates={gate.name: typed.get(gate.name, "") for gate in FORM_GATES},
             options=as_yaml(options) if options else "",
             tags="\n".join(f"{key}: {value}" for key, value in job.tags.items()),
         )

@@ -20,20 +20,17 @@ from service.uploads.form import Part, form_parts, is_form
 from service.uploads.storage import WrittenFile, discard_file, record_file, write_file
 
 FILES: dict[str, Kind] = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
-DOCUMENTS = ("tags", "webhook", "priority", "destination")
+DOCUMENTS = ("tags", "webhook", "priority", "baseline", "destination")
 """The fields of a job that are sent as JSON or YAML."""
 TEXTS = ("spec", "preset", *DOCUMENTS)
-ACCEPTED = (
-    "accepted: the files model, calibration and evaluation, and the texts "
-    "spec, preset, tags, webhook, priority and destination, each once"
-)
+ACCEPTED = f"accepted: the files {', '.join(FILES)} and the texts {', '.join(TEXTS)}, each once"
 _FILE = {"type": "string", "format": "binary"}
 _FORM = {
     "type": "object",
     "properties": {
         "model": {**_FILE, "description": "The model: an .onnx file, an archive with external data, or TorchScript."},
-        "calibration": {**_FILE, "description": "The data for calibration, as .npz or .npy."},
-        "evaluation": {**_FILE, "description": "The data for evaluation, as .npz or .npy."},
+        "calibration": {**_FILE, "description": "The data for calibration, in one of the `dataset_formats`."},
+        "evaluation": {**_FILE, "description": "The data for evaluation, in one of the `dataset_formats`."},
         "spec": {"type": "string", "description": "The spec in JSON or YAML, as text or as a file."},
         "preset": {"type": "string", "description": "The preset; a preset in the spec replaces it."},
         "tags": {"type": "string", "description": "The tags by key, as a JSON or YAML mapping."},
@@ -46,6 +43,7 @@ _FORM = {
             "description": "The place to copy the artifacts to, as a JSON or YAML mapping with `url` and so on.",
         },
         "priority": {"type": "string", "description": "The priority among the tenant's own jobs, -10 to 10."},
+        "baseline": {"type": "string", "description": "The earlier job to compare with: its id or a tag `key:value`."},
     },
     "required": ["model"],
     "additionalProperties": False,

@@ -7,6 +7,7 @@ from pydantic import ConfigDict
 from quant.outcome.gates import Verdict
 from quant.outcome.latency import Latency
 from quant.outcome.report.base import ReportModel
+from quant.outcome.report.changes import BaselineComparison
 from quant.outcome.report.diagnosis import Diagnosis
 from quant.outcome.report.layer import LayerEntry
 from quant.outcome.report.sections import (
@@ -90,6 +91,8 @@ class Report(ReportModel):
     """The accuracy of MatMul; null where no MatMul could have rounded inputs."""
     float16: Float16 | None = None
     """The values that are stored as float16; null if there are none."""
+    baseline: BaselineComparison | None = None
+    """The comparison with the baseline job; null without a baseline."""
     error_bound: OutputBounds
     """Guaranteed bounds on the errors of the outputs."""
     latency: Latency | None = None

@@ -48,7 +48,9 @@ class GateEntry(ReportModel):
     margin: float | None
     """Distance between value and limit: above zero if the limit is kept; null without a value."""
     passed: bool
-    """True if the value keeps the limit."""
+    """True if the value keeps the limit, or if the gate was not judged."""
+    reason: str | None = None
+    """Why the gate was not judged; null if it was."""
 
 
 class UsedSamples(ReportModel):

@@ -2,20 +2,19 @@
 
 from typing import Any
 
+from quant.outcome.better import Better
 from quant.outcome.comparison import (
     ComparedJob,
     Comparison,
-    FigureChange,
     GateChange,
     GateSide,
     LayerChange,
     LoneLayer,
-    MetricChange,
     SettingChange,
     SpecDifference,
 )
-from quant.outcome.gates import Better
 from quant.outcome.metrics import BYTES_AFTER, OUTPUT_SQNR, Metric
+from quant.outcome.report.changes import FigureChange, MetricChange
 from quant.outcome.report.sections import ModelIdentity, Provenance
 
 JOB = ComparedJob(

@@ -2,8 +2,9 @@
 
 import pytest
 
-from quant.outcome.comparison import Comparison, FigureChange, LayerChange, SettingChange
-from quant.outcome.gates import Better
+from quant.outcome.better import Better
+from quant.outcome.comparison import Comparison, LayerChange, SettingChange
+from quant.outcome.report.changes import FigureChange
 from service.pages.compare_view import LAYERS, comparison_view, pair
 from tests.service.pages.comparisons import comparison, layer
 

@@ -3,10 +3,9 @@
 import pytest
 
 from quant.errors import MOST_FAULTS
-from quant.outcome.gates import GATES
 from quant.spec import resolve
 from service.documents import SPEC_BYTES
-from service.pages.new_job_form import Typed, as_yaml, check_form
+from service.pages.new_job_form import FORM_GATES, Typed, as_yaml, check_form
 from tests.service.pages.jobs import HOSTILE, a_job
 
 DATA = {"model": "model_1", "calibration": "dataset_1", "evaluation": "dataset_2"}
@@ -19,7 +18,8 @@ def typed(**fields):
 def test_a_preset_and_files_are_enough():
     checked = check_form(typed(preset="int4"))
     assert checked.valid
-    assert checked.body.model_dump() == DATA | {"spec": {"preset": "int4"}, "tags": {}, "webhook": None, "priority": 0}
+    unset = {"webhook": None, "baseline": None, "destination": None}
+    assert checked.body.model_dump() == DATA | unset | {"spec": {"preset": "int4"}, "tags": {}, "priority": 0}
 
 
 def test_preset_gates_options_and_tags_make_one_job():
@@ -136,7 +136,7 @@ def test_all_faults_are_found_at_once():
 
 
 def test_a_form_with_missing_or_foreign_fields_is_an_empty_form():
-    assert Typed.of_form({"model": object(), "x": "y"}) == Typed(gates={gate.name: "" for gate in GATES})
+    assert Typed.of_form({"model": object(), "x": "y"}) == Typed(gates={gate.name: "" for gate in FORM_GATES})
 
 
 def test_a_spec_keeps_its_meaning_as_yaml():
