@@ -86,4 +86,4 @@ screenshots: install chromium
 	$(BIN)/python -m docs.screenshots
 
 clean:
-	rm -rf .venv .lint .quantd .coverage demo-output build site *.egg-info client/*.egg-info client/build
+	rm -rf .venv .lint .quantd .coverage .cache demo-output build site *.egg-info client/*.egg-info client/build

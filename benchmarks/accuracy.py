@@ -41,6 +41,9 @@ CIFAR and MNIST networks are calibrated on 256 training images, VWW and ImageNet
 are evaluated on other images, whose number is in the tables. The columns `float` and `quantd` are the top-1 accuracies
 in percent. The difference is in percentage points, with its 95 % interval. SQNR is that of the outputs in dB, and the
 size is a fraction of the float file's size. The last column has the targets and says if they were reached.
+
+A heading has the preset and a short name; the line below has the spec with all that a reader would type.
+[How to choose](choosing.md#by-task), [coverage](coverage.md) and [few bits](few_bits.md) have presets without options.
 """
 SAME_SIZE = 1.1
 """A setting is compared with another one only if the other's file is at most this many times as large."""
@@ -267,8 +270,9 @@ def page(rows: list[Row]) -> str:
         of_setting = [row for (_, title), row in mine.items() if title == name]
         if not of_setting:
             continue
-        text += [f"## {name}: {setting.title}", "", f"`{json.dumps(setting.spec)}`, "
-                 f"{'calibrated' if setting.calibrated else 'no calibration data'}", ""]  # fmt: skip
+        data = "calibration data" if setting.calibrated else "no calibration data"
+        text += [f"## {setting.spec['preset']}, {name}: {setting.title}", "",
+                 f"Spec: `{json.dumps(setting.spec)}`, {data}", ""]  # fmt: skip
         text += [
             "| model | images | float | quantd | difference | SQNR | size | target |",
             "| --- |" + " ---: |" * 6 + " --- |",
