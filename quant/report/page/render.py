@@ -50,7 +50,7 @@ def sample_id(style: str) -> str:
 
 @cache
 def page() -> Template:
-    """Return the template of the page, compiled once in a process."""
+    """Return the template of the page, which is compiled once in a process, as are those that it imports."""
     environment = Environment(
         loader=PackageLoader("quant.report", "templates"),
         autoescape=True,
@@ -70,6 +70,8 @@ def page() -> Template:
         texts.with_layer_links,
     )
     environment.filters.update({text.__name__: text for text in filters})
+    for name in environment.list_templates():
+        environment.get_template(name)
     return environment.get_template("report.html")
 
 
