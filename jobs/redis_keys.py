@@ -38,8 +38,15 @@ READY = "qd:ready"
 """An empty value that readiness checks write."""
 USAGE_JOBS = "qd:usage:jobs"
 """Hash: the number of open jobs by API key."""
+USAGE_DAY = "qd:usage:day:"
+"""The start of the keys of hashes: the amount of each figure on a day, by `TENANT FIGURE`."""
 USAGE_BYTES = "qd:usage:bytes"
 """Hash: stored bytes by API key."""
+
+
+def usage_key(day: int) -> str:
+    """Return the key of the hash with the usage of all tenants on a day, counted from 1970-01-01 in UTC."""
+    return f"{USAGE_DAY}{day}"
 
 
 def job_key(job_id: str) -> str:

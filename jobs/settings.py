@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     """Receiver of traces, such as `http://host:4318`; none are sent without it."""
     worker_metrics: str | None = Field(default=None, pattern=r"^\S+:\d+$")
     """`host:port` at which a worker serves Prometheus metrics."""
+    audit_log: str | None = None
+    """File of the audit log, or `stderr`: one JSON line for each request and command that changes something."""
     log_format: Literal["json", "text"] = "json"
     """Format of the log lines of gateway and workers."""
 

@@ -30,7 +30,9 @@ import service.quantize.endpoints
 import service.resumable.endpoints
 import service.shares.endpoints
 import service.uploads.endpoints
+import service.usage.endpoints
 import service.webhooks.description
+from jobs.audit import AuditLog
 from jobs.settings import Settings
 from jobs.tracing import flush_traces
 from service import problems
@@ -55,6 +57,7 @@ API_ROUTERS = (
     service.artifacts.endpoints.router,
     service.comparison.endpoints.router,
     service.shares.endpoints.router,
+    service.usage.endpoints.router,
     service.capabilities.router,
 )
 PAGE_ROUTERS = (
@@ -81,10 +84,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         context = app.state.context = make_context(settings or Settings())
+        app.state.audit = AuditLog(context.settings.audit_log)
         app.state.readiness = Readiness({"record store": context.records.ping, "object store": context.blobs.ping})
         async with background_tasks(context) as app.state.background:
             yield
         await app.state.context.events.close()
+        app.state.audit.close()
         await run_in_threadpool(flush_traces)
 
     app = FastAPI(

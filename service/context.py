@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import redis
@@ -103,6 +103,8 @@ class Context:
     restorer: Restorer
     caller: Caller = ANONYMOUS
     request_id: str = ""
+    affected: list[str] = field(default_factory=list)
+    """The ids that the request changes besides those of its path and its answer, for the audit log."""
 
     @property
     def tenant(self) -> str:
@@ -152,7 +154,8 @@ def get_context(request: Request, _: Annotated[object, Security(KEY_SCHEME)]) ->
     """Return the application's context with the caller that the guard identified."""
     context: Context = request.app.state.context
     state = request.scope["state"]
-    return replace(context, caller=state["caller"], request_id=state["request_id"])
+    affected = state.setdefault("affected", [])
+    return replace(context, caller=state["caller"], request_id=state["request_id"], affected=affected)
 
 
 Ctx = Annotated[Context, Depends(get_context)]

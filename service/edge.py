@@ -3,16 +3,21 @@
 import re
 import time
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import structlog
 from fastapi import HTTPException
+from fastapi.routing import APIRoute
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jobs.http_status import make_problem
 from jobs.settings import Settings
+from service.api_description import operation_id
+from service.browser import READING
+from service.context import Caller
 from service.metrics import RECEIVED, REQUESTS, SECONDS, SENT
 from service.problems import answer_problem, logged_path
 
@@ -23,6 +28,8 @@ QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 """Paths that machines request every few seconds: they are counted, but not logged."""
 SAFE_POLICY = "default-src 'none'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"
 """The Content-Security-Policy of every response without one of its own: a browser that shows it runs nothing in it."""
+_ID = re.compile(r"\b(?:job|plan|batch|model|dataset|upload)_[0-9a-f]{32}\b")
+"""The ids of what a request creates, in the header `Location` of its answer."""
 _REQUEST_ID = re.compile(r"^[\w.:-]{1,128}$")
 
 log = structlog.get_logger()
@@ -69,6 +76,7 @@ class _Exchange:
     status: int = 0
     received: int = 0
     sent: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def counting_receive(self, receive: Receive) -> Receive:
         """Return `receive` with the request's bytes counted."""
@@ -90,6 +98,7 @@ class _Exchange:
                 headers["X-Request-ID"] = self.request_id
                 headers.setdefault("Content-Security-Policy", SAFE_POLICY)
                 headers.setdefault("X-Content-Type-Options", "nosniff")
+                self.headers = headers
             self.sent += len(message.get("body", b""))
             await send(message)
 
@@ -110,6 +119,21 @@ class _Exchange:
                 "request", method=method, route=route, status=self.status, seconds=round(seconds, 4),
                 tenant=caller.tenant if caller else None, key=caller.key_id if caller else None,
             )  # fmt: skip
+        if method not in READING:
+            self._audit(caller)
+
+    def _audit(self, caller: Caller | None) -> None:
+        """Write the line of a request that may have changed something to the audit log."""
+        scope, state, route = self.scope, self.scope["state"], self.scope.get("route")
+        created = _ID.findall(self.headers.get("location", ""))
+        named = [str(value) for value in scope.get("path_params", {}).values()]
+        scope["app"].state.audit.write(
+            tenant=caller.tenant if caller else None, key=caller.key_id or None if caller else None,
+            action=operation_id(route) if isinstance(route, APIRoute) else None,
+            ids=list(dict.fromkeys([*named, *created, *state.get("affected", ())])), method=scope["method"],
+            path=logged_path(scope["path"]), status=self.status, outcome=_outcome(self.status),
+            request=self.request_id, address=scope["client"][0] if scope.get("client") else None,
+        )  # fmt: skip
 
 
 def body_limit(path: str, settings: Settings) -> int:
@@ -146,6 +170,11 @@ def _request_id(scope: Scope) -> str:
     """Return the X-Request-ID that was sent, or a new one."""
     sent = Headers(scope=scope).get("x-request-id", "")
     return sent if _REQUEST_ID.match(sent) else uuid.uuid4().hex
+
+
+def _outcome(status: int) -> str:
+    """Return the outcome of a request; one that was cut has the status 0."""
+    return "failed" if status >= 500 or not status else "refused" if status >= 400 else "done"
 
 
 def _unexpected(scope: Scope) -> ASGIApp:

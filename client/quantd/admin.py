@@ -1,5 +1,6 @@
-"""Direct access to a service's records and blobs, without HTTP, for `quantd keys`, `gc` and `reindex`."""
+"""Direct access to a service's records and blobs, without HTTP, for `quantd keys`, `usage`, `gc` and `reindex`."""
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from obstore.exceptions import BaseError as StoreError
 from pydantic import ValidationError
 
 from jobs import admin
+from jobs.audit import AuditLog
 from jobs.blobs import Blobs
 from jobs.keys import Keys
 from jobs.settings import Settings
@@ -38,3 +40,10 @@ def administered_keys(state_dir: Path) -> Iterator[Keys]:
     """Yield the API keys of the service, with the errors of `administered`."""
     with administered(state_dir) as settings:
         yield Keys(settings.redis_url, Blobs(settings.store_url))
+
+
+def audit(action: str, tenant: str | None = None, *ids: str) -> None:
+    """Write a command of this operator to the audit log of the settings, if there is one."""
+    log = AuditLog(Settings().audit_log)
+    log.write(tenant=tenant, key=None, action=action, ids=ids, outcome="done", user=getpass.getuser())
+    log.close()

@@ -35,6 +35,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
 app.command()(maintenance.gc)
 app.command()(maintenance.reindex)
+app.command()(maintenance.usage)
 
 
 def _print_version(requested: bool) -> None:

@@ -1,4 +1,4 @@
-"""Tables on a terminal: summaries, layers, jobs and keys."""
+"""Tables on a terminal: summaries, layers, jobs, keys and usage."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -83,6 +83,16 @@ def keys_table(keys: Iterable[Mapping[str, Any]]) -> Table:
     for key in keys:
         scopes = ", ".join(key["scopes"])
         table.add_row(key["id"], key["tenant"], key["name"], scopes, key["created_at"], key["revoked_at"] or "-")
+    return table
+
+
+def usage_table(tenants: Mapping[str, Mapping[str, float]]) -> Table:
+    """Return a table with one row for each tenant: its jobs, their time and the stored bytes."""
+    table = Table("tenant", "succeeded", "failed", "cancelled", "cached", "hours", "uploaded", "artifacts")
+    for tenant, used in tenants.items():
+        counts = (f"{used[f'jobs_{name}']:.0f}" for name in ("succeeded", "failed", "cancelled", "cached"))
+        sizes = (f"{used[name] / 1e6:.1f} MB" for name in ("uploaded_bytes", "artifact_bytes"))
+        table.add_row(tenant, *counts, f"{used['job_seconds'] / 3600:.2f}", *sizes)
     return table
 
 

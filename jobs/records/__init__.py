@@ -9,6 +9,7 @@ from jobs.records.presence import RecordPresence
 from jobs.records.store import LEASE_S
 from jobs.records.transfers import TransferRecords
 from jobs.records.uploads import UploadRecords
+from jobs.records.usage import UsageRecords
 from jobs.records.webhooks import WebhookSchedule
 from jobs.redis_keys import READY
 
@@ -20,7 +21,7 @@ READY_FOR_S = 60
 __all__ = ["ATTEMPTS", "LEASE_S", "JobFilter", "Records"]
 
 
-class Records(WebhookSchedule, TransferRecords, UploadRecords, RecordPresence):
+class Records(WebhookSchedule, TransferRecords, UploadRecords, UsageRecords, RecordPresence):
     """All records, over one connection pool."""
 
     def ping(self) -> None:

@@ -9,6 +9,7 @@ from jobs.job import FINAL, Job, JobKind, Progress, Status
 from jobs.records.job_queries import JobQueries
 from jobs.records.store import EXPIRE_S, hash_fields, idempotency_mismatch, seconds
 from jobs.redis_keys import PLANS, UNARCHIVED, events_key, idempotency_key, index_key, job_key, upload_key
+from jobs.remote.forgetting import without_signatures
 from quant.outcome.stages import Stage
 
 MAX_EVENTS = 2000
@@ -39,8 +40,8 @@ class JobStates(JobQueries):
         inputs = [upload_key("dataset", name) for name in (job.calibration, job.evaluation) if name is not None]
         document = {
             **job_part(job), "open_jobs": open_jobs, "idempotency": f"{fingerprint} {job_key(job.id)}",
-            "restored": restored, "expire": EXPIRE_S, "now": seconds(job.finished_at or job.created_at),
-            "lease": self._lease_s,
+            "restored": restored, "seconds": _run_seconds(job) if restored else None, "expire": EXPIRE_S,
+            "now": seconds(job.finished_at or job.created_at), "lease": self._lease_s,
         }  # fmt: skip
         keys = [job_key(job.id), events_key(job.id), idempotency_key(job.tenant, key) if key else ""]
         keys += [] if job.kind == "fetch" else [upload_key("model", job.model), *inputs]
@@ -76,6 +77,7 @@ class JobStates(JobQueries):
             return recorded is job
         change = {
             "from": ["queued", "running"], "final": True, "bytes": _artifact_bytes(job), "restored": True,
+            "seconds": _run_seconds(job),
             "now": seconds(job.finished_at or job.created_at),
         }  # fmt: skip
         event = ("state", _state(job.status))
@@ -156,7 +158,8 @@ class JobStates(JobQueries):
 
         The worker of any other running job is asked to stop. An ended job stays as it is.
         """
-        fields = {"status": Status.CANCELLED, "finished_at": self.now(), "stage": None}
+        ended = {"status": Status.CANCELLED, "finished_at": self.now(), "stage": None}
+        fields = {**ended, **without_signatures(job, Status.CANCELLED)}
         change = {"from": ["queued"], "or_expired": True, "final": True, "bytes": 0}
         outcome = self._apply(job.id, change, fields, ("state", _state(Status.CANCELLED)))
         if outcome == "running" and self._apply(job.id, {"from": ["running"]}, {"cancel": 1}, None) == "cancel":
@@ -227,6 +230,13 @@ def job_part(job: Job) -> dict[str, Any]:
         "id": job.id, "kind": job.kind, "index": index_key(job.tenant, job.kind), "state": _state(job.status),
         "final": job.final, "tags": _tags(job), "api_key": job.api_key, "bytes": _artifact_bytes(job),
     }  # fmt: skip
+
+
+def _run_seconds(job: Job) -> float:
+    """Return the seconds that the last attempt took; 0 for a job that did not run or has not ended."""
+    if job.started_at is None or job.finished_at is None:
+        return 0.0
+    return max(0.0, seconds(job.finished_at) - seconds(job.started_at))
 
 
 def _state(status: Status) -> str:

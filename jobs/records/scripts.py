@@ -47,6 +47,7 @@ def script(name: ScriptName) -> str:
         webhooks=redis_keys.WEBHOOKS,
         copies=redis_keys.COPIES,
         awaiting=redis_keys.AWAITING,
+        usage_day=redis_keys.USAGE_DAY,
         usage_jobs=redis_keys.USAGE_JOBS,
         usage_bytes=redis_keys.USAGE_BYTES,
     )

@@ -64,7 +64,8 @@ class UploadRecords(RecordStore):
     ) -> str | None:
         """Run the script that adds an upload, and return its answer."""
         document = {
-            "id": upload.id, "sha256": upload.sha256, "size": upload.size, "api_key": upload.api_key, "limit": limit,
+            "id": upload.id, "tenant": upload.tenant, "sha256": upload.sha256, "size": upload.size,
+            "api_key": upload.api_key, "limit": limit,
             "now": seconds(upload.created_at), "prefix": upload_key(kind, ""), "expire": EXPIRE_S,
             "fingerprint": _fingerprint(kind, upload), "restored": restored,
         }  # fmt: skip

@@ -105,6 +105,7 @@ def delete_batch(batch: BatchOfPath, context: Ctx) -> None:
         for job in context.records.jobs_of(batch):
             context.records.delete_job(job)
             context.archive.drop_job(job)
+            context.affected.append(job.id)
     context.records.delete_batch(batch)
     context.archive.drop_batch(batch)
 

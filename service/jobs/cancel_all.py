@@ -47,7 +47,10 @@ class CancelOut(BaseModel):
 )
 def cancel_jobs(body: CancelIn, context: Ctx) -> CancelOut:
     """Cancel all jobs that have not ended, or those that meet all conditions; batches end with their jobs."""
-    ends = Counter(context.records.cancel(job) for job in _open_jobs(context, body))
+    ends: Counter[str] = Counter()
+    for job in _open_jobs(context, body):
+        ends[context.records.cancel(job)] += 1
+        context.affected.append(job.id)
     return CancelOut(cancelled=ends["cancelled"], stopping=ends["stopping"])
 
 

@@ -37,8 +37,10 @@ def csrf_token_of(page):
 
 @pytest.fixture(scope="session")
 def keyed(tmp_path_factory):
-    """A service that requires keys."""
-    with Stack(tmp_path_factory.mktemp("keyed"), settings={"QUANTD_AUTH": "required"}) as stack:
+    """A service that requires keys, and writes `audit.log` in its folder."""
+    folder = tmp_path_factory.mktemp("keyed")
+    settings = {"QUANTD_AUTH": "required", "QUANTD_AUDIT_LOG": str(folder / "audit.log")}
+    with Stack(folder, settings=settings) as stack:
         yield stack
 
 

@@ -39,7 +39,7 @@ def create(
     import re
 
     from jobs.keys import TENANT_PATTERN, Allowance, Scope
-    from quantd.admin import administered_keys
+    from quantd.admin import administered_keys, audit
 
     if not re.match(TENANT_PATTERN, tenant):
         raise ClientError(f"--tenant {tenant!r}: accepted: up to 63 of a-z, 0-9 and -")
@@ -48,6 +48,7 @@ def create(
     with administered_keys(state_dir) as keys:
         allowance = Allowance(rate=rate, stored=max_bytes, open_jobs=max_jobs)
         key, text = keys.create(tenant, name, tuple(map(Scope, scope or Scope)), allowance)
+        audit("createKey", key.tenant, key.id)
     typer.echo(json.dumps(_shown(key) | {"key": text}) if as_json else text)
 
 
@@ -75,11 +76,12 @@ def revoke(
     """Revoke a key: all later requests with it are refused."""
     require_server("quantd keys")
     from jobs.errors import NotFound
-    from quantd.admin import administered_keys
+    from quantd.admin import administered_keys, audit
 
     with administered_keys(state_dir) as keys:
         try:
             key = keys.revoke(key_id)
+            audit("revokeKey", key.tenant, key.id)
         except NotFound as error:
             raise ClientError(error.detail) from None
     typer.echo(f"{key.id} revoked at {key.revoked_at}")

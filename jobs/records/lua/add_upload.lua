@@ -36,4 +36,6 @@ redis.call('ZADD', ids, 0, document.id)
 redis.call('ZADD', '$used', now, upload)
 redis.call('HINCRBY', '$usage_bytes', document.api_key, document.size)
 remember(document.id)
+count_usage(document.tenant, 'uploads', 1)
+count_usage(document.tenant, 'uploaded_bytes', document.size)
 return false

@@ -15,6 +15,7 @@ write(job, document.id, status, ARGV, 2)
 if document.lease then redis.call('HSET', job, 'lease', clock + document.lease) end
 if document.claim then
   redis.call('HINCRBY', job, 'attempt', 1)
+  redis.call('HSET', job, 'began', clock)
   redis.call('HDEL', job, 'resent')
   leave(job, document.id)
   redis.call('ZADD', '$open', 'XX', redis.call('HGET', job, 'lease'), document.id)

@@ -92,12 +92,26 @@ local function leave_batch(id, job_id)
   redis.call('SREM', batch .. ':open', job_id)
   if field(batch, 'status') == 'running' and redis.call('EXISTS', batch .. ':open') == 0 then end_batch(batch, id) end
 end
+-- The usage of a day is kept for 400 days.
+local function count_usage(tenant, figure, amount)
+  local day = '$usage_day' .. math.floor(now / 86400)
+  redis.call('HINCRBYFLOAT', day, tenant .. ' ' .. figure, amount)
+  redis.call('EXPIRE', day, 34560000)
+end
+local function count_job(job, bytes)
+  local tenant, began = field(job, 'tenant'), tonumber(redis.call('HGET', job, 'began') or '0')
+  count_usage(tenant, 'jobs_' .. field(job, 'status'), 1)
+  if field(job, 'cached') then count_usage(tenant, 'jobs_cached', 1) end
+  count_usage(tenant, 'job_seconds', document.seconds or (began > 0 and clock - began) or 0)
+  count_usage(tenant, 'artifact_bytes', bytes)
+end
 local function close(job, id, events, bytes)
   local key = field(job, 'api_key') or ''
   redis.call('ZREM', '$open', id)
   redis.call('HINCRBY', '$usage_jobs', key, -1)
   redis.call('HINCRBY', '$usage_bytes', key, bytes)
   redis.call('ZADD', '$ended', now, id)
+  if kind(job) == 'job' then count_job(job, bytes) end
   local verdict = field(job, 'verdict')
   if verdict then redis.call('ZADD', index(job, 'verdict:' .. verdict), 0, id) end
   if field(job, 'status') == 'succeeded' and (field(job, 'work') or '') ~= '' then
