@@ -33,7 +33,7 @@ def page() -> str:
 def _default(schema: dict[str, Any]) -> str:
     """Return the default, whole numbers of GiB as such, or in words where it is computed."""
     default = schema["default"]
-    if default is None:
+    if default in (None, ""):
         return "none"
     if isinstance(default, int) and default % 2**30 == 0:
         return f"{default // 2**30} GiB"
