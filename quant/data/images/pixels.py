@@ -1,11 +1,11 @@
-"""Pixels of image files, decoded by Pillow when a batch is read: no more than a batch is in memory.
+"""Pixels of image files, decoded by Pillow when a batch is read. A small set stays in memory once it is decoded.
 
 Files are untrusted: four decoders are enabled, and sizes are checked before anything is decoded. An orientation in EXIF
 and a colour profile are not applied, and transparency is dropped, as torchvision's loader does.
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
@@ -24,6 +24,8 @@ MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK")
 """Pillow's names of pixels with 8 bits for each channel or less."""
 MAX_PIXELS = 1 << 26
 """The most pixels of an image, before and after its size is changed: 67 million take 200 MB in memory."""
+MAX_KEPT_BYTES = 128 << 20
+"""Prepared images are kept up to so many bytes, 890 images of 224 x 224: a job reads its calibration set many times."""
 Color = Literal["RGB", "BGR", "gray"]
 
 
@@ -36,12 +38,14 @@ class ArchivePixels:
         preparation: the size and the filter.
         color: the channels.
         size: the height and the width of every prepared image.
+        kept: the images that were prepared first, by their number.
     """
 
     archive: ImageArchive
     preparation: ImagePreparation
     color: Color
     size: Size
+    kept: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.archive)
@@ -52,12 +56,21 @@ class ArchivePixels:
         Raises:
             UnreadableDataset: a file is damaged.
         """
-        return np.stack([self._prepared(number) for number in range(len(self))[window]])
+        return np.stack([self._image(number) for number in range(len(self))[window]])
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """The shape of the array."""
         return len(self), *self.size, 1 if self.color == "gray" else 3
+
+    def _image(self, number: int) -> NDArray[np.uint8]:
+        """Return one image (H, W, C), which is prepared again unless it is kept."""
+        image = self.kept.get(number)
+        if image is None:
+            image = self._prepared(number)
+            if len(self.kept) < MAX_KEPT_BYTES // image.nbytes:
+                self.kept[number] = image
+        return image
 
     def _prepared(self, number: int) -> NDArray[np.uint8]:
         """Return one image (H, W, C)."""

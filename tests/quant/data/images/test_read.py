@@ -149,6 +149,17 @@ def test_a_damaged_or_hostile_image_is_refused_by_name(tmp_path, content, messag
         inputs(archive(tmp_path / "images.zip", {"a.png": content}), ("N", 3, "H", "W"))
 
 
+@pytest.mark.parametrize("kept", [0, 3, 20])
+def test_images_are_decoded_once_as_far_as_they_are_kept(zipped, monkeypatch, kept):
+    monkeypatch.setattr(pixels, "MAX_KEPT_BYTES", kept * 20 * 20 * 3)
+    data = read_dataset(zipped, model({"input": ("FLOAT", ["N", 3, 20, 20])}), ImagePreparation(resize=(20, 20)))
+    first = np.concatenate([batch["input"] for batch in data.batches()])
+    decoded, opened = [], pixels.opened
+    monkeypatch.setattr(pixels, "opened", lambda content, name: decoded.append(name) or opened(content, name))
+    np.testing.assert_array_equal(np.concatenate([batch["input"] for batch in data.batches()]), first)
+    assert len(decoded) == len(SIZES) * 4 - kept
+
+
 def test_a_damaged_archive_is_refused(zipped, tmp_path):
     content = zipped.read_bytes()
     (tmp_path / "cut.zip").write_bytes(content[: len(content) // 2])
