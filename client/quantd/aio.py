@@ -8,6 +8,7 @@ from typing import Any, Self
 from quantd import operations
 from quantd.answers import Document
 from quantd.api import FilePath, id_of, no_progress, optional_id
+from quantd.batch import AsyncBatch
 from quantd.connection import AsyncConnection
 from quantd.job import AsyncJob
 from quantd.models import Dataset, Model
@@ -65,15 +66,26 @@ class AsyncClient:
         tags: Mapping[str, str] | None = None,
         priority: int = 0,
         webhook: str | None = None,
+        baseline: str | None = None,
         destination: Mapping[str, Any] | str | None = None,
         idempotency_key: str | None = None,
     ) -> AsyncJob:
         """Submit a job and return it without waiting for its end; `Client.quantize` describes the arguments."""
         flow = operations.submit(
             id_of(model), spec, calibration=optional_id(calibration), evaluation=optional_id(evaluation), tags=tags,
-            priority=priority, webhook=webhook, destination=destination, idempotency_key=idempotency_key,
+            priority=priority, webhook=webhook, baseline=baseline, destination=destination,
+            idempotency_key=idempotency_key,
         )  # fmt: skip
         return AsyncJob(self._connection, await self._connection.run(flow))
+
+    async def batch(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> AsyncBatch:
+        """Submit many jobs in one request; `Client.batch` describes the arguments."""
+        flow = operations.submit_batch(body, idempotency_key)
+        return AsyncBatch(self._connection, await self._connection.run(flow))
+
+    async def find_batch(self, batch_id: str) -> AsyncBatch:
+        """Return a batch."""
+        return AsyncBatch(self._connection, await self._connection.run(operations.batch(batch_id)))
 
     async def plan(self, model: Model | str, spec: Mapping[str, Any]) -> Document:
         """Return the plan of a job."""

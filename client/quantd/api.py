@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from quantd import operations
 from quantd.answers import Document
+from quantd.batch import Batch
 from quantd.connection import Connection
 from quantd.job import Job
 from quantd.models import Dataset, Model
@@ -95,6 +96,7 @@ class Client:
         tags: Mapping[str, str] | None = None,
         priority: int = 0,
         webhook: str | None = None,
+        baseline: str | None = None,
         destination: Mapping[str, Any] | str | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
@@ -108,6 +110,7 @@ class Client:
             tags: tags by key, by which jobs can be listed.
             priority: the priority among the tenant's own jobs, -10 to 10.
             webhook: a URL that is notified when the job ends.
+            baseline: the earlier job to compare with: its id, or a tag `key:value`.
             destination: a location that the artifacts are copied to, or a mapping with `url`, `credentials` and
                 `artifacts`.
             idempotency_key: a second call with the same key and arguments returns the job of the first; a new key if
@@ -115,9 +118,24 @@ class Client:
         """
         flow = operations.submit(
             id_of(model), spec, calibration=optional_id(calibration), evaluation=optional_id(evaluation), tags=tags,
-            priority=priority, webhook=webhook, destination=destination, idempotency_key=idempotency_key,
+            priority=priority, webhook=webhook, baseline=baseline, destination=destination,
+            idempotency_key=idempotency_key,
         )  # fmt: skip
         return Job(self._connection, self._connection.run(flow))
+
+    def batch(self, body: Mapping[str, Any], idempotency_key: str | None = None) -> Batch:
+        """Submit many jobs in one request and return their batch without waiting for its end.
+
+        Args:
+            body: the body of `POST /v1/batches`: `models` (ids) with `specs` and `presets`, or `jobs`, and fields for
+                all of them, such as `calibration`, `evaluation`, `tags` and `baseline`.
+            idempotency_key: a second call with the same key and body returns the batch of the first; a new key if None.
+        """
+        return Batch(self._connection, self._connection.run(operations.submit_batch(body, idempotency_key)))
+
+    def find_batch(self, batch_id: str) -> Batch:
+        """Return a batch."""
+        return Batch(self._connection, self._connection.run(operations.batch(batch_id)))
 
     def plan(self, model: Model | str, spec: Mapping[str, Any]) -> Document:
         """Return the plan of a job: its layers, its expected size and error, and the spec to edit.

@@ -8,6 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from quantd.commands import jobs, keys, maintenance
+from quantd.commands.batch import batch
 from quantd.commands.compare import compare
 from quantd.commands.group import LightGroup
 from quantd.commands.inspect import inspect
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command()(up)
 app.command()(quantize)
+app.command()(batch)
 app.command()(plan)
 app.command()(inspect)
 app.command()(report)

@@ -16,6 +16,8 @@ FINAL = frozenset({"succeeded", "failed", "cancelled"})
 """The states that a job never leaves."""
 JOB = ("id", "status")
 """Fields of every job and plan."""
+BATCH = ("id", "status", "jobs")
+"""Fields of every batch."""
 WAIT = {"Prefer": f"wait={WAIT_S}"}
 PAUSE_S = 0.5
 """The pause between two requests that wait: the service answers at once if it stops, or if too many wait already."""
@@ -47,6 +49,7 @@ def submit(
     tags: Mapping[str, str] | None = None,
     priority: int = 0,
     webhook: str | None = None,
+    baseline: str | None = None,
     destination: Mapping[str, Any] | str | None = None,
     idempotency_key: str | None = None,
 ) -> Flow[Document]:
@@ -54,9 +57,36 @@ def submit(
     body = {
         "model": model, "spec": dict(spec), "calibration": calibration, "evaluation": evaluation,
         "tags": dict(tags or {}), "priority": priority, "webhook": {"url": webhook} if webhook else None,
+        "baseline": baseline,
         "destination": {"url": destination} if isinstance(destination, str) else destination and dict(destination),
     }  # fmt: skip
     return (yield from _post("/v1/jobs", body, {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}))
+
+
+def submit_batch(body: Mapping[str, Any], idempotency_key: str | None = None) -> Flow[Document]:
+    """Submit a batch, the body of `POST /v1/batches`, and return the batch."""
+    return (yield from _post("/v1/batches", dict(body), {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}))
+
+
+def batch(batch_id: str) -> Flow[Document]:
+    """Return a batch."""
+    return (yield from get(f"/v1/batches/{batch_id}", BATCH))
+
+
+def wait_for_batch(batch_id: str) -> Flow[Document]:
+    """Return a batch after its end."""
+    return (yield from _wait(f"/v1/batches/{batch_id}"))
+
+
+def cancel_batch(batch_id: str) -> Flow[Document]:
+    """Cancel a batch and return it."""
+    response = yield from request("POST", f"/v1/batches/{batch_id}/cancel", is_idempotent=True)
+    return document_of(response, *BATCH)
+
+
+def delete_batch(batch_id: str) -> Flow[None]:
+    """Delete an ended batch and its jobs."""
+    yield from request("DELETE", f"/v1/batches/{batch_id}")
 
 
 def plan(model: str, spec: Mapping[str, Any]) -> Flow[Document]:

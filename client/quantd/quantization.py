@@ -52,8 +52,8 @@ class Result:
         return gates + [check.name for check in self.regressions if not check.passed]
 
 
-def submit(request: Request) -> None:
-    """Submit a job and print its id, without waiting for its end."""
+def submit(request: Request) -> int:
+    """Submit a job and print its id, without waiting for its end; return the exit code."""
     request.check()
     with connect() as client:
         job = _submit(client, request, _upload(client, request), str(uuid.uuid4()))
@@ -62,6 +62,7 @@ def submit(request: Request) -> None:
     else:
         typer.echo(job.id)
         print_rows(err_console, [Row("report", page_address(job.id))])
+    return 0
 
 
 def quantize(request: Request, *, local: bool) -> int:
@@ -93,7 +94,7 @@ def _run_remotely(request: Request, folder: Path) -> Result:
             request.baseline.find(client, None)  # a job that does not exist is refused before the upload
         uploaded = _upload(client, request)
         baseline = request.baseline.find(client, uploaded.model.filename) if request.baseline else None
-        post = partial(_submit, client, request, uploaded, str(uuid.uuid4()))
+        post = partial(_submit, client, request, uploaded, str(uuid.uuid4()), str(baseline["id"]) if baseline else None)
         job = run_to_end(post, request.timeout_s, quiet=request.quiet).require_success()
         fetch_artifacts(job, request.outputs, folder)
         job.wait_for_copy()
@@ -128,11 +129,12 @@ def _upload(client: Client, request: Request) -> _Uploaded:
         return _Uploaded(model(request.model), calibration, evaluation)
 
 
-def _submit(client: Client, request: Request, uploaded: _Uploaded, key: str) -> Job:
+def _submit(client: Client, request: Request, uploaded: _Uploaded, key: str, baseline: str | None = None) -> Job:
     """Submit the job and return it; a second call with the same key returns the same job."""
     return client.quantize(
         uploaded.model, request.spec, calibration=uploaded.calibration, evaluation=uploaded.evaluation,
         tags=request.tags, priority=request.priority, webhook=request.webhook, destination=request.destination,
+        baseline=baseline,
         idempotency_key=key,
     )  # fmt: skip
 

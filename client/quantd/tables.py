@@ -77,6 +77,19 @@ def _age(time: str) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
+def batch_table(batch: Mapping[str, Any]) -> Table:
+    """Return a table with one row for each job of a batch."""
+    title = f"{batch['id']}: {batch['status']}"
+    table = Table("job", "model", "spec", "status", "gates", "size", "output SQNR", title=title, title_justify="left")
+    for job in batch["jobs"]:
+        summary = job["summary"]
+        size = f"{100 * summary['size_ratio']:.1f} %" if summary else "-"
+        sqnr = _number(summary["output_sqnr_db"], " dB") if summary else "-"
+        spec, name = str(job["spec"].get("preset", "int8")), job["model_name"] or job["model"]
+        table.add_row(job["id"], name, spec, job["status"], job["verdict"] or "-", size, sqnr)
+    return table
+
+
 def keys_table(keys: Iterable[Mapping[str, Any]]) -> Table:
     """Return a table with one row for each API key."""
     table = Table("id", "tenant", "name", "scopes", "created", "revoked")

@@ -34,7 +34,7 @@ def test_a_lost_redis_is_restored_and_expired_records_are_deleted(tmp_path, exam
 
     shutil.rmtree(tmp_path / "valkey")
     assert quantd("reindex", *where) == {
-        "keys": 0, "uploads": 1, "jobs": 1, "queued": 0, "removed": 0, "unreadable": 0,
+        "keys": 0, "uploads": 1, "jobs": 1, "queued": 0, "removed": 0, "unreadable": 0, "batches": 0,
     }  # fmt: skip
 
     with Stack(tmp_path) as stack, httpx.Client(base_url=stack.url, timeout=70) as http:
