@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 import redis
 import structlog
@@ -25,6 +26,8 @@ from worker.plans import run_plans
 from worker.runner import Runner
 
 MAINTAIN_EVERY_S = 15.0
+TRANSFER_ENDS_WITHIN_S = 1.0
+"""A fetch or a copy that goes on for longer when the worker stops is cut, and done again by another worker."""
 QUANT = "quant.job_process"
 """The module that a job's process runs."""
 
@@ -61,24 +64,12 @@ def main() -> None:
     workers, this_worker = Workers(settings.redis_url), Worker(name=worker_name(), isolation=runner.isolation)
     stopped = threading.Event()
 
-    def maintain() -> None:
-        """Announce this worker, and send the messages of stale jobs again."""
-        while not stopped.is_set():
-            try:
-                workers.announce(this_worker)
-                for job_id in runner.claim_stale():
-                    send(queue, job_id)
-            except (redis.RedisError, OperationalError) as error:
-                log.warning("the record store or the queue is unavailable", error=str(error))
-            stopped.wait(min(MAINTAIN_EVERY_S, settings.lease_s / 4))
-
-    threading.Thread(target=maintain, daemon=True).start()
+    pause_s = min(MAINTAIN_EVERY_S, settings.lease_s / 4)
+    upkeep = functools.partial(maintain, workers, this_worker, runner, functools.partial(send, queue), pause_s, stopped)
+    threading.Thread(target=upkeep, daemon=True).start()
     plans = threading.Thread(target=run_plans, args=(runner, stopped), daemon=True)
     plans.start()
-    for _ in range(AT_A_TIME):
-        arguments = (runner.run_next_fetch, functools.partial(send, queue), stopped)
-        threading.Thread(target=run_fetches, args=arguments, daemon=True).start()
-    threading.Thread(target=run_copies, args=(Copier(settings), stopped), daemon=True).start()
+    transfers = start_transfers(settings, runner, functools.partial(send, queue), stopped)
     try:
         # Threads suffice: each waits for the child process that does the work.
         queue.worker_main(
@@ -88,6 +79,8 @@ def main() -> None:
     finally:
         stopped.set()
         plans.join(settings.plan_timeout_s)
+        for transfer in transfers:
+            transfer.join(TRANSFER_ENDS_WITHIN_S)
         runner.close()
         server.close()
         with contextlib.suppress(redis.RedisError):
@@ -95,6 +88,40 @@ def main() -> None:
     if replaced.is_set():
         log.warning("worker replaced, since too many calls hang")
         os.execv(sys.executable, sys.orig_argv)
+
+
+def maintain(
+    workers: Workers,
+    this_worker: Worker,
+    runner: Runner,
+    send_job: Callable[[str], None],
+    pause_s: float,
+    stopped: threading.Event,
+) -> None:
+    """Announce this worker and send the messages of stale jobs again, each `pause_s` seconds until `stopped` is set."""
+    while not stopped.is_set():
+        try:
+            workers.announce(this_worker)
+            for job_id in runner.claim_stale():
+                send_job(job_id)
+        except (redis.RedisError, OperationalError) as error:
+            log.warning("the record store or the queue is unavailable", error=str(error))
+        stopped.wait(pause_s)
+
+
+def start_transfers(
+    settings: Settings, runner: Runner, send_job: Callable[[str], None], stopped: threading.Event
+) -> list[threading.Thread]:
+    """Start the threads that run fetches and copies until `stopped` is set, and return them.
+
+    `send_job` sends the message that a job waits for a worker.
+    """
+    fetching = functools.partial(run_fetches, runner.run_next_fetch, send_job, stopped)
+    copying = functools.partial(run_copies, Copier(settings), stopped)
+    threads = [threading.Thread(target=target, daemon=True) for target in (*[fetching] * AT_A_TIME, copying)]
+    for thread in threads:
+        thread.start()
+    return threads
 
 
 if __name__ == "__main__":

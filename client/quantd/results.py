@@ -28,6 +28,7 @@ def job_rows(job: Document, address: str) -> Iterator[Row]:
         yield Row("finished", job["finished_at"])
     if problem := job["error"]:
         yield Row("error", f"{problem['code']}: {problem['detail']}", FAIL)
+    yield from destination_rows(job)
 
 
 def _status(job: Document) -> str:
@@ -47,11 +48,11 @@ def destination_rows(job: Document) -> Iterator[Row]:
     destination = job.get("destination")
     if destination is None:
         return
-    if destination["status"] == "copied":
-        yield Row("copied to", destination["url"])
+    if destination["error"]:
+        reason = f"{destination['status']}: {destination['error']['detail']}"
+        yield Row("NOT copied", f"to {destination['url']}, {reason}", FAIL)
     else:
-        reason = destination["error"]["detail"] if destination["error"] else ""
-        yield Row("NOT copied", f"to {destination['url']} ({destination['status']}): {reason}", FAIL)
+        yield Row("destination", f"{destination['url']}, {destination['status']}")
 
 
 def gate_rows(gates: Iterable[Document]) -> Iterator[Row]:

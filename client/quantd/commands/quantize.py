@@ -80,6 +80,7 @@ Local = Annotated[bool, typer.Option("--local", help="Quantize on this machine, 
 
 
 def quantize(
+    context: typer.Context,
     model: ModelOrSource,
     output: Output = None,
     report: ReportFile = None,
@@ -110,13 +111,7 @@ def quantize(
     Ctrl-C and SIGTERM cancel the job. Exit status: 0 success, 1 the job failed, 2 a gate failed or a figure regressed,
     3 bad usage or spec, 4 no service.
     """
-    options = {
-        "--baseline": baseline, "--tag": tag, "--priority": priority, "--webhook": webhook, "--timeout": timeout,
-        "-o": output, "--report": report, "--markdown": markdown, "--csv": csv, "--junit": junit, "--result": result,
-        "--local": local, "--credentials": credentials, "--destination": destination,
-        "--destination-credentials": destination_credentials,
-    }  # fmt: skip
-    _check_combination({name for name, value in options.items() if value}, detach=detach)
+    _check_combination(context)
     if local:
         require_server("--local")
     from quantd import quantization
@@ -141,26 +136,24 @@ def quantize(
         timeout_s=timeout,
         quiet=as_json,
     )
-    if detach:
-        quantization.submit(request)
-        return 0
-    return quantization.quantize(request, local=local)
+    return quantization.submit(request) if detach else quantization.quantize(request, local=local)
 
 
-def _check_combination(given: set[str], *, detach: bool) -> None:
+def _check_combination(context: typer.Context) -> None:
     """Raise for options that contradict each other.
 
     Raises:
         ClientError: a local job has an option that needs the service, or a detached one an option that needs its end.
     """
+    given = {option.opts[0] for option in context.command.params if context.params.get(option.name or "")}
     of_service = {"--baseline", "--tag", "--priority", "--webhook", "--credentials", "--destination"}
     of_end = {"--baseline", "--timeout", "-o", "--local"}
     if "--local" in given and (wrong := given & of_service):
         raise ClientError(f"{', '.join(sorted(wrong))}: needs the service; accepted: without --local")
-    if detach and (wrong := given & (of_end | {"--report", "--markdown", "--csv", "--junit", "--result"})):
+    if "--detach" in given and (wrong := given & (of_end | {"--report", "--markdown", "--csv", "--junit", "--result"})):
         names = ", ".join(sorted(wrong))
         raise ClientError(f"{names}: needs the end of the job; accepted: without --detach, or `quantd jobs download`")
     if "--destination-credentials" in given and "--destination" not in given:
         raise ClientError("--destination-credentials: there is no destination; accepted: with --destination URL")
-    if not detach and "-o" not in given:
+    if not given & {"--detach", "-o"}:
         raise ClientError("-o is missing; accepted: -o FILE for the quantized model, or --detach")
