@@ -14,7 +14,7 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --upgrade pip setuptools wheel
 	$(BIN)/pip install --quiet --constraint constraints.txt torch==2.13.0
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-build-isolation \
-		--editable ./client --editable '.[torchscript,telemetry,data,agents,dev]'
+		--editable ./client --editable '.[up,torchscript,telemetry,data,agents,dev]'
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps openapi-python-client # it has limits below our pins
 	$(BIN)/python -m quant.warm_up
 	touch $@
@@ -31,7 +31,7 @@ test: install chromium
 	$(MAKE) --no-print-directory --jobs 3 --output-sync=target test-library test-service test-pages test-e2e
 
 test-library:
-	$(PYTEST) tests/quant tests/field tests/benchmarks tests/test_coverage_page.py tests/test_docker.py tests/test_docs.py tests/test_generated_pages.py tests/test_layers.py tests/test_site.py
+	$(PYTEST) tests/quant tests/field tests/benchmarks tests/test_chart.py tests/test_coverage_page.py tests/test_docker.py tests/test_docs.py tests/test_generated_pages.py tests/test_layers.py tests/test_site.py
 
 test-service:
 	$(PYTEST) tests/jobs tests/worker tests/service tests/client tests/examples tests/test_page_blocks.py tests/test_readme.py

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -66,4 +67,11 @@ def test_a_command_of_the_service_names_the_package_that_it_needs(arguments, mon
     monkeypatch.setattr(server, "DISTRIBUTION", "quantd-server-that-is-not-installed")
     result = command.quantd(*arguments)
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (3, "", 1)
-    assert "accepted: pip install quantd-server" in result.stderr
+    assert re.search(r"accepted: pip install '?quantd-server", result.stderr)
+
+
+def test_a_command_that_runs_jobs_names_the_extra_where_only_the_gateway_is_installed(monkeypatch):
+    monkeypatch.setattr(server, "NUMERICS", "numerics_that_are_not_installed")
+    for arguments, extra in ((["up"], "up"), (["quantize", "m.onnx", "-o", "o.onnx", "--local"], "worker")):
+        result = command.quantd(*arguments)
+        assert (result.returncode, f"'quantd-server[{extra}]'" in result.stderr) == (3, True), result.stderr

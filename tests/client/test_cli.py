@@ -104,13 +104,15 @@ def test_up_serves_until_it_is_interrupted(tmp_path, quantd, number):
     assert quantd("jobs", "list", QUANTD_URL=url).returncode == 4
 
 
-def test_up_says_how_to_create_keys_for_its_state_if_they_are_required(tmp_path, quantd):
+@pytest.mark.parametrize("first_key", [False, True])
+def test_up_makes_the_first_key_or_says_how_if_keys_are_required(tmp_path, quantd, first_key):
     state = tmp_path / "state of up"
     serve = [sys.executable, "-m", "quantd", "up", "--port", "0", "--state-dir", str(state)]
+    serve += ["--first-key"] if first_key else []
     environment = {**os.environ, "QUANTD_AUTH": "required"}
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, env=environment) as up:
         url = up.stdout.readline().split()[4]
         command = shlex.split(up.stdout.readline().partition(": ")[2])
-        key = quantd(*command[1:]).stdout.strip()
+        key = command[1].removeprefix("QUANTD_API_KEY=") if first_key else quantd(*command[1:]).stdout.strip()
         assert quantd("jobs", "list", QUANTD_URL=url, QUANTD_API_KEY=key).returncode == 0
         up.send_signal(signal.SIGTERM)

@@ -20,7 +20,7 @@ def inspect(
 
     Exit status: 0 success, also for a model that cannot be quantized; 1 the file cannot be read; 3 bad usage.
     """
-    require_server("quantd inspect")
+    require_server("quantd inspect", "worker")
     from quantd.planning import inspect as run
     from quantd.spec import read_spec
 

@@ -22,7 +22,7 @@ def plan(
     Exit status: 0 success, 1 the model cannot be planned, 3 bad usage or spec, 4 no service.
     """
     if local:
-        require_server("--local")
+        require_server("--local", "worker")
     from quantd.planning import plan as run
     from quantd.spec import read_spec
 

@@ -113,7 +113,7 @@ def quantize(
     """
     _check_combination(context)
     if local:
-        require_server("--local")
+        require_server("--local", "worker")
     from quantd import quantization
     from quantd.baseline import Baseline
     from quantd.outputs import Outputs
