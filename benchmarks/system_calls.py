@@ -52,6 +52,8 @@ def cases() -> Iterator[Case]:
         yield Case(digits, {"preset": preset})
     smallest = {"preset": "int8", "objective": "smallest_within_gates", "gates": {"max_top1_drop_points": 5.0}}
     yield Case(digits, smallest)
+    for calibration in (_hdf5(), _images()):
+        yield Case({"model": digits["model"], "calibration": calibration}, {"preset": "int8"})
     yield Case({"model": _archive()}, {"preset": "int4-weights"}, memory=350 << 20)
     inputs = [{"name": "x", "shape": ["N", 3, 8, 8], "dtype": "float32"}]
     images = io.BytesIO()
@@ -79,6 +81,31 @@ def _archive() -> bytes:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
         archive.writestr("m.onnx", model.SerializeToString())
         archive.writestr("w.bin", weight.tobytes())
+    return buffer.getvalue()
+
+
+def _hdf5() -> bytes:
+    """Return the calibration data of the example as compressed HDF5."""
+    import h5py
+
+    buffer = io.BytesIO()
+    with np.load(EXAMPLES / "digits_calibration.npz") as arrays, h5py.File(buffer, "w") as file:
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array, compression="gzip")
+    return buffer.getvalue()
+
+
+def _images() -> bytes:
+    """Return a zip of images in every format, in the size of the example's input."""
+    from PIL import Image
+
+    pixels, buffer = np.random.default_rng(0).integers(0, 256, (64, 8, 8), dtype=np.uint8), io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for number, image in enumerate(pixels):
+            kind = ("JPEG", "PNG", "BMP", "WEBP")[number % 4]
+            content = io.BytesIO()
+            Image.fromarray(image).save(content, kind)
+            archive.writestr(f"{number:02}.{kind.lower().replace('jpeg', 'jpg')}", content.getvalue())
     return buffer.getvalue()
 
 
