@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from jobs.archive import RECORD, folder, job_place, upload_place
-from jobs.job import Status, Webhook, now
+from jobs.job import Fetch, Job, Status, Webhook, new_id, now
 from jobs.keys import Keys, Scope
 from jobs.queue import make_queue
 from jobs.records import JobFilter
@@ -215,3 +215,18 @@ def test_the_webhook_of_a_job_that_ended_lately_is_pending_again(
     restorer.restore_all()
     with redis.Redis.from_url(valkey.url) as client:
         assert (client.zscore(WEBHOOKS, job.id) is not None) == notified
+
+
+def test_a_fetch_is_restored_before_a_job_that_waits_for_it(records, archive, restorer, store, submit, lose):
+    fetch = Job(
+        id=new_id("dataset"), kind="fetch", tenant="default", status=Status.QUEUED, model="", spec={}, created_at=now(),
+        fetch=Fetch(kind="dataset", source="https://example.org/x.npz"),
+    )  # fmt: skip
+    records.create_job(fetch)
+    archive.put_job(fetch)
+    job = submit(store(), calibration=fetch.id)
+    lose()
+    assert restorer.restore_one(job_place("default", job.id))
+    assert records.fetch("dataset", fetch.id, "default") == fetch
+    assert records.claim_next("job", "owner") is None, "the job waits for the fetch"
+    assert restorer.restore_all() == Restored()
