@@ -31,6 +31,7 @@ SPEC: dict[str, Any] = {
 
 PARTS: dict[str, dict[str, Any]] = {
     "BackgroundTask": {"failing_since": "2026-11-28T12:00:00Z", "error": "ConnectionError"},
+    "BaselineComparison": {"latency_ratio": {"a": 0.62, "b": 0.58, "difference": -0.04, "change": "better"}},
     "Budget": {"max_size_ratio": 0.16, "max_bytes": 2_000_000, "mean_bits": 4.5},
     "Capabilities": {
         "sources": ["https", "s3"], "destinations": ["s3"],
@@ -45,6 +46,8 @@ PARTS: dict[str, dict[str, Any]] = {
         "status": "copied", "attempts": 1, "finished_at": "2026-11-28T12:00:00.000Z",
     },
     "Detection": {"output": "boxes", "scores": "scores", "classes": "labels"},
+    "Gate": {"reason": "the baseline was evaluated on other data"},
+    "GateEntry": {"reason": "the baseline was evaluated on other data"},
     "ErrorShareBasis": {"reason": "no calibration data"},
     "Export": {"max_opset": 21, "max_ir_version": 10},
     "ExternalFile": {"location": "model.onnx.data", "tensors": 12, "bytes": 1_800_000_000},
@@ -119,12 +122,14 @@ def record(http: httpx.Client) -> dict[str, list[Any]]:
     }
     body = {"model": model["id"], **{role: dataset["id"] for role, dataset in data.items()}, "spec": SPEC,
             "tags": {"branch": "main"}, "priority": 0}  # fmt: skip
-    job = http.post("/v1/jobs", json=body, headers=WAIT).json()
-    small = http.post("/v1/jobs", json={**body, "spec": {"preset": "small"}}, headers=WAIT).json()
+    job = _ended(http, "/v1/jobs", body)
+    small = _ended(http, "/v1/jobs", {**body, "spec": {"preset": "small"}, "baseline": job["id"]})
     cut = http.post("/v1/models", content=(examples / "digits.onnx").read_bytes()[:-900]).json()
-    failed = http.post("/v1/jobs", json={"model": cut["id"], "spec": {"preset": "int8-weights"}}, headers=WAIT).json()
+    failed = _ended(http, "/v1/jobs", {"model": cut["id"], "spec": {"preset": "int8-weights"}})
+    batch_body = {"models": [model["id"]], "presets": ["int8-weights", "int4-weights"], "tags": {"branch": "main"}}
+    batch = _ended(http, "/v1/batches", batch_body)
     plan_body = {"model": model["id"], "spec": {"preset": "int4"}}
-    plan = http.post("/v1/plans", json=plan_body, headers=WAIT).json()
+    plan = _ended(http, "/v1/plans", plan_body)
     refused = http.post("/v1/jobs", json={"model": model["id"], "spec": {"weights": {"bits": 1}}}).json()
     webhook = {"url": "https://example.com/hook", "secret": "whsec_C2FVsBQIhrscChlQIMVC2FVsBQIhrscChlQIMVaa"}
     url = job["links"]["self"]
@@ -134,9 +139,15 @@ def record(http: httpx.Client) -> dict[str, list[Any]]:
         "ModelPage": [http.get("/v1/models?limit=1").json()],
         "DatasetOut": [data["calibration"]],
         "DatasetPage": [http.get("/v1/datasets?limit=1").json()],
-        "JobIn": [{**body, "webhook": webhook}],
+        "JobIn": [{**body, "webhook": webhook, "baseline": "branch:main"}],
         "JobOut": [job, small, failed],
         "JobPage": [http.get("/v1/jobs?limit=1").json()],
+        "CancelIn": [{"status": "queued", "tags": ["branch:main"]}],
+        "CancelOut": [http.post("/v1/jobs/cancel", json={}).json()],
+        "BatchIn": [{**batch_body, "evaluation": data["evaluation"]["id"], "webhook": webhook}],
+        "BatchOut": [batch],
+        "BatchPage": [http.get("/v1/batches?limit=1").json()],
+        "UsageOut": [http.get("/v1/usage").json()],
         "PlanIn": [plan_body],
         "PlanOut": [plan],
         "ArtifactPage": [http.get(f"{url}/artifacts").json()],
@@ -154,6 +165,14 @@ def record(http: httpx.Client) -> dict[str, list[Any]]:
         "Health": [http.get("/livez").json()],
         "ServiceHealth": [http.get("/readyz").json()],
     }
+
+
+def _ended(http: httpx.Client, path: str, body: dict[str, Any]) -> Any:
+    """Return a job, a batch or a plan after its end."""
+    record = http.post(path, json=body).json()
+    while record["status"] in ("queued", "running"):
+        record = http.get(record["links"]["self"], headers=WAIT).json()
+    return record
 
 
 def shortened(value: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
@@ -184,6 +203,8 @@ def main() -> None:
         name: [shortened(document, schemas[name], schemas) for document in recorded[name]] for name in recorded
     }
     job = documents["JobOut"][0]
+    batch = documents["BatchOut"][0]
+    documents["BatchEnded"] = [{"type": "batch.ended", "timestamp": batch["finished_at"], "data": batch}]
     documents["JobEnded"] = [{"type": "job.succeeded", "timestamp": job["finished_at"], "data": job}]
     PATH.write_text(json.dumps({"documents": documents, "parts": PARTS}, indent=1) + "\n")
 

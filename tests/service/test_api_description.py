@@ -31,7 +31,7 @@ def test_every_operation_has_a_short_id_and_says_which_key_it_needs():
     assert {"createJob", "createModel", "getJob", "downloadArtifact", "quantize", "followJob"} <= set(ids)
     assert all(name.isidentifier() for name in ids)
     open_to_all = {operation["operationId"] for operation in OPERATIONS if operation["security"] == []}
-    assert open_to_all == {"livez", "readyz", "jobEnded"}
+    assert open_to_all == {"livez", "readyz", "jobEnded", "batchEnded"}
 
 
 def test_every_property_is_described_and_has_an_example():
