@@ -13,7 +13,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jobs.http_status import make_problem
+from jobs.errors import UnsupportedMediaType
+from jobs.http_status import make_problem, problem_of
 from jobs.settings import Settings
 from service.api_description import operation_id
 from service.browser import READING
@@ -56,7 +57,12 @@ class Edge:
                 exchange.report()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, exchange: "_Exchange") -> None:
-        """Run the application; answer an unexpected exception with a problem."""
+        """Run the application; answer an unexpected exception, and a body in a content encoding, with a problem."""
+        encoding = Headers(scope=scope).get("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", ""):
+            detail = f"the body has the content encoding {encoding[:40]!r}; accepted: a body as it is, without one"
+            await answer_problem(Request(scope), problem_of(UnsupportedMediaType(detail)))(scope, receive, send)
+            return
         try:
             await self._app(scope, receive, send)
         except Exception as error:

@@ -25,6 +25,7 @@ from service.pages.frame import is_page_request, render_problem
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+NEWLINE = "\n"
 SHARES = "/share/"
 """The folder of share links; the rest of such a path is a secret."""
 
@@ -128,15 +129,17 @@ def store_problem(request: Request, error: Exception) -> Problem:
     return problem_of(Unavailable("the record store or the object store cannot be reached; try again"))
 
 
-def invalid_request(faults: Iterable[Mapping[str, Any]], known: Iterable[str]) -> BadRequest:
+def invalid_request(faults: Iterable[Mapping[str, Any]], known: Iterable[str], body: Any = None) -> BadRequest:
     """Return the error of a request that does not fit its model.
 
     Args:
         faults: the faults, as pydantic describes them; the first part of each location names the part of the request.
         known: the keys of the body.
+        body: the text of a body that is no JSON.
     """
     errors = [
-        _field_problem(fault, known if index < MOST_FAULTS else ())  # suggestions take time, and the rest is left out
+        # suggestions take time, and the rest is left out
+        _field_problem(fault, known if index < MOST_FAULTS else (), body)
         for index, fault in enumerate(faults)
     ]
     detail = "; ".join(f"{error.pointer or '/'} {error.detail}" for error in errors[:MOST_FAULTS])
@@ -162,20 +165,23 @@ async def _on_failure(request: Request, error: Exception) -> Response:
 async def _on_invalid_request(request: Request, error: RequestValidationError) -> Response:
     keys = getattr(request.scope.get("route"), "body_field", None)
     known = getattr(keys and keys.field_info.annotation, "model_fields", ())
-    return answer_problem(request, problem_of(invalid_request(error.errors(), known)))
+    return answer_problem(request, problem_of(invalid_request(error.errors(), known, error.body)))
 
 
-def _field_problem(fault: Mapping[str, Any], known: Iterable[str]) -> FieldError:
+def _field_problem(fault: Mapping[str, Any], known: Iterable[str], body: Any) -> FieldError:
     """Return a fault of a request; one of a body that is no JSON has its position instead of a pointer.
 
     Args:
         fault: the fault, as pydantic describes it.
         known: the keys of the body.
+        body: the text of a body that is no JSON.
     """
     place, *path = fault["loc"]
     if fault["type"] == "json_invalid":
         reason = fault["ctx"]["error"]
-        return FieldError("", f"{place}: not JSON at character {path[0]}: {reason}; accepted: JSON")
+        before = str(body)[: path[0]]
+        position = f"line {before.count(NEWLINE) + 1}, column {len(before) - before.rfind(NEWLINE)}"
+        return FieldError("", f"{place}: not JSON at {position}: {reason}; accepted: JSON")
     if fault["type"] == "extra_forbidden" and len(path) == 1:
         key = shortened(str(path[0]))
         listed = f"accepted: {', '.join(known)}"

@@ -32,8 +32,8 @@ async def quantize(
 ) -> JobOut:
     """Upload a model with its data and submit the job, for scripts.
 
-    The files are stored while they arrive. If the form is refused, they are deleted. They stay as uploads if only the
-    job is refused, for a quota or for its idempotency key.
+    The files are stored while they arrive. If the form or its job is refused, those that were not stored before are
+    deleted.
     """
     async with received_form(request, context) as form:
         job = await run_in_threadpool(form.job)
@@ -42,4 +42,4 @@ async def quantize(
         check_webhook(context, fields["webhook"])
         check_destination(context, fields["destination"])
         ids = await run_in_threadpool(form.record, context)
-    return await submit(context, job.model_copy(update=ids), response, idempotency_key, prefer, cache_control)
+        return await submit(context, job.model_copy(update=ids), response, idempotency_key, prefer, cache_control)

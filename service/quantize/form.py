@@ -1,5 +1,6 @@
 """The form of `POST /v1/quantize`: the files model, calibration and evaluation, and the other fields of a job."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,14 +11,17 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
-from jobs.errors import BadRequest, UnsupportedMediaType
+from jobs.errors import BadRequest, Conflict, UnsupportedMediaType
+from jobs.job import Upload
 from jobs.redis_keys import Kind
+from quant.errors import QuantdError
+from quant.texts import closest
 from service.context import Context
 from service.documents import SPEC_BYTES, read_document, read_spec
 from service.jobs.schemas import JobIn
 from service.uploads.body import clean_name
 from service.uploads.form import Part, form_parts, is_form
-from service.uploads.storage import WrittenFile, discard_file, record_file, write_file
+from service.uploads.storage import WrittenFile, discard_file, record_file, withdraw_upload, write_file
 
 FILES: dict[str, Kind] = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
 DOCUMENTS = ("tags", "webhook", "priority", "baseline", "destination")
@@ -54,10 +58,14 @@ BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {"multipart
 
 @dataclass
 class Form:
-    """The fields of a form: its files by role, written and not yet recorded, and its texts by name."""
+    """The fields of a form: its files by role, written and not yet recorded, and its texts by name.
+
+    `recorded` has the uploads that were made of its files, without those that were stored before.
+    """
 
     files: dict[str, WrittenFile] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    recorded: list[tuple[Kind, Upload]] = field(default_factory=list)
 
     def job(self) -> JobIn:
         """Return the job that the form describes, without the ids of its files.
@@ -83,12 +91,20 @@ class Form:
         Raises:
             QuantdError: a quota is used up; the file that exceeds it and those after it are not stored.
         """
-        return {role: record_file(context, self.files.pop(role))[0].id for role in list(self.files)}
+        ids = {}
+        for role in list(self.files):
+            upload, created = record_file(context, self.files.pop(role))
+            ids[role] = upload.id
+            if created:
+                self.recorded.append((FILES[role], upload))
+        return ids
 
 
 @asynccontextmanager
 async def received_form(request: Request, context: Context) -> AsyncIterator[Form]:
-    """Read a form while it arrives, its files into the object store; those that are not recorded are then deleted.
+    """Read a form while it arrives, its files into the object store.
+
+    Those that are not recorded are then deleted, and after an error the recorded ones, too, unless others use them.
 
     Raises:
         QuantdError: the body is no form, a field is unknown, occurs twice or is too long, or a file is refused.
@@ -102,6 +118,11 @@ async def received_form(request: Request, context: Context) -> AsyncIterator[For
         if "model" not in form.files:
             raise BadRequest(f"the form has no file 'model'; {ACCEPTED}")
         yield form
+    except QuantdError:
+        for kind, upload in form.recorded:
+            with contextlib.suppress(Conflict):
+                await run_in_threadpool(withdraw_upload, context, kind, upload)
+        raise
     finally:
         for written in form.files.values():
             await run_in_threadpool(discard_file, context, written)
@@ -114,8 +135,10 @@ async def _receive(part: Part, form: Form, context: Context) -> None:
         QuantdError: its field is unknown or occurred before, or its content is refused.
     """
     name = part.name
-    if name not in (*FILES, *TEXTS) or name in form.files or name in form.texts:
-        raise BadRequest(f"the form's field {name!r} is unknown or occurs twice; {ACCEPTED}")
+    if name not in (*FILES, *TEXTS):
+        raise BadRequest(f"the form has an unknown field `{name}`{closest(name, (*FILES, *TEXTS))}; {ACCEPTED}")
+    if name in form.files or name in form.texts:
+        raise BadRequest(f"the form's field {name!r} occurs twice; {ACCEPTED}")
     if name in TEXTS:
         form.texts[name] = await part.text(SPEC_BYTES)
     elif part.filename is None:

@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 
 from jobs.blobs import Stored
 from jobs.job import Upload, new_id
+from jobs.records.store import seconds
 from jobs.redis_keys import Kind
 from jobs.uploads.contents import describe, head_check, size_limit
 from service.context import Context
@@ -108,4 +109,14 @@ def delete_upload(context: Context, kind: Kind, upload_id: str) -> None:
     """
     upload = context.records.upload(kind, upload_id, context.tenant)
     context.records.delete_upload(kind, upload)
+    context.archive.drop_upload(upload)
+
+
+def withdraw_upload(context: Context, kind: Kind, upload: Upload) -> None:
+    """Delete an upload that a refused request has just recorded.
+
+    Raises:
+        Conflict: another request has stored or used the same bytes since.
+    """
+    context.records.delete_upload(kind, upload, unused_since=seconds(upload.created_at))
     context.archive.drop_upload(upload)

@@ -147,11 +147,17 @@ def test_a_fault_in_a_job_has_a_pointer(http):
     assert {fault["pointer"] for fault in document["errors"]} == {"/model", "/modell"}
 
 
+def test_a_compressed_body_is_refused(http):
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    document = problem(http.post("/v1/jobs", content=b"{}", headers=headers), 415, "request.unsupported_media_type")
+    assert "gzip" in document["detail"]
+
+
 def test_a_body_that_is_no_json_is_refused_with_the_position(http):
-    response = http.post("/v1/jobs", content=b"{oops", headers={"Content-Type": "application/json"})
+    response = http.post("/v1/jobs", content=b'{\n "model": oops', headers={"Content-Type": "application/json"})
     (fault,) = problem(response, 400, "request.invalid")["errors"]
     assert fault["pointer"] == ""
-    assert fault["detail"].startswith("body: not JSON at character 1: ")
+    assert fault["detail"].startswith("body: not JSON at line 2, column 11: ")
 
 
 @pytest.mark.parametrize(

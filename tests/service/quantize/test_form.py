@@ -47,8 +47,8 @@ def test_the_preset_of_a_spec_overrides_the_field(post):
 @pytest.mark.parametrize(
     ("fields", "detail"),
     [
-        ([("presett", (None, "int4"))], "'presett'"),
-        ([("calibraton", ("c.npz", b"x"))], "'calibraton'"),
+        ([("presett", (None, "int4"))], "`presett`: did you mean `preset`?"),
+        ([("calibraton", ("c.npz", b"x"))], "`calibraton`: did you mean `calibration`?"),
         ([("spec", (None, "{}")), ("spec", (None, "{}"))], "'spec'"),
         ([("calibration", (None, "c.npz"))], "'calibration' is text"),
         ([("spec", ("s.yaml", b"#" * (SPEC_BYTES + 1)))], f"accepted: up to {SPEC_BYTES}"),
@@ -110,6 +110,14 @@ def test_a_fault_in_one_part_leaves_no_file_of_the_others(http, stack, name, sen
     form = [("preset", (None, "int8-weights")), *(files if before else files[::-1])]
     response = http.post("/v1/quantize", files=form)
     assert response.status_code in (400, 422), response.text
+    assert stored(stack) == known
+
+
+def test_a_form_whose_job_is_refused_leaves_no_file(http, stack, examples):
+    known = stored(stack)
+    files = [("model", ("m", (examples / "digits.onnx").read_bytes() + b"\x00")), ("preset", (None, "int8-weights"))]
+    response = http.post("/v1/quantize", files=[*files, ("baseline", (None, "job_0"))])
+    assert (response.status_code, response.json()["errors"][0]["pointer"]) == (404, "/baseline")
     assert stored(stack) == known
 
 
