@@ -5,7 +5,8 @@ import hashlib
 import pytest
 
 from jobs.blobs import Blobs
-from jobs.errors import DigestMismatch, NotFound
+from jobs.errors import DigestMismatch, NotFound, RemoteFailed
+from jobs.http_status import problem_of
 from jobs.job import Job, Status, Upload, now
 from worker.artifacts import ArtifactFile
 from worker.transfer import Transfer
@@ -22,9 +23,10 @@ class Lease:
 
 
 class Uploads:
-    """The records of two uploads."""
+    """The records of two uploads, and of fetches that failed."""
 
     def __init__(self, **contents):
+        self.problems = {}
         self.uploads = {
             upload_id: Upload(id=upload_id, tenant="t", key=f"t/{upload_id}", sha256=hashlib.sha256(data).hexdigest(),
                               size=len(data), filename=None, created_at=now(), format="onnx")
@@ -35,6 +37,9 @@ class Uploads:
         if upload_id not in self.uploads:
             raise NotFound(f"there is no {kind} {upload_id!r}")
         return self.uploads[upload_id]
+
+    def fetch_problem(self, upload_id):
+        return self.problems.get(upload_id)
 
 
 @pytest.fixture
@@ -61,6 +66,13 @@ def test_changed_bytes_are_refused(blobs, folder):
 def test_a_missing_input_is_not_found(blobs, folder):
     with pytest.raises(NotFound):
         Transfer(Uploads(model_1=b"model"), blobs).fetch(JOB, folder, Lease())
+
+
+def test_an_input_that_was_not_fetched_fails_with_the_reason(blobs, folder):
+    uploads = Uploads(model_1=b"model")
+    uploads.problems["dataset_1"] = problem_of(RemoteFailed("the host does not answer"))
+    with pytest.raises(RemoteFailed, match="dataset_1.*the host does not answer"):
+        Transfer(uploads, blobs).fetch(JOB, folder, Lease())
 
 
 def test_an_artifact_is_stored_under_its_digest(blobs, folder):
