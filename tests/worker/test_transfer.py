@@ -71,7 +71,7 @@ def test_a_missing_input_is_not_found(blobs, folder):
 def test_an_input_that_was_not_fetched_fails_with_the_reason(blobs, folder):
     uploads = Uploads(model_1=b"model")
     uploads.problems["dataset_1"] = problem_of(RemoteFailed("the host does not answer"))
-    with pytest.raises(RemoteFailed, match="dataset_1.*the host does not answer"):
+    with pytest.raises(RemoteFailed, match=r"dataset_1.*the host does not answer"):
         Transfer(uploads, blobs).fetch(JOB, folder, Lease())
 
 
