@@ -13,7 +13,7 @@ from quant.kernel import dispatch
 from quant.plan.sampled_weights import MAX_CHANNELS, SampledWeight, WeightSampler
 from quant.plan.structure import Structure
 from quant.search.variants import Variant
-from quant.spec import Spec, Weights
+from quant.spec import PRESETS, Spec, Weights
 from quant.weights.clip_choice import choose_clipping
 from quant.weights.layers import QuantizedLayer, adapt_to_kernel, choose_layers, round_to_nearest
 from quant.weights.placeholder import placeholder
@@ -125,9 +125,9 @@ def _corrected(layers: Sequence[Layer], model: ir.Model, inferred: Collection[st
 
 
 def _loops_pay(layers: Sequence[Layer]) -> bool:
-    """Return True if compiled loops are loaded, or save more time on the samples than loading them takes."""
+    """Return True if compiled loops are loaded, or save more time on the samples of all presets than loading takes."""
     rows = sum(min(layer.shape[layer.axis], MAX_CHANNELS) for layer in layers)
     weights = sum(
         layer.size // layer.shape[layer.axis] * min(layer.shape[layer.axis], MAX_CHANNELS) for layer in layers
     )
-    return dispatch.loaded() or dispatch.pay(rows, weights)
+    return dispatch.loaded() or dispatch.pay(len(PRESETS) * rows, len(PRESETS) * weights)
