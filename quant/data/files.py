@@ -11,7 +11,7 @@ from quant.data.formats import ACCEPTED, HEAD, FormatName, recognise
 from quant.data.hdf5 import read_hdf5
 from quant.data.npz import read_npz
 from quant.data.safetensors import read_safetensors
-from quant.errors import QuantdError, UnreadableDataset
+from quant.errors import InputMismatch, QuantdError, UnreadableDataset
 
 Arrays = Mapping[str, NDArray[np.generic]]
 READERS: Mapping[FormatName, Callable[[Path], Arrays]] = {
@@ -28,13 +28,16 @@ def read_arrays(path: Path) -> Arrays:
 
     Raises:
         UnreadableDataset: the file has no such format, is damaged, or holds something else than plain arrays.
+        InputMismatch: the file is an archive of images.
         UnsupportedDataset: the library that reads the format is not installed.
     """
     with translate_errors():
-        reader = READERS.get(name) if (name := format_of(path)) is not None else None
-        if reader is None:
-            raise ValueError("it is an archive of images" if name else "it does not start like a data set")
-        return reader(path)
+        name = format_of(path)
+        if name == "images":
+            raise InputMismatch("the file is an archive of images, without arrays; accepted: a file of arrays by name")
+        if name is None:
+            raise ValueError("it does not start like a data set")
+        return READERS[name](path)
 
 
 def format_of(path: Path) -> FormatName | None:

@@ -9,7 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from quant.data.files import format_of, read_arrays
-from quant.errors import UnreadableDataset, UnsupportedDataset
+from quant.errors import InputMismatch, UnreadableDataset, UnsupportedDataset
+from tests.quant.data.images.archives import archive
 
 ARRAYS = {
     "x": np.random.default_rng(0).normal(size=(9, 4, 5)).astype(np.float32),
@@ -120,6 +121,11 @@ def test_a_hostile_header_is_refused(tmp_path, content, message):
     (tmp_path / "x.safetensors").write_bytes(content)
     with pytest.raises(UnreadableDataset, match=message):
         read_arrays(tmp_path / "x.safetensors")
+
+
+def test_an_archive_of_images_has_no_arrays(tmp_path):
+    with pytest.raises(InputMismatch, match="accepted: a file of arrays"):
+        read_arrays(archive(tmp_path / "images.zip", {"a.png": b""}))
 
 
 def test_hdf5_without_its_library_names_the_extra(tmp_path, monkeypatch):
