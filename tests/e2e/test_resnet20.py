@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from quant.runtime import optimised_operators
-from tests.specs import QUICK_WEIGHTS
 
+WEIGHTS = {"clipping": "minmax", "distributions": ["gaussian"]}
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 pytestmark = pytest.mark.data
@@ -24,9 +24,9 @@ def jobs(http, data, run_job, tmp_path_factory):
     }
     for role in ("calibration", "evaluation"):
         ids[role] = http.post("/v1/datasets", content=(folder / f"{role}.npz").read_bytes()).json()["id"]
-    jobs = {"int8": run_job(**ids, spec={"preset": "int8", "weights": QUICK_WEIGHTS})}
+    jobs = {"int8": run_job(**ids, spec={"preset": "int8", "weights": WEIGHTS})}
     del ids["evaluation"]
-    jobs["int4"] = run_job(**ids, spec={"preset": "int4", "weights": QUICK_WEIGHTS})
+    jobs["int4"] = run_job(**ids, spec={"preset": "int4", "weights": WEIGHTS})
     assert [job["status"] for job in jobs.values()] == ["succeeded"] * 2
     return jobs
 

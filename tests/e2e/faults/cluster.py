@@ -125,7 +125,7 @@ class Cluster:
 
     def busy(self, worker: str = "worker1") -> int:
         """The process of the job that a worker is at, as soon as there is one."""
-        return until(lambda: self.busy_now(worker), "a job's process")
+        return until(lambda: self.busy_now(worker), "a job's process", every_s=0.005)
 
     def busy_now(self, worker: str) -> int | None:
         with contextlib.suppress(OSError, KeyError):
@@ -149,13 +149,13 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def until(look, what, within_s=WITHIN_S):
+def until(look, what, within_s=WITHIN_S, every_s=0.02):
     """Return the first true value of `look`."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:
         if found := look():
             return found
-        time.sleep(0.02)
+        time.sleep(every_s)
     raise TimeoutError(f"waited {within_s:.0f} s for {what}")
 
 

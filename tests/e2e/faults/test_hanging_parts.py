@@ -5,23 +5,12 @@ import signal
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
-from tests.e2e.faults.cluster import Cluster, assert_sound, until
+from tests.e2e.faults.cluster import assert_sound, until
 from tests.e2e.faults.conftest import SPEC
 from worker.attempts import MOST_ABANDONED
 
 HEARD_WITHIN_S = 20.0
 """Five seconds are promised, on a machine that is not busy; a call to a store that hangs takes longer than this."""
-
-
-@pytest.fixture
-def stored(swift, tmp_path, monkeypatch, examples):
-    """A service on an S3 server that can be stopped, and a model."""
-    for name, value in swift.environment.items():
-        monkeypatch.setenv(name, value)
-    with Cluster(tmp_path, store_url=f"{swift.url}/{tmp_path.name}") as cluster:
-        yield cluster, cluster.upload("model", examples / "digits.onnx")
 
 
 @contextmanager
@@ -43,30 +32,30 @@ def cancel(cluster, job):
     until(lambda: cluster.job(job)["status"] == "cancelled", "the cancellation", HEARD_WITHIN_S)
 
 
-def test_a_job_is_cancelled_while_the_download_of_its_model_hangs(stored, swift):
-    cluster, model = stored
-    cluster.kill("worker1")
-    jobs = [cluster.submit(model=model, spec=SPEC) for _ in range(MOST_ABANDONED + 1)]
+def test_a_job_is_cancelled_while_the_download_of_its_model_hangs(stored, swift, examples):
+    model = stored.upload("model", examples / "digits.onnx")
+    stored.kill("worker1")
+    jobs = [stored.submit(model=model, spec=SPEC) for _ in range(MOST_ABANDONED + 1)]
     with stopped(*swift.pids):
-        cluster.start("worker1")
+        stored.start("worker1")
         for job in jobs[:-1]:  # each starts although the call of the one before still hangs
-            cancel(cluster, job)
-    cluster.wait_ready()
-    assert_sound(cluster, cluster.ended(jobs[-1]), attempts=cluster.job(jobs[-1])["attempt"])
-    assert b"worker replaced" in Path(cluster.folder / "worker1.log").read_bytes()
-    assert cluster.processes["worker1"].poll() is None  # the process is the same, but all of its calls are new
+            cancel(stored, job)
+    stored.wait_ready()
+    assert_sound(stored, stored.ended(jobs[-1]), attempts=stored.job(jobs[-1])["attempt"])
+    assert b"worker replaced" in Path(stored.folder / "worker1.log").read_bytes()
+    assert stored.processes["worker1"].poll() is None  # the process is the same, but all of its calls are new
 
 
 def test_a_job_is_cancelled_while_the_upload_of_its_artifacts_hangs(stored, swift, examples):
-    cluster, model = stored
-    job = cluster.submit(model=model, spec=SPEC)
-    held, size = cluster.hold(), (examples / "digits.onnx").stat().st_size
+    model = stored.upload("model", examples / "digits.onnx")
+    job = stored.submit(model=model, spec=SPEC)
+    held, size = stored.hold(), (examples / "digits.onnx").stat().st_size
     until(lambda: Path(f"/proc/{held}/cwd/model").stat().st_size == size, "the end of the download")
     with stopped(*swift.pids):
         os.kill(held, signal.SIGCONT)
-        until(lambda: cluster.busy_now("worker1") is None, "the end of the job's process")
-        cancel(cluster, job)
-    assert_sound(cluster, cluster.ended(cluster.submit(model=model, spec=SPEC)))
+        until(lambda: stored.busy_now("worker1") is None, "the end of the job's process")
+        cancel(stored, job)
+    assert_sound(stored, stored.ended(stored.submit(model=model, spec=SPEC)))
 
 
 def fork_server(worker):

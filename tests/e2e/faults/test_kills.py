@@ -68,6 +68,23 @@ def test_everything_is_killed_with_a_job_running_and_one_waiting(cluster, model)
     assert_sound(cluster, cluster.ended(running), attempts=2)
 
 
+def test_everything_is_killed_while_a_batch_runs(cluster, model):
+    with receiving(200) as server:
+        webhook = {"url": f"http://127.0.0.1:{server.port}/"}
+        body = {"models": [model], "specs": [SPEC, {**SPEC, "seed": 9}], "webhook": webhook}
+        key = {"Idempotency-Key": "batch", "Cache-Control": "no-cache"}
+        batch = cluster.http.post("/v1/batches", json=body, headers=key).json()
+        cluster.hold()
+        cluster.kill(*cluster.names)
+        cluster.start(*cluster.names)
+        cluster.wait_ready()
+        assert cluster.http.post("/v1/batches", json=body, headers=key).json()["id"] == batch["id"]
+        while batch["status"] == "running":
+            batch = cluster.http.get(batch["links"]["self"], headers={"Prefer": "wait=60"}).json()
+        server.wait(1)
+    assert (batch["status"], batch["statuses"]["succeeded"], len(server.got)) == ("succeeded", 2, 1)
+
+
 def test_a_job_that_kills_its_worker_each_time_fails(cluster, model):
     job = cluster.submit(model=model, spec=SPEC)
     for attempt in (1, 2, 3):

@@ -4,8 +4,11 @@
 """
 
 from tests.e2e.faults.cluster import Cluster
-from tests.e2e.faults.conftest import SPEC
 from tests.e2e.faults.kills import survive
+from tests.specs import UNTIMED
+
+SPEC = {"preset": "int8-weights", "weights": {"clipping": "minmax"}, **UNTIMED}
+"""Jobs that last long enough to be killed."""
 
 
 def test_no_job_is_lost_or_ends_twice(tmp_path, examples):

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.e2e.faults.cluster import Cluster, assert_sound, until
+from tests.e2e.faults.cluster import assert_sound, until
 from tests.e2e.faults.conftest import SPEC
 
 AWAY_S = float(os.environ.get("QUANTD_AWAY_S", "2"))
@@ -40,32 +40,28 @@ def assert_unavailable_for(cluster, seconds, what):
         time.sleep(0.5)
 
 
-def test_a_job_survives_an_unavailable_object_store(swift, tmp_path, monkeypatch, examples):
-    for name, value in swift.environment.items():
-        monkeypatch.setenv(name, value)
-    with Cluster(tmp_path, store_url=swift.url) as cluster:
-        model = cluster.upload("model", examples / "digits.onnx")
-        job = cluster.submit(model=model, spec=SPEC)
-        held = cluster.hold()
-        with stopped(swift):
-            os.kill(held, signal.SIGCONT)
-            assert_unavailable_for(cluster, AWAY_S, "object store")
-            assert cluster.job(job)["status"] == "running"
-        cluster.wait_ready()
-        assert_sound(cluster, cluster.ended(job))
-
-
-def test_a_job_survives_an_unavailable_record_store(tmp_path, examples):
-    with Cluster(tmp_path) as cluster:
-        model = cluster.upload("model", examples / "digits.onnx")
-        job = cluster.submit(model=model, spec=SPEC)
-        held = cluster.hold()
-        cluster.kill("valkey")
-        assert_unavailable_for(cluster, AWAY_S, "record store")
+def test_a_job_survives_an_unavailable_object_store(swift, stored, examples):
+    model = stored.upload("model", examples / "digits.onnx")
+    job = stored.submit(model=model, spec=SPEC)
+    held = stored.hold()
+    with stopped(swift):
         os.kill(held, signal.SIGCONT)
-        cluster.start("valkey")
-        cluster.wait_ready()
-        assert_sound(cluster, cluster.ended(job))
+        assert_unavailable_for(stored, AWAY_S, "object store")
+        assert stored.job(job)["status"] == "running"
+    stored.wait_ready()
+    assert_sound(stored, stored.ended(job))
+
+
+def test_a_job_survives_an_unavailable_record_store(patient, examples):
+    model = patient.upload("model", examples / "digits.onnx")
+    job = patient.submit(model=model, spec=SPEC)
+    held = patient.hold()
+    patient.kill("valkey")
+    assert_unavailable_for(patient, AWAY_S, "record store")
+    os.kill(held, signal.SIGCONT)
+    patient.start("valkey")
+    patient.wait_ready()
+    assert_sound(patient, patient.ended(job))
 
 
 REFUSALS = {
@@ -76,38 +72,35 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_worker_survives_messages_that_it_cannot_acknowledge(tmp_path, examples, refusal):
+def test_a_worker_survives_messages_that_it_cannot_acknowledge(cluster, model, refusal):
     begin, end = REFUSALS[refusal]
-    with Cluster(tmp_path, lease_s="2") as cluster:
-        model = cluster.upload("model", examples / "digits.onnx")
-        worker = cluster.processes["worker1"]
-        worker.send_signal(signal.SIGSTOP)
-        job = cluster.submit(model=model, spec=SPEC)  # its message is on the way to the worker
-        cluster.redis().execute_command(*begin)
-        worker.send_signal(signal.SIGCONT)
-        time.sleep(AWAY_S)
-        assert worker.poll() is None
-        cluster.redis().execute_command(*end)
-        cluster.wait_ready()
-        assert_sound(cluster, cluster.ended(job))
+    worker = cluster.processes["worker1"]
+    worker.send_signal(signal.SIGSTOP)
+    job = cluster.submit(model=model, spec=SPEC)  # its message is on the way to the worker
+    cluster.redis().execute_command(*begin)
+    worker.send_signal(signal.SIGCONT)
+    time.sleep(AWAY_S)
+    assert worker.poll() is None
+    cluster.redis().execute_command(*end)
+    cluster.wait_ready()
+    assert_sound(cluster, cluster.ended(job))
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-def test_a_job_survives_a_record_store_that_takes_no_writes(tmp_path, examples, refusal):
+def test_a_job_survives_a_record_store_that_takes_no_writes(patient, examples, refusal):
     begin, end = REFUSALS[refusal]
-    with Cluster(tmp_path) as cluster:
-        model = cluster.upload("model", examples / "digits.onnx")
-        job = cluster.submit(model=model, spec=SPEC)
-        held = cluster.hold()
-        cluster.redis().execute_command(*begin)
-        time.sleep(1)  # an answer of /readyz is a second old at most
-        assert_unavailable_for(cluster, AWAY_S, "record store")
-        refused = cluster.http.post("/v1/jobs", json={"model": model, "spec": {"preset": "int8-weights"}})
-        assert (refused.status_code, refused.json()["code"]) == (503, "service.unavailable")
-        assert cluster.http.get("/livez").status_code == 200
-        os.kill(held, signal.SIGCONT)
-        time.sleep(AWAY_S)
-        assert cluster.processes["worker1"].poll() is None
-        cluster.redis().execute_command(*end)
-        cluster.wait_ready()
-        assert_sound(cluster, cluster.ended(job))
+    model = patient.upload("model", examples / "digits.onnx")
+    job = patient.submit(model=model, spec=SPEC)
+    held = patient.hold()
+    patient.redis().execute_command(*begin)
+    time.sleep(1)  # an answer of /readyz is a second old at most
+    assert_unavailable_for(patient, AWAY_S, "record store")
+    refused = patient.http.post("/v1/jobs", json={"model": model, "spec": {"preset": "int8-weights"}})
+    assert (refused.status_code, refused.json()["code"]) == (503, "service.unavailable")
+    assert patient.http.get("/livez").status_code == 200
+    os.kill(held, signal.SIGCONT)
+    time.sleep(AWAY_S)
+    assert patient.processes["worker1"].poll() is None
+    patient.redis().execute_command(*end)
+    patient.wait_ready()
+    assert_sound(patient, patient.ended(job))

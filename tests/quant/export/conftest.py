@@ -7,7 +7,7 @@ import pytest
 
 from quant.pipeline import Inputs, quantize_model
 from tests.quant.export import models
-from tests.specs import UNTIMED
+from tests.specs import UNMEASURED
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def quantize(tmp_path, examples):
         out.mkdir(exist_ok=True)
         path = model or examples / "digits.onnx"
         calibration = calibration or (None if model else examples / "digits_calibration.npz")
-        quantize_model(Inputs(path, "m.onnx", {**UNTIMED, **spec}, calibration), out, lambda *_: None)
+        quantize_model(Inputs(path, "m.onnx", {**UNMEASURED, **spec}, calibration), out, lambda *_: None)
         return (out / "model.onnx").read_bytes(), json.loads((out / "report.json").read_text())
 
     return run

@@ -8,6 +8,7 @@ from onnx import TensorProto
 from quant.evaluation.sqnr import sqnr_db
 from quant.runtime import Session, optimised_operators
 from tests.quant.export.models import float_only, normal, save
+from tests.specs import QUICK, QUICK_WEIGHTS
 
 RNG = np.random.default_rng(1)
 CODEBOOKS = [("lloyd_max", 4), ("lloyd_max", 3), ("lloyd_max", 2), ("kmeans", 4), ("kmeans", 3), ("apot", 4)]
@@ -17,8 +18,9 @@ TERNARY = ["ternary_tquant", "ternary_mquant", "ternary_twn", "ternary_optimal"]
 @pytest.mark.parametrize(("granularity", "opset"), [("channel", 21), ("tensor", 25)])
 @pytest.mark.parametrize(("grid", "bits"), [*CODEBOOKS, *((name, 2) for name in TERNARY)])
 def test_codebooks_and_ternary_weights_run_on_the_int8_kernels(quantize, grid, bits, granularity, opset):
-    weights = {"grid": grid, "bits": bits, "granularity": granularity}
-    data, report = quantize({"preset": "codebook4", "weights": weights, "export": {"opset": opset}})
+    weights = {"grid": grid, "bits": bits, "granularity": granularity, **QUICK_WEIGHTS}
+    spec = {"preset": "codebook4", "weights": weights, "export": {"opset": opset}, "bias_correction": "none"}
+    data, report = quantize(spec)
     operators = optimised_operators(data)
     assert (operators["QLinearConv"], operators["QGemm"]) == (5, 2)
     assert operators["DequantizeLinear(weight)"] == 0
@@ -59,7 +61,8 @@ def test_codes_of_odd_widths_are_stored_in_parts_and_put_together_at_load(quanti
 
 @pytest.mark.parametrize(("bits", "stored"), [(3, 4), (5, 5), (7, 8)])
 def test_the_types_of_opset_21_hold_no_parts_of_two_bits(quantize, bits, stored):
-    _, report = quantize({"preset": "int8-weights", "weights": {"bits": bits}, "keep_float": "none"})
+    weights = {"bits": bits, **QUICK_WEIGHTS}
+    _, report = quantize({**QUICK, "weights": weights, "keep_float": "none"})
     for layer in (entry for entry in report["layers"] if entry["op"] == "Conv"):
         size = layer["parameters"]
         codes = -(-size // 2) + -(-size // 8) if stored == 5 else -(-size * stored // 8)
@@ -72,8 +75,8 @@ def test_the_types_of_opset_21_hold_no_parts_of_two_bits(quantize, bits, stored)
     ("preset", "bits", "opset"), [("int8", 2, 25), ("int8", 3, 25), ("int8", 2, 21), ("int8-weights", 2, 25)]
 )
 def test_mid_rise_codes_take_their_bits_and_run_on_the_int8_kernels(quantize, preset, bits, opset):
-    weights = {"bits": bits, "grid": "mid_rise"}
-    data, report = quantize({"preset": preset, "weights": weights, "export": {"opset": opset}, "keep_float": "none"})
+    spec = {"preset": preset, "weights": {"bits": bits, "grid": "mid_rise", **QUICK_WEIGHTS}, "bias_correction": "none"}
+    data, report = quantize({**spec, "export": {"opset": opset}, "keep_float": "none"})
     operators = optimised_operators(data)
     assert (operators["QLinearConv"], operators["QGemm"]) == ((5, 2) if preset == "int8" else (0, 0))
     assert operators["DequantizeLinear(weight)"] == operators["Cast"] == 0
@@ -87,8 +90,9 @@ def test_mid_rise_codes_take_their_bits_and_run_on_the_int8_kernels(quantize, pr
     ("preset", "tables", "bits"), [("int8", "layer", 3), ("int8", 4, 5), ("int8-weights", "layer", 2), ("int8", 3, 2)]
 )
 def test_tables_that_rows_share_are_stored_once_and_run_on_the_int8_kernels(quantize, preset, tables, bits):
-    weights = {"bits": bits, "grid": {"name": "kmeans", "tables": tables}}
-    data, report = quantize({"preset": preset, "weights": weights, "export": {"opset": 25}, "keep_float": "none"})
+    weights = {"bits": bits, "grid": {"name": "kmeans", "tables": tables}, **QUICK_WEIGHTS}
+    spec = {"preset": preset, "weights": weights, "export": {"opset": 25}, "bias_correction": "none"}
+    data, report = quantize({**spec, "keep_float": "none"})
     operators = optimised_operators(data)
     assert (operators["QLinearConv"], operators["QGemm"]) == ((5, 2) if preset == "int8" else (0, 0))
     assert operators["DequantizeLinear(weight)"] == operators["Cast"] == operators["GatherElements"] == 0

@@ -3,10 +3,8 @@
 import json
 import re
 
-import httpx
 import pytest
 
-from jobs.stack import Stack
 from service.pages.jobs_page import SHOWN, Filters
 from tests.service.pages.jobs import HOSTILE
 from tests.specs import QUICK
@@ -126,8 +124,7 @@ def test_the_stream_names_at_most_a_page_of_jobs(http):
     assert http.get("/jobs/events").status_code == 400
 
 
-def test_an_empty_list_says_how_to_start(tmp_path):
-    with Stack(tmp_path) as empty:
-        page = httpx.get(empty.url).text
+def test_an_empty_list_says_how_to_start(new_person):
+    page = new_person("newcomer").client.get("/").text
     assert "No jobs yet" in page
     assert "quantd quantize" in page

@@ -3,10 +3,9 @@
 import httpx
 import pytest
 
-from jobs.stack import Stack
+from jobs.keys import Scope
 from quant.outcome.plan import Plan
 from quant.spec import PRESETS
-from tests.command import quantd
 from tests.specs import QUICK
 
 WAIT = {"Prefer": "wait=60"}
@@ -114,20 +113,18 @@ def test_a_plan_passes_a_job_that_occupies_the_only_worker(http, uploaded, plan_
         http.post(job["links"]["cancel"])
 
 
-def test_a_plan_belongs_to_its_tenant_and_needs_a_key_that_may_write(tmp_path, examples):
-    with Stack(tmp_path, settings={"QUANTD_AUTH": "required"}) as stack:
+def test_a_plan_belongs_to_its_tenant_and_needs_a_key_that_may_write(keyed, keyring, examples):
+    def client(tenant, *scopes):
+        _, key = keyring.create(tenant, "plans", scopes or tuple(Scope))
+        return httpx.Client(base_url=keyed.url, headers={"Authorization": f"Bearer {key}"}, timeout=90)
 
-        def client(*options):
-            key = quantd("keys", "create", "--state-dir", tmp_path, *options).stdout.strip()
-            return httpx.Client(base_url=stack.url, headers={"Authorization": f"Bearer {key}"}, timeout=90)
-
-        with client("--tenant", "a") as owner, client("--tenant", "b") as other, httpx.Client(base_url=stack.url) as no:
-            model = owner.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"]
-            plan = owner.post("/v1/plans", json={"model": model, "spec": QUICK}).json()
-            assert owner.get(plan["links"]["self"], headers=WAIT).json()["status"] == "succeeded"
-            assert other.get(plan["links"]["self"]).status_code == 404
-            assert other.post("/v1/plans", json={"model": model}).status_code == 404
-            assert no.get(plan["links"]["self"]).status_code == 401
-            with client("--tenant", "a", "--scope", "read") as reader:
-                assert reader.get(plan["links"]["self"]).status_code == 200
-                assert reader.post("/v1/plans", json={"model": model}).status_code == 403
+    with client("planner") as owner, client("other") as other, httpx.Client(base_url=keyed.url) as no:
+        model = owner.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"]
+        plan = owner.post("/v1/plans", json={"model": model, "spec": QUICK}).json()
+        assert owner.get(plan["links"]["self"], headers=WAIT).json()["status"] == "succeeded"
+        assert other.get(plan["links"]["self"]).status_code == 404
+        assert other.post("/v1/plans", json={"model": model}).status_code == 404
+        assert no.get(plan["links"]["self"]).status_code == 401
+        with client("planner", Scope.READ) as reader:
+            assert reader.get(plan["links"]["self"]).status_code == 200
+            assert reader.post("/v1/plans", json={"model": model}).status_code == 403
