@@ -15,13 +15,16 @@ TOKEN = "hub-token-that-nobody-may-see"
 
 
 class Remote(ThreadingHTTPServer):
-    """A server of `files` by path. `refusals` are the statuses of the next PUTs; `got` holds what was PUT."""
+    """A server of `files` by path.
+
+    `refusals` are the statuses of the next PUTs; `got` holds what was PUT. The next `cuts` files end in their middle.
+    """
 
     daemon_threads = True
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.files, self.got, self.refusals, self.requests = {}, {}, [], []
+        self.files, self.got, self.refusals, self.requests, self.cuts = {}, {}, [], [], 0
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
 
 
@@ -66,6 +69,9 @@ class _Handler(BaseHTTPRequestHandler):
             if value is not None:
                 self.send_header(name, value)
         self.end_headers()
+        if data and self.server.cuts:
+            self.server.cuts, self.close_connection = self.server.cuts - 1, True
+            data = data[: len(data) // 2]
         self.wfile.write(data)
 
     def _stream(self, chunks):

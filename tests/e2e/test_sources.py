@@ -109,6 +109,12 @@ def test_what_was_fetched_is_an_upload(http, remote, model, examples):
     assert after(http, data, "dataset")["samples"] == 256
 
 
+def test_a_connection_that_breaks_is_opened_again(http, remote, model):
+    remote.cuts = 1
+    stored = after(http, fetch(http, f"{remote.url}/digits.onnx"))
+    assert (stored["status"], stored["size"]) == ("ready", len(model))
+
+
 def test_a_known_digest_is_not_fetched_again(http, remote, model):
     digest = hashlib.sha256(model).hexdigest()
     first = after(http, fetch(http, f"{remote.url}/digits.onnx"))
