@@ -10,7 +10,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.data.dataset import Dataset
-from quant.data.padding import real_positions, without_padded_positions
+from quant.data.padding import at_real_positions
 from quant.deadline import UNLIMITED, Deadline
 from quant.graph.constants import constant
 from quant.graph.names import Names
@@ -102,10 +102,7 @@ def observe(
             outputs, sessions[required] = required, session_with_outputs(model, sorted(required))
         names = sorted(outputs)
         values = dict(zip(names, sessions[outputs].run(feeds, names), strict=True))
-        real = real_positions(feeds)
-        used = values
-        if real is not None:
-            used = {name: without_padded_positions(value, real) for name, value in values.items()}
+        used = dict(zip(values, at_real_positions(feeds, values.values()), strict=True))
         for observer in observers:
             observer.add(numbers[turn], values if isinstance(observer, OutputRecorder) else used)
         del values, used  # before the next run: the tensors of two batches would take twice the memory

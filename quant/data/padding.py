@@ -5,7 +5,7 @@ Samples are cut to their real tokens where the model takes other lengths. Where 
 tensors are left out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -55,6 +55,12 @@ def real_positions(feeds: Mapping[str, NDArray[np.generic]]) -> NDArray[np.bool_
         return None
     real = mask != 0
     return real if real.any() and not real.all() else None
+
+
+def at_real_positions(feeds: Mapping[str, NDArray[np.generic]], values: Iterable[Any]) -> list[Any]:
+    """Return the values of some tensors for one batch without the positions that are padding in its feeds."""
+    real = real_positions(feeds)
+    return list(values) if real is None else [without_padded_positions(value, real) for value in values]
 
 
 def without_padded_positions(value: Any, real: NDArray[np.bool_]) -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 from quant.data.dataset import Dataset
-from quant.data.padding import real_positions, without_padded_positions
+from quant.data.padding import at_real_positions
 from quant.evaluation.class_scores import classes_by_spec
 from quant.evaluation.metrics import OutputComparison
 from quant.evaluation.states import StateRunner
@@ -51,11 +51,8 @@ def evaluate(
     )
     runner = StateRunner(quantized, samples)
     for feeds, outputs, truth in zip(samples.watched(progress), expected, samples.truth_batches(), strict=True):
-        actual, real = runner.run(feeds)[1], real_positions(feeds)
-        before, after = list(outputs), actual
-        if real is not None:
-            before, after = ([without_padded_positions(value, real) for value in side] for side in (before, after))
-        comparison.add(before, after, truth.labels)
+        actual = runner.run(feeds)[1]
+        comparison.add(at_real_positions(feeds, outputs), at_real_positions(feeds, actual), truth.labels)
         if comparison.tasks is not None:
             comparison.tasks.add(feeds, list(outputs), actual, truth)
     return comparison

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from quant.calibration.activation_ranges import ActivationRange
 from quant.calibration.observers import Tensors, session_with_outputs
 from quant.data.dataset import Dataset
+from quant.data.padding import at_real_positions
 from quant.evaluation.metrics import holds_quantities, output_energies
 from quant.graph.biases import Shifts
 from quant.graph.constants import add_initializer
@@ -119,11 +120,11 @@ def measure_sensitivity(
             for name, noise in suffix.noises(batch, values).items():
                 noises.setdefault(name, []).append(noise)
             if number == 0:
-                expected = [values[name] for name in outputs]
+                expected = at_real_positions(batch, (values[name] for name in outputs))
                 quantities = quantities or holds_quantities(expected)
                 signals.append(output_energies(expected, expected)[0])
                 for name, other in models.items():
-                    errors[name] += output_energies(expected, other.run(batch))[1]
+                    errors[name] += output_energies(expected, at_real_positions(batch, other.run(batch)))[1]
     names = [name for name in (*changes, *(ACTIVATION + name for name in ranges)) if name in noises]
     by_change = {name: np.array(noises[name]) for name in names}
     return Sensitivity(np.array(signals), by_change, samples.used, errors, quantities)
@@ -195,7 +196,8 @@ class _Suffix:
 
         def run(replaced: Feeds) -> list[Any]:
             changed = dict(zip(self._session.outputs, self._session.run({**feeds, **replaced}), strict=True))
-            return [changed[name] if name in changed else values[original] for name, original in self._outputs]
+            outputs = (changed[name] if name in changed else values[original] for name, original in self._outputs)
+            return at_real_positions(batch, outputs)
 
         expected = run({})
 
