@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quant.graph.inventory import Layer
-from quant.graph.matrix_form import Scalar
+from quant.graph.matrix_form import Scalar, draw
 
 
 def weight_matrix(layer: Layer, array: NDArray[Scalar]) -> NDArray[Scalar] | None:
@@ -33,3 +33,13 @@ def input_rows(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) 
     form = layer.weight_operand.matrix_form
     assert form is not None, "the layer has no matrix form"
     return form.rows(layer.node, layer.kernel, value, limit, seed)
+
+
+def output_rows(layer: Layer, value: NDArray[np.float32], limit: int, seed: int) -> NDArray[np.float32]:
+    """Return the outputs (n, C) at the positions whose rows `input_rows` draws with the same limit and seed.
+
+    Requires: a layer whose output has an axis of channels and a position for each row of its input.
+    """
+    assert layer.output_axis is not None, "the output has no axis of channels"
+    rows = np.moveaxis(value, layer.output_axis, -1).reshape(-1, value.shape[layer.output_axis])
+    return rows[draw(len(rows), limit, seed)]

@@ -64,7 +64,7 @@ class Product(MatrixForm):
         if bool(transposed) != self.weight_on_left and value.ndim > 1:  # in W x the columns of x are multiplied
             value = np.moveaxis(value, -2, -1)
         rows = value.reshape(-1, value.shape[-1])
-        return rows[_draw(len(rows), limit, seed)][None]
+        return rows[draw(len(rows), limit, seed)][None]
 
 
 class Recurrent(MatrixForm):
@@ -90,7 +90,7 @@ class Recurrent(MatrixForm):
             rows = np.broadcast_to(
                 value.reshape(-1, value.shape[-1]), (directions, value[..., 0].size, value.shape[-1])
             )
-        return np.ascontiguousarray(rows[:, _draw(rows.shape[1], limit, seed)])
+        return np.ascontiguousarray(rows[:, draw(rows.shape[1], limit, seed)])
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _patches(value: NDArray[np.float32], windows: Sequence[Window], limit: int, 
     """Return the input windows (n, *kernel, C) of at most `limit` output positions, zeros outside the input."""
     sizes = value.shape[2:]
     counts = [window.outputs(size) for window, size in zip(windows, sizes, strict=True)]
-    drawn = _draw(len(value) * int(np.prod(counts)), limit, seed)
+    drawn = draw(len(value) * int(np.prod(counts)), limit, seed)
     sample, *position = np.unravel_index(drawn, (len(value), *counts))
     places = [window.inputs_of(at) for window, at in zip(windows, position, strict=True)]
     indices = [
@@ -228,7 +228,7 @@ def _spread(value: NDArray[np.float32], strides: Sequence[int]) -> NDArray[np.fl
     return spread
 
 
-def _draw(count: int, limit: int, seed: int) -> NDArray[np.intp]:
+def draw(count: int, limit: int, seed: int) -> NDArray[np.intp]:
     """Return all of `count` numbers, or a sorted draw of `limit` of them."""
     if count <= limit:
         return np.arange(count)

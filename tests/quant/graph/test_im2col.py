@@ -4,7 +4,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from quant.graph.im2col import from_weight_matrix, input_rows, weight_matrix
+from quant.graph.im2col import from_weight_matrix, input_rows, output_rows, weight_matrix
 from quant.graph.inventory import inventory
 from quant.runtime import Session
 from tests.quant.one_layer import KINDS, model_of
@@ -29,6 +29,15 @@ def test_the_weight_matrix_times_the_input_rows_is_the_layer(built):
     expected = np.moveaxis(output, axis, -1).reshape(products.shape)
     np.testing.assert_allclose(products, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(from_weight_matrix(layer, matrix.astype(np.float64), layer.shape), layer.weight)
+
+
+def test_the_drawn_outputs_are_those_of_the_drawn_input_rows(built):
+    model, samples = built
+    (layer,), _ = inventory(model)
+    output = Session(ir.to_proto(model).SerializeToString()).run({"x": samples})[0]
+    products = input_rows(layer, samples, 17, 4) @ weight_matrix(layer, layer.weight).swapaxes(1, 2)
+    expected = np.moveaxis(products, 0, 1).reshape(products.shape[1], -1)
+    np.testing.assert_allclose(output_rows(layer, output, 17, 4), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_positions_are_drawn_evenly_and_always_the_same():
