@@ -60,6 +60,7 @@ def ratio(value: float) -> dict[str, Any]:
     return {"preset": "small", "budget": {"max_size_ratio": value}}
 
 
+RECONSTRUCT = {"weights": {"rounding": "reconstruct"}}
 SIZES = {
     "small": Size("the size of 4-bit weights", {"preset": "small"}),
     "0.16": Size("0.16 of the float file", ratio(0.16), dict.fromkeys(CIFAR_NETS, 0.3), {IMAGENET: 84.5, VWW: 86.9}),
@@ -71,6 +72,10 @@ SIZES = {
         {"preset": "smallest"},
         least={IMAGENET: 60.0, VWW: 84.5, "resnet20_cifar10": 79.0, "resnet8_mlperftiny": 69.0},
     ),
+    "0.16r": Size("0.16 of the float file, reconstructed", ratio(0.16) | RECONSTRUCT, least={VWW: 86.9}),
+    "0.10r": Size("0.10 of the float file, reconstructed", ratio(0.10) | RECONSTRUCT, least={IMAGENET: 77.0}),
+    "int4": Size("uniform weights of 4 bits", {"preset": "int4", "weights": {"rounding": "error_feedback"}}),
+    "int4r": Size("uniform weights of 4 bits, reconstructed", {"preset": "int4"} | RECONSTRUCT, least={IMAGENET: 82.0}),
 }
 INTRODUCTION = f"""# Few bits
 

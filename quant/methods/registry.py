@@ -41,6 +41,7 @@ from quant.methods.ranges.percentile import PercentileRange
 from quant.methods.rounding.auto import AutoRounding
 from quant.methods.rounding.error_feedback import ErrorFeedback, ExpectedFeedback
 from quant.methods.rounding.nearest import Nearest
+from quant.methods.rounding.reconstruct import Reconstruct
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ RangeRule = (
     | AnalyticRange
     | AutoRange
 )  # fmt: skip
-Rounding = Nearest | ErrorFeedback | ExpectedFeedback | AutoRounding
+Rounding = Nearest | ErrorFeedback | ExpectedFeedback | AutoRounding | Reconstruct
 TaskMetric = (
     Detection
     | Segmentation

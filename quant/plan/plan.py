@@ -27,6 +27,7 @@ from quant.progress import Progress, stage_progress
 from quant.report.dequantized import dequantized_warnings
 from quant.runtime import executed_graph
 from quant.search.context import compares_dynamic
+from quant.search.reconstruction import RUNS as RECONSTRUCTION_RUNS
 from quant.search.variants import Variant, form_variants
 from quant.spec import PRESETS, Spec, require_data, resolve
 from quant.weights.layers import QuantizedLayer
@@ -243,5 +244,10 @@ def _warnings(graph: FloatGraph, spec: Spec, weights: PlannedWeights) -> Iterato
         yield "without calibration data, a job computes in float what has static ranges in the plan"
     if spec.equalization == "auto":
         yield "a job with calibration data also quantizes an equalized model, and keeps the better one"
+    sections = [spec.weights_for(layer.layer.name, layer.layer.op) for layer in weights.layers]
+    again = sum(section is not None and section.rounding.reconstructs for section in sections)
+    if again:
+        runs = min(RECONSTRUCTION_RUNS, again)
+        yield f"rounding: reconstruct takes a job about {runs} more float runs over the calibration set; the plan has none"
     if spec.keep_float == "slower":
         yield "a job leaves the layers in float that it measures to run slower quantized; the plan measures no time"

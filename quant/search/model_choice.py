@@ -19,6 +19,7 @@ from quant.search.half_precision import compute_in_float16, store_floats
 from quant.search.keep_float import keep_slow_layers_float
 from quant.search.matmul_accuracy import settle_matmul_accuracy
 from quant.search.ranking import require_outputs
+from quant.search.reconstruction import reconstruct
 from quant.search.sensitive_layers import keep_sensitive_layers_float
 from quant.search.smoothed import smoothed
 from quant.search.variants import Variant, form_variants
@@ -101,7 +102,8 @@ def choose_model(float_model: NormalisedModel, spec: Spec) -> Choice:
     1. Quantize every variant of the model, and choose the best (`NormalisedModel.quantize`).
     2. With `keep_float: slower`, keep the layers in float that run slower quantized (`search.keep_float`).
     3. With `keep_float: auto`, keep the layers in float that gain enough for their bytes (`search.sensitive_layers`).
-    4. Choose the accuracy of MatMul in a weight-only model (`search.matmul_accuracy`).
+    4. With `rounding: reconstruct`, round the layers again for their inputs in this model (`search.reconstruction`).
+    5. Choose the accuracy of MatMul in a weight-only model (`search.matmul_accuracy`).
 
     Raises:
         SpecError: the model does not have an output that the spec names.
@@ -113,6 +115,7 @@ def choose_model(float_model: NormalisedModel, spec: Spec) -> Choice:
     keep_sensitive = spec.keep_float == "auto" and not spec.allocates
     if keep_sensitive and not float_model.deadline.skips("the search for layers to keep in float"):
         choice = keep_sensitive_layers_float(choice, float_model.progress)
+    choice = reconstruct(choice, float_model.progress)
     return store_floats(settle_matmul_accuracy(choice, float_model.progress))
 
 

@@ -9,6 +9,7 @@ from quant.errors import NonFiniteWeight
 from quant.methods.distributions.fit import Fit
 from quant.methods.distributions.selection import select
 from quant.methods.distributions.statistics import RowStatistics, summarise
+from quant.methods.grids.base import IntegerGrid
 from quant.methods.grids.codebook import AffineCodebook, AnyCodebook, Codebook, MidRiseCodebook
 from quant.methods.grids.expected_error import expected_weight_error
 from quant.spec import Weights
@@ -176,6 +177,19 @@ def encode_weight(
         odd=isinstance(codebook, MidRiseCodebook),
         rows_per_table=rows_per_table,
     )
+
+
+def codebook_of(weight: QuantizedWeight, spec: Weights) -> AnyCodebook:
+    """Return the levels of each row of a quantized weight whose rows lie along one axis.
+
+    Args:
+        weight: the quantized weight.
+        spec: the section of the spec that it was quantized by.
+    """
+    if weight.levels is not None:
+        return Codebook.from_levels(weight.levels.astype(np.float64))
+    assert isinstance(spec.grid, IntegerGrid), "a weight of another grid has levels"
+    return spec.grid.with_scale(weight.scale.reshape(-1), weight.bits)
 
 
 def decoded(weight: QuantizedWeight) -> NDArray[np.float32]:

@@ -44,6 +44,8 @@ class RoundingBase(PlugIn):
     """True if the rounding needs the second moments of the layer's inputs, measured or inferred."""
     for_blocks: ClassVar[bool] = False
     """True if the rounding is for blocks and recurrent layers with measured moments; others are rounded to nearest."""
+    reconstructs: ClassVar[bool] = False
+    """True if layers are rounded again for the inputs that the quantized model gives them, once all are chosen."""
 
     def for_search(self) -> "RoundingBase":
         """Return a rounding that takes less time and orders codebooks by their errors as this one does."""

@@ -10,7 +10,7 @@ from quant.search.variants import Variant
 from quant.spec import resolve
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context(examples):
     """Return a function that makes the context of a search for a spec, with calibration data or without."""
 
