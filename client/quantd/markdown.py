@@ -16,6 +16,7 @@ def comparison_markdown(baseline: Document | None, checks: Sequence[RegressionCh
     if baseline is None:
         return "\n### No baseline yet\n"
     failed = sum(not check.passed for check in checks)
-    verdict = f"{failed} of {len(checks)} figures regressed" if failed else "no regression"
+    passed = "no regression" if checks else "no figure has a limit"
+    verdict = f"{failed} of {len(checks)} figures regressed" if failed else passed
     lines = [f"- {'pass' if check.passed else '**fail**'}: {check.sentence}" for check in checks]
     return "\n".join(["", f"### Compared with `{baseline['id']}`: {verdict}", "", *lines, ""])
