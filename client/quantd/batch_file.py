@@ -29,8 +29,10 @@ def read_batch(path: Path) -> dict[str, Any]:
     return batch
 
 
-def upload_files(client: Client, batch: Mapping[str, Any], folder: Path) -> Document:
+def upload_files(client: Client, batch: Mapping[str, Any], folder: Path) -> tuple[Document, dict[str, str]]:
     """Return the batch with the ids of its models and datasets, after uploading or fetching each of them once.
+
+    The second value has the names in the file by id.
 
     Args:
         client: a client of the service.
@@ -59,7 +61,7 @@ def upload_files(client: Client, batch: Mapping[str, Any], folder: Path) -> Docu
     for key, convert in {"models": lambda name: id_of("model", name), "jobs": with_ids}.items():
         if isinstance(batch.get(key), list):
             body[key] = [convert(entry) for entry in batch[key]]
-    return body
+    return body, {upload_id: name for (_, name), upload_id in ids.items()}
 
 
 def _store(client: Client, kind: str, name: str, folder: Path) -> str:

@@ -36,7 +36,8 @@ def batch(file: BatchFile, output: Output = None, detach: Detach = False, as_jso
 
     content = read_batch(file)
     with connect() as client:
-        submitted = client.batch(upload_files(client, content, file.parent))
+        body, names = upload_files(client, content, file.parent)
+        submitted = client.batch(body)
         if detach:
             typer.echo(json.dumps(submitted.document) if as_json else submitted.id)
             return 0
@@ -49,7 +50,7 @@ def batch(file: BatchFile, output: Output = None, detach: Detach = False, as_jso
             output.mkdir(parents=True, exist_ok=True)
             for index, row in enumerate(submitted.jobs, 1):
                 if row["status"] == "succeeded":
-                    stem = Path(row["model_name"] or row["model"]).stem
+                    stem = Path(names.get(row["model"]) or row["model_name"] or row["model"]).stem
                     client.job(row["id"]).download(output / f"{index:03d}-{stem}.onnx")
     if as_json:
         typer.echo(json.dumps(submitted.document))

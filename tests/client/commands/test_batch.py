@@ -4,13 +4,13 @@ import json
 
 import quantd
 from tests import command
-from tests.specs import QUICK
+from tests.specs import QUICK, UNTIMED
 
 
 def test_a_batch_of_files_is_quantized_and_written(stack, examples, tmp_path):
     (tmp_path / "m.onnx").write_bytes((examples / "digits.onnx").read_bytes())
-    (tmp_path / "spec.yml").write_text(json.dumps({**QUICK, "gates": {"max_size_ratio": 0.01}}))
-    batch = {"models": ["m.onnx"], "specs": ["spec.yml", {"weights": {"bits": 4}, **QUICK}], "tags": {"by": "batch"}}
+    (tmp_path / "spec.yml").write_text(json.dumps({**QUICK, **UNTIMED, "gates": {"max_size_ratio": 0.01}}))
+    batch = {"models": ["m.onnx"], "specs": ["spec.yml", {**QUICK, **UNTIMED, "seed": 1}], "tags": {"by": "batch"}}
     file = tmp_path / "batch.yml"
     file.write_text(json.dumps(batch))
     ended = command.quantd("batch", file, "-o", tmp_path / "out", "--json", QUANTD_URL=stack.url)

@@ -1,6 +1,9 @@
 """Batches over HTTP: accepted or refused as a whole, awaited, cancelled, and deleted with their jobs."""
 
-from tests.specs import QUICK
+from tests.specs import QUICK as QUICK_SPEC
+from tests.specs import UNTIMED
+
+QUICK = {**QUICK_SPEC, **UNTIMED}
 
 WAIT = {"Prefer": "wait=60"}
 
