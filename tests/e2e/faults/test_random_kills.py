@@ -1,4 +1,4 @@
-"""Random kills during fifteen jobs: no job is lost or runs to an end twice, and every digest matches.
+"""Random kills during ten jobs: no job is lost or runs to an end twice, and every digest matches.
 
 `benchmarks/chaos.py` has hundreds of jobs and other faults.
 """
@@ -14,7 +14,8 @@ SPEC = {"preset": "int8-weights", "weights": {"clipping": "minmax"}, **UNTIMED}
 def test_no_job_is_lost_or_ends_twice(tmp_path, examples):
     with Cluster(tmp_path, workers=2, lease_s="2") as cluster:
         model = cluster.upload("model", examples / "digits.onnx")
-        ends = survive(cluster, {"model": model, "spec": SPEC}, jobs=15, kills=25, seed=1)
-    assert sum(ends["killed"].values()) == 25
-    assert ends["succeeded"] + ends["failed"] == 15
-    assert ends["succeeded"] > 10
+        ends = survive(cluster, {"model": model, "spec": SPEC}, jobs=10, kills=12, seed=12)
+        assert {"gateway", "valkey", *cluster.workers} <= set(ends["killed"])
+    assert sum(ends["killed"].values()) == 12
+    assert ends["succeeded"] + ends["failed"] == 10
+    assert ends["succeeded"] > 6
