@@ -59,7 +59,8 @@ def _accepted(option: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         return _value(option["const"])
     if option.get("type") == "array":
         section = _section(option, definitions)
-        return "a list" if section else f"a list of {_accepted(option['items'], definitions) or 'values'}"
+        items = option["items"] if "items" in option else option["prefixItems"][0]  # the parts of a tuple are alike
+        return "a list" if section else f"a list of {_accepted(items, definitions) or 'values'}"
     if isinstance(option.get("additionalProperties"), dict):
         return f"a mapping to {_accepted(option['additionalProperties'], definitions)}"
     parts = [_accepted(part, definitions) for part in option.get("anyOf", option.get("oneOf", ()))]
