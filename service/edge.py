@@ -125,19 +125,20 @@ class _Exchange:
                 "request", method=method, route=route, status=self.status, seconds=round(seconds, 4),
                 tenant=caller.tenant if caller else None, key=caller.key_id if caller else None,
             )  # fmt: skip
-        if method not in READING:
+        if method not in READING and not self.scope["state"].get("reads_only"):
             self._audit(caller)
 
     def _audit(self, caller: Caller | None) -> None:
         """Write the line of a request that may have changed something to the audit log."""
         scope, state, route = self.scope, self.scope["state"], self.scope.get("route")
+        status = state.get("status", self.status)  # that of a tool for agents, which fails in an answer of 200
         created = _ID.findall(self.headers.get("location", ""))
         named = [str(value) for value in scope.get("path_params", {}).values()]
         scope["app"].state.audit.write(
             tenant=caller.tenant if caller else None, key=caller.key_id or None if caller else None,
-            action=operation_id(route) if isinstance(route, APIRoute) else None,
+            action=operation_id(route) if isinstance(route, APIRoute) else state.get("tool"),
             ids=list(dict.fromkeys([*named, *created, *state.get("affected", ())])), method=scope["method"],
-            path=logged_path(scope["path"]), status=self.status, outcome=_outcome(self.status),
+            path=logged_path(scope["path"]), status=status, outcome=_outcome(status),
             request=self.request_id, address=scope["client"][0] if scope.get("client") else None,
         )  # fmt: skip
 

@@ -1,8 +1,8 @@
 """JSON Schemas for agents, who read all of them with every conversation.
 
 They are those of the API without what costs much to read: titles, defaults that are objects, nulls that are defaults,
-all but the first sentence of a description, and the options of methods, which `/v1/capabilities` has. The whole model
-checks the arguments, so a shortened schema accepts nothing more.
+all but the first sentence of a description, those of the many gates, whose names say the same, and the options of
+methods, which `/v1/capabilities` has. The whole model checks the arguments, so a shortened schema accepts nothing more.
 """
 
 import re
@@ -13,6 +13,8 @@ from pydantic import BaseModel
 _NULL = {"type": "null"}
 _NAMED = {"type": "object", "required": ["name"], "description": "The name with options."}
 _REFERENCE = "#/$defs/"
+_DESCRIBED = 32
+"""The most properties of an object that are described."""
 
 
 def brief_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -40,6 +42,9 @@ def _brief(node: Any) -> Any:
     short = {key: _brief(value) for key, value in node.items() if key not in ("title", "default", "properties")}
     if "properties" in node:  # their names are no keywords
         short["properties"] = {name: _brief(value) for name, value in node["properties"].items()}
+        if len(node["properties"]) > _DESCRIBED:
+            for value in short["properties"].values():
+                value.pop("description", None)
     if isinstance(node.get("default"), str | int | float):
         short["default"] = node["default"]
     if "description" in short:

@@ -67,12 +67,14 @@ async def _call_tool(ctx: Any, params: CallToolRequestParams) -> CallToolResult:
     tool = TOOLS.get(params.name)
     if tool is None:
         raise MCPError(INVALID_PARAMS, f"unknown tool {params.name[:80]!r}; accepted: {', '.join(TOOLS)}")
+    state = request.scope["state"]
+    state["tool"], state["reads_only"] = tool.name, tool.reads_only
     bound = log.bind(tool=tool.name, tenant=context.tenant, key=context.caller.key_id, request=context.request_id)
     try:
         answer, code = await call_tool(context, tool, params.arguments or {}), None
     except FAILURES as error:
         problem = await describe_failure(request, error)
-        answer, code = problem.model_dump(mode="json"), problem.code
+        answer, code, state["status"] = problem.model_dump(mode="json"), problem.code, problem.status
     except Exception as error:
         bound.error("unexpected", exc_info=error)
         raise
@@ -94,6 +96,7 @@ _SERVER = Server(
 async def answer_message(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one message with JSON; `service.guard` has checked the key, the host and the origin."""
     body: Message | None = {"type": "http.request", "body": await Request(scope, receive).body()}
+    scope["state"]["reads_only"] = True  # for the audit log, unless a tool is called that changes something
 
     async def receive_again() -> Message:
         nonlocal body

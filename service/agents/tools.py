@@ -84,6 +84,7 @@ async def plan(context: Context, arguments: PlanArguments) -> Answer:
     and why.
     """
     job = await run_in_threadpool(submit_plan, context, arguments.model, arguments.spec, None)
+    context.affected.append(job.id)
     ended = await _waited(context, job, arguments.wait_s)
     return plan_result(await run_in_threadpool(show_plan, context, ended), arguments.layers)
 
@@ -96,6 +97,7 @@ async def quantize(context: Context, arguments: QuantizeArguments) -> Answer:
     """
     request = arguments.model_dump(include=set(JobIn.model_fields))
     job = await run_in_threadpool(submit_job, context, request, arguments.idempotency_key, arguments.rerun)
+    context.affected.append(job.id)
     return job_result(await _waited(context, job, arguments.wait_s))
 
 

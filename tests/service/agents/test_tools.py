@@ -43,11 +43,13 @@ def refusal(result):
 def test_an_agent_plans_quantizes_and_compares(http, stack, uploaded, mode):
     model = uploaded["model"]
     specs = [{**QUICK, **UNTIMED, "preset": preset} for preset in ("int8-weights", "int4-weights")]
-    calls = [("quantize", {"model": model, "spec": spec, "wait_s": 50}) for spec in specs]
+    calls = [("quantize", {"model": model, "spec": spec}) for spec in specs]
     plan, *jobs = ask(stack.url, ("plan", {"model": model, "spec": specs[0], "layers": 2}), *calls, mode=mode)
-    assert plan.structured_content["size"]["bytes_after"] == jobs[0].structured_content["summary"]["bytes_after"]
     assert len(plan.structured_content["worst_layers"]) == 2
     a, b = (job.structured_content["id"] for job in jobs)
+    wait = ("get_job", {"job": b, "wait_s": 50})
+    while ask(stack.url, wait, mode=mode)[0].structured_content["status"] in ("queued", "running"):
+        pass
     job, report, comparison = ask(
         stack.url,
         ("get_job", {"job": a}),
@@ -57,6 +59,7 @@ def test_an_agent_plans_quantizes_and_compares(http, stack, uploaded, mode):
     )
     shown = JobOut.model_validate(http.get(f"/v1/jobs/{a}").json())
     assert job.structured_content == shown.model_dump(mode="json", exclude_none=True)
+    assert plan.structured_content["size"]["bytes_after"] == job.structured_content["summary"]["bytes_after"]
     whole = http.get(f"/v1/jobs/{b}/report").json()
     assert report.structured_content["diagnosis"]["sentence"] == whole["diagnosis"]["sentence"]
     assert report.structured_content["worst_layers"][0]["bits"] == 4
@@ -102,6 +105,9 @@ def test_a_key_has_its_scopes_its_tenant_and_its_limits(keyed, keyring, shared_j
     assert refusal(ask(keyed.url, job, key=stranger)[0]) == ("not_found", [])
     _, full = keyring.create("alice", "full", tuple(Scope), Allowance(stored=0))
     assert refusal(ask(keyed.url, submission, key=full)[0]) == ("quota.stored_bytes", [])
+    audited = [json.loads(line) for line in (keyed.folder / "audit.log").read_text().splitlines()]
+    tools = [(line["action"], line["status"]) for line in audited if line["path"] == "/mcp"]
+    assert tools[-2:] == [("quantize", 403), ("quantize", 413)]
     headers = {"Authorization": f"Bearer {reader}"}
     answers = [httpx.post(f"{keyed.url}/mcp", json=LIST, headers=headers) for _ in range(10)]
     assert answers[-1].json()["code"] == "rate.limited"
