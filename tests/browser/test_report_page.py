@@ -14,6 +14,7 @@ from benchmarks.report_size import resnet50
 from quant.pipeline import Inputs, quantize_model
 from tests.browser.accessibility import findings, findings_in_every_look
 from tests.browser.pdf import compact, printed_text
+from tests.specs import UNTIMED
 
 ROWS = "table.layers > tbody"
 
@@ -158,8 +159,8 @@ def test_axe_finds_nothing_on_the_paper_of_a_dark_screen(page):
 
 
 def test_the_report_of_54_layers_is_below_a_megabyte(visit, tmp_path):
-    onnx.save(resnet50(np.random.default_rng(0), width=32), tmp_path / "resnet50.onnx")
-    spec = {"preset": "int4-weights"}
+    onnx.save(resnet50(np.random.default_rng(0), width=8), tmp_path / "resnet50.onnx")
+    spec = {**UNTIMED, "preset": "int4-weights", "weights": {"rounding": "nearest"}, "bias_correction": "none"}
     quantize_model(Inputs(tmp_path / "resnet50.onnx", "resnet50.onnx", spec), tmp_path, lambda *_: None)
     assert (tmp_path / "report.html").stat().st_size < 1_000_000
     page = visit().page
