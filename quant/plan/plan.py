@@ -248,6 +248,6 @@ def _warnings(graph: FloatGraph, spec: Spec, weights: PlannedWeights) -> Iterato
     again = sum(section is not None and section.rounding.reconstructs for section in sections)
     if again:
         runs = min(RECONSTRUCTION_RUNS, again)
-        yield f"rounding: reconstruct takes a job about {runs} more float runs over the calibration set; the plan has none"
+        yield f"rounding: reconstruct takes a job up to {runs} more float runs over the calibration set"
     if spec.keep_float == "slower":
         yield "a job leaves the layers in float that it measures to run slower quantized; the plan measures no time"

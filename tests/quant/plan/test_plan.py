@@ -142,12 +142,13 @@ def test_a_model_that_a_job_refuses_is_refused_in_the_same_way(examples, tmp_pat
 
 
 def test_a_plan_says_what_a_job_decides_by_data_or_time(examples):
-    spec = {"budget": {"max_size_ratio": 0.2}, "equalization": "auto"}
+    spec = {"budget": {"max_size_ratio": 0.2}, "equalization": "auto", "weights": {"rounding": "reconstruct"}}
     budgeted = plan_of(examples / "digits.onnx", spec)
     warnings = " ".join(budgeted.warnings)
     assert (budgeted.size.bytes_after, budgeted.size.basis) == (50943, "limit")
     assert "within the budget" in warnings
     assert "equalized" in warnings
+    assert "takes a job up to 7 more float runs" in warnings
     slower = plan_of(examples / "digits.onnx", {"preset": "int8-weights", "keep_float": "slower"})
     assert "measures no time" in " ".join(slower.warnings)
     for mode, warning in (("auto", "compares dynamic ranges"), ("dynamic", "without calibration data")):
