@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Sequence
 
 import redis
 import structlog
-from obstore.exceptions import BaseError as StoreError
 
 from jobs.archive import Archive
 from jobs.blobs import Blobs
@@ -59,9 +58,9 @@ class Copier:
         except QuantdError as error:
             bound.warning("artifacts not copied", reason=error.detail)
             self._record(job, self._after_failure(job.destination, error))
-        except StoreError as error:
-            bound.warning("artifacts not copied", error=str(error))
-            failure = RemoteFailed("the artifacts could not be read from the object store; try again later")
+        except Exception:  # noqa: BLE001 - whatever one copy causes, it counts as an attempt and others go on
+            bound.exception("artifacts not copied")
+            failure = RemoteFailed("the artifacts could not be read or sent; the worker's log has the reason")
             self._record(job, self._after_failure(job.destination, failure))
         else:
             bound.info("artifacts copied")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import redis
 import structlog
 from kombu.exceptions import OperationalError
+from obstore.exceptions import BaseError as StoreError
 
 from jobs.archive import Archive
 from jobs.blobs import Blobs, Stored
@@ -83,6 +84,9 @@ class Fetcher:
                 target = await self._resolver.source(location, credentials)
                 chunks = _checked(download(target, limit), lease)
                 return await self._blobs.write(_key(job), chunks, head_check(kind), limit, job.fetch.sha256)
+        except StoreError as error:
+            log.warning("the object store did not take a file", upload=job.id, error=str(error))
+            raise MayPass("the object store of the service did not take the file; try again later") from None
         except TimeoutError:
             raise RemoteFailed(
                 f"the fetch took longer than {self._settings.fetch_timeout_s:.0f} s; accepted: a faster source"

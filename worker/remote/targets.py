@@ -9,7 +9,7 @@ import httpx
 import obstore
 from obstore.store import S3Store
 
-from jobs.errors import CredentialsRefused
+from jobs.errors import CredentialsRefused, RemoteNotAllowed
 from jobs.remote.locations import Location
 from jobs.remote.rules import Rules
 from jobs.settings import Settings
@@ -73,7 +73,8 @@ class Resolver:
         return Target(url, _headers(credentials), (httpx.URL(endpoint).host, *HUB_HOSTS))
 
     def _tracking(self, credentials: Credentials | None) -> Target:
-        assert self.settings.mlflow_url is not None
+        if self.settings.mlflow_url is None:
+            raise RemoteNotAllowed("no MLflow server is set up on this worker; accepted: another scheme")
         url = self.settings.mlflow_url.rstrip("/")
         return Target(url, _headers(credentials), (httpx.URL(url).host,))
 
