@@ -42,7 +42,6 @@ __all__ = [
     "Report",
     "Summary",
     "Unreachable",
-    "__version__",
 ]
 
 _MODULES = {

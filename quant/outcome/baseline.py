@@ -15,7 +15,7 @@ OTHER_DATA = "the baseline was evaluated on other data"
 
 
 class Baseline(BaseModel):
-    """What a job needs of its baseline, which may be deleted meanwhile."""
+    """The baseline of a job, with all that the job needs of it: the earlier job may be deleted meanwhile."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 

@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1", tags=["Service"], responses=RESPONSES)
 
 
 class UsageFigures(BaseModel):
-    """What a tenant used."""
+    """The usage of a tenant."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
@@ -45,14 +45,14 @@ class UsageFigures(BaseModel):
 
 
 class UsagePeriod(UsageFigures):
-    """What a tenant used in a day or a month."""
+    """The usage of a tenant in a day or a month."""
 
     period: str
     """The day, such as `2026-11-28`, or the month, such as `2026-11`, in UTC."""
 
 
 class UsageOut(BaseModel):
-    """What the tenant of the caller used. Jobs count on the day of their end."""
+    """The usage of the caller's tenant. Jobs count on the day of their end."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
