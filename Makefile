@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 
 # The tests run side by side in two halves that take about as long, the numerics with the models of the field, and all servers,
 # which leave the processors idle while they wait; and the pages, which wait for jobs.
-.PHONY: install chromium demo test test-library test-service test-pages test-e2e coverage lint lint-python lint-openapi clients client-size openapi docs screenshots up clean
+.PHONY: install chromium demo test test-library test-service test-pages test-e2e coverage lint lint-python lint-openapi clients client-size openapi docs screenshots evidence evidence-full up clean
 
 install: .venv/installed
 
@@ -80,6 +80,14 @@ openapi: install
 # The site of docs/ in site/. A warning fails: a broken link, an anchor that does not exist.
 docs: install
 	$(BIN)/zensical build --strict
+
+# The studies behind docs/evidence/: a small form of each, which takes minutes, or all of them, which takes hours. The latter go
+# on where they stopped.
+evidence: install
+	$(BIN)/python -m benchmarks.evidence --quick
+
+evidence-full: install
+	$(BIN)/python -m benchmarks.evidence
 
 # The pictures in docs/images/, from the real networks and images of ../shared/data.
 screenshots: install chromium
