@@ -98,7 +98,7 @@ def run_a_job(folder: Path, gateway: Path, worker: Path) -> None:
         wait_until_ready(environment["QUANTD_URL"])
         quantize = ["quantize", ROOT / "examples" / "digits.onnx", "--preset", "int8-weights"]
         command = [gateway.parent / "quantd", *quantize, "-o", folder / "quantized.onnx"]
-        subprocess.run(command, check=True, env=environment)
+        subprocess.run(command, check=True, env=environment, timeout=600)
     finally:
         for process in processes:
             stop(process)
