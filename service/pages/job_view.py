@@ -173,8 +173,15 @@ def file_views(job: Job, files: Mapping[str, Upload]) -> list[FileView]:
         upload = files.get(role)
         known = upload.filename if upload else job.model_name if role == "model" else None
         address = f"/v1/{'models' if role == 'model' else 'datasets'}/{upload_id}" if upload else ""
-        views.append(FileView(title, known or upload_id, size(upload.size) if upload else "", address))
+        views.append(FileView(title, known or upload_id, _file_size(upload), address))
     return views
+
+
+def _file_size(upload: Upload | None) -> str:
+    """Return the size of a file in words; one that is being fetched has no key yet."""
+    if upload is None:
+        return ""
+    return size(upload.size) if upload.key else "being fetched"
 
 
 def artifact_views(job: Job) -> list[ArtifactView]:

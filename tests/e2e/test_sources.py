@@ -189,6 +189,7 @@ def test_a_copy_that_fails_is_repeated_and_the_job_keeps_its_result(http, remote
         None,
         f"{remote.url}/out.onnx",
     )
+    assert "copied after 2 attempts" in http.get(f"/jobs/{job['id']}", headers={"Accept": "text/html"}).text
     quantized = remote.got[f"/out.onnx?sig={SIGNATURE}"]
     assert quantized == http.get(f"{job['links']['artifacts']}/model.onnx", follow_redirects=True).content
 
@@ -210,6 +211,7 @@ def test_a_fetch_is_stopped_unless_a_job_waits_for_it(http, remote):
     source = fetch(http, f"{remote.url}/drip")
     waiting = submit(http, model=source["id"])
     assert waiting["status"] == "queued"
+    assert "being fetched" in http.get(f"/jobs/{waiting['id']}", headers={"Accept": "text/html"}).text
     assert http.delete(f"/v1/models/{source['id']}").status_code == 409
     assert http.post(f"{waiting['links']['self']}/cancel").json()["status"] == "cancelled"
     assert http.delete(f"/v1/models/{source['id']}").status_code == 204
