@@ -4,6 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.jobs.schemas import JobIn
 from service.plans.schemas import PlanIn
+from service.sources.schemas import CredentialsName
 
 MAX_WAIT_S = 50
 """The longest wait of a call; many clients give up after a minute."""
@@ -18,6 +19,10 @@ class Arguments(BaseModel):
 class PlanArguments(PlanIn):
     """Arguments of `plan`."""
 
+    model: str
+    """The id of an uploaded model, or a location to fetch it from, such as `https://host/model.onnx`."""
+    credentials: CredentialsName | None = None
+    """The name of the operator's credentials for the location, which `s3://` needs."""
     wait_s: int = Field(default=30, ge=0, le=MAX_WAIT_S)
     """Seconds to wait for the plan, which is ready in seconds."""
     layers: int = Field(default=10, ge=0, le=100)
@@ -27,6 +32,14 @@ class PlanArguments(PlanIn):
 class QuantizeArguments(JobIn):
     """Arguments of `quantize`."""
 
+    model: str
+    """The id of an uploaded model, or a location to fetch it from, such as `https://host/model.onnx`."""
+    calibration: str | None = None
+    """The id of an uploaded dataset for calibration, or a location."""
+    evaluation: str | None = None
+    """The id of an uploaded dataset for evaluation, or a location."""
+    credentials: CredentialsName | None = None
+    """The name of the operator's credentials for locations, which `s3://` needs."""
     wait_s: int = Field(default=0, ge=0, le=MAX_WAIT_S)
     """Seconds to wait for the end of the job."""
     idempotency_key: str | None = Field(default=None, max_length=255)

@@ -28,7 +28,8 @@ from service.problems import FAILURES, describe_failure
 
 INSTRUCTIONS = """quantd quantizes neural networks (ONNX, TorchScript) after training.
 
-Files are uploaded over HTTP, on the host and with the API key of this endpoint; the answer has the `id` to name here:
+Files are fetched from locations that the operator allows, such as `s3://bucket/model.onnx`, or uploaded over HTTP, on
+the host and with the API key of this endpoint; the answer has the `id` to name here:
 `curl --data-binary @model.onnx -H "Authorization: Bearer $QUANTD_API_KEY" $QUANTD_URL/v1/models`, and
 `/v1/datasets` for calibration and evaluation data (.npz). Then `plan` tells in seconds what a spec would do, `quantize`
 submits the job, `get_job` waits for its end, `get_report` names the loss, the worst layers and what to change, and

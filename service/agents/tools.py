@@ -1,7 +1,7 @@
 """The tools: each calls the functions of the endpoint that answers the same question over HTTP."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -10,6 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from jobs.errors import Forbidden
 from jobs.job import Job
 from jobs.keys import Scope
+from jobs.redis_keys import Kind
+from quant.errors import QuantdError
 from service.agents.arguments import (
     CompareArguments,
     JobArguments,
@@ -26,8 +28,12 @@ from service.jobs.submission import submit_job
 from service.plans.endpoints import show_plan
 from service.plans.submission import submit_plan
 from service.problems import invalid_request
+from service.sources.schemas import SourceIn
+from service.sources.submission import submit_fetch
 
 Answer = dict[str, Any]
+INPUTS: Mapping[str, Kind] = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
+"""The kind of upload for each input of a job."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,8 @@ async def plan(context: Context, arguments: PlanArguments) -> Answer:
     The answer has the size with every preset, the expected SQNR of the weights, the kernels, and what stays in float
     and why.
     """
-    job = await run_in_threadpool(submit_plan, context, arguments.model, arguments.spec, None)
+    model = await run_in_threadpool(_upload_id, context, "model", arguments.model, arguments.credentials)
+    job = await run_in_threadpool(submit_plan, context, model, arguments.spec, None)
     context.affected.append(job.id)
     ended = await _waited(context, job, arguments.wait_s)
     return plan_result(await run_in_threadpool(show_plan, context, ended), arguments.layers)
@@ -96,6 +103,9 @@ async def quantize(context: Context, arguments: QuantizeArguments) -> Answer:
     needs calibration data; `int8-weights`, for example, needs none.
     """
     request = arguments.model_dump(include=set(JobIn.model_fields))
+    for role in INPUTS:
+        if request[role] is not None:
+            request[role] = await run_in_threadpool(_upload_id, context, role, request[role], arguments.credentials)
     job = await run_in_threadpool(submit_job, context, request, arguments.idempotency_key, arguments.rerun)
     context.affected.append(job.id)
     return job_result(await _waited(context, job, arguments.wait_s))
@@ -135,6 +145,24 @@ async def compare(context: Context, arguments: CompareArguments) -> Answer:
         return comparison_result(compare_jobs(context, a, b), arguments.layers)
 
     return await run_in_threadpool(read)
+
+
+def _upload_id(context: Context, role: str, named: str, credentials: str | None) -> str:
+    """Return the id that the caller named, or that of the upload that a worker fetches from the named location.
+
+    Raises:
+        QuantdError: the location is not allowed, or a quota is used up; a fault has the argument as its pointer.
+    """
+    if ":" not in named:  # a location has a scheme
+        return named
+    try:
+        upload = submit_fetch(context, INPUTS[role], SourceIn(source=named, credentials=credentials), None)
+    except QuantdError as error:
+        places = {"/source": f"/{role}"}
+        error.errors = tuple(replace(fault, pointer=places.get(fault.pointer, fault.pointer)) for fault in error.errors)
+        raise
+    context.affected.append(upload.id)
+    return upload.id
 
 
 async def _waited(context: Context, job: Job, seconds: int) -> Job:

@@ -12,6 +12,7 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
+from tests.agent import ask
 from tests.remote import TOKEN
 from tests.specs import QUICK
 from tests.swift import ACCESS_KEY, BUCKET, SECRET_KEY
@@ -95,6 +96,12 @@ def test_the_command_names_where_a_model_is_and_where_its_artifacts_go(
     for artifact in http.get(job["links"]["artifacts"]).json()["items"]:
         data = bytes(obstore.get(bucket, f"nightly/1/{artifact['name']}").bytes())
         assert hashlib.sha256(data).hexdigest() == artifact["sha256"]
+
+
+def test_an_agent_names_where_a_model_is(s3_stack, http, remote, model):
+    (answer,) = ask(s3_stack.url, ("quantize", {"model": f"{remote.url}/digits.onnx", "spec": QUICK}))
+    job = ended(http, http.get(answer.structured_content["links"]["self"]).json())
+    assert (job["status"], job["summary"]["bytes_before"]) == ("succeeded", len(model)), job
 
 
 def test_what_was_fetched_is_an_upload(http, remote, model, examples):

@@ -1,34 +1,17 @@
 """The tools for agents, called by a real MCP client."""
 
-import asyncio
 import json
 
 import httpx
-import httpx2
 import pytest
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
 
 from jobs.keys import Allowance, Scope
 from service.jobs.schemas import JobOut
+from tests.agent import ask
 from tests.specs import QUICK, UNTIMED
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 ACCEPT = {"Accept": "application/json"}
-
-
-def ask(url, *calls, key=None, mode="auto"):
-    """Return the results of calls of tools, `(name, arguments)`; of the list of tools without calls."""
-
-    async def talk():
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        async with (
-            httpx2.AsyncClient(headers=headers, timeout=90) as http,
-            Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=mode) as client,
-        ):
-            return [await client.call_tool(*call) for call in calls] or (await client.list_tools()).tools
-
-    return asyncio.run(talk())
 
 
 def refusal(result):
@@ -79,6 +62,7 @@ def test_a_failed_call_has_the_problem_of_the_api(http, stack, uploaded):
         ("get_job", {"job": "job_0", "wait_s": 1000}),
         ("get_job", {"job": "job_0"}),
         ("plan", {"model": "model_0"}),
+        ("quantize", {"model": model, "calibration": "https://example.org/data.npz"}),
     )
     assert [refusal(result) for result in results] == [
         ("spec.invalid", ["/wieghts"]),
@@ -87,6 +71,7 @@ def test_a_failed_call_has_the_problem_of_the_api(http, stack, uploaded):
         ("request.invalid", ["/wait_s"]),
         ("not_found", []),
         ("not_found", []),
+        ("remote.not_allowed", ["/calibration"]),
     ]
     assert results[0].structured_content == http.post("/v1/jobs", json={"model": model, "spec": unknown}).json()
     call = {**LIST, "method": "tools/call", "params": {"name": "train"}}
