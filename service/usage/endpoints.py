@@ -1,12 +1,13 @@
 """The endpoint that shows what the tenant of the caller used."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from jobs.errors import BadRequest
 from jobs.records.usage import FIGURES, Figures
@@ -18,6 +19,19 @@ MOST_DAYS = 400
 """The counts of a day are kept for this many days."""
 DEFAULT_DAYS = 30
 
+
+def _check_iso(text: str) -> str:
+    """Return a date unchanged if it has the form YYYY-MM-DD; pydantic takes seconds since 1970, too.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text) is None:
+        raise ValueError("accepted: YYYY-MM-DD")
+    return text
+
+
+Day = Annotated[date, BeforeValidator(_check_iso)]
 router = APIRouter(prefix="/v1", tags=["Service"], responses=RESPONSES)
 
 
@@ -68,9 +82,9 @@ class UsageOut(BaseModel):
 def get_usage(
     context: Ctx,
     first: Annotated[
-        date | None, Query(alias="from", description="The first day, in UTC; 29 days before the last day by default.")
+        Day | None, Query(alias="from", description="The first day, in UTC; 29 days before the last day by default.")
     ] = None,
-    last: Annotated[date | None, Query(alias="to", description="The last day, in UTC; today by default.")] = None,
+    last: Annotated[Day | None, Query(alias="to", description="The last day, in UTC; today by default.")] = None,
     by: Annotated[Literal["day", "month"], Query(description="The periods to show.")] = "day",
 ) -> UsageOut:
     """Show the jobs, their time and the stored bytes of the caller's tenant, by day or month.
