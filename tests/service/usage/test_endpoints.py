@@ -24,7 +24,14 @@ def test_a_tenant_sees_its_usage(client, shared_job):
     month = client.get("/v1/usage?by=month").json()
     assert (month["items"][0]["period"], month["total"]) == (usage["items"][0]["period"][:7], usage["total"])
     assert client.get("/v1/usage?from=2020-01-01&to=2020-02-01").json()["items"] == []
-    for query in ("from=2020-01-02&to=2020-01-01", "from=2020-01-01", "to=2020-13-01", "by=year", "to=0", "to=0001-01-01"):
+    for query in (
+        "from=2020-01-02&to=2020-01-01",
+        "from=2020-01-01",
+        "to=2020-13-01",
+        "by=year",
+        "to=0",
+        "to=0001-01-01",
+    ):
         assert client.get(f"/v1/usage?{query}").status_code == 400, query
 
 
