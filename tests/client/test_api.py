@@ -123,6 +123,16 @@ def test_a_refused_spec_is_an_error_with_the_problem_of_the_service(connect, sta
     assert error.value.document()["code"] == "spec.invalid"
 
 
+def test_a_source_that_is_not_allowed_is_an_error(connect, stack, uploaded):
+    client = connect(stack.url)
+    for add in (client.add_model, client.add_dataset):
+        with pytest.raises(ClientError, match="not allowed here; accepted: none") as error:
+            add("https://example.org/x.onnx", filename="x.onnx", credentials="hub")
+        assert error.value.document()["code"] == "remote.not_allowed"
+    with pytest.raises(ClientError, match="not allowed here"):
+        client.quantize(uploaded["model"], QUICK, destination="https://example.org/out")
+
+
 def test_a_plan_is_waited_for(connect, stack, uploaded):
     assert len(connect(stack.url).plan(uploaded["model"], {"preset": "int8-weights"})["layers"]) == 7
 
