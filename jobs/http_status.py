@@ -34,7 +34,7 @@ STATUS: Mapping[str, int] = {
     "worker.timeout": 500,
     "export.invalid": 500,
 }
-"""Any other code of `model.*`, `dataset.*`, `spec.*` and `remote.*` is 422: the request was understood but cannot be processed."""
+"""Any other code of `model.*`, `dataset.*`, `spec.*` and `remote.*` is 422: understood, but it cannot be processed."""
 
 
 def status_of(code: str) -> int:
