@@ -123,11 +123,12 @@ class BatchRecords(JobStates):
         answers = iter(pipeline.execute())
         return [_counts([next(answers) for _ in batch.jobs]) for batch in batches]
 
-    def cancel_batch(self, batch: Batch) -> None:
-        """Cancel the jobs of a batch that have not ended, as `cancel` does."""
-        for job in self.jobs_of(batch):
-            if job.status not in FINAL:
-                self.cancel(job)
+    def cancel_batch(self, batch: Batch) -> list[str]:
+        """Cancel the jobs of a batch that have not ended, as `cancel` does, and return their ids."""
+        open_jobs = [job for job in self.jobs_of(batch) if job.status not in FINAL]
+        for job in open_jobs:
+            self.cancel(job)
+        return [job.id for job in open_jobs]
 
     def delete_batch(self, batch: Batch, refused: bool = False) -> None:
         """Remove the record of an ended batch, or with `refused` of one that was not accepted in the end.

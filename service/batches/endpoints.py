@@ -62,6 +62,7 @@ async def create_batch(
     """
     rerun = "no-cache" in (cache_control or "")
     batch = await run_in_threadpool(submit_batch, context, body, idempotency_key, rerun)
+    context.affected.extend(batch.jobs)
     return await _answer_after_wait(context, batch, prefer, response)
 
 
@@ -88,7 +89,7 @@ async def get_batch(batch: BatchOfPath, response: Response, context: Ctx, prefer
 )
 def cancel_batch(batch: BatchOfPath, response: Response, context: Ctx) -> BatchOut:
     """Cancel the jobs of a batch that have not ended, each as `POST /v1/jobs/{id}/cancel` does."""
-    context.records.cancel_batch(batch)
+    context.affected.extend(context.records.cancel_batch(batch))
     return _answer(context, context.records.batch(batch.id, context.tenant), response)
 
 

@@ -42,4 +42,5 @@ async def quantize(
         check_webhook(context, fields["webhook"])
         check_destination(context, fields["destination"])
         ids = await run_in_threadpool(form.record, context)
+        context.affected.extend(ids.values())
         return await submit(context, job.model_copy(update=ids), response, idempotency_key, prefer, cache_control)
