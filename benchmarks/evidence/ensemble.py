@@ -6,7 +6,6 @@ two linear layers. The patches of the second convolution do not overlap, so all 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ PATCHES, POSITIONS = 9, 16
 BATCH = 64
 LEARNING_RATES = (1e-3, 1e-2)
 WEIGHT_DECAYS = (0.0, 0.01, 0.1, 0.5)
+Array = NDArray[np.float64]
 Layers = list[tuple[torch.Tensor, torch.Tensor]]
 """The weight (E, inputs, outputs) and the bias (E, 1, outputs) of each layer of E networks."""
 
@@ -116,30 +116,35 @@ def outputs_of(layers: Layers, patches: torch.Tensor) -> list[torch.Tensor]:
     return outputs
 
 
-def accuracy(layers: Layers, digits: Digits, size: int = 1000) -> NDArray[np.float64]:
-    """Return the top-1 accuracy of each network (E,)."""
-    hits = sum((outputs_of(layers, patches)[-1].argmax(2) == labels).sum(1) for patches, labels in digits.batches(size))
-    result: NDArray[Any] = np.asarray(hits, np.float64) / len(digits.labels)
-    return result
+@dataclass(frozen=True)
+class Judgement:
+    """The figures of E networks on images.
+
+    Attributes:
+        accuracy: the top-1 accuracy of each network (E,).
+        means: the means of each layer's outputs before the ReLU, by channel (E, outputs).
+        deviations: their standard deviations (E, outputs).
+    """
+
+    accuracy: Array
+    means: Sequence[Array]
+    deviations: Sequence[Array]
 
 
-def channel_means(layers: Layers, digits: Digits, size: int = 1000) -> list[NDArray[np.float64]]:
-    """Return the mean of each layer's outputs before the ReLU, by network and channel (E, outputs)."""
-    return [mean for mean, _ in channel_moments(layers, digits, size)]
+def judge(layers: Layers, digits: Digits, size: int = 250) -> Judgement:
+    """Return the figures of networks on images, which are run in batches of equal size."""
+    parts = [_of_batch(outputs_of(layers, patches), labels) for patches, labels in digits.batches(size)]
+    hits, means, squares = (
+        [np.mean([part[kind][number] for part in parts], axis=0) for number in range(len(parts[0][kind]))]
+        for kind in range(3)
+    )
+    pairs = zip(means, squares, strict=True)
+    return Judgement(hits[0], means, [np.sqrt(np.maximum(square - mean**2, 0)) for mean, square in pairs])
 
 
-def channel_moments(
-    layers: Layers, digits: Digits, size: int = 1000
-) -> Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return the mean and the standard deviation of each layer's outputs, by network and channel (E, outputs)."""
-    shapes = [(len(weight), weight.shape[2]) for weight, _ in layers]
-    sums = [[torch.zeros(shape, dtype=torch.float64) for _ in range(2)] for shape in shapes]
-    rows = [0] * len(layers)
-    for patches, _ in digits.batches(size):
-        for number, output in enumerate(outputs_of(layers, patches)):
-            values = output.double()
-            sums[number][0] += values.sum(1)
-            sums[number][1] += values.square().sum(1)
-            rows[number] += values.shape[1]
-    means = [(total / count, square / count) for (total, square), count in zip(sums, rows, strict=True)]
-    return [(mean.numpy(), (square - mean.square()).clamp(min=0).sqrt().numpy()) for mean, square in means]
+def _of_batch(outputs: Sequence[torch.Tensor], labels: torch.Tensor) -> tuple[list[Array], list[Array], list[Array]]:
+    """Return the share of right classes, and the means and mean squares of each layer's outputs."""
+    moments = [torch.var_mean(output, dim=1, correction=0) for output in outputs]
+    means = [mean.double().numpy() for _, mean in moments]
+    squares = [variance.double().numpy() + mean**2 for (variance, _), mean in zip(moments, means, strict=True)]
+    return [(outputs[-1].argmax(2) == labels).double().mean(1).numpy()], means, squares

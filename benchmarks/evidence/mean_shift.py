@@ -19,9 +19,9 @@ from scipy.stats import pearsonr, ttest_rel, wilcoxon
 from benchmarks.evidence.ensemble import (
     Architecture,
     Digits,
+    Judgement,
     Layers,
-    accuracy,
-    channel_moments,
+    judge,
     outputs_of,
     train,
 )
@@ -57,7 +57,6 @@ SHIFTS = {
 """The definitions of the total shift of the outputs' means: absolute values are summed."""
 PUBLISHED = {"minmax": 0.707, "analytical": 0.761}
 """Pearson's r in the published work."""
-Moments = Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 def run(path: Path, *, quick: bool) -> None:
@@ -81,18 +80,19 @@ def _rows(architecture: Architecture, seed: int, data: dict[str, Digits]) -> Ite
     layers = train(architecture, NETWORKS, data["train"], seed=seed)
     order = torch.randperm(len(data["train"].labels), generator=torch.Generator().manual_seed(seed))[:CALIBRATION]
     calibration = Digits(data["train"].patches[order], data["train"].labels[order])
-    moments, right = channel_moments(layers, data["test"]), accuracy(layers, data["test"])
+    before = judge(layers, data["test"])
     for granularity in GRANULARITIES:
         for rule in RULES:
             quantized = [(_quantized(weight, granularity, rule), bias) for weight, bias in layers]
             corrected = _corrected(layers, quantized, calibration)
-            shifts, left = (_shifts(moments, channel_moments(item, data["test"])) for item in (quantized, corrected))
-            losses = [100 * (right - accuracy(item, data["test"])) for item in (quantized, corrected)]
+            judged = [judge(item, data["test"]) for item in (quantized, corrected)]
+            shifts, left = (_shifts(before, after) for after in judged)
+            losses = [100 * (before.accuracy - after.accuracy) for after in judged]
             error = _weight_error(layers, quantized)
             for number in range(NETWORKS):
                 yield {
                     "network": number, "granularity": granularity, "rule": rule,
-                    "float_accuracy": 100 * float(right[number]), "loss": float(losses[0][number]),
+                    "float_accuracy": 100 * float(before.accuracy[number]), "loss": float(losses[0][number]),
                     "loss_corrected": float(losses[1][number]), "weight_mae": float(error[number]),
                     **{name: float(value[number]) for name, value in shifts.items()},
                     "s1_sum_corrected": float(left["s1_sum"][number]),
@@ -123,12 +123,12 @@ def _corrected(layers: Layers, quantized: Layers, calibration: Digits) -> Layers
     return corrected
 
 
-def _shifts(before: Moments, after: Moments) -> dict[str, NDArray[np.float64]]:
+def _shifts(before: Judgement, after: Judgement) -> dict[str, NDArray[np.float64]]:
     """Return each total shift of the networks (E,)."""
-    differences = [quantized[0] - reference[0] for reference, quantized in zip(before, after, strict=True)]
+    differences = [quantized - reference for reference, quantized in zip(before.means, after.means, strict=True)]
     relative = [
-        np.abs(difference) / np.maximum(reference[1], 1e-6)
-        for difference, reference in zip(differences, before, strict=True)
+        np.abs(difference) / np.maximum(deviation, 1e-6)
+        for difference, deviation in zip(differences, before.deviations, strict=True)
     ]
     return {
         "s1_sum": sum(np.abs(item).sum(1) for item in differences),
