@@ -67,7 +67,8 @@ class Baseline:
 
     def check(self, baseline: Document, job: Document) -> list[RegressionCheck]:
         """Return the result for every metric with a limit."""
-        same_evaluation = baseline["evaluation"] == job["evaluation"]
+        compared = job.get("comparison")  # the service compares digests; an older one has no comparison
+        same_evaluation = compared["same_evaluation"] if compared else baseline["evaluation"] == job["evaluation"]
         return check_regressions(self.limits, baseline["summary"], job["summary"], same_evaluation=same_evaluation)
 
 

@@ -66,6 +66,8 @@ def _gate(result: Document) -> str:
     """Return the value of a gate and its limit; short, so that it fits a line."""
     name, value, limit, unit = result["name"], result["value"], result["limit"], gate_of(result).unit
     unit = unit and f" {unit}"
+    if result.get("reason"):
+        return f"{name} not judged: {result['reason']}"
     if value is None:
         return f"{name} not measured, limit {limit:g}{unit}"
     missed = "" if result["passed"] else f", missed by {abs(value - limit):.3g}{unit}"

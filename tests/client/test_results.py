@@ -64,11 +64,13 @@ def test_gates_show_their_verdict_value_and_limit():
         {"name": "max_size_ratio", "limit": 0.3, "value": 0.25, "passed": True},
         {"name": "max_top1_drop_points", "limit": 1.0, "value": None, "passed": False},
         {"name": "min_output_sqnr_db", "limit": 30.0, "value": 26.511, "passed": False},
+        {"name": "max_output_sqnr_db_regression", "limit": 1, "value": None, "passed": True, "reason": "other data"},
     ]
     assert texts(gate_rows(gates)) == [
         "gate pass max_size_ratio 0.25, limit 0.3",
         "gate FAIL max_top1_drop_points not measured, limit 1 points",
         "gate FAIL min_output_sqnr_db 26.51 dB, limit 30 dB, missed by 3.49 dB",
+        "gate pass max_output_sqnr_db_regression not judged: other data",
     ]
 
 
