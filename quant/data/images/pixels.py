@@ -38,14 +38,14 @@ class ArchivePixels:
         preparation: the size and the filter.
         color: the channels.
         size: the height and the width of every prepared image.
-        kept: the images that were prepared first, by their number.
+        prepared: the images that were prepared first, by their number.
     """
 
     archive: ImageArchive
     preparation: ImagePreparation
     color: Color
     size: Size
-    kept: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
+    prepared: dict[int, NDArray[np.uint8]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.archive)
@@ -65,11 +65,11 @@ class ArchivePixels:
 
     def _image(self, number: int) -> NDArray[np.uint8]:
         """Return one image (H, W, C), which is prepared again unless it is kept."""
-        image = self.kept.get(number)
+        image = self.prepared.get(number)
         if image is None:
             image = self._prepared(number)
-            if len(self.kept) < MAX_KEPT_BYTES // image.nbytes:
-                self.kept[number] = image
+            if len(self.prepared) < MAX_KEPT_BYTES // image.nbytes:
+                self.prepared[number] = image
         return image
 
     def _prepared(self, number: int) -> NDArray[np.uint8]:
