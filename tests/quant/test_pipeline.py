@@ -34,7 +34,8 @@ def quantize(tmp_path, examples):
 @pytest.mark.parametrize("granularity", ["channel", "tensor"])
 @pytest.mark.parametrize("clipping", ["minmax", "mae", "mse"])
 def test_every_layer_becomes_an_integer_kernel(quantize, preset, granularity, clipping):
-    _, model, report = quantize({"preset": preset, "weights": {"granularity": granularity, "clipping": clipping}})
+    weights = {"granularity": granularity, "clipping": clipping}
+    _, model, report = quantize({"preset": preset, "weights": weights, "report": "weights"})
     operators = optimised_operators(model)
     assert (operators["QLinearConv"], operators["QGemm"]) == (5, 2)
     assert operators["Conv"] == operators["Gemm"] == operators["DequantizeLinear(weight)"] == 0
