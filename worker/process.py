@@ -82,11 +82,15 @@ def sandboxed(words: Sequence[str], folder: Path, limits: Limits, to_worker: int
 
 
 def pools(threads: int) -> dict[str, str]:
-    """Return an environment without the worker's addresses and secrets that limits libraries to `threads` threads."""
+    """Return an environment without the worker's addresses and secrets that limits libraries to `threads` threads.
+
+    PyTorch's threads would wait actively for each other, which takes processor time from other jobs.
+    """
     names = ("PATH", "LANG", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
     inherited = {name: os.environ[name] for name in names if name in os.environ}
     counts = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    return {**inherited, **dict.fromkeys(counts, str(threads)), "PYTHONDONTWRITEBYTECODE": "1"}
+    fixed = {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**inherited, **dict.fromkeys(counts, str(threads)), **fixed}
 
 
 def environment(folder: Path) -> dict[str, str]:
