@@ -77,8 +77,8 @@ def test_an_unreadable_digest_is_refused(http):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"not an archive", "accepted: .npz or .npy"),
-        (npz(input=images())[:-30], "accepted: .npz or .npy"),
+        (b"not an archive", "accepted: .npz, .npy, .safetensors, .h5 or a .zip of images"),
+        (npz(input=images())[:-30], "accepted: .npz, .npy, .safetensors, .h5 or a .zip of images"),
         (npz(input=np.array([{}], dtype=object)), "Python objects"),
         (npz(mean=np.zeros(3)), "sample axis"),
     ],

@@ -106,10 +106,19 @@ def test_only_measured_figures_are_shown():
 
 def test_a_deleted_file_keeps_its_name_and_has_no_link():
     job = a_job(model_name="net.onnx", calibration="dataset_1")
-    data = Upload(id="", tenant="", key="", sha256="", size=10, filename=None, created_at="", format="npz")
-    model, calibration = file_views(job, {"calibration": data})
+    model, calibration = file_views(job, {"calibration": a_dataset(key="blob")})
     assert (model.name, model.size, model.url) == ("net.onnx", "", "")
     assert (calibration.name, calibration.size, calibration.url) == ("dataset_1", "10 B", "/v1/datasets/dataset_1")
+
+
+def test_a_file_that_is_being_fetched_says_so():
+    files = {"calibration": a_dataset(key="")}
+    _, calibration = file_views(a_job(model_name="net.onnx", calibration="dataset_1"), files)
+    assert calibration.size == "being fetched"
+
+
+def a_dataset(key):
+    return Upload(id="", tenant="", key=key, sha256="", size=10, filename=None, created_at="", format="npz")
 
 
 def test_artifacts_have_a_description_and_a_link():
