@@ -52,7 +52,8 @@ Conditions = Annotated[DownloadConditions, Depends()]
 def download_docs(*kinds: ArtifactKind) -> dict[int | str, dict[str, Any]]:
     """Return the documented answers of a download of one of these kinds."""
     media_types = sorted({kind.media_type.split(";")[0] for kind in kinds}, key=lambda name: (name != OCTETS, name))
-    content: dict[str, Any] = {name: {"schema": {"type": "string", "format": "binary"}} for name in media_types}
+    binary = {"type": "string", "format": "binary"}
+    content: dict[str, Any] = {name: {"schema": {} if name.endswith("json") else binary} for name in media_types}
     headers = header_docs(ETag="The SHA-256 of the file.", Repr_Digest="The SHA-256 of the whole file (RFC 9530).")
     part = header_docs(Content_Range="The range of these bytes and the size of the file.")
     return {

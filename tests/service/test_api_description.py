@@ -52,7 +52,8 @@ def test_the_examples_are_valid():
 
 def test_every_json_body_has_an_example():
     media = [body["content"]["application/json"] for body in BODIES if "application/json" in body.get("content", {})]
-    assert [entry for entry in media if entry["schema"].get("format") != "binary" and "example" not in entry] == []
+    described = [entry for entry in media if entry["schema"] and entry["schema"].get("format") != "binary"]  # no files
+    assert [entry for entry in described if "example" not in entry] == []
 
 
 @pytest.mark.parametrize(
