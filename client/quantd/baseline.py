@@ -10,6 +10,7 @@ from quantd.figures import METRICS, Document
 from quantd.regression import RegressionCheck, check_regressions
 from quantd.spec import parse_number
 from quantd.tags import parse_tag
+from quantd.text import accepted_names
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Baseline:
                 raise ClientError("--max-regression needs --baseline; accepted: --baseline tag:KEY=VALUE or a job's id")
             return None
         if not name.startswith("tag:"):
+            if ":" in name or "=" in name:
+                raise ClientError(f"--baseline {name}: accepted: tag:KEY=VALUE, or the id of a job")
             return cls(None, name, parsed)
         return cls(":".join(parse_tag("--baseline", name.removeprefix("tag:"))), None, parsed)
 
@@ -75,7 +78,7 @@ class Baseline:
 def _parse_limit(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     if name not in METRICS:
-        raise ClientError(f"--max-regression {text}: there is no metric {name!r}; accepted: {', '.join(METRICS)}")
+        raise ClientError(f"--max-regression {text}: there is no metric {name!r}; {accepted_names(name, METRICS)}")
     limit = parse_number("--max-regression", text, value)
     if limit < 0:
         raise ClientError(f"--max-regression {text}: accepted: a number of at least 0")

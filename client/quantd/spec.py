@@ -11,6 +11,7 @@ import yaml
 from quantd.errors import ClientError
 from quantd.figures import GATES
 from quantd.server import is_server_installed
+from quantd.text import accepted_names
 
 
 def read_spec(path: Path | None, preset: str | None, gates: Iterable[str] = ()) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def _yaml_fault(error: Exception) -> str:
 def _parse_gate(text: str) -> tuple[str, float]:
     name, _, value = text.partition("=")
     if name not in GATES:
-        raise ClientError(f"--gate {text}: there is no gate {name!r}; accepted: {', '.join(GATES)}")
+        raise ClientError(f"--gate {text}: there is no gate {name!r}; {accepted_names(name, GATES)}")
     return name, parse_number("--gate", text, value)
 
 

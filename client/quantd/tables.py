@@ -1,13 +1,12 @@
-"""Tables on a terminal: summaries, layers, jobs, keys and usage."""
+"""Tables for people: summaries, layers, jobs, keys and usage."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
-from quantd.console import line
+from quantd.text import printable
 
 _SUMMARY_ROWS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("size before", lambda s: f"{s['bytes_before'] / 1000:.1f} kB"),
@@ -54,18 +53,59 @@ def layer_table(report: Mapping[str, Any], title: str) -> Table:
     return table
 
 
-def job_lines(jobs: Iterable[Mapping[str, Any]]) -> Iterator[Text]:
-    """Yield a header and a line for each job; the model's name is last, because it may be long."""
-    yield line(_job_columns("id", "status", "gates", "size", "age", "model"))
+def job_lines(jobs: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Return a header and a line for each job."""
+    rows = []
     for job in jobs:
-        summary = job["summary"]
-        size = f"{100 * summary['size_ratio']:.0f} %" if summary else "-"
-        name = job["model_name"] or job["model"]
-        yield line(_job_columns(job["id"], job["status"], job["verdict"] or "-", size, _age(job["created_at"]), name))
+        name, size = job["model_name"] or job["model"], _ratio(job["summary"], 0)
+        rows.append((job["id"], job["status"], job["verdict"] or "-", size, _age(job["created_at"]), name))
+    return _lines(("id", "status", "gates", "size>", "age>", "model"), rows)
 
 
-def _job_columns(job_id: str, status: str, verdict: str, size: str, age: str, name: str) -> str:
-    return f"{job_id:<36} {status:<9} {verdict:<5} {size:>5} {age:>4} {name}"
+def batch_lines(batch: Mapping[str, Any]) -> Iterator[str]:
+    """Return a header and a line for each job of a batch."""
+    rows = []
+    for job in batch["jobs"]:
+        sqnr = _number(job["summary"]["output_sqnr_db"], " dB") if job["summary"] else "-"
+        preset, name = str(job["spec"].get("preset", "int8")), job["model_name"] or job["model"]
+        size = _ratio(job["summary"], 1)
+        rows.append((job["id"], job["status"], job["verdict"] or "-", size, sqnr, preset, name))
+    return _lines(("id", "status", "gates", "size>", "output>", "preset", "model"), rows)
+
+
+def key_lines(keys: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Return a header and a line for each API key."""
+    rows = [
+        (key["id"], key["tenant"], ",".join(key["scopes"]), key["created_at"], key["revoked_at"] or "-", key["name"])
+        for key in keys
+    ]
+    return _lines(("id", "tenant", "scopes", "created", "revoked", "name"), rows)
+
+
+def usage_lines(tenants: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Return a header and a line for each tenant: its jobs, their time and the stored bytes."""
+    rows = []
+    for tenant, used in tenants.items():
+        counts = (f"{used[f'jobs_{name}']:.0f}" for name in ("succeeded", "failed", "cancelled", "cached"))
+        sizes = (f"{used[name] / 1e6:.1f} MB" for name in ("uploaded_bytes", "artifact_bytes"))
+        rows.append((*counts, f"{used['job_seconds'] / 3600:.2f}", *sizes, tenant))
+    titles = ("succeeded>", "failed>", "cancelled>", "cached>", "hours>", "uploaded>", "artifacts>", "tenant")
+    return _lines(titles, rows)
+
+
+def _lines(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """Yield a header and a line for each row.
+
+    A column is as wide as its longest cell, and to the right if its title ends with ">". The last one is not filled up.
+    """
+    right = [title.endswith(">") for title in titles]
+    cells = [tuple(title.rstrip(">") for title in titles), *(tuple(map(printable, row)) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        columns = zip(row, widths, right, strict=True)
+        yield "  ".join(
+            cell.rjust(width) if at_right else cell.ljust(width) for cell, width, at_right in columns
+        ).rstrip()
 
 
 def _age(time: str) -> str:
@@ -77,36 +117,8 @@ def _age(time: str) -> str:
     return f"{max(seconds, 0):.0f} s"
 
 
-def batch_table(batch: Mapping[str, Any]) -> Table:
-    """Return a table with one row for each job of a batch."""
-    title = f"{batch['id']}: {batch['status']}"
-    table = Table("job", "model", "spec", "status", "gates", "size", "output SQNR", title=title, title_justify="left")
-    for job in batch["jobs"]:
-        summary = job["summary"]
-        size = f"{100 * summary['size_ratio']:.1f} %" if summary else "-"
-        sqnr = _number(summary["output_sqnr_db"], " dB") if summary else "-"
-        spec, name = str(job["spec"].get("preset", "int8")), job["model_name"] or job["model"]
-        table.add_row(job["id"], name, spec, job["status"], job["verdict"] or "-", size, sqnr)
-    return table
-
-
-def keys_table(keys: Iterable[Mapping[str, Any]]) -> Table:
-    """Return a table with one row for each API key."""
-    table = Table("id", "tenant", "name", "scopes", "created", "revoked")
-    for key in keys:
-        scopes = ", ".join(key["scopes"])
-        table.add_row(key["id"], key["tenant"], key["name"], scopes, key["created_at"], key["revoked_at"] or "-")
-    return table
-
-
-def usage_table(tenants: Mapping[str, Mapping[str, float]]) -> Table:
-    """Return a table with one row for each tenant: its jobs, their time and the stored bytes."""
-    table = Table("tenant", "succeeded", "failed", "cancelled", "cached", "hours", "uploaded", "artifacts")
-    for tenant, used in tenants.items():
-        counts = (f"{used[f'jobs_{name}']:.0f}" for name in ("succeeded", "failed", "cancelled", "cached"))
-        sizes = (f"{used[name] / 1e6:.1f} MB" for name in ("uploaded_bytes", "artifact_bytes"))
-        table.add_row(tenant, *counts, f"{used['job_seconds'] / 3600:.2f}", *sizes)
-    return table
+def _ratio(summary: Mapping[str, Any] | None, digits: int) -> str:
+    return f"{100 * summary['size_ratio']:.{digits}f} %" if summary else "-"
 
 
 def _number(value: float | None, unit: str) -> str:

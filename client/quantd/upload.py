@@ -35,6 +35,11 @@ def upload(kind: str, path: Path, progress: Progress) -> Flow[Document]:
             )  # fmt: skip
     except OSError as error:
         raise ClientError(f"{path}: {error.strerror}") from None
+    except ClientError as error:
+        if not str(error.problem.get("code")).startswith(("model.", "dataset.")):
+            raise
+        detail = f"{path}: {error.detail}"  # of several files, the one that was refused
+        raise ClientError(detail, {**error.problem, "detail": detail}) from None
     return document_of(response, "id", "sha256", "size")
 
 

@@ -39,7 +39,8 @@ def test_without_options_there_is_no_baseline():
     [
         (None, ["output_sqnr_db=1"], "needs --baseline"),
         ("tag:main", [], "accepted: KEY=VALUE"),
-        ("tag:branch=main", ["output_sqnr=1"], "there is no metric 'output_sqnr'"),
+        ("branch:main", [], "accepted: tag:KEY=VALUE, or the id of a job"),
+        ("tag:branch=main", ["output_sqnr=1"], "there is no metric 'output_sqnr'; did you mean output_sqnr_db[?]"),
         ("tag:branch=main", ["output_sqnr_db=x"], "'x' is not a number"),
         ("tag:branch=main", ["output_sqnr_db=-1"], "at least 0"),
     ],

@@ -31,8 +31,7 @@ def batch(file: BatchFile, output: Output = None, detach: Detach = False, as_jso
     if detach and output:
         raise ClientError("-o needs the end of the jobs; accepted: without --detach")
     from quantd.batch_file import read_batch, upload_files
-    from quantd.console import out_console
-    from quantd.tables import batch_table
+    from quantd.tables import batch_lines
 
     content = read_batch(file)
     with connect() as client:
@@ -55,7 +54,8 @@ def batch(file: BatchFile, output: Output = None, detach: Detach = False, as_jso
     if as_json:
         typer.echo(json.dumps(submitted.document))
     else:
-        out_console.print(batch_table(submitted.document))
+        typer.echo(f"{submitted.id}: {submitted.status}")
+        typer.echo("\n".join(batch_lines(submitted.document)))
     if submitted.status != "succeeded":
         return JobFailed.exit_code
     return GATE_FAILED if submitted.verdict == "fail" else 0

@@ -36,11 +36,9 @@ def list_jobs(
     if as_json:
         typer.echo(json.dumps(jobs))
         return
-    from quantd.console import out_console
     from quantd.tables import job_lines
 
-    for text in job_lines(jobs):
-        out_console.print(text, soft_wrap=True)
+    typer.echo("\n".join(job_lines(jobs)))
 
 
 @app.command()

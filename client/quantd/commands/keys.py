@@ -63,10 +63,9 @@ def list_keys(state_dir: StateDir = Path(".quantd"), as_json: AsJson = False) ->
     if as_json:
         typer.echo(json.dumps([_shown(key) for key in keys]))
         return
-    from quantd.console import out_console
-    from quantd.tables import keys_table
+    from quantd.tables import key_lines
 
-    out_console.print(keys_table([_shown(key) for key in keys]))
+    typer.echo("\n".join(key_lines([_shown(key) for key in keys])))
 
 
 @app.command()

@@ -94,7 +94,6 @@ def usage(
     if as_json:
         typer.echo(json.dumps(tenants))
         return
-    from quantd.console import out_console
-    from quantd.tables import usage_table
+    from quantd.tables import usage_lines
 
-    out_console.print(usage_table(tenants))
+    typer.echo("\n".join(usage_lines(tenants)))

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://127.0.0.1:8000"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, also for an error.")]
-Model = Annotated[Path, typer.Argument(help="Model: .onnx, a zip or tar with external data, or TorchScript .pt.")]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="Model: .onnx, a zip or tar with external data, or TorchScript .pt.")
+]
 SpecFile = Annotated[Path | None, typer.Option("--spec", help="Quantization spec in YAML or JSON.")]
 PRESET_NAMES = "int8, int8-weights, small, smaller, smallest, auto, int4, int4-weights, codebook4, ternary or fp16."
 Preset = Annotated[str | None, typer.Option(help=PRESET_NAMES)]
-JobId = Annotated[str, typer.Argument(help="Id of the job.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
 StateDir = Annotated[
     Path, typer.Option(help="State folder of the embedded service; ignored if QUANTD_REDIS_URL is set.")
 ]
