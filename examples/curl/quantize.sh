@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Quantize a model with curl and jq. Exit status: 0 success, 1 the job failed, 2 a gate failed, other: curl's.
+# Quantize a model with curl and jq. Exit status: 0 success, 1 the job failed, 2 a gate failed, 3 bad usage, other: curl's.
 #
 #   ./quantize.sh MODEL CALIBRATION EVALUATION SPEC OUTPUT
 set -euo pipefail
+[[ $# == 5 ]] || { echo "usage: $0 MODEL CALIBRATION EVALUATION SPEC OUTPUT" >&2; exit 3; }
 model=$1 calibration=$2 evaluation=$3 spec=$4 output=$5
 url=${QUANTD_URL:-http://127.0.0.1:8000}
 

@@ -28,7 +28,7 @@ class Rules:
     rules: tuple[Rule, ...]
 
     def __str__(self) -> str:
-        return ", ".join(map(str, self.rules)) or "none"
+        return ", ".join(map(str, self.rules)) or "none, until the operator allows some"
 
     @property
     def schemes(self) -> tuple[str, ...]:

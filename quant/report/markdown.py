@@ -37,7 +37,10 @@ def report_markdown(report: Report) -> bytes:
 
 def _title(report: Report) -> Iterator[str]:
     failed, gates = sum(not gate.passed for gate in report.gates), len(report.gates)
-    verdict = f"{failed} of {gates} gates failed" if failed else f"all {gates} gates passed" if gates else "no gates"
+    if gates > 1:
+        verdict = f"{failed} of {gates} gates failed" if failed else f"all {gates} gates passed"
+    else:
+        verdict = "no gates" if not gates else "its gate failed" if failed else "its gate passed"
     yield f"### {code(report.model.name)}: {verdict}"
 
 

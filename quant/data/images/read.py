@@ -110,7 +110,8 @@ def _check(value: ir.Value, images: Images) -> None:
     channels = images.pixels.shape[3]
     for name, values in (("mean", images.mean), ("std", images.std)):
         if values.size not in (1, channels):
-            raise _fault(name, f"has {values.size} numbers; accepted: 1, or {channels}, one for each channel")
+            accepted = "1" if channels == 1 else f"1, or {channels}, one for each channel"
+            raise _fault(name, f"has {values.size} numbers; accepted: {accepted}")
         if images.dtype.kind != "f" and (values != (name == "std")).any():
             raise _fault(name, f"the input {value.name!r} is {images.dtype} and gets the pixels as they are; "
                          "accepted: no mean and std")  # fmt: skip

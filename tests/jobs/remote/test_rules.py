@@ -11,7 +11,7 @@ def test_nothing_is_allowed_by_default(monkeypatch):
     for name in ("QUANTD_SOURCE_ALLOW", "QUANTD_DESTINATION_ALLOW"):
         monkeypatch.delenv(name, raising=False)
     settings = Settings()
-    assert str(settings.sources) == str(settings.destinations) == "none"
+    assert str(settings.sources) == str(settings.destinations) == "none, until the operator allows some"
     assert settings.sources.schemes == ()
 
 
