@@ -20,6 +20,9 @@ MAX_ARRAYS = 512
 """The most arrays of a file: samples of several shapes take one array each. Every header is a request to the object
 store, so more samples are better padded, with their lengths."""
 MAX_HEADER = 10_000
+"""The most bytes of an .npy header."""
+_MAGIC_AND_SIZE = 12
+"""The most bytes before an .npy header: the magic string, the version and the header's size."""
 MAX_DIRECTORY = 1 << 20
 MAX_IMAGE_DIRECTORY = 1 << 23
 """The most bytes of the list of members of an archive of images: 50,000 images take up to 6 MB."""
@@ -176,10 +179,11 @@ def _header(name: str, file: Any, size: int) -> dict[str, Any]:
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
-    version = np.lib.format.read_magic(file)
+    start = io.BytesIO(file.read(_MAGIC_AND_SIZE + MAX_HEADER))  # NumPy reads all that a header declares, up to 4 GiB
+    version = np.lib.format.read_magic(start)
     if version not in readers:
         raise ValueError(f"npy version {version}")
-    shape, _, dtype = readers[version](file, max_header_size=MAX_HEADER)
+    shape, _, dtype = readers[version](start, max_header_size=MAX_HEADER)
     if any(length < 0 for length in shape):
         raise ValueError(f"array {name!r} has the shape {shape}")
     if dtype.hasobject:

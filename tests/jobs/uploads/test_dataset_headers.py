@@ -118,6 +118,21 @@ def test_a_huge_directory_is_not_read_into_memory(name):
         tracemalloc.stop()
 
 
+def test_no_more_of_a_header_is_read_than_it_may_have():
+    """A megabyte of compressed zeros is a gigabyte."""
+    bomb = b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 30) + bytes(1 << 24)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", bomb)
+    for data in (bomb, buffer.getvalue()):
+        tracemalloc.start()
+        try:
+            refused(data)
+            assert tracemalloc.get_traced_memory()[1] < len(bomb) / 8
+        finally:
+            tracemalloc.stop()
+
+
 def test_mutated_files_are_read_or_refused(examples):
     """Broken bytes make zipfile, its codecs and NumPy raise anything; the caller always gets a QuantdError."""
     source, chance = npz(input=np.ones((8, 3), np.float32), labels=np.arange(8)), random.Random(0)
