@@ -13,4 +13,4 @@ def _keep_summary(schema: dict[str, Any]) -> None:
 class PlugIn(BaseModel):
     """An immutable value: the plug-in's name and its options."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_keep_summary)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, json_schema_extra=_keep_summary)

@@ -206,7 +206,7 @@ GATES = (
 class GateLimits(BaseModel):
     """The limits that a spec sets; `gates_section` adds one optional field for each gate."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def limit_of(self, gate: Gate) -> float | None:
         """Return the limit of a gate; None where the spec sets none."""

@@ -24,9 +24,9 @@ from quant.spec.profiles import PROFILES, Profile
 
 
 class Section(BaseModel):
-    """The base of all sections: unknown keys are refused, and values cannot change."""
+    """The base of all sections: unknown keys and infinite numbers are refused, and values cannot change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class Weights(Section):

@@ -52,6 +52,20 @@ def test_every_fault_is_listed_at_once():
     assert {fault.pointer for fault in caught.value.errors} == {"/weights/bits", "/weights/granularity", "/seed"}
 
 
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_no_number_of_a_spec_is_infinite(number):
+    """A text may stand for a number, and JSON, in which reports are written, has no infinite ones."""
+    places = {
+        "/gates/min_layer_sqnr_db": {"gates": {"min_layer_sqnr_db": number}},
+        "/limits/seconds": {"limits": {"seconds": number}},
+        "/images/mean": {"images": {"mean": number}},
+    }
+    for pointer, raw in places.items():
+        with pytest.raises(SpecError) as caught:
+            resolve(raw)
+        assert all(fault.pointer.startswith(pointer) for fault in caught.value.errors)
+
+
 def test_every_preset_is_described():
     assert PRESET_DESCRIPTIONS.keys() == PRESETS.keys()
     assert all(text.endswith(".") for text in PRESET_DESCRIPTIONS.values())
