@@ -17,10 +17,26 @@ _SPECIAL = tuple(
 """Special networks (IANA's registries) that Python 3.11 takes for global ones, in whole or in part."""
 MOST_OF_A_LABEL, MOST_OF_A_NAME = 63, 253
 """The longest label and the longest name of a host (RFC 1035)."""
+MOST_OF_A_PORT = 65535
+"""The highest port."""
 
 
 class AddressRefused(Exception):
     """A URL that must not be called."""
+
+
+def parse_url(text: str) -> httpx.URL:
+    """Return a URL whose host can be read; httpx itself checks an internationalized name only when it is read.
+
+    Raises:
+        AddressRefused: it is no URL.
+    """
+    try:
+        url = httpx.URL(text)
+        url.host  # noqa: B018 - raises for a name that IDNA does not allow
+    except (httpx.InvalidURL, ValueError):
+        raise AddressRefused("is not a URL; accepted: https://host/path") from None
+    return url
 
 
 def check_url(url: str, allowed: Sequence[str]) -> None:
@@ -29,12 +45,9 @@ def check_url(url: str, allowed: Sequence[str]) -> None:
     Raises:
         AddressRefused: it is not an http(s) URL, carries credentials, or names a host that is not allowed.
     """
-    try:
-        parts = httpx.URL(url)
-    except (httpx.InvalidURL, ValueError):
-        raise AddressRefused("is not a URL; accepted: https://host/path") from None
-    port = parts.port or 443
-    if parts.scheme not in ("https", "http") or not parts.host or parts.userinfo or port > 65535:
+    parts = parse_url(url)
+    port = 443 if parts.port is None else parts.port
+    if parts.scheme not in ("https", "http") or not parts.host or parts.userinfo or not 0 < port <= MOST_OF_A_PORT:
         raise AddressRefused("is not an https URL without credentials; accepted: https://host/path")
     host = lookup_name(parts)
     labels = host.removesuffix(".").split(".")

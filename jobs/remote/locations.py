@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from jobs.errors import BadRequest, RemoteNotAllowed
-from jobs.remote.addresses import AddressRefused, check_url
+from jobs.remote.addresses import AddressRefused, check_url, parse_url
 from jobs.remote.rules import Rules
 from quant.errors import FieldError
 
@@ -111,8 +111,8 @@ def _refuse(error: type[BadRequest | RemoteNotAllowed], detail: str, role: Role)
 
 def _https(text: str, _: str) -> Location | None:
     try:
-        url = httpx.URL(text)
-    except (httpx.InvalidURL, ValueError):
+        url = parse_url(text)
+    except AddressRefused:
         return None
     if not url.host or url.userinfo:
         return None

@@ -116,7 +116,7 @@ async def _response(target: Target) -> AsyncIterator[httpx.Response]:
                 url, headers = _redirected(url, response, headers)
             finally:
                 await response.aclose()
-    raise RemoteFailed(f"{url.host} redirects more than {MOST_REDIRECTS} times; accepted: fewer")
+    raise RemoteFailed(f"{lookup_name(url)} redirects more than {MOST_REDIRECTS} times; accepted: fewer")
 
 
 def _client() -> httpx.AsyncClient:
@@ -147,6 +147,8 @@ async def _send(
         raise RemoteNotAllowed(f"the URL {error}") from None
     except (httpx.HTTPError, OSError) as error:
         _failed(url, error)
+    except (httpx.InvalidURL, ValueError):  # httpx reads `Location`, though it does not follow it
+        raise RemoteFailed(f"{url.host} redirects to no URL") from None
     response.request.url = url  # a redirect is relative to the name, not to the address
     return response
 

@@ -33,6 +33,7 @@ def test_a_source_is_read(text, place, path, filename):
         "", "x", "ftp://example.org/x", "file:///etc/passwd", "https://", "https://user:secret@example.org/x",
         "s3://bucket", "s3://bucket/", "s3://bucket/a/../b", "s3://B_/x", "hf://acme/net", "hf://acme/net/../x",
         "hf://../net/x", "mlflow:/net", "mlflow:/net/3/../4", "https://example.org/\n", "https://e.org/" + "x" * 4096,
+        "https://xn--a.example.org/",
     ],
 )  # fmt: skip
 def test_what_is_no_source_is_refused(text):
@@ -54,6 +55,8 @@ def test_what_only_sources_can_be_is_no_destination(text):
         ("http://example.org/x", "https://*"),
         ("https://127.0.0.1/x", "https://*.example.org"),
         ("https://example.org:99999/x", "https://*"),
+        ("https://example.org:0/x", "https://*"),
+        ("https://example.org:-1/x", "https://*"),
         ("s3://other/x", "s3://bucket"),
         ("hf://acme/net/x", "hf://other"),
     ],

@@ -26,6 +26,7 @@ def test_an_allowed_host_is_accepted(url, allowed):
         "http://hooks.example.org/", "ftp://127.0.0.1/", "https://user:secret@hooks.example.org/", "file:///etc/passwd",
         "//127.0.0.1/", "https://", "https://evil.org/?.example.org", "https://example.org", "http://2130706433/",
         "http://0x7f.1/", "x", "", "http://127.0.0.1:99999/", "https://a.example.org:x/",
+        "https://xn--a.example.org/",
     ],
 )  # fmt: skip
 def test_a_forbidden_host_is_refused_at_submission(submit, model, url):

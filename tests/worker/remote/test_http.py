@@ -45,10 +45,24 @@ def test_a_public_name_with_a_private_address_is_not_called(monkeypatch, address
 
 
 @pytest.mark.parametrize(
-    "location", ["http://localhost/", "http://169.254.169.254/latest/", "file:///etc/passwd", "http://[::1]/", "//x/"]
+    "location",
+    [
+        "http://localhost/",
+        "http://169.254.169.254/latest/",
+        "file:///etc/passwd",
+        "http://[::1]/",
+        "//x/",
+        "//b.org:0/",
+    ],
 )
 def test_a_redirect_to_another_host_is_not_followed(remote, location):
     with pytest.raises(RemoteNotAllowed):
+        fetch(Target(f"{remote.url}/redirect?to={location}", hosts=HERE))
+
+
+@pytest.mark.parametrize("location", ["//xn--a/", "//[/", "https://a:b/"])
+def test_a_redirect_to_no_url_is_the_failure_of_its_host(remote, location):
+    with pytest.raises((RemoteFailed, RemoteNotAllowed)):
         fetch(Target(f"{remote.url}/redirect?to={location}", hosts=HERE))
 
 
