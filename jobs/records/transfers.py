@@ -17,9 +17,13 @@ class TransferRecords(JobStates):
         Raises:
             NotFound: there is no such fetch, or it was cancelled.
         """
-        job = self.job(upload_id, tenant, "fetch")
+        absent = NotFound(f"there is no {kind} {upload_id!r}")
+        try:
+            job = self.job(upload_id, tenant, "fetch")
+        except NotFound:
+            raise absent from None
         if job.fetch is None or job.fetch.kind != kind or job.status in ("succeeded", "cancelled"):
-            raise NotFound(f"there is no {kind} {upload_id!r}")
+            raise absent
         return job
 
     def fetch_problem(self, upload_id: str) -> Problem | None:

@@ -21,6 +21,12 @@ def fetch(records: Records):
     )  # fmt: skip
 
 
+def test_an_unknown_upload_is_named_by_its_kind(records: Records, fetch):
+    for kind, name in (("model", fetch.id), ("dataset", new_id("dataset"))):
+        with pytest.raises(NotFound, match=f"there is no {kind} '{name}'"):
+            records.fetch(kind, name, "default")
+
+
 def job_for(records, dataset_id=None, **fields):
     model = add(records)[0].id
     job = Job(
