@@ -115,7 +115,13 @@ class _BoundedReader(io.BufferedReader):
 
 
 def _of_headers(headers: Sequence[dict[str, Any]]) -> _Contents:
-    """Return the contents of a file with these headers, of which each is `{name, dtype, shape, bytes}`."""
+    """Return the contents of a file with these headers, of which each is `{name, dtype, shape, bytes}`.
+
+    Raises:
+        UnicodeEncodeError: a name holds half of a surrogate pair, which no record can hold.
+    """
+    for header in headers:
+        header["name"].encode()
     declared = sum(header.pop("bytes") for header in headers)
     return _Contents(count_samples(headers), tuple(headers), declared)
 

@@ -118,6 +118,11 @@ def test_a_huge_directory_is_not_read_into_memory(name):
         tracemalloc.stop()
 
 
+def test_a_name_that_no_record_can_hold_is_refused():
+    header = b'{"\\ud800":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    assert "surrogate" in refused(len(header).to_bytes(8, "little") + header + bytes(4)).detail
+
+
 def test_no_more_of_a_header_is_read_than_it_may_have():
     """A megabyte of compressed zeros is a gigabyte."""
     bomb = b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 30) + bytes(1 << 24)
