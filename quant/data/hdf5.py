@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from quant.errors import UnsupportedDataset
 
 ACCEPTED = "datasets of plain numbers at the root, stored in the file itself, uncompressed or with gzip"
+MOST_EXPANSION = 1100
+"""The most bytes of values for each stored byte: gzip reaches 1032, and chunks that were never written any number."""
 _NO_PLUGINS = "::"
 """The value of HDF5_PLUGIN_PRELOAD that makes the library load no plug-in."""
 
@@ -73,6 +75,8 @@ def _read(h5py: ModuleType, file: Any, name: str, content: mmap.mmap) -> NDArray
     dtype = dataset.dtype
     if dtype.kind not in "biuf" or dtype.hasobject or dtype.subdtype is not None or dataset.shape is None:
         raise ValueError(f"{name!r} holds {dtype}; accepted: {ACCEPTED}")
+    if dataset.nbytes > MOST_EXPANSION * dataset.id.get_storage_size():
+        raise ValueError(f"{name!r} declares {dataset.nbytes} bytes that were never written; accepted: {ACCEPTED}")
     start = dataset.id.get_offset()  # None for chunks
     if start is None or not dtype.isnative or dataset.id.get_type() != h5py.h5t.py_create(dtype, logical=True):
         return np.asarray(dataset[()], dtype.newbyteorder("="))

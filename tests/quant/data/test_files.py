@@ -84,6 +84,8 @@ def virtual(file):
         (lambda file: file.create_dataset("x", data=np.zeros(64), compression="lzf"), "filter 32000"),
         (lambda file: file.update({"x": "a text"}), "holds object"),
         (lambda file: file.update({"x": h5py.Empty("f4")}), "holds float32"),
+        (lambda file: file.create_dataset("x", (1 << 38,), "f4", chunks=(1 << 10,)), "never written"),
+        (lambda file: file.create_dataset("x", (1 << 38,), "f4"), "never written"),
         (compound, "holds"),
         (reference, "holds object"),
     ],
