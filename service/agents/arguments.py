@@ -1,13 +1,18 @@
 """The arguments of the tools: what the API accepts, and how long and how much to answer."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
 
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from jobs.remote.locations import LONGEST
 from service.jobs.schemas import JobIn
 from service.plans.schemas import PlanIn
 from service.sources.schemas import CredentialsName
 
 MAX_WAIT_S = 50
 """The longest wait of a call; many clients give up after a minute."""
+File = Annotated[str, StringConstraints(max_length=LONGEST)]
+"""The id of an upload, or a location."""
 
 
 class Arguments(BaseModel):
@@ -19,7 +24,7 @@ class Arguments(BaseModel):
 class PlanArguments(PlanIn):
     """Arguments of `plan`."""
 
-    model: str
+    model: File
     """The id of an uploaded model, or a location to fetch it from, such as `https://host/model.onnx`."""
     credentials: CredentialsName | None = None
     """The name of the operator's credentials for the location, which `s3://` needs."""
@@ -32,11 +37,11 @@ class PlanArguments(PlanIn):
 class QuantizeArguments(JobIn):
     """Arguments of `quantize`."""
 
-    model: str
+    model: File
     """The id of an uploaded model, or a location to fetch it from, such as `https://host/model.onnx`."""
-    calibration: str | None = None
+    calibration: File | None = None
     """The id of an uploaded dataset for calibration, or a location."""
-    evaluation: str | None = None
+    evaluation: File | None = None
     """The id of an uploaded dataset for evaluation, or a location."""
     credentials: CredentialsName | None = None
     """The name of the operator's credentials for locations, which `s3://` needs."""

@@ -12,6 +12,7 @@ from jobs.job import Job
 from jobs.keys import Scope
 from jobs.redis_keys import Kind
 from quant.errors import QuantdError
+from quant.spec import resolve
 from service.agents.arguments import (
     CompareArguments,
     JobArguments,
@@ -24,7 +25,7 @@ from service.comparison.reports import compare_jobs, read_report
 from service.context import Context
 from service.jobs.following import wait_for_end
 from service.jobs.schemas import JobIn
-from service.jobs.submission import submit_job
+from service.jobs.submission import checked_spec, submit_job
 from service.plans.endpoints import show_plan
 from service.plans.submission import submit_plan
 from service.problems import invalid_request
@@ -89,8 +90,13 @@ async def plan(context: Context, arguments: PlanArguments) -> Answer:
     The answer has the size with every preset, the expected SQNR of the weights, the kernels, and what stays in float
     and why.
     """
-    model = await run_in_threadpool(_upload_id, context, "model", arguments.model, arguments.credentials)
-    job = await run_in_threadpool(submit_plan, context, model, arguments.spec, None)
+
+    def submit() -> Job:
+        resolve(arguments.spec)  # before a fetch begins
+        model = _upload_id(context, "model", arguments.model, arguments.credentials)
+        return submit_plan(context, model, arguments.spec, None)
+
+    job = await run_in_threadpool(submit)
     context.affected.append(job.id)
     ended = await _waited(context, job, arguments.wait_s)
     return plan_result(await run_in_threadpool(show_plan, context, ended), arguments.layers)
@@ -102,11 +108,17 @@ async def quantize(context: Context, arguments: QuantizeArguments) -> Answer:
     If an equal job succeeded before, the new one succeeds at once with `cached: true`. The default preset, `int8`,
     needs calibration data; `int8-weights`, for example, needs none.
     """
-    request = arguments.model_dump(include=set(JobIn.model_fields))
-    for role in INPUTS:
-        if request[role] is not None:
-            request[role] = await run_in_threadpool(_upload_id, context, role, request[role], arguments.credentials)
-    job = await run_in_threadpool(submit_job, context, request, arguments.idempotency_key, arguments.rerun)
+    key = arguments.idempotency_key
+
+    def submit() -> Job:
+        request = arguments.model_dump(include=set(JobIn.model_fields))
+        roles = [role for role in INPUTS if request[role] is not None]
+        checked_spec(arguments.spec, roles)  # before a fetch begins
+        for role in roles:
+            request[role] = _upload_id(context, role, request[role], arguments.credentials, key and f"{key} {role}")
+        return submit_job(context, request, key, arguments.rerun)
+
+    job = await run_in_threadpool(submit)
     context.affected.append(job.id)
     return job_result(await _waited(context, job, arguments.wait_s))
 
@@ -147,8 +159,12 @@ async def compare(context: Context, arguments: CompareArguments) -> Answer:
     return await run_in_threadpool(read)
 
 
-def _upload_id(context: Context, role: str, named: str, credentials: str | None) -> str:
+def _upload_id(
+    context: Context, role: str, named: str, credentials: str | None, idempotency_key: str | None = None
+) -> str:
     """Return the id that the caller named, or that of the upload that a worker fetches from the named location.
+
+    The same idempotency key returns the upload that was fetched first.
 
     Raises:
         QuantdError: the location is not allowed, or a quota is used up; a fault has the argument as its pointer.
@@ -156,7 +172,7 @@ def _upload_id(context: Context, role: str, named: str, credentials: str | None)
     if ":" not in named:  # a location has a scheme
         return named
     try:
-        upload = submit_fetch(context, INPUTS[role], SourceIn(source=named, credentials=credentials), None)
+        upload = submit_fetch(context, INPUTS[role], SourceIn(source=named, credentials=credentials), idempotency_key)
     except QuantdError as error:
         places = {"/source": f"/{role}"}
         error.errors = tuple(replace(fault, pointer=places.get(fault.pointer, fault.pointer)) for fault in error.errors)

@@ -99,9 +99,16 @@ def test_the_command_names_where_a_model_is_and_where_its_artifacts_go(
 
 
 def test_an_agent_names_where_a_model_is(s3_stack, http, remote, model):
-    (answer,) = ask(s3_stack.url, ("quantize", {"model": f"{remote.url}/digits.onnx", "spec": QUICK}))
+    arguments = {"model": f"{remote.url}/digits.onnx", "spec": QUICK, "idempotency_key": "a call"}
+    remote.requests.clear()
+    refused, answer, again = ask(
+        s3_stack.url, ("quantize", {**arguments, "spec": {"preset": "int"}}), *[("quantize", arguments)] * 2
+    )
+    assert refused.is_error
+    assert again.structured_content["id"] == answer.structured_content["id"]
     job = ended(http, http.get(answer.structured_content["links"]["self"]).json())
     assert (job["status"], job["summary"]["bytes_before"]) == ("succeeded", len(model)), job
+    assert len(remote.requests) == 1
 
 
 def test_what_was_fetched_is_an_upload(http, remote, model, examples):

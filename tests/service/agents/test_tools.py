@@ -63,6 +63,7 @@ def test_a_failed_call_has_the_problem_of_the_api(http, stack, uploaded):
         ("get_job", {"job": "job_0"}),
         ("plan", {"model": "model_0"}),
         ("quantize", {"model": model, "calibration": "https://example.org/data.npz"}),
+        ("plan", {"model": "https://example.org/" + "x" * 4096}),
     )
     assert [refusal(result) for result in results] == [
         ("spec.invalid", ["/wieghts"]),
@@ -72,6 +73,7 @@ def test_a_failed_call_has_the_problem_of_the_api(http, stack, uploaded):
         ("not_found", []),
         ("not_found", []),
         ("remote.not_allowed", ["/calibration"]),
+        ("request.invalid", ["/model"]),
     ]
     assert results[0].structured_content == http.post("/v1/jobs", json={"model": model, "spec": unknown}).json()
     call = {**LIST, "method": "tools/call", "params": {"name": "train"}}
