@@ -55,7 +55,7 @@ comma are presets with more options:
 - `int8, dynamic`: `{DYNAMIC}`;
 - `int4, feedback`: `weights: {{rounding: error_feedback}}`;
 - `without data`: the job got no calibration data."""
-BY_MACHINE = """## By machine
+BY_MACHINE = """## The profile of the machine
 
 The preset says how many bits, the profile which machine. [Machines](machines.md) has the rules of each; only ONNX
 Runtime and OpenVINO run in the tests."""
@@ -126,12 +126,12 @@ def page() -> str:
     profiles = ([profile.description, code(f"export: {{profile: {profile.name}}}")] for profile in PROFILES.values())
     return document(
         INTRODUCTION,
-        table(["machine", "data", "aim", "type", "measured"], cases),
+        table(["machine", "data", "aim", "spec", "measured"], cases),
         KEEPING,
         BY_KIND,
         "\n".join(decision_table(rows)),
         BY_MACHINE,
-        table(["machine", "type"], profiles),
+        table(["machine", "spec"], profiles),
         BY_TASK,
         table(["network", "task", "float", *map(code, COMPARED)], _tasks(rows)),
         FEW_BITS,
