@@ -133,7 +133,7 @@ def huge():
     ("content", "message"),
     [
         (b"", "'a.png' cannot be read .*accepted: JPEG, PNG, BMP, WEBP"),
-        (b"GIF89a" + bytes(100), "'a.png' cannot be read"),
+        (b"GIF89a" + bytes(100), "'a.png' cannot be read .unknown format"),
         (encoded(picture(), "TIFF"), "'a.png' cannot be read"),
         (encoded(picture())[:200], "'a.png' cannot be read"),
         (encoded(picture(), "JPEG")[:-200], "'a.png' cannot be read .*truncated"),
