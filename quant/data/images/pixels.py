@@ -139,7 +139,9 @@ def opened(content: bytes, name: str) -> "Image":
     except MemoryError:
         raise
     except image.UnidentifiedImageError:  # its text is the address of the bytes in memory
-        raise UnreadableDataset(f"image {name!r} cannot be read (unknown format); accepted: {', '.join(FORMATS)}") from None
+        raise UnreadableDataset(
+            f"image {name!r} cannot be read (unknown format); accepted: {', '.join(FORMATS)}"
+        ) from None
     except Exception as error:  # noqa: BLE001 - Pillow's decoders raise many types
         raise _unreadable(name, error) from None
     if not 0 < picture.width * picture.height <= MAX_PIXELS:
