@@ -111,6 +111,8 @@ def test_a_model_is_quantized_reported_and_downloaded(connect, stack, model, exa
 def test_a_job_that_fails_is_an_error_unless_it_is_not_checked(connect, stack, model):
     client = connect(stack.url)
     model.write_bytes(model.read_bytes()[:-500])
+    with pytest.raises(ClientError, match=f"^{model}: the file does not start like a dataset"):
+        client.upload_dataset(model)
     job = client.quantize(client.upload(model), QUICK)
     with pytest.raises(quantd.JobFailed, match=r"model\.unreadable"):
         job.wait()
