@@ -15,9 +15,9 @@ from quant.calibration.image_range import image_ranges
 from quant.calibration.input_moments import SecondMoments
 from quant.calibration.moment_observer import MomentObserver
 from quant.calibration.observers import observe, session_with_outputs
-from quant.calibration.synthetic_inputs import KINDS, NoSyntheticInputs, synthetic_set
+from quant.calibration.synthetic_inputs import KINDS, ImageRange, NoSyntheticInputs, synthetic_set
 from quant.calibration.synthetic_moments import SyntheticMoments
-from quant.data.dataset import BATCH
+from quant.data.dataset import BATCH, Dataset
 from quant.deadline import UNLIMITED, Deadline
 from quant.errors import ModelError
 from quant.graph.im2col import input_rows, weight_matrix
@@ -26,6 +26,8 @@ from quant.graph.weightless import Weightless, weightless
 
 MIN_SAMPLES, MAX_SAMPLES = 8, 64
 """The least and the most samples of each kind."""
+COMPARED_PART, MIN_COMPARED = 4, 4
+"""Models are compared on a quarter as many other samples, but at least four of each kind."""
 PRODUCTS = 10e9
 """The products of each kind that the samples are chosen by: about a second of one processor."""
 MAX_PRODUCTS = 20e9
@@ -75,6 +77,22 @@ def calibrate_synthetically(
         return SyntheticCalibration(reason=f"the model does not run on synthetic inputs: {error.detail}")
 
 
+def comparison_inputs(model: ir.Model, layers: Sequence[Layer], seed: int) -> tuple[Dataset, ...]:
+    """Return inputs of each kind that the calibration does not use, to compare quantized models; empty if none fit.
+
+    Args:
+        model: the normalised model.
+        layers: the layers of the model.
+        seed: the seed of the calibration.
+    """
+    try:
+        size = _sample_size(model, weightless(model), _readable(model, layers), seed)
+    except (NoSyntheticInputs, ModelError):
+        return ()
+    samples = max(size.samples // COMPARED_PART, MIN_COMPARED)
+    return tuple(synthetic_set(model, kind, size.ranges, samples, seed + 1, size.batch) for kind in KINDS)
+
+
 def layers_with_moments(model: ir.Model, layers: Sequence[Layer]) -> frozenset[str]:
     """Return the names of the layers that are expected to get moments; the model is not run."""
     try:
@@ -107,6 +125,48 @@ def _calibrate(
     Raises:
         NoSyntheticInputs, ModelError: inputs cannot be made, or the model does not run on them.
     """
+    size = _sample_size(model, graph, layers, seed)
+    narrow = _within_memory(layers)
+    observed: list[dict[str, SecondMoments]] = []
+    for kind in KINDS:
+        part = synthetic_set(model, kind, size.ranges, size.samples, seed, size.batch)
+        observer = MomentObserver(model, [(layer, True) for layer in narrow], part)
+        observe(graph, part, [observer], lambda *_: None, deadline)
+        known = observer.moments().items()
+        observed.append({name: moments for name, moments in known if isinstance(moments, SecondMoments)})
+    moments = {
+        layer.name: SyntheticMoments.pooled(
+            [part[layer.name] for part in observed], _independent_share(layer, size.positions[layer.name], size.samples)
+        )
+        for layer in narrow
+        if all(layer.name in part for part in observed)
+    }
+    return SyntheticCalibration(moments, size.samples * len(KINDS))
+
+
+@dataclass(frozen=True)
+class _SampleSize:
+    """The size of one synthetic sample, and what follows from it.
+
+    Attributes:
+        ranges: the ranges of images, by the input's name.
+        positions: the rows that a sample gives each layer, by the layer's name.
+        samples: the samples of each kind that are run.
+        batch: the samples of a batch whose layer inputs fit in memory.
+    """
+
+    ranges: Mapping[str, ImageRange]
+    positions: Mapping[str, int]
+    samples: int
+    batch: int
+
+
+def _sample_size(model: ir.Model, graph: Weightless, layers: Sequence[Layer], seed: int) -> _SampleSize:
+    """Return the size of one sample, which is run.
+
+    Raises:
+        NoSyntheticInputs, ModelError: inputs cannot be made, or the model does not run on them.
+    """
     ranges = image_ranges(model, graph, layers, seed)
     feeds = next(synthetic_set(model, KINDS[0], ranges, 1, seed, batch=1).batches())
     names = sorted({_input_name(layer) for layer in layers})
@@ -119,22 +179,7 @@ def _calibrate(
         raise NoSyntheticInputs(f"the model needs more than {MAX_PRODUCTS:.0e} products for one sample")
     samples = int(np.clip(PRODUCTS / products, MIN_SAMPLES, MAX_SAMPLES))
     batch = _batch(sum(value.nbytes for value in inputs.values()))
-    narrow = _within_memory(layers)
-    observed: list[dict[str, SecondMoments]] = []
-    for kind in KINDS:
-        part = synthetic_set(model, kind, ranges, samples, seed, batch)
-        observer = MomentObserver(model, [(layer, True) for layer in narrow], part)
-        observe(graph, part, [observer], lambda *_: None, deadline)
-        known = observer.moments().items()
-        observed.append({name: moments for name, moments in known if isinstance(moments, SecondMoments)})
-    moments = {
-        layer.name: SyntheticMoments.pooled(
-            [part[layer.name] for part in observed], _independent_share(layer, positions[layer.name], samples)
-        )
-        for layer in narrow
-        if all(layer.name in part for part in observed)
-    }
-    return SyntheticCalibration(moments, samples * len(KINDS))
+    return _SampleSize(ranges, positions, samples, batch)
 
 
 def _independent_share(layer: Layer, positions: int, samples: int) -> float:

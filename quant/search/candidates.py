@@ -18,7 +18,7 @@ from quant.graph.inventory import inventory
 from quant.graph.random_values import random_tensors
 from quant.progress import StepProgress, subject_progress
 from quant.runtime import Session
-from quant.search.context import NO_RANGES, CalibratedContext, DataFreeContext, RangeOption, Ranges, Work
+from quant.search.context import CalibratedContext, RangeOption, Ranges, Work
 from quant.search.ranking import Scores, best_position, scores
 from quant.weights.clip_choice import rival_section
 from quant.weights.layers import QuantizedLayer, quantize_layers
@@ -102,14 +102,6 @@ def assemble(
     ]
     export_qdq(copy, weights, ranges, opset)
     return copy, [replace(after, layer=before.layer) for after, before in zip(fitted, layers, strict=True)]
-
-
-def data_free_candidate(context: DataFreeContext, layers: list[QuantizedLayer]) -> Candidate:
-    """Return the only candidate without calibration data, its biases corrected by the inferred moments if allowed."""
-    correct = context.spec.bias_correction != "none"
-    shifts = expected_shifts(layers, context.moments) if correct else {}
-    model, exported = assemble(context.model, layers, {}, shifts, context.spec.export.opset)
-    return Candidate("data-free", NO_RANGES, exported, model, shifts)
 
 
 def build_candidates(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from quant.calibration.synthetic_calibration import SyntheticCalibration
 from quant.evaluation.metrics import OutputComparison
 from quant.outcome.stages import Stage
 from quant.progress import Progress, correction_progress, stage_progress
@@ -12,12 +13,12 @@ from quant.search.candidates import (
     MeasuredCandidate,
     best_measured,
     build_candidates,
-    data_free_candidate,
     measure_in_time,
     measured_corrected,
 )
 from quant.search.choice import Choice
 from quant.search.context import CalibratedContext, SearchContext, Work
+from quant.search.data_free import PLAIN, PLAIN_REASON, PLAIN_WARNING, data_free_candidate
 from quant.search.mixed_precision import FormatAllocator, budget_limit, describe_allocation, format_allocator, promising
 from quant.search.ranking import Scores, best_position
 from quant.search.smallest_within_gates import smallest_within_gates
@@ -87,7 +88,10 @@ def choose(context: SearchContext, weights: QuantizedWeights, progress: Progress
             chosen, scores, outputs = best, best.scores, best.outputs
             compared = {each.name + context.variant.suffix: each.sqnr_db for each in compared_candidates}
     else:
-        chosen = data_free_candidate(context, weights.layers)
+        chosen = data_free_candidate(context, weights.work, weights.layers)
+        if chosen.name == PLAIN:
+            weights = replace(weights, warnings=(*weights.warnings, PLAIN_WARNING))
+            context = replace(context, synthetic=SyntheticCalibration(reason=PLAIN_REASON))
     return Choice(
         context=context,
         name=chosen.name + context.variant.suffix,

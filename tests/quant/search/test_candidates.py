@@ -17,10 +17,10 @@ from quant.search.candidates import (
     MeasuredCandidate,
     best_corrected,
     build_candidates,
-    data_free_candidate,
     measure,
 )
 from quant.search.context import NO_RANGES, RangeOption
+from quant.search.data_free import PLAIN, data_free_candidate
 from quant.search.decide import quantize_weights
 from tests.specs import UNTIMED
 
@@ -95,10 +95,20 @@ def test_the_best_corrected_candidate_is_no_worse_than_the_uncorrected_one(conte
 @pytest.mark.parametrize("mode", ["auto", "none"])
 def test_without_calibration_data_there_is_one_candidate_with_float_activations(context, mode):
     data_free = context({"preset": "int8-weights", "bias_correction": mode}, calibrated=False)
-    candidate = data_free_candidate(data_free, quantize_weights(data_free, ignore).layers)
+    candidate = data_free_candidate(data_free, data_free.work, quantize_weights(data_free, ignore).layers)
     assert candidate.ranges == {}
     assert len(candidate.layers) == len(data_free.work)
     assert all(np.isfinite(layer.quantized.scale).all() for layer in candidate.layers)
+
+
+@pytest.mark.parametrize(("damage", "name"), [(1, "data-free"), (40, PLAIN)])
+def test_without_data_rounding_that_synthetic_inputs_do_not_confirm_is_plain(context, damage, name):
+    data_free = context({"preset": "int4-weights", "weights": {"rounding": "expected_feedback"}}, calibrated=False)
+    layers = [
+        replace(layer, quantized=replace(layer.quantized, scale=layer.quantized.scale * np.float32(damage)))
+        for layer in quantize_weights(data_free, ignore).layers
+    ]
+    assert data_free_candidate(data_free, data_free.work, layers).name == name
 
 
 @pytest.mark.parametrize("mode", ["auto", "none"])
