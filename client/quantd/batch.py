@@ -6,37 +6,11 @@ from typing import Any, Self
 from quantd import operations
 from quantd.answers import Document
 from quantd.connection import AsyncConnection, Connection
+from quantd.resource import ResourceState
 
 
-class BatchState:
+class BatchState(ResourceState):
     """A batch as it was when it was last looked at."""
-
-    def __init__(self, document: Document) -> None:
-        self._document = document
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} {self.status}>"
-
-    @property
-    def document(self) -> Mapping[str, Any]:
-        """The document of the API, with every field."""
-        return self._document
-
-    @property
-    def id(self) -> str:
-        """The id of the batch."""
-        return str(self._document["id"])
-
-    @property
-    def status(self) -> str:
-        """The state: `running`, `succeeded`, `failed` or `cancelled`."""
-        return str(self._document["status"])
-
-    @property
-    def verdict(self) -> str | None:
-        """The result of the gates of all jobs, `pass` or `fail`; None without gates and before the end."""
-        verdict: str | None = self._document["verdict"]
-        return verdict
 
     @property
     def jobs(self) -> Sequence[Mapping[str, Any]]:

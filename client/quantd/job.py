@@ -1,10 +1,10 @@
 """A job, as the blocking and the asynchronous client give it."""
 
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from quantd import operations
 from quantd.answers import Document
@@ -13,45 +13,19 @@ from quantd.connection import AsyncConnection, Connection
 from quantd.errors import ClientError, Unreachable
 from quantd.events import Event, EventFeed
 from quantd.models import Artifact, Gate, Problem, Report, Summary
+from quantd.resource import ResourceState
 
 Watcher = Callable[[Event], object]
 """Called with each event of a job."""
 
 
-class JobState:
+class JobState(ResourceState):
     """A job as it was when it was last looked at."""
-
-    def __init__(self, document: Document) -> None:
-        self._document = document
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.id} {self.status}>"
-
-    @property
-    def document(self) -> Mapping[str, Any]:
-        """The document of the API, with every field."""
-        return self._document
-
-    @property
-    def id(self) -> str:
-        """The id of the job."""
-        return str(self._document["id"])
-
-    @property
-    def status(self) -> str:
-        """The state: `queued`, `running`, `succeeded`, `failed` or `cancelled`."""
-        return str(self._document["status"])
 
     @property
     def has_ended(self) -> bool:
         """True if the state is final."""
         return self.status in operations.FINAL
-
-    @property
-    def verdict(self) -> str | None:
-        """The result of all gates, `pass` or `fail`; None without gates and before the end."""
-        verdict: str | None = self._document["verdict"]
-        return verdict
 
     @property
     def gates(self) -> list[Gate]:
