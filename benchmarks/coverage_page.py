@@ -11,6 +11,8 @@ from typing import Any
 Row = dict[str, Any]
 OURS = "quantd "
 """The beginning of the names of quantd's specs among the tools."""
+FOUR_BITS = ("MatMulNBits", ", 4 bits")
+"""The ends of the names of other tools with 4-bit weights."""
 KEEPS = 0.95
 """The least figure of the task, as a fraction of the float model's, for a file that keeps its task."""
 LEAST_DB = 15.0
@@ -176,7 +178,7 @@ def beside_table(rows: Sequence[Row]) -> Iterator[str]:
         ours = [row for tool, row in tools.items() if tool == OURS + "int8" or tool.startswith(OURS + "int8,")]
         ours = [row for row in ours if not row["tool"].endswith(WITHOUT_DATA)]
         peers = [row for tool, row in tools.items() if not tool.startswith(OURS)]
-        eight = [row for row in peers if row["tool"] != "MatMulNBits"]
+        eight = [row for row in peers if not row["tool"].endswith(FOUR_BITS)]
         four = [row for row in peers if row not in eight and row.get("size_ratio", 1) <= SMALLER]
         int8, weights8, weights4 = (tools.get(OURS + name) for name in ("int8", "int8-weights", "int4-weights"))
         cells = [short(int8), named(best(ours, None)), named(best(eight, int8)), short(weights8)]

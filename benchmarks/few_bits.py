@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import few_bits_peers
 from benchmarks.child import ROOT
 from benchmarks.networks import DATA, LABELLED, split
 from quant.data.read import read_dataset
@@ -217,7 +218,7 @@ def verdict(row: Row) -> str:
 
 
 def page(rows: list[Row]) -> str:
-    """Return docs/few_bits.md: a table for each size."""
+    """Return docs/few_bits.md: a table for each size, and those of other tools."""
     text = [INTRODUCTION]
     for name, size in SIZES.items():
         of_size = [row for row in rows if row["size"] == name]
@@ -230,7 +231,7 @@ def page(rows: list[Row]) -> str:
             *(table_line(row) for row in of_size),
             "",
         ]
-    return "\n".join(text)
+    return "\n".join([*text, *few_bits_peers.section()])
 
 
 def table_line(row: Row) -> str:

@@ -152,7 +152,7 @@ def environment() -> str:
     """Return the processor and the versions of the tools."""
     model = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.M)
     vnni = "with VNNI" if "vnni" in Path("/proc/cpuinfo").read_text() else "without VNNI"
-    tools = f"onnxruntime {metadata.version('onnxruntime')}, {peers.NNCF.replace('==', ' ')}"
+    tools = ", ".join([f"onnxruntime {metadata.version('onnxruntime')}", *peers.ENVIRONMENTS]).replace("==", " ")
     return f"{model[1] if model else platform.machine()} {vnni}; {tools}"
 
 

@@ -1,4 +1,4 @@
-"""Other quantizers, to compare with: those of ONNX Runtime, and NNCF in an environment of its own.
+"""Other quantizers, to compare with: those of ONNX Runtime, and NNCF, AIMET and Quark in their own environments.
 
     python -m benchmarks.peers NAME MODEL SAMPLES OUT KIND
 
@@ -33,8 +33,23 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from benchmarks import child
 
 NNCF = "nncf==3.4.0"
-ENVIRONMENT = child.ROOT / "build" / "nncf"
-"""The virtual environment of NNCF, which needs other versions of some packages than quantd."""
+AIMET = "aimet-onnx==2.42.0"
+QUARK = "amd-quark==0.13"
+CONSTRAINED = ("--constraint", "constraints.txt")
+CPU_TORCH = "torch==2.13.0"
+ENVIRONMENTS = {
+    NNCF: (*CONSTRAINED, "onnx", "onnxruntime"),
+    AIMET: ("onnx==1.23.2", "onnxruntime==1.27.0", CPU_TORCH),
+    QUARK: ("onnx==1.22.0", "onnxruntime==1.28.0", CPU_TORCH),
+}
+"""The packages beside each tool that needs other versions of some packages than quantd."""
+SEARCH_SAMPLES, SEARCH_STEPS = 32, 500
+"""The samples for AIMET's searches of scales and rounding, and the steps for each layer, so that they end in minutes.
+
+AIMET recommends 15,000 steps for 4 bits.
+"""
+BATCH = 8
+"""The samples of a batch for AIMET."""
 LEAST_OPSET = {8: 13, 4: 21}
 """The first opset with weights per channel at 8 bits, and with 4-bit types."""
 Feeds = dict[str, NDArray[Any]]
@@ -63,10 +78,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Peer:
-    """Another quantizer; `weight_bits` are those of its weights."""
+    """Another quantizer.
+
+    Attributes:
+        quantize: writes the quantized model of a job.
+        weight_bits: the bits of its weights.
+        package: the pinned package with an environment of its own; None for those that quantd's environment has.
+    """
 
     quantize: Callable[[Job], None]
     weight_bits: int = 8
+    package: str | None = None
 
 
 class _Reader(CalibrationDataReader):
@@ -137,14 +159,55 @@ def nncf(job: Job) -> None:
     _run_first(job, quantize)
 
 
+def aimet(job: Job) -> None:
+    """Quantize by AIMET, weights per channel; those of 4 bits with SeqMSE and AdaRound."""
+    import aimet_onnx
+    from aimet_onnx.batch_norm_fold import fold_all_batch_norms_to_weight
+
+    with tempfile.TemporaryDirectory() as folder:
+        model = onnx.load(_source(job, Path(folder), prepared=True))
+    fold_all_batch_norms_to_weight(model)
+    size = BATCH if model.graph.input[0].type.tensor_type.shape.dim[0].dim_param else 1
+    simulation = aimet_onnx.QuantizationSimModel(model, param_type=f"int{job.bits}", activation_type="int8")
+    if job.bits < 8:
+        searched = batches(job.samples[:: max(1, len(job.samples) // SEARCH_SAMPLES)][:SEARCH_SAMPLES], size)
+        aimet_onnx.apply_seq_mse(simulation, searched)
+        aimet_onnx.apply_adaround(simulation, searched, SEARCH_STEPS)
+    simulation.compute_encodings(batches(job.samples, size))
+    onnx.save(simulation.to_onnx_qdq(prequantize_constants=True), job.out)
+
+
+def quark(job: Job) -> None:
+    """Quantize by Quark as in its configuration A8W8, but weights per channel and activations with zero points."""
+    from quark.onnx import ModelQuantizer
+    from quark.onnx.quantization.config import spec
+    from quark.onnx.quantization.config.config import QConfig
+
+    weight = spec.Int8Spec(quant_granularity=spec.QuantGranularity.Channel)
+    layers = spec.QLayerConfig(activation=spec.UInt8Spec(), weight=weight)
+    options = {"AlignSlice": False, "FoldRelu": True, "AlignConcat": True}
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # it writes a table to the current folder
+        ModelQuantizer(QConfig(layers, **options)).quantize_model(str(job.model), str(job.out), _Reader(job.samples))
+
+
+def batches(samples: list[Feeds], size: int) -> list[Feeds]:
+    """Return batches of samples, stacked along the first axis."""
+    parts = [samples[start : start + size] for start in range(0, len(samples), size)]
+    return [{name: np.concatenate([each[name] for each in part]) for name in part[0]} for part in parts]
+
+
 PEERS: Mapping[str, Peer] = {
     "quantize_static MinMax": Peer(static(CalibrationMethod.MinMax)),
     "quantize_static Entropy": Peer(static(CalibrationMethod.Entropy)),
     "quantize_static Percentile": Peer(static(CalibrationMethod.Percentile)),
     "quantize_dynamic": Peer(dynamic),
     "quantize_dynamic per channel": Peer(dynamic_per_channel),
-    "NNCF": Peer(nncf),
+    "NNCF": Peer(nncf, package=NNCF),
+    "AIMET": Peer(aimet, package=AIMET),
+    "Quark": Peer(quark, package=QUARK),
     "MatMulNBits": Peer(matmul_nbits, weight_bits=4),
+    "quantize_static MinMax, 4 bits": Peer(static(CalibrationMethod.MinMax), weight_bits=4),
+    "AIMET, 4 bits": Peer(aimet, weight_bits=4, package=AIMET),
 }
 
 
@@ -166,18 +229,19 @@ def read_samples(path: Path) -> list[Feeds]:
 
 
 def python_of(name: str) -> Path:
-    """Return the interpreter for a peer; make NNCF's environment where it does not exist.
+    """Return the interpreter for a peer; make the environment of its package where it does not exist.
 
     Raises:
         subprocess.CalledProcessError: the peer cannot be installed.
     """
-    if name != "NNCF":
+    package = PEERS[name].package
+    if package is None:
         return Path(sys.executable)
-    python, installed = ENVIRONMENT / "bin" / "python", ENVIRONMENT / NNCF
+    folder = child.ROOT / "build" / package.split("==")[0]
+    python, installed = folder / "bin" / "python", folder / package
     if not installed.exists():
-        venv.create(ENVIRONMENT, with_pip=True)
-        packages = ["--constraint", "constraints.txt", NNCF, "onnx", "onnxruntime"]
-        command = [str(python), "-m", "pip", "install", "--quiet", *packages]
+        venv.create(folder, with_pip=True)
+        command = [str(python), "-m", "pip", "install", "--quiet", package, *ENVIRONMENTS[package]]
         subprocess.run(command, check=True, cwd=child.ROOT, capture_output=True, text=True)
         installed.touch()
     return python
