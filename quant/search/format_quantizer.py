@@ -48,7 +48,7 @@ class FormatQuantizer:
         errors: list[list[float]] = [[] for _ in self._weights]
         for number in range(max(len(weight.sections) for weight in self._weights)):
             pairs = [(index, number) for index, weight in enumerate(self._weights) if number < len(weight.sections)]
-            for index, layers in self._quantize(pairs, {}, progress):
+            for index, layers in self._quantize(pairs, {}, progress, expected=False):
                 errors[index].append(sum(self._error(layer, independent_error) for layer in layers))
                 if number == 0:
                     self._bounds[index] = float(np.mean(layers[0].quantized.clip))
@@ -73,7 +73,9 @@ class FormatQuantizer:
         A search of bounds rounds each weight 14 times.
         """
         pairs = list(enumerate(numbers))
-        return [layers for _, layers in self._quantize(pairs, self._context.moments, progress, search=False)]
+        return [
+            layers for _, layers in self._quantize(pairs, self._context.moments, progress, search=False, expected=False)
+        ]
 
     def placeholders(self, numbers: Numbers) -> list[SharedWeight]:
         """Return placeholders for the weights in the formats of these numbers."""
@@ -101,15 +103,21 @@ class FormatQuantizer:
         progress: StepProgress,
         *,
         search: bool = True,
+        expected: bool = True,
     ) -> list[tuple[int, SharedWeight]]:
-        """Return the weights of these numbers in the formats of these numbers; no bound is searched unless `search`."""
+        """Return the weights of these numbers in the formats of these numbers.
+
+        No bound is searched unless `search`, and the expected errors of weights are left out unless `expected`.
+        """
         spec, deadline = self._context.spec, self._context.deadline
         work = [each for index, number in pairs for each in self._weights[index].work(number)]
         work = work if search else [(layer, _without_search(section)) for layer, section in work]
         keys = {layer.name: (layer.name, _granularity(layer, section, spec)) for layer, section in work}
         fits = {name: self._fits[key] for name, key in keys.items() if key in self._fits}
         calibrated = isinstance(self._context, CalibratedContext)
-        results = iter(quantize_layers(work, moments, spec, progress, fits, deadline=deadline, calibrated=calibrated))
+        results = iter(quantize_layers(
+            work, moments, spec, progress, fits, deadline=deadline, calibrated=calibrated, expected=expected
+        ))  # fmt: skip
         quantized = []
         for index, _ in pairs:
             layers = tuple(next(results) for _ in self._weights[index].layers)

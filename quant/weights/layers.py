@@ -129,6 +129,7 @@ def quantize_layers(
     deadline: Deadline = UNLIMITED,
     *,
     calibrated: bool = False,
+    expected: bool = True,
 ) -> list[QuantizedLayer]:
     """Return every layer quantized by its section of the spec.
 
@@ -140,6 +141,7 @@ def quantize_layers(
         fits: Fits of the same layers by their names, as far as they are known from an earlier call.
         deadline: After it, the remaining layers are not clipped.
         calibrated: True if there are calibration data, with which models are compared.
+        expected: False to leave out the expected errors of weights, which only reports need.
     """
     compiled, moments = loops_pay(work), _with_bodies(work, moments)
     quantized = []
@@ -149,7 +151,9 @@ def quantize_layers(
             section = without_search(section)
         fitted = (fits or {}).get(layer.name)
         known = moments.get(layer.name)
-        quantized.append(_quantize_layer(layer, section, known, spec, compiled, fitted, calibrated=calibrated))
+        quantized.append(
+            _quantize_layer(layer, section, known, spec, compiled, fitted, calibrated=calibrated, expected=expected)
+        )
     return quantized
 
 
@@ -227,6 +231,7 @@ def _quantize_layer(
     fitted: FittedWeight | None,
     *,
     calibrated: bool,
+    expected: bool,
 ) -> QuantizedLayer:
     """Return one layer quantized by its section; `fitted` is its fit if that is known."""
     start = time.perf_counter()
@@ -254,9 +259,9 @@ def _quantize_layer(
     integer = form.reads_integers
     if moments is not None and uses_moments:
         problem = LayerProblem.from_layer(layer, fitted.granularity, moments)
-        quantized = _quantize_for_output(problem, section, choice, fitted, integer=integer)
+        quantized = _quantize_for_output(problem, section, choice, fitted, integer=integer, expected=expected)
     else:
-        quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer)
+        quantized = quantize_weight(fitted, section, clip_bound(fitted, section), integer=integer, expected=expected)
     note = float_input_note(layer, form, spec)
     notes += [] if note is None else [note]
     quantized, changes = fit_to_machine(layer, section, form, spec, fitted, quantized)
@@ -285,7 +290,13 @@ def _with_usable_rounding(section: Weights, moments: Moments | None) -> tuple[We
 
 
 def _quantize_for_output(
-    problem: LayerProblem, section: Weights, choice: ClipChoice, fitted: FittedWeight, *, integer: bool
+    problem: LayerProblem,
+    section: Weights,
+    choice: ClipChoice,
+    fitted: FittedWeight,
+    *,
+    integer: bool,
+    expected: bool,
 ) -> QuantizedWeight:
     """Return the weight rounded for a small output error, with each row's scale refitted to its codes."""
     if choice.by_output_error:
@@ -299,4 +310,5 @@ def _quantize_for_output(
     values = problem.rounded(section.rounding, codebook)
     gain = problem.gain(values)
     rows = problem.restore(values) * gain[:, None].astype(np.float32)
-    return encode_weight(fitted, section, clip * gain, codebook.scaled(gain), rows, integer=integer)
+    codebook = codebook.scaled(gain)
+    return encode_weight(fitted, section, clip * gain, codebook, rows, integer=integer, expected=expected)

@@ -111,7 +111,7 @@ def clip_bound(fitted: FittedWeight, spec: Weights) -> NDArray[np.float64]:
 
 
 def quantize_weight(
-    fitted: FittedWeight, spec: Weights, clip: NDArray[np.float64], *, integer: bool = True
+    fitted: FittedWeight, spec: Weights, clip: NDArray[np.float64], *, integer: bool = True, expected: bool = True
 ) -> QuantizedWeight:
     """Return the weight rounded to the nearest levels of the spec's grid between -clip and clip (R,).
 
@@ -120,9 +120,10 @@ def quantize_weight(
         spec: The section of the spec.
         clip: Bound of each row (R,).
         integer: Move the levels of a codebook to multiples of an 8-bit scale, for integer kernels.
+        expected: False to leave out the expected errors, which are then infinite.
     """
     codebook = spec.grid.build(fitted.statistics, fitted.fit, clip, spec.bits)
-    return encode_weight(fitted, spec, clip, codebook, fitted.statistics.rows, integer=integer)
+    return encode_weight(fitted, spec, clip, codebook, fitted.statistics.rows, integer=integer, expected=expected)
 
 
 def encode_weight(
