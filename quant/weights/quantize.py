@@ -1,6 +1,6 @@
 """Quantization of one weight: fit its rows, derive clip bounds, encode to the grid, measure the error."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,14 @@ class FittedWeight:
         granularity: The weights that share a scale.
         statistics: The rows and their statistics.
         fit: The distribution chosen for each row.
+        bounds: The bounds found so far, by clip rule, bits and kind of grid; formats of equal bits share them.
     """
 
     shape: tuple[int, ...]
     granularity: Granularity
     statistics: RowStatistics
     fit: Fit
+    bounds: dict[tuple[object, int, bool], NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,11 @@ def fit_weight(
 
 def clip_bound(fitted: FittedWeight, spec: Weights) -> NDArray[np.float64]:
     """Return the bound of each row (R,) by the spec's clip rule, in the weight's unit."""
-    return spec.clipping.bound(fitted.statistics, fitted.fit, spec.bits, mid_rise=spec.grid.mid_rise)
+    key = spec.clipping, spec.bits, spec.grid.mid_rise
+    if key not in fitted.bounds:
+        rows, fit = fitted.statistics, fitted.fit
+        fitted.bounds[key] = spec.clipping.bound(rows, fit, spec.bits, mid_rise=spec.grid.mid_rise)
+    return fitted.bounds[key]
 
 
 def quantize_weight(
