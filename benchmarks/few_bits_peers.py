@@ -99,10 +99,19 @@ def section() -> list[str]:
     """Return the lines of the tables for docs/few_bits.md."""
     rows, text = stored(), [INTRODUCTION]
     for bits, tools in TOOLS.items():
-        text += [f"### {bits}-bit weights", "", f"| model | {' | '.join(tools)} |", "| --- |" + " ---: |" * len(tools)]
+        text += [
+            f"### {bits}-bit weights",
+            "",
+            f"| model | float | {' | '.join(tools)} |",
+            "| --- | ---: |" + " ---: |" * len(tools),
+        ]
         for name in MODELS:
             cells = [cell(rows.get((name, tool))) for tool in tools]
-            text.append(f"| {name} | {' | '.join(cells)} |")
+            floats = [
+                row["metric_float"] for (model, _), row in rows.items() if model == name and "metric_float" in row
+            ]
+            before = f"{100 * floats[0]:.2f}" if floats else ""
+            text.append(f"| {name} | {before} | {' | '.join(cells)} |")
         text.append("")
     return text
 
