@@ -106,13 +106,13 @@ def test_a_job_survives_a_kill_of_its_process(service, client, ids):
     ("settings", "code", "detail"),
     [
         ({"QUANTD_JOB_TIMEOUT_S": "0.02"}, "worker.timeout", "0.02 s"),
-        ({"QUANTD_JOB_MEMORY_BYTES": str(8 << 20)}, "worker.out_of_memory", f"{8 << 20} bytes"),
+        ({"QUANTD_JOB_MEMORY_BYTES": str(256 << 20)}, "worker.out_of_memory", f"{256 << 20} bytes"),
     ],
 )
 def test_a_job_over_a_limit_fails_and_names_the_limit(tmp_path, examples, settings, code, detail):
     with Stack(tmp_path, settings=settings) as small, httpx.Client(base_url=small.url, timeout=70) as client:
         model = client.post("/v1/models", content=(examples / "digits.onnx").read_bytes()).json()["id"]
-        job = ended(client, submit(client, {"model": model, "spec": QUICK}))
+        job = ended(client, submit(client, {"model": model, "spec": {"preset": "int8-weights"}}))
         assert (job["status"], job["error"]["code"]) == ("failed", code)
         assert detail in job["error"]["detail"]
 
