@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from jobs.stack import Stack
-from tests.specs import QUICK, QUICK_WEIGHTS
+from tests.specs import QUICK_WEIGHTS
 
 SPEC = {"preset": "int8", "weights": QUICK_WEIGHTS}
 
