@@ -1,4 +1,4 @@
-"""What jobs and batches have in common: the document of the API, as it was when it was last looked at."""
+"""The document of the API that a job and a batch of the client hold, as it was when it was last looked at."""
 
 from collections.abc import Mapping
 from typing import Any

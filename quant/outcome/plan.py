@@ -20,7 +20,7 @@ PLAN_FILE, INSPECTION_FILE = "plan.json", "inspection.json"
 """The files that a process writes a plan and an inspection to."""
 SizeBasis = Literal["exact", "structure", "sum", "limit"]
 """The basis of a file's size: `exact` for the size of the job's file; `structure` if the file was written with ranges
-and biases that a job measures, or with layers that a job may leave in float; `sum` for the sum of its tensors, without
+and biases that a job chooses, or with layers that a job may leave in float; `sum` for the sum of its tensors, without
 its graph; `limit` for the size that a search keeps: the budget, or the file of the widest weights."""
 
 

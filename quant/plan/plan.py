@@ -144,7 +144,7 @@ def _file_size(graph: FloatGraph, weights: PlannedWeights, file: bytes | None) -
     if spec.allocates:
         after = _limit(weights, before, after)
         return FileSize(bytes_before=before, bytes_after=after, size_ratio=after / before, basis="limit")
-    same = spec.activations is None and spec.keep_float == "none"
+    same = spec.activations is None and spec.keep_float == "none" and spec.bias_correction != "auto"
     basis: SizeBasis = "sum" if file is None else "exact" if same else "structure"
     return FileSize(bytes_before=before, bytes_after=after, size_ratio=after / before, basis=basis)
 

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 from xml.etree import ElementTree
 
+import httpx
 import jsonschema
 import pytest
 import yaml
@@ -37,6 +38,15 @@ def workspace(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def first_build(stack):
+    """Delete the jobs of the branch main that other tests left, since builds compare with the newest of them."""
+    with httpx.Client(base_url=stack.url, timeout=60) as client:
+        while jobs := client.get("/v1/jobs", params={"tag": "branch:main"}).json()["items"]:
+            for job in jobs:
+                client.delete(job["links"]["self"]).raise_for_status()
+
+
+@pytest.fixture
 def bash(stack, monkeypatch):
     """Run a script that stops at its first failure, and return its result."""
     monkeypatch.setenv("QUANTD_URL", stack.url)
@@ -60,6 +70,7 @@ def run_on_github(workspace, url, ref):
     return runner, runner.run(workflow, vars={"QUANTD_URL": url}, secrets={"QUANTD_API_KEY": ""})
 
 
+@pytest.mark.usefixtures("first_build")
 def test_a_github_workflow_fails_where_a_pull_request_is_worse_than_main(workspace, stack):
     runner, steps = run_on_github(workspace, stack.url, "main")
     assert not steps.failed, runner.log
@@ -67,7 +78,7 @@ def test_a_github_workflow_fails_where_a_pull_request_is_worse_than_main(workspa
     assert outputs["verdict"] == "pass"
     assert f"of {outputs['job']} is {outputs['size-ratio']} of the size" in runner.log
     assert runner.uploaded == {"quantd": {"model.onnx", "report.html", "report.md", "gates.xml", "result.json"}}
-    assert runner.summary.startswith("### `digits.onnx`: all 2 gates passed")
+    assert re.match("### `.+`: all 2 gates passed", runner.summary)
 
     worse = {**QUICK, "preset": "int4-weights", "gates": {"max_size_ratio": 0.5}}
     (workspace / "examples" / "quantization.yaml").write_text(json.dumps(worse))
@@ -99,6 +110,7 @@ def gitlab_job(workspace):
     return list(yaml.safe_load_all(text))[1]["quantize"]
 
 
+@pytest.mark.usefixtures("first_build")
 def test_a_gitlab_pipeline_reports_its_gates(workspace, bash):
     job = gitlab_job(workspace)
     variables = {**job["variables"], "CI_COMMIT_BRANCH": "main", "CI_COMMIT_SHA": secrets.token_hex(20)}

@@ -42,7 +42,7 @@ def test_a_job_reports_progress_and_ends_with_its_outcome(run, tmp_path, example
     ]  # fmt: skip
     for event in others:
         assert set(event) in ({"event", "stage", "done", "total", "message"}, {"event", "level", "message"})
-    assert set(last) == {"event", "summary", "verdict", "gates", "timings", "latency"}
+    assert set(last) == {"event", "summary", "verdict", "gates", "timings", "latency", "comparison"}
     assert last["event"] == "done"
     assert last["summary"]["quantized_layers"] == len(last["timings"]) == 7
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import resource
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -245,9 +246,11 @@ def test_a_job_that_needs_the_whole_model_is_refused_above_one_message(quantize,
 
 def test_a_memory_limit_lowers_the_size_of_a_whole_model(monkeypatch):
     limits = []
-    for limit in (resource.RLIM_INFINITY, 64 << 30, 4 << 30, 1 << 28):
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()  # of the process of the tests
+    small = used + (2 << 30)
+    for limit in (resource.RLIM_INFINITY, 64 << 30, small, 1 << 28):
         monkeypatch.setattr(resource, "getrlimit", lambda _, limit=limit: (limit, limit))
         limits.append(layerwise.max_whole_bytes([]))
     assert limits[0] == limits[1] == layerwise.MAX_WHOLE_BYTES
-    assert layerwise.MIN_WHOLE_BYTES == limits[3] < limits[2] < (4 << 30) // layerwise.MEMORY_FACTOR
+    assert layerwise.MIN_WHOLE_BYTES == limits[3] < limits[2] < small // layerwise.MEMORY_FACTOR
     assert layerwise.max_whole_bytes(["calibration data is given"]) == layerwise.MAX_MESSAGE_BYTES

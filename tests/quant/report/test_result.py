@@ -31,7 +31,7 @@ def test_the_summary_counts_all_files_and_layers(result):
 
 
 def test_gates_see_every_layer(result):
-    figures = result.gate_figures(result.summary(1000))
+    figures = result.gate_figures(result.summary(1000), None)
     assert figures.layer_sqnr_db == [30.0, 20.0]
     assert figures.sizes.size_ratio == 0.25
 

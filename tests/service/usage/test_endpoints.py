@@ -36,7 +36,8 @@ def test_a_tenant_sees_its_usage(client, shared_job):
 
 
 def test_the_audit_log_says_who_changed_what(client, keyed, alice, shared_job):
-    job = client.post("/v1/jobs", json={"model": shared_job["model"], "spec": shared_job["spec"]}).json()
+    body = {"model": shared_job["model"], "spec": shared_job["spec"]}
+    job = client.post("/v1/jobs", json=body, headers={"Prefer": "wait=60"}).json()
     client.delete(f"/v1/jobs/{job['id']}")
     client.get(f"/v1/jobs/{shared_job['id']}")
     httpx.delete(f"{keyed.url}/v1/jobs/{job['id']}", headers={"X-Request-ID": "mine"})
