@@ -18,8 +18,8 @@ TOLERANCE_DB = 0.1
 @pytest.mark.parametrize("name", [*CASES, "labels-out-of-range"])
 def test_a_plan_has_the_layers_the_bytes_and_the_error_of_its_job(name, field, tmp_path):
     model = field / f"{name}.onnx"
-    # A plan rounds to nearest and does not know whether a job corrects biases.
-    spec = {"preset": "int4-weights", "weights": {"rounding": "nearest"}, "bias_correction": "none", **OTHERS}
+    # A plan rounds to nearest, and does not know whether a job corrects biases where it may choose.
+    spec = {"preset": "int4-weights", "weights": {"rounding": "nearest"}, "bias_correction": "data_free", **OTHERS}
     plan = plan_model(Inputs(model, model.name, spec), lambda *_: None)
     outcome = quantize_model(Inputs(model, model.name, spec), tmp_path, lambda *_: None)
     report = json.loads((tmp_path / "report.json").read_bytes())
