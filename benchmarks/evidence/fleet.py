@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ class Fleet:
     ended: int = 0
 
     def __post_init__(self) -> None:
-        self.queues: dict[str, deque[tuple[float, Work]]] = {}
+        self.queues: dict[str, deque[tuple[float, Work, simpy.Event]]] = {}
         self.turns: deque[str] = deque()
         self.waiting: deque[simpy.Event] = deque()
         self.resources = {
@@ -99,8 +99,8 @@ class Fleet:
             yield turn
             yield self.environment.timeout(seconds)
 
-    def submit(self, tenant: str, work: Work) -> Events:
-        """Submit a job: the gateway and the record store work, and the model goes to the store."""
+    def submit(self, tenant: str, work: Work) -> Generator[simpy.Event, Any, simpy.Event]:
+        """Submit a job: the gateway and the record store work, and the model goes to the store; return its end."""
         yield from self.use("gateways", work.gateway_s)
         yield from self.use("store", work.stored_bytes / 2 / STORE_BYTES_PER_S)
         yield from self.use("records", work.records_s)
@@ -108,9 +108,11 @@ class Fleet:
             self.queues[tenant] = deque()
         if not self.queues[tenant]:
             self.turns.append(tenant)
-        self.queues[tenant].append((self.environment.now, work))
+        end = self.environment.event()
+        self.queues[tenant].append((self.environment.now, work, end))
         if self.waiting:
             self.waiting.popleft().succeed()
+        return end
 
     def _work(self) -> Events:
         """Take jobs for ever, one tenant after the other."""
@@ -120,7 +122,7 @@ class Fleet:
                 self.waiting.append(event)
                 yield event
             tenant = self.turns.popleft()
-            submitted, work = self.queues[tenant].popleft()
+            submitted, work, end = self.queues[tenant].popleft()
             if self.queues[tenant]:
                 self.turns.append(tenant)
             kind = "large" if tenant == "large" else "small"
@@ -128,6 +130,7 @@ class Fleet:
             yield from self.use("store", work.stored_bytes / 2 / STORE_BYTES_PER_S)
             yield from self._processor("workers", work.worker_s)
             self.ended += 1
+            end.succeed()
 
 
 def run(path: Path, *, quick: bool) -> None:
@@ -161,9 +164,11 @@ def _real(jobs: int, workers: int, gateways: int) -> Row:
             waits = list(pool.map(_run_job, range(jobs), [next(urls) for _ in range(jobs)], [model] * jobs))
         seconds = time.perf_counter() - begun
         used = {f"{part}_s": (_processor_s(cluster, part) - before[part]) / jobs for part in before}
+    sizes = {"gateways": gateways, "records": 1, "workers": workers}
+    busy = {part: used[f"{part}_s"] * jobs / seconds / sizes[part] for part in sizes}
     return {
-        "jobs": jobs, "jobs_per_s": jobs / seconds, **{f"busy_{part}": 0.0 for part in PARTS}, **used,
-        **_waits("large", waits), **_waits("small", waits), "bottleneck": "workers",
+        "jobs": jobs, "jobs_per_s": jobs / seconds, **{f"busy_{part}": busy.get(part, math.nan) for part in PARTS},
+        **used, "stored_bytes": 0.0, **_waits("large", []), **_waits("small", waits),
     }  # fmt: skip
 
 
@@ -211,16 +216,13 @@ def _simulated_run(real: Row) -> Row:
 
     def client(jobs: int) -> Events:
         for _ in range(jobs):
-            target = fleet.ended + 1
-            yield from fleet.submit("small", work)
-            while fleet.ended < target:
-                yield environment.timeout(0.01)
+            yield (yield from fleet.submit("small", work))
 
     jobs = int(real["jobs"])
     for _ in range(CLIENTS):
         environment.process(client(jobs // CLIENTS))
     environment.run()
-    return _row(fleet, environment.now, real)
+    return _row(fleet, environment.now, work)
 
 
 def _mix(real: Row) -> Iterator[Work]:
@@ -251,22 +253,24 @@ def _simulated(works: Sequence[Work], per_day: int, workers: int, gateways: int,
         environment.process(arrive(f"tenant {number}", rate / 2 / SMALL_TENANTS, 1))
     seconds = hours * 3600
     environment.run(until=seconds)
-    return _row(fleet, seconds, {"gateways_s": 0.0, "records_s": 0.0, "workers_s": 0.0})
+    means = np.mean([astuple(work) for work in works], axis=0)
+    return _row(fleet, seconds, Work(*map(float, means)))
 
 
-def _row(fleet: Fleet, seconds: float, used: Row) -> Row:
+def _row(fleet: Fleet, seconds: float, work: Work) -> Row:
+    """Return the figures of a simulated fleet; `work` is that of a job in the mean."""
     sizes = {"gateways": fleet.gateways, "records": 1, "store": 1, "workers": fleet.workers}
-    busy = {part: fleet.busy[part] / seconds / sizes[part] for part in PARTS}
     return {
-        "jobs": fleet.ended, "jobs_per_s": fleet.ended / seconds, **{f"busy_{part}": busy[part] for part in PARTS},
-        **{f"{part}_s": used[f"{part}_s"] for part in ("gateways", "records", "workers")},
-        **_waits("large", fleet.waits["large"]), **_waits("small", fleet.waits["small"]),
-        "bottleneck": max(busy, key=lambda part: busy[part]),
+        "jobs": fleet.ended, "jobs_per_s": fleet.ended / seconds,
+        **{f"busy_{part}": fleet.busy[part] / seconds / sizes[part] for part in PARTS},
+        "gateways_s": work.gateway_s, "records_s": work.records_s, "workers_s": work.worker_s,
+        "stored_bytes": work.stored_bytes, **_waits("large", fleet.waits["large"]),
+        **_waits("small", fleet.waits["small"]),
     }  # fmt: skip
 
 
 def _waits(kind: str, waits: Sequence[float]) -> dict[str, float]:
-    values = np.percentile(waits, (50, 95, 99)) if len(waits) else np.zeros(3)
+    values = np.percentile(waits, (50, 95, 99)) if len(waits) else np.full(3, np.nan)
     return {f"{kind}_p{share}": float(value) for share, value in zip((50, 95, 99), values, strict=True)}
 
 
@@ -288,7 +292,7 @@ def page(path: Path) -> str:
         )
         for row in fleets
     ]  # fmt: skip
-    stored = float(np.mean([work.stored_bytes for work in _mix(real)]))
+    stored = float(fleets[0]["stored_bytes"])
     introduction = INTRODUCTION.format(
         environment=environment_of(path), jobs=real["jobs"], rate=real["jobs_per_s"], simulated=simulated["jobs_per_s"],
         gateway_ms=1000 * real["gateways_s"], records_ms=1000 * real["records_s"], worker_ms=1000 * real["workers_s"],

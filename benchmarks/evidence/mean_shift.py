@@ -103,12 +103,10 @@ def _quantized(weight: torch.Tensor, granularity: str, rule: str) -> torch.Tenso
     """Return the weights (E, inputs, outputs) of all networks after rounding to 4 bits."""
     clipping = "minmax" if rule == "minmax" else "mae"
     spec = resolve({"preset": "int4-weights", "weights": {"granularity": "channel", "clipping": clipping}}).weights
-    values = weight.numpy()
-    per_row = values if granularity == "layer" else values.transpose(0, 2, 1)
-    rows = np.ascontiguousarray(per_row.reshape(len(values) if granularity == "layer" else -1, -1 if granularity ==
-                                                "layer" else values.shape[1]))  # fmt: skip
-    fitted = fit_weight(rows, PerChannel(0), spec)
-    result = decoded(quantize_weight(fitted, spec, clip_bound(fitted, spec))).reshape(per_row.shape)
+    values = weight.numpy() if granularity == "layer" else weight.numpy().transpose(0, 2, 1)
+    rows = values.reshape(len(values), -1) if granularity == "layer" else values.reshape(-1, values.shape[2])
+    fitted = fit_weight(np.ascontiguousarray(rows), PerChannel(0), spec)
+    result = decoded(quantize_weight(fitted, spec, clip_bound(fitted, spec))).reshape(values.shape)
     return torch.from_numpy(np.ascontiguousarray(result if granularity == "layer" else result.transpose(0, 2, 1)))
 
 
