@@ -25,7 +25,6 @@ from quant.graph.load.onnx_file import load
 from quant.pipeline import Inputs, quantize_model
 from quant.runtime import Session
 
-NAME = "bounds"
 KEYS = ("network", "images", "bits", "equalization")
 NETWORKS = {
     "mnist_opset8": "MNIST CNN", "resnet8_mlperftiny": "ResNet8", "resnet20_cifar10": "ResNet20",

@@ -13,7 +13,6 @@ from benchmarks.evidence.plots import lines
 from benchmarks.evidence.runs import TITLES, bench, difference
 from benchmarks.evidence.study import Row, Table, environment_of, table
 
-NAME = "clip_bounds"
 KEYS = ("network", "images", "bits", "granularity", "method")
 NEAREST = {"rounding": "nearest"}
 METHODS: dict[str, tuple[dict[str, Any], str]] = {

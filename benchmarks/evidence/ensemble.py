@@ -63,8 +63,8 @@ class Digits:
             yield self.patches[part], self.labels[part]
 
 
-def train(architecture: Architecture, networks: int, digits: Digits, *, seed: int, epochs: int = 1) -> Layers:
-    """Return the layers of networks that differ in initial weights, learning rate and weight decay."""
+def train(architecture: Architecture, networks: int, digits: Digits, *, seed: int) -> Layers:
+    """Return the layers of networks after one epoch; they differ in initial weights, learning rate and weight decay."""
     random = torch.Generator().manual_seed(seed)
     low, high = np.log(LEARNING_RATES)
     rates = torch.exp(low + (high - low) * torch.rand(networks, 1, 1, generator=random))
@@ -78,17 +78,14 @@ def train(architecture: Architecture, networks: int, digits: Digits, *, seed: in
     ]
     parameters = [tensor.requires_grad_() for layer in layers for tensor in layer]
     moments = [(torch.zeros_like(tensor), torch.zeros_like(tensor)) for tensor in parameters]
-    step = 0
-    for _ in range(epochs):
-        order = torch.randperm(len(digits.labels), generator=random)
-        for patches, labels in digits.batches(BATCH, order):
-            step += 1
-            logits = outputs_of(layers, patches)[-1]
-            loss = cross_entropy(logits.reshape(-1, 10), labels.repeat(networks), reduction="sum") / len(labels)
-            gradients = torch.autograd.grad(loss, parameters)
-            with torch.no_grad():
-                for tensor, gradient, moment in zip(parameters, gradients, moments, strict=True):
-                    _adamw(tensor, gradient, moment, rates, decays, step)
+    order = torch.randperm(len(digits.labels), generator=random)
+    for step, (patches, labels) in enumerate(digits.batches(BATCH, order), start=1):
+        logits = outputs_of(layers, patches)[-1]
+        loss = cross_entropy(logits.reshape(-1, 10), labels.repeat(networks), reduction="sum") / len(labels)
+        gradients = torch.autograd.grad(loss, parameters)
+        with torch.no_grad():
+            for tensor, gradient, moment in zip(parameters, gradients, moments, strict=True):
+                _adamw(tensor, gradient, moment, rates, decays, step)
     return [(weight.detach(), bias.detach()) for weight, bias in layers]
 
 

@@ -23,12 +23,12 @@ import numpy as np
 import simpy
 
 from benchmarks.child import ROOT
+from benchmarks.coverage_page import OURS
 from benchmarks.evidence.plots import lines
 from benchmarks.evidence.study import Row, Table, environment_of, table
 from benchmarks.networks import DATA
 from tests.e2e.faults.cluster import Cluster
 
-NAME = "fleet"
 KEYS = ("kind", "jobs_per_day", "workers", "gateways")
 SPEC = {"preset": "int8-weights", "measure": {"latency": False}}
 CLIENTS = 8
@@ -147,7 +147,7 @@ def run(path: Path, *, quick: bool) -> None:
             workers = max(1, math.ceil(per_day / 86_400 * mean / load))
             case = ("simulation", per_day, workers, max(2, math.ceil(per_day / 300_000)))
             cases += [case] if case not in cases else []
-    Table(path, KEYS).measure(cases, lambda _, *sizes: [_simulated(works, *sizes, hours=HOURS)])
+    Table(path, KEYS).measure(cases, lambda _, *sizes: [_simulated(works, *sizes)])
 
 
 def _real(jobs: int, workers: int, gateways: int) -> Row:
@@ -226,17 +226,16 @@ def _simulated_run(real: Row) -> Row:
 
 
 def _mix(real: Row) -> Iterator[Work]:
-    """Yield the work of one job of each network: the processor time of `int8`, and its bytes twice."""
+    """Yield the work of one job of each network: the processor time of `int8`, and the bytes of model and artifacts."""
     overhead = float(real["workers_s"])
-    for line in json.loads((ROOT / "docs" / "coverage.json").read_text()):
-        if line.get("tool") == "quantd int8" and line.get("seconds"):
-            (path, *_) = [*DATA.glob(f"*/{line['model']}"), None]
-            if path is not None:
-                yield _work_of(real, overhead + line["seconds"], 2.5 * path.stat().st_size)
+    for row in json.loads((ROOT / "docs" / "coverage.json").read_text())["rows"]:
+        path = next(DATA.glob(f"*/{row['model']}"), None)
+        if row["tool"] == f"{OURS}int8" and path is not None:
+            yield _work_of(real, overhead + row["seconds"], 2.5 * path.stat().st_size)
 
 
-def _simulated(works: Sequence[Work], per_day: int, workers: int, gateways: int, *, hours: float) -> Row:
-    """Return the figures of a fleet after some hours with this number of jobs a day."""
+def _simulated(works: Sequence[Work], per_day: int, workers: int, gateways: int) -> Row:
+    """Return the figures of a fleet after `HOURS` with this number of jobs a day."""
     environment = simpy.Environment()
     fleet = Fleet(environment, workers, gateways)
     random = np.random.default_rng(0)
@@ -251,7 +250,7 @@ def _simulated(works: Sequence[Work], per_day: int, workers: int, gateways: int,
     environment.process(arrive("large", rate / 2, min(BATCH, max(1, per_day // 100))))
     for number in range(SMALL_TENANTS):
         environment.process(arrive(f"tenant {number}", rate / 2 / SMALL_TENANTS, 1))
-    seconds = hours * 3600
+    seconds = HOURS * 3600
     environment.run(until=seconds)
     means = np.mean([astuple(work) for work in works], axis=0)
     return _row(fleet, seconds, Work(*map(float, means)))

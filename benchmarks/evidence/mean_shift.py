@@ -31,7 +31,6 @@ from quant.spec import resolve
 from quant.weights.granularity import PerChannel
 from quant.weights.quantize import clip_bound, decoded, fit_weight, quantize_weight
 
-NAME = "mean_shift"
 KEYS = ("architectures", "first", "second", "hidden", "seed")
 NETWORKS = 25
 """Networks that are trained together."""

@@ -23,7 +23,6 @@ from quant.spec import resolve
 from quant.weights.granularity import PerChannel
 from quant.weights.quantize import fit_weight
 
-NAME = "non_uniform"
 KEYS = ("network", "images", "bits", "granularity", "method")
 SPEC = resolve(
     {"preset": "int4-weights", "weights": {"distributions": ["gaussian", "laplace"], "selection": "ks"}}
@@ -109,11 +108,8 @@ def _apot(bits: int) -> NDArray[np.float64]:
 def _rounded(rows: NDArray[Any], levels: NDArray[np.float64]) -> NDArray[Any]:
     """Return the level nearest to each weight."""
     middles = (levels[:, 1:] + levels[:, :-1]) / 2
-    result = np.empty_like(rows)
-    for number, row in enumerate(rows):
-        own = levels[number if len(levels) > 1 else 0]
-        result[number] = own[np.searchsorted(middles[number if len(middles) > 1 else 0], row)]
-    return result
+    rounded = [own[np.searchsorted(ends, row)] for row, own, ends in zip(rows, levels, middles, strict=True)]
+    return np.stack(rounded).astype(rows.dtype)
 
 
 def page(path: Path) -> str:

@@ -9,7 +9,6 @@ from benchmarks.evidence.plots import bars
 from benchmarks.evidence.runs import TITLES, bench, difference
 from benchmarks.evidence.study import Row, Table, environment_of, table
 
-NAME = "ternary"
 KEYS = ("network", "images", "data", "method")
 MINMAX = {"clipping": "minmax"}
 METHODS: dict[str, dict[str, Any]] = {

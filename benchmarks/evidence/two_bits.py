@@ -8,6 +8,7 @@ variance the squared error is known:
 """
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from benchmarks.evidence.plots import lines
 from benchmarks.evidence.study import Row, Table, environment_of, table
 from benchmarks.networks import DATA
 
-NAME = "two_bits"
 KEYS = ("epochs", "scope")
 WIDTHS = (784, 512, 512, 10)
 THRESHOLDS = (0.5, 1.0, 1.5, 1.75, 1.9605, 2.1748, 2.4, 2.75, 3.0, 3.5, 4.0, 5.0, 7.0, 10.0)
@@ -64,6 +64,7 @@ def _rounded(weight: NDArray[np.float64], bound: float) -> NDArray[np.float64]:
     return np.clip(np.floor(weight / step), -2, 1) * step + step / 2
 
 
+@cache
 def _trained(epochs: int) -> tuple[Weights, Weights]:
     """Return the weights (inputs, outputs) and the biases of the trained network."""
     images, labels = (torch.from_numpy(array) for array in _images("train"))
