@@ -16,7 +16,6 @@ from jobs.errors import WorkerCrashed, WorkerOutOfDisk
 from jobs.http_status import problem_of
 from jobs.job import Job, JobKind, Progress, Status, Upload
 from jobs.records import ATTEMPTS, Records
-from jobs.remote.forgetting import without_signatures
 from jobs.settings import Settings
 from jobs.tracing import context_of
 from quant.errors import QuantdError
@@ -114,7 +113,6 @@ class Runner:
             patiently(lambda: self._records.release(job.id, owner))
             time.sleep(PAUSE_S)
             return True
-        fields |= without_signatures(job, status)
         if patiently(lambda: self._records.finish(job.id, owner, status, fields)):
             bound.info("job ended", status=status, error=fields.get("error"))
             count_end(status, fields.get("error"))

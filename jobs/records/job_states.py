@@ -147,8 +147,13 @@ class JobStates(JobQueries):
         self._apply(job_id, {"from": ["running"], "owner": owner, "release": True}, {}, None)
 
     def finish(self, job_id: str, owner: str, status: Status, fields: Mapping[str, Any]) -> bool:
-        """Set the final state once; return False if another worker has the job or it has ended."""
+        """Set the final state once; return False if another worker has the job or it has ended.
+
+        The record keeps no signatures of URLs, except those that the copy of the artifacts needs.
+        """
         changed = {**fields, "status": status, "finished_at": self.now(), "stage": None}
+        for job in self._read_jobs([job_id]):
+            changed |= without_signatures(job, status)
         stored = sum(artifact["size"] for artifact in fields.get("artifacts", ()))
         change = {"from": ["running"], "owner": owner, "final": True, "bytes": stored}
         return self._apply(job_id, change, changed, ("state", _state(status))) in ("ok", "cancel")

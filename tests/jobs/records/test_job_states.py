@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from jobs.errors import Conflict, IdempotencyMismatch, NotFound, TooManyJobs
-from jobs.job import FINAL, Progress, Status
+from jobs.job import FINAL, Fetch, Progress, Status
 from jobs.records import LEASE_S, Records
 from jobs.redis_keys import OPEN, events_key, job_key
 from quant.outcome.stages import Stage
@@ -90,13 +90,17 @@ def test_times_of_a_job_are_those_of_redis_whatever_the_clock_of_a_worker_says(r
     assert times == sorted(times)
 
 
-def test_a_cancellation_that_a_lost_worker_missed_takes_effect_at_the_next_claim(records, valkey):
-    job = in_state(records, Status.RUNNING)
+@pytest.mark.parametrize("kind", ["job", "fetch"])
+def test_a_cancellation_that_a_lost_worker_missed_takes_effect_at_the_next_claim(records, valkey, kind):
+    source = Fetch(kind="model", source="https://example.org/x.onnx?sig=1") if kind == "fetch" else None
+    job = in_state(records, Status.RUNNING, kind=kind, fetch=source)
     records.cancel(job)
     late = records.job(job.id)
     assert Records(valkey.url, lease_s=-1.0).heartbeat(job.id, "owner") == "cancel"  # its lease is over now
     assert records.claim(job.id, "other") is None
-    assert (late.status, records.job(job.id).status) == (Status.RUNNING, Status.CANCELLED)
+    ended = records.job(job.id)
+    assert (late.status, ended.status) == (Status.RUNNING, Status.CANCELLED)
+    assert "sig=1" not in ended.model_dump_json()
 
 
 def test_an_idempotency_key_stands_for_one_job_of_one_tenant(records):
