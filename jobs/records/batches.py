@@ -115,13 +115,13 @@ class BatchRecords(JobStates):
         return self.jobs_named(batch.tenant, batch.jobs)
 
     def batch_counts(self, batches: Sequence[Batch]) -> list[BatchCounts]:
-        """Return the counts of each batch, in one round trip."""
+        """Return the counts of each batch, in one round trip and without its whole jobs."""
         pipeline = self._redis.pipeline(transaction=False)
         for batch in batches:
             for job_id in batch.jobs:
                 pipeline.hmget(job_key(job_id), "status", "verdict")
         answers = iter(pipeline.execute())
-        return [_counts([next(answers) for _ in batch.jobs]) for batch in batches]
+        return [_counts(len(batch.jobs), _outcomes(next(answers) for _ in batch.jobs)) for batch in batches]
 
     def cancel_batch(self, batch: Batch) -> list[str]:
         """Cancel the jobs of a batch that have not ended, as `cancel` does, and return their ids."""
@@ -160,6 +160,11 @@ class BatchRecords(JobStates):
         return [_batch(fields) for fields in pipeline.execute() if fields]
 
 
+def counts_of(batch: Batch, jobs: Iterable[Job]) -> BatchCounts:
+    """Return the counts of a batch from its jobs that were not deleted, as `jobs_of` returns them."""
+    return _counts(len(batch.jobs), [(job.status, job.verdict) for job in jobs])
+
+
 def _inputs(jobs: Iterable[Job]) -> list[str]:
     """Return the keys of the uploads that the jobs use."""
     models = [upload_key("model", job.model) for job in jobs]
@@ -171,9 +176,17 @@ def _batch(fields: Mapping[str, str]) -> Batch:
     return Batch.model_validate({name: json.loads(fields[name]) for name in Batch.model_fields if name in fields})
 
 
-def _counts(records: Sequence[Sequence[str | None]]) -> BatchCounts:
-    found = [(json.loads(status), verdict and json.loads(verdict)) for status, verdict in records if status is not None]
-    statuses = Counter(Status(status) for status, _ in found)
-    verdicts: Counter[str] = Counter(verdict for _, verdict in found if verdict)
-    deleted = len(records) - len(found)
-    return BatchCounts({status: statuses[status] for status in Status}, verdicts, deleted)
+def _outcomes(records: Iterable[Sequence[str | None]]) -> list[tuple[Status, str | None]]:
+    """Return the status and the verdict of each record that exists."""
+    return [
+        (Status(json.loads(status)), json.loads(verdict) if verdict else None)
+        for status, verdict in records
+        if status is not None
+    ]
+
+
+def _counts(jobs: int, outcomes: Sequence[tuple[Status, str | None]]) -> BatchCounts:
+    """Count the statuses and verdicts of the jobs that were not deleted, among `jobs` in all."""
+    statuses = Counter(status for status, _ in outcomes)
+    verdicts = Counter(verdict for _, verdict in outcomes if verdict)
+    return BatchCounts({status: statuses[status] for status in Status}, verdicts, jobs - len(outcomes))

@@ -138,5 +138,4 @@ def _answer(context: Context, batch: Batch, response: Response) -> BatchOut:
     response.headers["Location"] = f"/v1/batches/{batch.id}"
     if not batch.final:
         response.headers["Retry-After"] = RETRY_AFTER_S
-    (counts,) = context.records.batch_counts([batch])
-    return batch_out(batch, counts, context.records.jobs_of(batch))
+    return batch_out(batch, context.records.jobs_of(batch))

@@ -1,13 +1,13 @@
 """Batches as callers submit them and as the API shows them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from jobs.batch import Batch, BatchStatus
 from jobs.job import Job, Problem, Status, Timestamp
-from jobs.records.batches import BatchCounts
+from jobs.records.batches import BatchCounts, counts_of
 from quant.outcome.gates import Verdict
 from quant.outcome.summary import Summary
 from service.documents import plain
@@ -171,10 +171,10 @@ def batch_item(batch: Batch, counts: BatchCounts) -> BatchItem:
     return BatchItem.model_validate(_fields(batch, counts))
 
 
-def batch_out(batch: Batch, counts: BatchCounts, jobs: Iterable[Job]) -> BatchOut:
-    """Return a batch as the API shows it."""
+def batch_out(batch: Batch, jobs: Sequence[Job]) -> BatchOut:
+    """Return a batch as the API shows it; `jobs` are those that were not deleted."""
     rows = [{**job.model_dump(), "url": f"/v1/jobs/{job.id}"} for job in jobs]
-    return BatchOut.model_validate({**_fields(batch, counts), "jobs": rows})
+    return BatchOut.model_validate({**_fields(batch, counts_of(batch, jobs)), "jobs": rows})
 
 
 def _fields(batch: Batch, counts: BatchCounts) -> Mapping[str, Any]:

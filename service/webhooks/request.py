@@ -24,8 +24,7 @@ def message(records: Records, ended: Job | Batch) -> str:
     if isinstance(ended, Job):
         document = {"type": f"job.{ended.status}", "timestamp": ended.finished_at, "data": job_out(ended)}
         return JobEnded.model_validate(document).model_dump_json()
-    (counts,) = records.batch_counts([ended])
-    data = batch_out(ended, counts, records.jobs_of(ended))
+    data = batch_out(ended, records.jobs_of(ended))
     return BatchEnded(type="batch.ended", timestamp=ended.finished_at or "", data=data).model_dump_json()
 
 
