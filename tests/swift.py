@@ -137,17 +137,21 @@ class Swift:
         """Return the ids of the processes."""
         return [process.pid for process in self._processes]
 
+    @property
+    def bucket(self):
+        """The bucket, as obstore reads and writes it."""
+        return S3Store(
+            BUCKET, endpoint=self.endpoint, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY, region="us-east-1",
+            client_options={"allow_http": True}, virtual_hosted_style_request=False,
+        )  # fmt: skip
+
     def _configure(self, name, text):
         (self._folder / f"{name}.conf").write_text(text)
         self._names.append(name)
 
     def _make_bucket(self):
         """Create a bucket by a signed PUT of its address, because obstore has no such call."""
-        root = S3Store(
-            BUCKET, endpoint=self.endpoint, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY, region="us-east-1",
-            client_options={"allow_http": True}, virtual_hosted_style_request=False,
-        )  # fmt: skip
-        url = obstore.sign(root, "PUT", "", timedelta(minutes=5))
+        url = obstore.sign(self.bucket, "PUT", "", timedelta(minutes=5))
         deadline = time.monotonic() + STARTS_WITHIN_S
         while True:
             try:

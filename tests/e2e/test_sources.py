@@ -10,12 +10,11 @@ import time
 import httpx
 import obstore
 import pytest
-from obstore.store import S3Store
 
 from tests.agent import ask
 from tests.remote import TOKEN
 from tests.specs import QUICK
-from tests.swift import ACCESS_KEY, BUCKET, SECRET_KEY
+from tests.swift import BUCKET, SECRET_KEY
 
 SIGNATURE = "signature-that-nobody-may-see"
 
@@ -29,10 +28,7 @@ def http(s3_stack):
 @pytest.fixture(scope="module")
 def bucket(swift):
     """The bucket of a pipeline, on the S3 server."""
-    return S3Store(
-        BUCKET, endpoint=swift.endpoint, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY, region="us-east-1",
-        client_options={"allow_http": True}, virtual_hosted_style_request=False,
-    )  # fmt: skip
+    return swift.bucket
 
 
 @pytest.fixture(scope="module")

@@ -52,7 +52,6 @@ class Runner:
         scratch: a folder for files of the runner.
         environment: the variables that every step sees.
         log: the output of all steps.
-        used: the `with` of every action of others that ran, by its name.
         uploaded: the files of each uploaded artifact by its name.
     """
 
@@ -60,7 +59,6 @@ class Runner:
     scratch: Path
     environment: dict[str, str]
     log: str = ""
-    used: dict[str, dict[str, str]] = field(default_factory=dict)
     uploaded: dict[str, set[str]] = field(default_factory=dict)
 
     @property
@@ -92,7 +90,6 @@ class Runner:
             return self._run_action(self.workspace / step["uses"], inputs)
         assert PINNED.fullmatch(step["uses"]), f"{step['uses']} is not pinned"
         name = step["uses"].partition("@")[0]
-        self.used[name] = inputs
         if name == "actions/upload-artifact":
             self.uploaded[inputs["name"]] = {path.name for path in (self.workspace / inputs["path"]).glob("*")}
         return True, {}

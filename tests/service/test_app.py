@@ -1,18 +1,19 @@
 """The gateway runs without the packages of the other extras."""
 
+import contextlib
 import os
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
 import httpx
 import pytest
 
+from jobs.process import stop
 from jobs.stack import ADDRESS
 from service.app import _is_secret
-from tests.e2e.faults.cluster import free_port
+from tests.e2e.faults.cluster import free_port, until
 
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 MODULES = {
@@ -42,17 +43,17 @@ def gateway(stack):
     }
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                client.get("/livez")
-            except httpx.ConnectError:
-                time.sleep(0.1)
-            else:
-                break
-        yield client
-    process.terminate()
-    process.wait(30)
+
+        def answers():
+            assert process.poll() is None, "the gateway has ended"
+            with contextlib.suppress(httpx.ConnectError):
+                return client.get("/livez")
+
+        try:
+            until(answers, "the gateway")
+            yield client
+        finally:
+            stop(process)
 
 
 def test_the_other_extras_are_known():

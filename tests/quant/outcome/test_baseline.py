@@ -5,18 +5,10 @@ import pytest
 from quant.outcome.baseline import NO_FIGURE, OTHER_DATA, Baseline, compare_with_baseline, regressions
 from quant.outcome.gates import GATES, NO_BASELINE, GateFigures, check_gates, verdict
 from quant.outcome.metrics import METRICS
-from quant.outcome.summary import UNMEASURED, Summary
 from quant.spec import Gates
+from tests.quant.outcome.summaries import summary
 
 INPUTS = {"model": "a" * 64, "evaluation": "e" * 64}
-
-
-def summary(**figures):
-    fields = {
-        **UNMEASURED.model_dump(), "bytes_before": 1000, "bytes_after": 250, "size_ratio": 0.25, "layers": 1,
-        "quantized_layers": 1, "weight_sqnr_db": 40.0, "seconds": None, **figures,
-    }  # fmt: skip
-    return Summary.model_validate(fields)
 
 
 def results(limits, before, after, inputs=INPUTS):
