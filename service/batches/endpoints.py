@@ -1,5 +1,6 @@
 """Endpoints that submit, list, show, cancel and delete batches."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import redis
@@ -10,21 +11,13 @@ from jobs.batch import Batch
 from service.batches.schemas import BatchIn, BatchOut, BatchPage, batch_item, batch_out
 from service.batches.submission import submit_batch
 from service.context import Context, Ctx
-from service.jobs.answer import RETRY_AFTER_S
-from service.jobs.following import preferred_wait, wait_for_final_event
+from service.jobs.answer import invite_again, wait_as_preferred, waiting_headers
+from service.jobs.following import wait_for_final_event
 from service.parameters import BatchCursor, BatchId, CacheControl, IdempotencyKey, Limit, Prefer
-from service.problems import RESPONSES, header_docs, problems
+from service.problems import RESPONSES, problems
 
 router = APIRouter(prefix="/v1/batches", tags=["Batches"], responses=RESPONSES)
-SUBMITTED: dict[int | str, dict[str, Any]] = {
-    202: {
-        "headers": header_docs(
-            Location="The URL of the batch.",
-            Retry_After="The seconds to wait before the next request, if the batch has not ended.",
-            Preference_Applied="The `wait` that was applied.",
-        )
-    }
-}
+SUBMITTED: dict[int | str, dict[str, Any]] = {202: {"headers": waiting_headers("batch")}}
 """The documented answer of an endpoint that accepts a batch."""
 
 
@@ -113,12 +106,14 @@ def delete_batch(batch: BatchOfPath, context: Ctx) -> None:
 
 async def _answer_after_wait(context: Context, batch: Batch, prefer: str | None, response: Response) -> BatchOut:
     """Return a batch, after waiting for its end if the Prefer header asks for that."""
-    seconds = preferred_wait(prefer)
-    if seconds is not None and not batch.final:
-        response.headers["Preference-Applied"] = f"wait={seconds}"
-        await wait_for_final_event(context, batch.id, seconds)
-        batch = await run_in_threadpool(_look, context, batch)
+    batch = await wait_as_preferred(batch, prefer, response, partial(_wait_for_end, context))
     return await run_in_threadpool(_answer, context, batch, response)
+
+
+async def _wait_for_end(context: Context, batch: Batch, seconds: int) -> Batch:
+    """Return the batch after its end, or as it is after `seconds` or when the gateway stops."""
+    await wait_for_final_event(context, batch.id, seconds)
+    return await run_in_threadpool(_look, context, batch)
 
 
 def _look(context: Context, batch: Batch) -> Batch:
@@ -136,6 +131,5 @@ def _look(context: Context, batch: Batch) -> Batch:
 def _answer(context: Context, batch: Batch, response: Response) -> BatchOut:
     """Return a batch as the API shows it, and set `Location` and `Retry-After`."""
     response.headers["Location"] = f"/v1/batches/{batch.id}"
-    if not batch.final:
-        response.headers["Retry-After"] = RETRY_AFTER_S
+    invite_again(batch, response)
     return batch_out(batch, context.records.jobs_of(batch))

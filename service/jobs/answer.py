@@ -1,10 +1,13 @@
-"""The answer to a request that submits, shows or cancels a job."""
+"""The answer to a request that submits, shows or cancels a job, and the headers of every answer that can wait."""
 
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, TypeVar
 
 from fastapi import Response
 from starlette.concurrency import run_in_threadpool
 
+from jobs.batch import Batch
 from jobs.job import Job
 from service.context import Context
 from service.jobs.following import preferred_wait, wait_for_end
@@ -13,15 +16,24 @@ from service.jobs.submission import submit_job
 from service.problems import header_docs
 
 RETRY_AFTER_S = "1"
-SUBMITTED: dict[int | str, dict[str, Any]] = {
-    202: {
-        "headers": header_docs(
-            Location="The URL of the job.",
-            Retry_After="The seconds to wait before the next request, if the job has not ended.",
-            Preference_Applied="The `wait` that was applied.",
-        )
-    }
-}
+RecordT = TypeVar("RecordT", Job, Batch)
+
+
+def waiting_headers(kind: str, until: str = "has not ended") -> dict[str, Any]:
+    """Return the documented headers of an answer that can wait.
+
+    Args:
+        kind: the kind of the record that is shown.
+        until: the words for a record whose end can still be awaited.
+    """
+    return header_docs(
+        Location=f"The URL of the {kind}.",
+        Retry_After=f"The seconds to wait before the next request, if the {kind} {until}.",
+        Preference_Applied="The `wait` that was applied.",
+    )
+
+
+SUBMITTED: dict[int | str, dict[str, Any]] = {202: {"headers": waiting_headers("job")}}
 """The documented answer of an endpoint that accepts a job."""
 
 
@@ -41,16 +53,35 @@ async def submit(
 
 async def answer_after_wait(context: Context, job: Job, prefer: str | None, response: Response) -> JobOut:
     """Return a job, after waiting for its end if the Prefer header asks for that."""
-    seconds = preferred_wait(prefer)
-    if seconds is not None and not job.final:
-        response.headers["Preference-Applied"] = f"wait={seconds}"
-        job = await wait_for_end(context, job, seconds)
-    return answer(job, response)
+    return answer(await wait_as_preferred(job, prefer, response, partial(wait_for_end, context)), response)
 
 
 def answer(job: Job, response: Response) -> JobOut:
     """Return a job as the API shows it, and set `Location` and `Retry-After`."""
     response.headers["Location"] = f"/v1/jobs/{job.id}"
-    if not job.final:
-        response.headers["Retry-After"] = RETRY_AFTER_S
+    invite_again(job, response)
     return job_out(job)
+
+
+async def wait_as_preferred(
+    record: RecordT, prefer: str | None, response: Response, wait: Callable[[RecordT, int], Awaitable[RecordT]]
+) -> RecordT:
+    """Return a record after the wait that the Prefer header asks for, and set `Preference-Applied`.
+
+    Args:
+        record: a job, plan or batch; one that has ended is returned as it is.
+        prefer: the Prefer header.
+        response: the response to set the header in.
+        wait: waits for the end of a record for at most so many seconds and returns it as it is then.
+    """
+    seconds = preferred_wait(prefer)
+    if seconds is None or record.final:
+        return record
+    response.headers["Preference-Applied"] = f"wait={seconds}"
+    return await wait(record, seconds)
+
+
+def invite_again(record: Job | Batch, response: Response) -> None:
+    """Set `Retry-After` if the record has not ended."""
+    if not record.final:
+        response.headers["Retry-After"] = RETRY_AFTER_S

@@ -1,5 +1,6 @@
 """Endpoints that make and show plans."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -11,19 +12,15 @@ from jobs.job import Job, Status
 from quant.outcome.plan import PLAN_FILE, Plan
 from service.artifacts.report import find_artifact
 from service.context import Context, Ctx
-from service.jobs.answer import RETRY_AFTER_S
-from service.jobs.following import preferred_wait, wait_for_end
+from service.jobs.answer import invite_again, wait_as_preferred, waiting_headers
+from service.jobs.following import wait_for_end
 from service.parameters import IdempotencyKey, PlanId, Prefer
 from service.plans.schemas import PlanIn, PlanOut, plan_out, plan_url
 from service.plans.submission import submit_plan
-from service.problems import RESPONSES, header_docs, problems
+from service.problems import RESPONSES, problems
 
 router = APIRouter(prefix="/v1", tags=["Plans"], responses=RESPONSES)
-_HEADERS = header_docs(
-    Location="The URL of the plan.",
-    Retry_After="The seconds to wait before the next request, if the plan is not ready.",
-    Preference_Applied="The `wait` that was applied.",
-)
+_HEADERS = waiting_headers("plan", "is not ready")
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "The plan, ready or failed.", "model": PlanOut, "headers": _HEADERS},
     202: {"description": "The plan as it was accepted.", "headers": _HEADERS},
@@ -46,7 +43,7 @@ async def create_plan(
     is ready, and 202 if it is not.
     """
     plan = await run_in_threadpool(submit_plan, context, body.model, body.spec, idempotency_key)
-    plan = await _waited(context, plan, prefer, response)
+    plan = await _wait(context, plan, prefer, response)
     response.headers["Location"] = plan_url(plan)
     response.status_code = 200 if plan.final else 202
     return await run_in_threadpool(show_plan, context, plan)
@@ -56,18 +53,14 @@ async def create_plan(
 async def get_plan(plan_id: PlanId, response: Response, context: Ctx, prefer: Prefer = None) -> PlanOut:
     """Show a plan. With `Prefer: wait=N` the answer waits until it is ready."""
     plan = await run_in_threadpool(context.records.job, plan_id, context.tenant, "plan")
-    plan = await _waited(context, plan, prefer, response)
+    plan = await _wait(context, plan, prefer, response)
     return await run_in_threadpool(show_plan, context, plan)
 
 
-async def _waited(context: Context, plan: Job, prefer: str | None, response: Response) -> Job:
+async def _wait(context: Context, plan: Job, prefer: str | None, response: Response) -> Job:
     """Return the plan after its end if the Prefer header asks for that, else as it is; set the headers for waiting."""
-    seconds = preferred_wait(prefer)
-    if seconds is not None and not plan.final:
-        response.headers["Preference-Applied"] = f"wait={seconds}"
-        plan = await wait_for_end(context, plan, seconds)
-    if not plan.final:
-        response.headers["Retry-After"] = RETRY_AFTER_S
+    plan = await wait_as_preferred(plan, prefer, response, partial(wait_for_end, context))
+    invite_again(plan, response)
     return plan
 
 

@@ -7,11 +7,10 @@ from jobs.errors import Conflict, NotFound
 from jobs.job import Job, Upload
 from jobs.redis_keys import Kind
 from service.context import Context
+from service.jobs.answer import invite_again
 from service.sources.schemas import read_source
 from service.sources.submission import submit_fetch
 from service.uploads.storage import delete_upload
-
-RETRY_AFTER_S = "1"
 
 
 async def fetch_source(
@@ -26,7 +25,8 @@ async def fetch_source(
     record = await run_in_threadpool(submit_fetch, context, kind, body, idempotency_key)
     response.status_code = 200 if isinstance(record, Upload) else 202
     response.headers["Location"] = f"/v1/{kind}s/{record.id}"
-    _invite_again(record, response)
+    if isinstance(record, Job):
+        invite_again(record, response)
     return record
 
 
@@ -40,7 +40,8 @@ def find_upload(context: Context, kind: Kind, upload_id: str, response: Response
         return context.records.upload(kind, upload_id, context.tenant)
     except NotFound:
         record = _fetch(context, kind, upload_id)
-    _invite_again(record, response)
+    if isinstance(record, Job):
+        invite_again(record, response)
     return record
 
 
@@ -72,8 +73,3 @@ def _fetch(context: Context, kind: Kind, upload_id: str) -> Upload | Job:
         return context.records.fetch(kind, upload_id, context.tenant)
     except NotFound:
         return context.records.upload(kind, upload_id, context.tenant)
-
-
-def _invite_again(record: Upload | Job, response: Response) -> None:
-    if isinstance(record, Job) and not record.final:
-        response.headers["Retry-After"] = RETRY_AFTER_S
