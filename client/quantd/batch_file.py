@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from quantd.answers import Document
 from quantd.api import Client
 from quantd.errors import ClientError
 from quantd.sources import Source, file_or_source
+from quantd.spec import read_mapping
 
 _ID = re.compile(r"(model|dataset)_[0-9a-f]{32}")
-ROLES = ("calibration", "evaluation")
+_KINDS = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
+"""The kind of upload for each input of a job."""
 
 
 def read_batch(path: Path) -> dict[str, Any]:
@@ -22,10 +22,10 @@ def read_batch(path: Path) -> dict[str, Any]:
     Raises:
         ClientError: a file cannot be read, or is no mapping.
     """
-    batch = _read_mapping(path)
+    batch = read_mapping(path, "batch")
     specs = batch.get("specs")
     if isinstance(specs, list):
-        batch["specs"] = [_read_mapping(path.parent / spec) if isinstance(spec, str) else spec for spec in specs]
+        batch["specs"] = [read_mapping(path.parent / spec, "spec") if isinstance(spec, str) else spec for spec in specs]
     return batch
 
 
@@ -54,8 +54,7 @@ def upload_files(client: Client, batch: Mapping[str, Any], folder: Path) -> tupl
     def with_ids(entry: Any) -> Any:
         if not isinstance(entry, dict):
             return entry
-        kinds = {"model": "model", **dict.fromkeys(ROLES, "dataset")}
-        return {key: id_of(kinds[key], value) if key in kinds else value for key, value in entry.items()}
+        return {key: id_of(_KINDS[key], value) if key in _KINDS else value for key, value in entry.items()}
 
     body: Document = with_ids(dict(batch))
     for key, convert in {"models": lambda name: id_of("model", name), "jobs": with_ids}.items():
@@ -72,15 +71,3 @@ def _store(client: Client, kind: str, name: str, folder: Path) -> str:
     if not path.is_file():
         raise ClientError(f"{path}: there is no such file; accepted: a file, a location, or the id of a {kind}")
     return (client.upload(path) if kind == "model" else client.upload_dataset(path)).id
-
-
-def _read_mapping(path: Path) -> dict[str, Any]:
-    try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ClientError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ClientError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(document, dict):
-        raise ClientError(f"{path}: is not a mapping; accepted: a YAML or JSON mapping")
-    return document

@@ -25,7 +25,7 @@ def read_spec(path: Path | None, preset: str | None, gates: Iterable[str] = ()) 
     Raises:
         ClientError: the file cannot be read, or a gate is not NAME=NUMBER.
     """
-    spec = _read_mapping(path) if path else {}
+    spec = read_mapping(path, "spec", may_be_empty=True) if path else {}
     if preset is not None:
         spec["preset"] = preset
     limits = dict(_parse_gate(gate) for gate in gates)
@@ -35,6 +35,30 @@ def read_spec(path: Path | None, preset: str | None, gates: Iterable[str] = ()) 
             raise ClientError(f"{path}: `gates` is not a mapping; accepted: a limit for each gate")
         spec["gates"] = section | limits
     return spec
+
+
+def read_mapping(path: Path, what: str, *, may_be_empty: bool = False) -> dict[str, Any]:
+    """Return the mapping of a YAML or JSON file.
+
+    Args:
+        path: the file.
+        what: the name of its content in errors.
+        may_be_empty: True to return an empty mapping for an empty file instead of raising.
+
+    Raises:
+        ClientError: the file cannot be read, or is no mapping.
+    """
+    try:
+        document = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ClientError(f"{path}: {error.strerror}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ClientError(f"{path} is neither YAML nor JSON: {_yaml_fault(error)}") from None
+    if document is None and may_be_empty:
+        return {}
+    if not isinstance(document, dict):
+        raise ClientError(f"{path}: the {what} is not a mapping; accepted: a YAML or JSON mapping")
+    return document
 
 
 def check_spec(spec: dict[str, Any], *, calibration: bool, evaluation: bool) -> None:
@@ -78,20 +102,6 @@ def _as_client_error() -> Iterator[None]:
     except SpecError as error:
         faults = [{"pointer": fault.pointer, "detail": fault.detail} for fault in error.errors]
         raise ClientError(error.detail, {"code": error.code, "title": error.title, "errors": faults}) from None
-
-
-def _read_mapping(path: Path) -> dict[str, Any]:
-    try:
-        spec = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ClientError(f"{path}: {error.strerror}") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ClientError(f"{path} is neither YAML nor JSON: {_yaml_fault(error)}") from None
-    if spec is None:
-        return {}
-    if not isinstance(spec, dict):
-        raise ClientError(f"{path}: the spec is not a mapping; accepted: a YAML or JSON mapping")
-    return spec
 
 
 def _yaml_fault(error: Exception) -> str:
