@@ -14,7 +14,7 @@ from quant.calibration.inferred_moments import infer_input_moments
 from quant.calibration.input_moments import InferredMoments, InputMean, Moments
 from quant.calibration.moment_observer import MomentObserver
 from quant.calibration.observers import OutputRecorder, observe, session_with_outputs
-from quant.calibration.synthetic_calibration import SyntheticCalibration, calibrate_synthetically, comparison_inputs
+from quant.calibration.synthetic_calibration import SyntheticCalibration, calibrate_synthetically
 from quant.data.dataset import Dataset
 from quant.deadline import UNLIMITED, Deadline
 from quant.export.ceilings import within_ceilings
@@ -107,12 +107,13 @@ class DataFreeContext(_Context):
         moments: the moments of the layers' inputs, by the layer's name: inferred from BatchNormalization, or measured
             on synthetic inputs.
         synthetic: the calibration on synthetic inputs; None if it was not needed.
-        comparison: other synthetic inputs, of each kind, on which candidates are compared; empty if there are none.
+        compares: True if candidates are compared on other synthetic inputs; False where the spec excludes these, or no
+            time is left for them.
     """
 
     moments: Mapping[str, InferredMoments]
     synthetic: SyntheticCalibration | None = None
-    comparison: Sequence[Dataset] = ()
+    compares: bool = False
 
     @property
     def range_options(self) -> Mapping[str, RangeOption]:
@@ -207,8 +208,7 @@ def calibrate(
     if calibration is None:
         known, synthetic = _known_without_data(variant, work, spec, deadline)
         compares = spec.synthetic_inputs != "none" and not deadline.is_over
-        compared = comparison_inputs(variant.model, [layer for layer, _ in work], spec.seed) if compares else ()
-        return DataFreeContext(variant, spec, source, work, skipped, deadline, known, synthetic, compared)
+        return DataFreeContext(variant, spec, source, work, skipped, deadline, known, synthetic, compares)
     data_free = spec.bias_correction == "data_free"
     inferred = infer_input_moments(variant.model, [layer for layer, _ in work], variant.normals) if data_free else {}
     fitting, held_out = calibration.split(HELD_OUT if spec.objective == "fixed" else HELD_OUT_FOR_GATES)

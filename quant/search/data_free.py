@@ -10,7 +10,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from quant.calibration.observers import session_with_outputs
+from quant.calibration.synthetic_calibration import comparison_inputs
 from quant.correction.data_free import expected_shifts
+from quant.data.dataset import Dataset
 from quant.errors import ExportError, ModelError
 from quant.evaluation.metrics import output_energies
 from quant.evaluation.sqnr import sqnr_db
@@ -51,13 +53,16 @@ def data_free_candidate(context: DataFreeContext, work: Work, layers: list[Quant
     candidate = _candidate(context, "data-free", layers, corrects=mode != "none")
     plain_work = [(layer, _plain(section)) for layer, section in work]
     same = mode != "auto" and all(section == plain for (_, section), (_, plain) in zip(work, plain_work, strict=True))
-    if same or not context.comparison or context.deadline.skips("the comparison on synthetic inputs"):
+    if same or not context.compares:
+        return candidate
+    kinds = comparison_inputs(context.model, [layer for layer, _ in work], context.spec.seed)
+    if not kinds or context.deadline.skips("the comparison on synthetic inputs"):
         return candidate
     fits = {quantized.layer.name: quantized.fitted for quantized in layers}
     rounded = quantize_layers(plain_work, context.moments, context.spec, lambda *_: None, fits)
     plain = _candidate(context, PLAIN, rounded, corrects=mode == "data_free")
     try:
-        return candidate if _is_better(_sqnrs_db(context, [candidate, plain])) else plain
+        return candidate if _is_better(_sqnrs_db(context, [candidate, plain], kinds)) else plain
     except (ExportError, ModelError):
         return candidate
 
@@ -74,7 +79,9 @@ def _candidate(context: DataFreeContext, name: str, layers: list[QuantizedLayer]
     return Candidate(name, NO_RANGES, exported, model, shifts)
 
 
-def _sqnrs_db(context: DataFreeContext, candidates: Sequence[Candidate]) -> NDArray[np.float64]:
+def _sqnrs_db(
+    context: DataFreeContext, candidates: Sequence[Candidate], kinds: Sequence[Dataset]
+) -> NDArray[np.float64]:
     """Return the output SQNR in dB of each candidate on each kind of inputs (candidates, kinds).
 
     Raises:
@@ -83,12 +90,12 @@ def _sqnrs_db(context: DataFreeContext, candidates: Sequence[Candidate]) -> NDAr
     outputs, random = context.model.graph.outputs, random_tensors(context.model.graph)
     compared = [number for number, value in enumerate(outputs) if value.name not in random]
     reference = session_with_outputs(weightless(context.model), ())
-    expected = [[reference.run(feeds) for feeds in kind.batches()] for kind in context.comparison]
+    expected = [[reference.run(feeds) for feeds in kind.batches()] for kind in kinds]
     del reference
-    ratios = np.empty((len(candidates), len(context.comparison)))
+    ratios = np.empty((len(candidates), len(kinds)))
     for row, candidate in zip(ratios, candidates, strict=True):
         session = Session(ir.to_proto(candidate.model).SerializeToString(), "the quantized model", ExportError)
-        for number, kind in enumerate(context.comparison):
+        for number, kind in enumerate(kinds):
             energies = np.zeros(2)
             for known, feeds in zip(expected[number], kind.batches(), strict=True):
                 actual = session.run(feeds)
