@@ -10,7 +10,6 @@ from starlette.concurrency import run_in_threadpool
 from jobs.errors import Forbidden
 from jobs.job import Job
 from jobs.keys import Scope
-from jobs.redis_keys import Kind
 from quant.errors import QuantdError
 from quant.spec import resolve
 from service.agents.arguments import (
@@ -31,10 +30,9 @@ from service.plans.submission import submit_plan
 from service.problems import invalid_request
 from service.sources.schemas import SourceIn
 from service.sources.submission import submit_fetch
+from service.uploads.inputs import INPUT_KINDS
 
 Answer = dict[str, Any]
-INPUTS: Mapping[str, Kind] = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
-"""The kind of upload for each input of a job."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ async def quantize(context: Context, arguments: QuantizeArguments) -> Answer:
 
     def submit() -> Job:
         request = arguments.model_dump(include=set(JobIn.model_fields))
-        roles = [role for role in INPUTS if request[role] is not None]
+        roles = [role for role in INPUT_KINDS if request[role] is not None]
         checked_spec(arguments.spec, roles)  # before a fetch begins
         for role in roles:
             request[role] = _upload_id(context, role, request[role], arguments.credentials, key and f"{key} {role}")
@@ -172,7 +170,9 @@ def _upload_id(
     if ":" not in named:  # a location has a scheme
         return named
     try:
-        upload = submit_fetch(context, INPUTS[role], SourceIn(source=named, credentials=credentials), idempotency_key)
+        upload = submit_fetch(
+            context, INPUT_KINDS[role], SourceIn(source=named, credentials=credentials), idempotency_key
+        )
     except QuantdError as error:
         places = {"/source": f"/{role}"}
         error.errors = tuple(replace(fault, pointer=places.get(fault.pointer, fault.pointer)) for fault in error.errors)

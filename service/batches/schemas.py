@@ -11,7 +11,7 @@ from jobs.records.batches import BatchCounts, counts_of
 from quant.outcome.gates import Verdict
 from quant.outcome.summary import Summary
 from service.documents import plain
-from service.jobs.schemas import JobIn, RawSpec, TagKey, TagValue, WebhookIn
+from service.jobs.schemas import BaselineName, JobIn, RawSpec, TagKey, TagValue, WebhookIn
 
 MOST_JOBS = 256
 """The most jobs of one batch."""
@@ -42,7 +42,7 @@ class BatchIn(BaseModel):
     """Up to 32 tags by key, which the batch and all of its jobs get."""
     priority: int = Field(default=0, ge=-10, le=10)
     """The priority of the jobs among the tenant's own, -10 to 10: each step counts as ten minutes of waiting."""
-    baseline: Annotated[str, StringConstraints(min_length=1, max_length=330)] | None = None
+    baseline: BaselineName | None = None
     """The earlier job to compare with: its id, or a tag `key:value`, by which each job finds that of its model."""
     webhook: WebhookIn | None = None
     """The URL to notify once, when the last job has ended."""

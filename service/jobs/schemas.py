@@ -25,6 +25,7 @@ from quant.outcome.stages import Stage
 from quant.outcome.summary import Summary
 from quant.spec import Spec
 from service.documents import plain
+from service.sources.schemas import CredentialsName
 
 
 def _check_secret(text: str) -> str:
@@ -46,6 +47,8 @@ WebhookSecret = Annotated[str, AfterValidator(_check_secret)]
 ArtifactName = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 TagKey = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern="^[^:]*$")]
 TagValue = Annotated[str, StringConstraints(max_length=256)]
+BaselineName = Annotated[str, StringConstraints(min_length=1, max_length=330)]
+"""The id of a job, or a tag `key:value`."""
 
 
 class _SchemaOfSpecs:
@@ -79,7 +82,7 @@ class DestinationIn(BaseModel):
     url: Annotated[str, StringConstraints(max_length=LONGEST)]
     """The location: `s3://bucket/prefix`, `https://host/folder` (each artifact by PUT), the presigned URL of one
     object, or `mlflow:/runs/RUN_ID`. The operator of the service decides which are allowed."""
-    credentials: Annotated[str, StringConstraints(min_length=1, max_length=64)] | None = None
+    credentials: CredentialsName | None = None
     """The name of credentials that the operator of the service has set up."""
     artifacts: Annotated[list[ArtifactName], Field(min_length=1)] | None = None
     """The names of the artifacts to copy; all of them by default, and for a presigned URL `model.onnx`."""
@@ -124,7 +127,7 @@ class JobIn(BaseModel):
     """Up to 32 tags by key, by which jobs can be listed."""
     priority: int = Field(default=0, ge=-10, le=10)
     """The priority among the tenant's own jobs, -10 to 10: each step counts as ten minutes of waiting."""
-    baseline: Annotated[str, StringConstraints(min_length=1, max_length=330)] | None = None
+    baseline: BaselineName | None = None
     """The earlier job to compare with: its id, or a tag `key:value` for the newest job with this tag that succeeded for
     a model file of the same name. Gates such as `max_output_sqnr_db_regression` limit the differences."""
     webhook: WebhookIn | None = None
@@ -218,14 +221,15 @@ def job_out(job: Job) -> JobOut:
         {
             **job.model_dump(),
             "baseline": job.baseline and job.baseline.job,
-            "destination": _destination_out(job),
+            "destination": destination_out(job),
             "links": links,
         }
     )
 
 
-def _destination_out(job: Job) -> dict[str, Any] | None:
+def destination_out(job: Job) -> DestinationOut | None:
+    """Return the destination of a job as the API shows it; None without one."""
     if job.destination is None:
         return None
     shown = parse_location(job.destination.url, "destination").shown
-    return {**job.destination.model_dump(), "url": shown}
+    return DestinationOut.model_validate({**job.destination.model_dump(), "url": shown})

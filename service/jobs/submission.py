@@ -15,7 +15,6 @@ from jobs.cache_key import work_digest
 from jobs.errors import BadRequest, Conflict, NotFound
 from jobs.job import Job, Status, Upload, new_id
 from jobs.queue import send
-from jobs.redis_keys import Kind
 from jobs.remote.addresses import AddressRefused, check_url
 from jobs.tracing import current_traceparent
 from quant.errors import FieldError, QuantdError
@@ -25,7 +24,7 @@ from service.jobs.baselines import find_baseline, require_baseline
 from service.jobs.cached_result import reuse_result
 from service.quota import check_storage_quota
 from service.sources.locations import usable_location
-from service.uploads.inputs import input_upload
+from service.uploads.inputs import INPUT_KINDS, input_upload
 
 log = structlog.get_logger()
 
@@ -153,9 +152,8 @@ def _inputs(context: Context, request: Mapping[str, Any]) -> dict[str, Upload]:
         NotFound: the tenant has no upload with one of the ids.
         Conflict: the fetch of an upload has failed.
     """
-    roles: Mapping[str, Kind] = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
     inputs = {}
-    for role, kind in roles.items():
+    for role, kind in INPUT_KINDS.items():
         if (upload_id := request[role]) is not None:
             try:
                 inputs[role] = input_upload(context, kind, upload_id)

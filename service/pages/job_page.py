@@ -13,13 +13,12 @@ from jobs.records import JobFilter
 from quant.outcome.artifacts import MODEL
 from service.context import Context, Ctx
 from service.jobs.path import JobOfPath
-from service.jobs.schemas import job_out
+from service.jobs.schemas import destination_out
 from service.pages.commands import curl_command, quantd_command
 from service.pages.formats import age, elapsed
 from service.pages.frame import page_router, render
 from service.pages.job_row import JobRow, job_name, job_row
 from service.pages.job_view import (
-    ROLES,
     artifact_views,
     figures,
     file_views,
@@ -30,7 +29,7 @@ from service.pages.job_view import (
 )
 from service.pages.new_job_form import as_yaml
 from service.shares.links import list_shares
-from service.uploads.inputs import input_upload
+from service.uploads.inputs import INPUT_KINDS, input_upload
 
 router = page_router()
 
@@ -92,7 +91,7 @@ def _page(request: Request, context: Context, job: Job, events: Sequence[Event])
         shares=list_shares(context, job) if job.artifacts else [],
         webhook_host=webhook_host(job),
         webhook=context.records.webhook_attempts(job.id) if job.webhook else None,
-        destination=job_out(job).destination,
+        destination=destination_out(job),
         spec=as_yaml(job.spec) if job.spec else "",
         quantd=quantd_command(job, files, url, needs_key),
         curl=curl_command(job, url, needs_key),
@@ -102,12 +101,12 @@ def _page(request: Request, context: Context, job: Job, events: Sequence[Event])
 def _files(context: Context, job: Job) -> dict[str, Upload]:
     """Return the files of the job by role; one that was deleted, or not fetched, is missing."""
     files = {}
-    for role in ROLES:
+    for role, kind in INPUT_KINDS.items():
         upload_id = getattr(job, role)
         if upload_id is None:
             continue
         try:
-            files[role] = input_upload(context, "model" if role == "model" else "dataset", upload_id)
+            files[role] = input_upload(context, kind, upload_id)
         except (NotFound, Conflict):
             continue
     return files

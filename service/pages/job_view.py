@@ -13,6 +13,7 @@ from quant.outcome.artifacts import artifact_named
 from quant.outcome.stages import Stage
 from quant.outcome.task_values import worst_entries
 from service.pages.formats import decibels, duration, figure, percent, size
+from service.uploads.inputs import INPUT_KINDS
 
 ROLES = {"model": "Model", "calibration": "Calibration data", "evaluation": "Evaluation data"}
 
@@ -172,7 +173,7 @@ def file_views(job: Job, files: Mapping[str, Upload]) -> list[FileView]:
             continue
         upload = files.get(role)
         known = upload.filename if upload else job.model_name if role == "model" else None
-        address = f"/v1/{'models' if role == 'model' else 'datasets'}/{upload_id}" if upload else ""
+        address = f"/v1/{INPUT_KINDS[role]}s/{upload_id}" if upload else ""
         views.append(FileView(title, known or upload_id, _file_size(upload), address))
     return views
 

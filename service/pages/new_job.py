@@ -7,7 +7,7 @@ typed.
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -32,6 +32,7 @@ from service.pages.plan_view import PlanAnswer, plan_answer
 from service.pages.spec_reference import spec_keys
 from service.plans.endpoints import create_plan
 from service.plans.schemas import PlanIn
+from service.uploads.inputs import INPUT_KINDS
 
 router = page_router()
 
@@ -39,7 +40,6 @@ OFFERED = 100
 """The page offers this many of the newest models and datasets."""
 PLAN_WAIT_S = 20
 """The page waits this long for a plan. The script then asks again."""
-ROLES: Mapping[str, Kind] = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
 TITLES = {
     "model": "Model",
     "calibration": "Calibration data",
@@ -145,11 +145,11 @@ def _page(
         once: the random text of the form that was sent, by which repeated requests are recognised.
     """
     status = problem.status if problem else 422 if refused else 200
-    chosen = {role: getattr(typed, role) for role in ROLES}
+    chosen = {role: getattr(typed, role) for role in INPUT_KINDS}
     return render(
         request, "new.html", status=status, typed=typed, checked=checked, refused=refused, problem=problem,
         answer=answer, webhook=webhook,
-        choices={role: _choices(context, kind, chosen[role]) for role, kind in ROLES.items()},
+        choices={role: _choices(context, kind, chosen[role]) for role, kind in INPUT_KINDS.items()},
         titles=TITLES, presets=PRESET_DESCRIPTIONS, profiles=PROFILES, gates=FORM_GATES, gate_prefix=GATE_PREFIX,
         spec_keys=spec_keys(),
         spec_text=as_yaml(checked.spec) if checked and checked.spec else "", once=once or secrets.token_hex(16),

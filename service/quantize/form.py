@@ -21,13 +21,13 @@ from service.documents import SPEC_BYTES, read_document, read_spec
 from service.jobs.schemas import JobIn
 from service.uploads.body import clean_name
 from service.uploads.form import Part, form_parts, is_form
+from service.uploads.inputs import INPUT_KINDS
 from service.uploads.storage import WrittenFile, discard_file, record_file, withdraw_upload, write_file
 
-FILES: dict[str, Kind] = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
 DOCUMENTS = ("tags", "webhook", "priority", "baseline", "destination")
 """The fields of a job that are sent as JSON or YAML."""
 TEXTS = ("spec", "preset", *DOCUMENTS)
-ACCEPTED = f"accepted: the files {', '.join(FILES)} and the texts {', '.join(TEXTS)}, each once"
+ACCEPTED = f"accepted: the files {', '.join(INPUT_KINDS)} and the texts {', '.join(TEXTS)}, each once"
 _FILE = {"type": "string", "format": "binary"}
 _FORM = {
     "type": "object",
@@ -96,7 +96,7 @@ class Form:
             upload, created = record_file(context, self.files.pop(role))
             ids[role] = upload.id
             if created:
-                self.recorded.append((FILES[role], upload))
+                self.recorded.append((INPUT_KINDS[role], upload))
         return ids
 
 
@@ -135,8 +135,8 @@ async def _receive(part: Part, form: Form, context: Context) -> None:
         QuantdError: its field is unknown or occurred before, or its content is refused.
     """
     name = part.name
-    if name not in (*FILES, *TEXTS):
-        raise BadRequest(f"the form has an unknown field `{name}`{closest(name, (*FILES, *TEXTS))}; {ACCEPTED}")
+    if name not in (*INPUT_KINDS, *TEXTS):
+        raise BadRequest(f"the form has an unknown field `{name}`{closest(name, (*INPUT_KINDS, *TEXTS))}; {ACCEPTED}")
     if name in form.files or name in form.texts:
         raise BadRequest(f"the form's field {name!r} occurs twice; {ACCEPTED}")
     if name in TEXTS:
@@ -144,4 +144,4 @@ async def _receive(part: Part, form: Form, context: Context) -> None:
     elif part.filename is None:
         raise BadRequest(f"the form's field {name!r} is text without a filename; accepted: a file part")
     else:
-        form.files[name] = await write_file(context, FILES[name], part.chunks, clean_name(part.filename))
+        form.files[name] = await write_file(context, INPUT_KINDS[name], part.chunks, clean_name(part.filename))

@@ -1,9 +1,14 @@
 """The uploads that a job names: stored ones, and those that a worker is to fetch."""
 
+from collections.abc import Mapping
+
 from jobs.errors import Conflict, NotFound
 from jobs.job import Upload
 from jobs.redis_keys import Kind
 from service.context import Context
+
+INPUT_KINDS: Mapping[str, Kind] = {"model": "model", "calibration": "dataset", "evaluation": "dataset"}
+"""The kind of upload for each input of a job, by its role."""
 
 
 def input_upload(context: Context, kind: Kind, upload_id: str) -> Upload:
