@@ -20,7 +20,7 @@ from service.batches.schemas import BatchIn
 from service.context import Context
 from service.jobs.cached_result import reuse_result
 from service.jobs.schemas import JobIn
-from service.jobs.submission import check_webhook, idempotency_of, new_job
+from service.jobs.submission import LookUps, check_webhook, idempotency_of, new_job
 from service.quota import check_storage_quota
 
 SHARED = ("calibration", "evaluation", "priority", "baseline")
@@ -119,11 +119,12 @@ def _checked(context: Context, entries: Sequence[Entry]) -> list[Job]:
     jobs: list[Job] = []
     refusals: list[QuantdError] = []
     faults: dict[FieldError, None] = {}
+    look_ups = LookUps.of(context)
     for entry in entries:
         request = entry.job.model_dump()
         try:
             check_webhook(context, request["webhook"])
-            jobs.append(new_job(context, request))
+            jobs.append(new_job(context, request, look_ups))
         except QuantdError as error:
             refusals.append(error)
             faults |= dict.fromkeys(entry.faults(error))

@@ -3,7 +3,9 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import redis
@@ -15,9 +17,11 @@ from jobs.cache_key import work_digest
 from jobs.errors import BadRequest, Conflict, NotFound
 from jobs.job import Job, Status, Upload, new_id
 from jobs.queue import send
+from jobs.redis_keys import Kind
 from jobs.remote.addresses import AddressRefused, check_url
 from jobs.tracing import current_traceparent
 from quant.errors import FieldError, QuantdError
+from quant.outcome.baseline import Baseline
 from quant.spec import Spec, require_data, resolve
 from service.context import Context
 from service.jobs.baselines import find_baseline, require_baseline
@@ -27,6 +31,24 @@ from service.sources.locations import usable_location
 from service.uploads.inputs import INPUT_KINDS, input_upload
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class LookUps:
+    """The look-ups of one submission. Each is made once, however many jobs repeat it, unless it fails.
+
+    Attributes:
+        upload: `input_upload` of a kind and an id.
+        baseline: `find_baseline` of a name and the name of the model's file.
+    """
+
+    upload: Callable[[Kind, str], Upload]
+    baseline: Callable[[str | None, str | None], Baseline | None]
+
+    @classmethod
+    def of(cls, context: Context) -> "LookUps":
+        """Return the look-ups of a submission that begins."""
+        return cls(cache(partial(input_upload, context)), cache(partial(find_baseline, context)))
 
 
 def checked_spec(spec: Mapping[str, Any], roles: Container[str]) -> Spec:
@@ -55,7 +77,7 @@ def submit_job(context: Context, request: Mapping[str, Any], idempotency_key: st
     """
     check_storage_quota(context)
     check_webhook(context, request["webhook"])
-    job = new_job(context, request)
+    job = new_job(context, request, LookUps.of(context))
     stored = store_job(context, job if rerun else reuse_result(context, job), idempotency_key, request)
     if stored.status == Status.QUEUED and stored.id == job.id:
         with contextlib.suppress(OperationalError):  # the record is stored: a worker will find the job without it
@@ -98,17 +120,17 @@ def _archive(context: Context, job: Job) -> None:
         context.records.mark_archived(job)
 
 
-def new_job(context: Context, request: Mapping[str, Any]) -> Job:
+def new_job(context: Context, request: Mapping[str, Any], look_ups: LookUps) -> Job:
     """Return the record of a job that waits, after checking its spec and its inputs; nothing is stored.
 
     Raises:
         QuantdError: the spec is not valid, an input or the baseline is missing, or the destination is not allowed.
     """
     check_destination(context, request.get("destination"))
-    inputs = _inputs(context, request)
+    inputs = _inputs(request, look_ups)
     spec = checked_spec(request["spec"], inputs)
     is_known = all(upload.sha256 for upload in inputs.values())  # else the digest of a fetched file is still missing
-    baseline = find_baseline(context, request["baseline"], inputs["model"].filename)
+    baseline = look_ups.baseline(request["baseline"], inputs["model"].filename)
     if baseline is None:
         require_baseline(spec)
     data = inputs.get("calibration"), inputs.get("evaluation")
@@ -145,7 +167,7 @@ def check_destination(context: Context, destination: Mapping[str, Any] | None) -
         usable_location(context, destination["url"], destination["credentials"], "destination")
 
 
-def _inputs(context: Context, request: Mapping[str, Any]) -> dict[str, Upload]:
+def _inputs(request: Mapping[str, Any], look_ups: LookUps) -> dict[str, Upload]:
     """Return the uploads by role: model, calibration, evaluation.
 
     Raises:
@@ -156,7 +178,7 @@ def _inputs(context: Context, request: Mapping[str, Any]) -> dict[str, Upload]:
     for role, kind in INPUT_KINDS.items():
         if (upload_id := request[role]) is not None:
             try:
-                inputs[role] = input_upload(context, kind, upload_id)
+                inputs[role] = look_ups.upload(kind, upload_id)
             except (NotFound, Conflict) as error:
                 raise type(error)(error.detail, [FieldError(f"/{role}", error.detail)]) from None
     return inputs
