@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from jobs.batch import Batch
-from jobs.errors import Conflict, NotFound, TooManyJobs
+from jobs.batch import BATCH, Batch
+from jobs.errors import Conflict, NotFound
 from jobs.job import FINAL, Job, Status, is_id
-from jobs.records.job_states import JobStates, job_part
-from jobs.records.store import EXPIRE_S, hash_fields, idempotency_mismatch, seconds
+from jobs.records.job_states import JobStates, existing_id, job_part
+from jobs.records.store import EXPIRE_S, hash_fields, seconds
 from jobs.redis_keys import (
     ENDED_BATCHES,
     UNARCHIVED_BATCHES,
@@ -55,18 +55,8 @@ class BatchRecords(JobStates):
         refusal = self._create_batch(batch, jobs, open_jobs)
         if refusal is None:
             return batch
-        reason, subject = refusal.split(" ")
-        key, fingerprint = batch.idempotency or ("", "")
-        if reason == "missing":
-            raise NotFound(f"there is no {' '.join(subject.split(':')[1:])}; it was deleted meanwhile")
-        if reason == "quota":
-            raise TooManyJobs(
-                f"{subject} jobs of this API key have not ended, and the batch has {len(jobs)}; accepted: {open_jobs} "
-                "together"
-            )
-        if reason != fingerprint:
-            raise idempotency_mismatch(key)
-        return self.batch(subject.split(":")[-1], batch.tenant)
+        room = f", and the batch has {len(jobs)}; accepted: {open_jobs} together"
+        return self.batch(existing_id(refusal, BATCH, batch.idempotency, room), batch.tenant)
 
     def restore_batch(self, batch: Batch) -> bool:
         """Record a batch as its document says, after its jobs; return False if it is recorded or was deleted.

@@ -46,20 +46,10 @@ class JobStates(JobQueries):
         keys = [job_key(job.id), events_key(job.id), idempotency_key(job.tenant, key) if key else ""]
         keys += [] if job.kind == "fetch" else [upload_key("model", job.model), *inputs]
         refusal = self._run("create_job", keys, document, *hash_fields(job.model_dump(mode="json")))
-        return job if refusal is None else self._existing_job(str(refusal), job, key, fingerprint)
-
-    def _existing_job(self, refusal: str, job: Job, key: str, fingerprint: str) -> Job:
-        """Return the job that exists instead of the new one, or raise the reason why there is none."""
-        reason, subject = refusal.split(" ")
-        if reason == "gone":
-            raise NotFound(f"the {job.kind} {job.id!r} was deleted")
-        if reason == "missing":
-            raise NotFound(f"there is no {' '.join(subject.split(':')[1:])}; it was deleted meanwhile")
-        if reason == "quota":
-            raise TooManyJobs(f"{subject} jobs of this API key have not ended; wait for one, or cancel one")
-        if reason not in ("known", fingerprint):
-            raise idempotency_mismatch(key)
-        return self.job(subject.split(":")[-1], job.tenant, job.kind)
+        if refusal is None:
+            return job
+        existing = existing_id(refusal, job.kind, idempotency, "; wait for one, or cancel one")
+        return self.job(existing, job.tenant, job.kind)
 
     def restore_job(self, job: Job) -> bool:
         """Record a job as its document says; return False if that changes nothing.
@@ -227,6 +217,33 @@ class JobStates(JobQueries):
             document["lease"] = self._lease_s
             values += ["owner", owner]
         return str(self._run("change_job", [job_key(job_id), events_key(job_id)], document, *values))
+
+
+def existing_id(refusal: str, kind: str, idempotency: tuple[str, str] | None, room: str) -> str:
+    """Return the id of the record that exists instead of a new one.
+
+    Args:
+        refusal: the answer of the script that did not create the new record.
+        kind: the kind of the record.
+        idempotency: the idempotency key and the fingerprint of the request.
+        room: the end of the message about a used quota: what would be accepted.
+
+    Raises:
+        IdempotencyMismatch: the key was used for another request.
+        NotFound: the new record was deleted, or one of its uploads does not exist.
+        TooManyJobs: the API key has too many open jobs.
+    """
+    key, fingerprint = idempotency or ("", "")
+    reason, subject = refusal.split(" ")
+    if reason == "gone":
+        raise NotFound(f"the {kind} {subject!r} was deleted")
+    if reason == "missing":
+        raise NotFound(f"there is no {' '.join(subject.split(':')[1:])}; it was deleted meanwhile")
+    if reason == "quota":
+        raise TooManyJobs(f"{subject} jobs of this API key have not ended{room}")
+    if reason not in ("known", fingerprint):
+        raise idempotency_mismatch(key)
+    return subject.split(":")[-1]
 
 
 def job_part(job: Job) -> dict[str, Any]:

@@ -13,8 +13,8 @@ if exists then -- it was restored from its document before this step of its own 
   remember(document.id)
   return false
 end
-local earlier = idempotency ~= '' and redis.call('GET', idempotency)
-if earlier and redis.call('EXISTS', string.match(earlier, ' (.*)')) == 1 then
+local earlier = remembered(idempotency)
+if earlier then
   forget(document.id)
   return 'earlier ' .. earlier
 end

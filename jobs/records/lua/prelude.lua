@@ -36,6 +36,35 @@ end
 local function missing(upload)
   return redis.call('EXISTS', upload) == 0 and not fetched(string.match(upload, '.*:(.*)'))
 end
+-- Return what an idempotency key stands for, 'FINGERPRINT KEY', while the record with this key exists.
+local function remembered(idempotency)
+  local earlier = idempotency ~= '' and redis.call('GET', idempotency)
+  if earlier and redis.call('EXISTS', string.match(earlier, ' (.*)')) == 1 then return earlier end
+end
+-- Return why a record with `new` jobs is not created: 'known ID', 'gone ID', 'FINGERPRINT KEY' (the earlier record of
+-- its idempotency key), 'missing KEY' or 'quota N'. KEYS from `first` on are the uploads that its jobs use.
+-- A record that is restored was accepted once: its uploads may be lost, and no quota refuses it.
+local function refusal(record, idempotency, first, new)
+  if redis.call('EXISTS', record) == 1 then return 'known ' .. document.id end
+  if document.restored then
+    return redis.call('EXISTS', '$gone' .. document.id) == 1 and 'gone ' .. document.id
+  end
+  local earlier = remembered(idempotency)
+  if earlier then return earlier end
+  for i = first, #KEYS do
+    if missing(KEYS[i]) then return 'missing ' .. KEYS[i] end
+  end
+  local open = tonumber(redis.call('HGET', '$usage_jobs', document.api_key) or '0')
+  return document.open_jobs and open + new > document.open_jobs and 'quota ' .. open
+end
+-- Note that the uploads of a new record are used, and what its idempotency key stands for, unless that is known.
+local function accept(idempotency, first)
+  for i = first, #KEYS do redis.call('ZADD', '$used', 'XX', 'GT', now, KEYS[i]) end
+  local left = document.expire - (document.restored and math.floor(clock - now) or 0)
+  if idempotency ~= '' and left > 0 and not remembered(idempotency) then
+    redis.call('SET', idempotency, document.idempotency, 'EX', left)
+  end
+end
 local function waits(job)
   local status, lease = field(job, 'status'), tonumber(redis.call('HGET', job, 'lease') or '0')
   return (status == 'queued' and not held(job)) or (status == 'running' and lease < clock)
