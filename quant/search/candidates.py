@@ -18,7 +18,7 @@ from quant.graph.inventory import inventory
 from quant.graph.random_values import random_tensors
 from quant.progress import StepProgress, subject_progress
 from quant.runtime import Session
-from quant.search.context import CalibratedContext, RangeOption, Ranges, Work
+from quant.search.context import CalibratedContext, RangeOption, Ranges, SearchContext, Work
 from quant.search.ranking import Scores, best_position, scores
 from quant.weights.clip_choice import rival_section
 from quant.weights.layers import QuantizedLayer, quantize_layers
@@ -246,12 +246,12 @@ def corrected_candidates(
     if mode == "data_free":
         shifts = {bounds: expected_shifts(layers, context.inferred) for bounds, layers in by_bounds.items()}
         return [
-            _candidate(context, f"{bounds}, data-free correction{suffix}", option, layers, shifts[bounds])
+            assemble_candidate(context, f"{bounds}, data-free correction{suffix}", option, layers, shifts[bounds])
             for suffix, option in options.items()
             for bounds, layers in by_bounds.items()
         ]
     candidates: list[Candidate] = [
-        _candidate(context, f"{bounds}{suffix}", option, layers, {})
+        assemble_candidate(context, f"{bounds}{suffix}", option, layers, {})
         for suffix, option in options.items()
         for bounds, layers in by_bounds.items()
     ]
@@ -282,7 +282,7 @@ def _corrected(
     suffix = next(suffix for suffix, option in options.items() if option is plain.option)
     shifts = measured_shifts(context, plain.model, progress)
     name = f"{plain.name.removesuffix(suffix)}, corrected biases{suffix}"
-    return _candidate(context, name, plain.option, plain.layers, shifts)
+    return assemble_candidate(context, name, plain.option, plain.layers, shifts)
 
 
 def measured_shifts(context: CalibratedContext, quantized: ir.Model, progress: StepProgress) -> Shifts:
@@ -318,15 +318,24 @@ def with_layers(
     if correct or (shifts and context.spec.bias_correction != "data_free"):
         uncorrected, _ = assemble(context.model, layers, option.ranges, {}, context.spec.export.opset)
         shifts = measured_shifts(context, uncorrected, progress)
-    return _candidate(context, name, option, layers, shifts)
+    return assemble_candidate(context, name, option, layers, shifts)
 
 
-def _candidate(
-    context: CalibratedContext,
+def assemble_candidate(
+    context: SearchContext,
     name: str,
     option: RangeOption,
     layers: list[QuantizedLayer],
     shifts: Shifts,
 ) -> Candidate:
+    """Return the candidate of these layers, with the ranges over the whole calibration set.
+
+    Args:
+        context: the variant of the float model.
+        name: the candidate's name in the report.
+        option: the activation ranges.
+        layers: the quantized layers.
+        shifts: what is added to each layer's bias, by the layer's name.
+    """
     model, exported = assemble(context.model, layers, option.ranges, shifts, context.spec.export.opset)
     return Candidate(name, option, exported, model, shifts)

@@ -20,7 +20,7 @@ from quant.graph.random_values import random_tensors
 from quant.graph.weightless import weightless
 from quant.methods.rounding.auto import AutoRounding
 from quant.runtime import Session
-from quant.search.candidates import Candidate, assemble
+from quant.search.candidates import Candidate, assemble_candidate
 from quant.search.context import NO_RANGES, DataFreeContext, Work
 from quant.spec import Weights
 from quant.weights.clip_choice import rival_section
@@ -75,8 +75,7 @@ def _plain(section: Weights) -> Weights:
 
 def _candidate(context: DataFreeContext, name: str, layers: list[QuantizedLayer], *, corrects: bool) -> Candidate:
     shifts = expected_shifts(layers, context.moments) if corrects else {}
-    model, exported = assemble(context.model, layers, {}, shifts, context.spec.export.opset)
-    return Candidate(name, NO_RANGES, exported, model, shifts)
+    return assemble_candidate(context, name, NO_RANGES, layers, shifts)
 
 
 def _sqnrs_db(

@@ -23,7 +23,7 @@ from quant.graph.inventory import Layer
 from quant.outcome.stages import Stage
 from quant.progress import Progress, correction_progress, stage_progress
 from quant.runtime import Feeds, Session
-from quant.search.candidates import Candidate, assemble, best_measured, measure
+from quant.search.candidates import Candidate, assemble, assemble_candidate, best_measured, measure
 from quant.search.choice import Choice
 from quant.search.context import CalibratedContext
 from quant.weights.granularity import PerChannel, PerTensor
@@ -59,12 +59,10 @@ def reconstruct(choice: Choice, progress: Progress) -> Choice:
     if context.deadline.skips("the reconstruction of the layers"):
         return choice
     layers, shifts = _rounded_again(choice, context, progress)
-    opset = context.spec.export.opset
-    model, exported = assemble(context.model, layers, choice.ranges, shifts, opset)
-    if choice.max_bytes is not None and len(context.export(model.clone())) > choice.max_bytes:
+    after = assemble_candidate(context, choice.name + NAME, choice.option, layers, shifts)
+    if choice.max_bytes is not None and len(context.export(after.model.clone())) > choice.max_bytes:
         return choice
     before = Candidate(choice.name, choice.option, list(choice.layers), choice.model, choice.shifts)
-    after = Candidate(choice.name + NAME, choice.option, exported, model, shifts)
     candidates = [measure(context, candidate, correction_progress(progress)) for candidate in (after, before)]
     best = best_measured(candidates[::-1])
     compared = {**(choice.compared or {}), **{candidate.name: candidate.sqnr_db for candidate in candidates}}
