@@ -1,14 +1,14 @@
 """Sources of models and datasets as callers name them, and the reading of such a request."""
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from jobs.errors import TooLarge
 from jobs.remote.locations import LONGEST
+from service.problems import invalid_request
 
 MEDIA_TYPE = "application/json"
 MAX_BODY = 1 << 16
@@ -44,7 +44,7 @@ async def read_source(request: Request) -> SourceIn:
 
     Raises:
         TooLarge: the body is longer than `MAX_BODY`.
-        RequestValidationError: it names no source.
+        BadRequest: it names no source.
     """
     body = bytearray()
     async for chunk in request.stream():
@@ -52,22 +52,11 @@ async def read_source(request: Request) -> SourceIn:
         if len(body) > MAX_BODY:
             raise TooLarge(f"the body is larger than {MAX_BODY} bytes; accepted: up to {MAX_BODY}, in JSON")
     try:
-        return SourceIn.model_validate(_parsed(bytes(body)))
+        return SourceIn.model_validate(json.loads(body))
     except ValidationError as error:
         faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors(include_url=False)]
-        raise RequestValidationError(faults) from None
-
-
-def _parsed(body: bytes) -> Any:
-    """Return the JSON document.
-
-    Raises:
-        RequestValidationError: the body is no JSON.
-    """
-    try:
-        return json.loads(body)
+        raise invalid_request(faults, SourceIn.model_fields) from None
     except (ValueError, RecursionError) as error:
-        position = getattr(error, "pos", 0)
-        reason = getattr(error, "msg", "not JSON")
-        fault = {"type": "json_invalid", "loc": ("body", position), "msg": "", "ctx": {"error": reason}}
-        raise RequestValidationError([fault]) from None
+        position, reason = getattr(error, "pos", 0), getattr(error, "msg", "not JSON")
+        fault = {"type": "json_invalid", "loc": ("body", position), "ctx": {"error": reason}}
+        raise invalid_request([fault], (), getattr(error, "doc", "")) from None

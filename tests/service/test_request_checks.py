@@ -98,6 +98,15 @@ def test_a_misspelled_key_of_a_job_is_named(http):
     assert "unknown key `modle`: did you mean `model`?" in document["detail"]
 
 
+def test_a_request_that_names_no_source_is_told_where_and_what_is_accepted(http):
+    document = refused(http.post("/v1/models", json={"source": "https://a.example.org/m.onnx", "sha265": "0" * 64}))
+    assert document["errors"][0]["pointer"] == "/sha265"
+    assert "unknown key `sha265`: did you mean `sha256`?; accepted: source, sha256, " in document["detail"]
+    headers = {"Content-Type": "application/json"}
+    document = refused(http.post("/v1/models", content=b'{"source":\n  x}', headers=headers))
+    assert "not JSON at line 2, column 3" in document["detail"]
+
+
 @pytest.mark.parametrize(
     ("spec", "pointer", "detail"),
     [
