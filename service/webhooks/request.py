@@ -1,7 +1,6 @@
 """One webhook request: its message, its signature (Standard Webhooks) and its POST."""
 
 import asyncio
-import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -11,7 +10,7 @@ from standardwebhooks import Webhook as Signer
 from jobs.batch import Batch
 from jobs.job import Job, Webhook
 from jobs.records import Records
-from jobs.remote.addresses import checked_address, lookup_name
+from jobs.remote.requests import checked_request, outside_client
 from service.batches.schemas import batch_out
 from service.jobs.schemas import job_out
 from service.webhooks.description import BatchEnded, JobEnded
@@ -39,29 +38,18 @@ async def deliver(webhook: Webhook, body: str, message_id: str, allowed: Sequenc
         httpx.HTTPError, OSError: the request failed.
     """
     url = httpx.URL(webhook.url)
-    address = await checked_address(url, allowed)
-    headers = _headers(webhook, url, body, message_id)
-    trust = ssl.create_default_context()  # the system's authorities, or those of SSL_CERT_FILE
-    async with (
-        httpx.AsyncClient(verify=trust, follow_redirects=False, trust_env=False, timeout=TIMEOUT_S) as client,
-        asyncio.timeout(TIMEOUT_S),
-        client.stream(
-            "POST",
-            url.copy_with(host=address),
-            content=body,
-            headers=headers,
-            extensions={"sni_hostname": lookup_name(url)},
-        ) as response,
-    ):
-        return response.status_code
+    async with outside_client(TIMEOUT_S) as client:
+        request = await checked_request(client, "POST", url, allowed, _headers(webhook, body, message_id), body)
+        async with asyncio.timeout(TIMEOUT_S):
+            response = await client.send(request, stream=True)
+            await response.aclose()
+    return response.status_code
 
 
-def _headers(webhook: Webhook, url: httpx.URL, body: str, message_id: str) -> dict[str, str]:
+def _headers(webhook: Webhook, body: str, message_id: str) -> dict[str, str]:
     sent = datetime.now(UTC)
     headers = {
-        "Host": url.netloc.decode(),
         "Content-Type": "application/json",
-        "User-Agent": "quantd",
         "webhook-id": message_id,
         "webhook-timestamp": str(int(sent.timestamp())),
     }

@@ -4,7 +4,6 @@ A redirect is followed only to a host that the target allows, and never from htt
 response is decompressed.
 """
 
-import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,8 @@ from typing import NoReturn
 import httpx
 
 from jobs.errors import RemoteFailed, RemoteNotAllowed, TooLarge
-from jobs.remote.addresses import AddressRefused, checked_address, lookup_name
+from jobs.remote.addresses import AddressRefused, lookup_name
+from jobs.remote.requests import checked_request, outside_client
 
 MOST_REDIRECTS = 5
 SILENT_S = 30.0
@@ -92,7 +92,7 @@ async def upload(target: Target, chunks: AsyncIterable[bytes], size: int) -> Non
         RemoteFailed: the host does not answer, or not with 2xx.
         RemoteNotAllowed: the URL must not be called.
     """
-    async with _client() as client:
+    async with outside_client(SILENT_S) as client:
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
         response = await _send(client, "PUT", httpx.URL(target.url), target, {**target.headers, **headers}, chunks)
         await response.aclose()
@@ -104,7 +104,7 @@ async def upload(target: Target, chunks: AsyncIterable[bytes], size: int) -> Non
 async def _response(target: Target) -> AsyncIterator[httpx.Response]:
     """GET a URL, follow its redirects, and give the response with the file, which is not read yet."""
     url, headers = httpx.URL(target.url), dict(target.headers)
-    async with _client() as client:
+    async with outside_client(SILENT_S) as client:
         for _ in range(MOST_REDIRECTS + 1):
             response = await _send(client, "GET", url, target, headers)
             try:
@@ -119,11 +119,6 @@ async def _response(target: Target) -> AsyncIterator[httpx.Response]:
     raise RemoteFailed(f"{lookup_name(url)} redirects more than {MOST_REDIRECTS} times; accepted: fewer")
 
 
-def _client() -> httpx.AsyncClient:
-    trust = ssl.create_default_context()  # the system's authorities, or those of SSL_CERT_FILE
-    return httpx.AsyncClient(verify=trust, follow_redirects=False, trust_env=False, timeout=SILENT_S)
-
-
 async def _send(
     client: httpx.AsyncClient,
     method: str,
@@ -134,14 +129,8 @@ async def _send(
 ) -> httpx.Response:
     """Send a request to the checked address of the URL's host; the response's body is not read yet."""
     try:
-        address = await checked_address(url, target.hosts)
-        request = client.build_request(
-            method,
-            url.copy_with(host=address),
-            headers={"Host": url.netloc.decode(), "User-Agent": "quantd", "Accept-Encoding": "identity", **headers},
-            content=content,
-            extensions={"sni_hostname": lookup_name(url)},
-        )
+        headers = {"Accept-Encoding": "identity", **headers}
+        request = await checked_request(client, method, url, target.hosts, headers, content)
         response = await client.send(request, stream=True)
     except AddressRefused as error:
         raise RemoteNotAllowed(f"the URL {error}") from None

@@ -159,7 +159,7 @@ async def odd_lookup(url, allowed):
 
 
 def test_a_host_that_no_lookup_takes_ends_its_own_delivery_alone(records, ended, monkeypatch):
-    monkeypatch.setattr("service.webhooks.request.checked_address", odd_lookup)
+    monkeypatch.setattr("jobs.remote.requests.checked_address", odd_lookup)
     with receiving(200) as receiver:
         strange = ended(80, host="localhost")
         other = ended(receiver.port)
