@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from quant.evaluation.metrics import OutputComparison
 from quant.graph.biases import Shifts
-from quant.search.candidates import MeasuredCandidate
+from quant.search.candidates import Candidate, MeasuredCandidate
 from quant.search.context import RangeOption, Ranges, SearchContext
 from quant.search.ranking import Scores, best_position
 from quant.weights.layers import QuantizedLayer
@@ -57,6 +57,15 @@ class Choice:
     def ranges(self) -> Ranges:
         """The activation ranges by the tensor's name."""
         return self.option.ranges
+
+    @property
+    def candidate(self) -> Candidate:
+        """The chosen candidate; a `MeasuredCandidate` if its outputs were compared."""
+        layers = [*self.layers]
+        if self.outputs is None:
+            return Candidate(self.name, self.option, layers, self.model, self.shifts)
+        deciding = self.context.spec.evaluation.outputs
+        return MeasuredCandidate(self.name, self.option, layers, self.model, self.shifts, self.outputs, deciding)
 
     def with_candidate(self, candidate: MeasuredCandidate, name: str, compared: Mapping[str, float | None]) -> "Choice":
         """Return the choice with another candidate of the same context, called `name` in the table `compared`."""

@@ -23,7 +23,7 @@ from quant.graph.inventory import Layer
 from quant.outcome.stages import Stage
 from quant.progress import Progress, correction_progress, stage_progress
 from quant.runtime import Feeds, Session
-from quant.search.candidates import Candidate, assemble, assemble_candidate, best_measured, measure
+from quant.search.candidates import assemble, assemble_candidate, best_measured, measure
 from quant.search.choice import Choice
 from quant.search.context import CalibratedContext
 from quant.weights.granularity import PerChannel, PerTensor
@@ -62,8 +62,7 @@ def reconstruct(choice: Choice, progress: Progress) -> Choice:
     after = assemble_candidate(context, choice.name + NAME, choice.option, layers, shifts)
     if choice.max_bytes is not None and len(context.export(after.model.clone())) > choice.max_bytes:
         return choice
-    before = Candidate(choice.name, choice.option, list(choice.layers), choice.model, choice.shifts)
-    candidates = [measure(context, candidate, correction_progress(progress)) for candidate in (after, before)]
+    candidates = [measure(context, candidate, correction_progress(progress)) for candidate in (after, choice.candidate)]
     best = best_measured(candidates[::-1])
     compared = {**(choice.compared or {}), **{candidate.name: candidate.sqnr_db for candidate in candidates}}
     if best is candidates[1]:

@@ -70,7 +70,7 @@ def keep_sensitive_layers_float(choice: Choice, progress: Progress) -> Choice:
     reported = correction_progress(progress)
     scores, compared = choice.scores, {**(choice.compared or {})}
     if not scores:  # it was the only candidate, so it was compared with nothing
-        before = measure(context, _with_floats(choice, context, NOTHING, reported), reported)
+        before = measure(context, choice.candidate, reported)
         scores, compared[choice.name] = before.scores, before.sqnr_db
     least = min(scores.values(), default=math.inf)
     errors = _measure_errors(choice, context, progress) if least < _poor_db(choice) else None
@@ -342,8 +342,6 @@ def _with_floats(
 
     With `correct`, biases are corrected even if those of the choice are not.
     """
-    if floats == NOTHING:
-        return Candidate(choice.name, choice.option, [*choice.layers], choice.model, choice.shifts)
     layers = [_with_input(layer, floats) for layer in choice.layers if layer.layer.name not in floats.weights]
     static = [layer.layer for layer in layers if _is_static(layer, context) and layer.layer.name not in floats.inputs]
     option = context.option_for(choice.option, static)

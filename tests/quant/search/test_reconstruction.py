@@ -5,7 +5,7 @@ from dataclasses import replace
 import onnx_ir as ir
 import pytest
 
-from quant.search.candidates import Candidate, measure
+from quant.search.candidates import Candidate, MeasuredCandidate, measure
 from quant.search.decide import choose, quantize_weights
 from quant.search.reconstruction import reconstruct
 from quant.weights.layers import round_to_nearest
@@ -38,6 +38,15 @@ def test_the_model_gets_better_and_the_same_job_gives_the_same_bytes(choice):
     assert all("rounded again" in layer.notes[-1] for layer in after.layers)
     again = reconstruct(choice, ignore)
     assert ir.to_proto(again.model).SerializeToString() == ir.to_proto(after.model).SerializeToString()
+
+
+def test_a_choice_that_was_compared_is_not_measured_again_and_gives_the_same_bytes(choice):
+    compared = choice.with_candidate(measure(choice.context, choice.candidate, ignore), choice.name, {})
+    assert isinstance(compared.candidate, MeasuredCandidate)
+    assert measure(choice.context, compared.candidate, ignore) == compared.candidate
+    after, other = reconstruct(compared, ignore), reconstruct(choice, ignore)
+    assert (after.name, after.compared) == (other.name, other.compared)
+    assert ir.to_proto(after.model).SerializeToString() == ir.to_proto(other.model).SerializeToString()
 
 
 def test_a_model_that_would_get_worse_or_too_large_stays_as_it_is(choice, monkeypatch):
