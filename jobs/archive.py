@@ -55,15 +55,11 @@ class Archive:
 
     def put_job(self, job: Job) -> None:
         """Write the record of a job, over an older version."""
-        key = f"{folder(job)}/{RECORD}"
-        self._journal.note(key, Change.ENDED if job.final else Change.WRITTEN)
-        self._blobs.put(key, job.model_dump_json().encode())
+        self._put(_home(job), job, Change.ENDED if job.final else Change.WRITTEN)
 
     def drop_job(self, job: Job) -> None:
         """Remove everything stored for a job, the record first: blobs that a crash leaves are then orphaned."""
-        key = f"{folder(job)}/{RECORD}"
-        self._journal.note(key, Change.REMOVED)
-        self._blobs.delete(key)
+        self._drop(_home(job))
         self.drop_artifacts(job)
 
     def drop_artifacts(self, job: Job) -> None:
@@ -73,26 +69,20 @@ class Archive:
 
     def put_upload(self, upload: Upload) -> None:
         """Write the record of an upload."""
-        self._journal.note(upload.key + SUFFIX, Change.WRITTEN)
-        self._blobs.put(upload.key + SUFFIX, upload.model_dump_json().encode())
+        self._put(upload.key + SUFFIX, upload, Change.WRITTEN)
 
     def drop_upload(self, upload: Upload) -> None:
         """Remove an upload's record, then its bytes."""
-        self._journal.note(upload.key + SUFFIX, Change.REMOVED)
-        self._blobs.delete(upload.key + SUFFIX)
+        self._drop(upload.key + SUFFIX)
         self._blobs.delete(upload.key)
 
     def put_batch(self, batch: Batch) -> None:
         """Write the record of a batch, over an older version."""
-        key = batch_place(batch.tenant, batch.id).key
-        self._journal.note(key, Change.ENDED if batch.final else Change.WRITTEN)
-        self._blobs.put(key, batch.model_dump_json().encode())
+        self._put(_home(batch), batch, Change.ENDED if batch.final else Change.WRITTEN)
 
     def drop_batch(self, batch: Batch) -> None:
         """Remove the record of a batch."""
-        key = batch_place(batch.tenant, batch.id).key
-        self._journal.note(key, Change.REMOVED)
-        self._blobs.delete(key)
+        self._drop(_home(batch))
 
     def catch_up(self, records: Records) -> int:
         """Write the records of jobs and batches that are new or have ended; any gateway may do so.
@@ -148,6 +138,16 @@ class Archive:
         if place.kind == BATCH:
             return self._read(Batch, place.key)
         return self._read(Key, place.key) if place.kind == "key" else self._read(Upload, place.key)
+
+    def _put(self, key: str, record: FrozenModel, change: Change) -> None:
+        """Enter a change in the journal, then write the record."""
+        self._journal.note(key, change)
+        self._blobs.put(key, record.model_dump_json().encode())
+
+    def _drop(self, key: str) -> None:
+        """Enter the removal of a record in the journal, then remove it."""
+        self._journal.note(key, Change.REMOVED)
+        self._blobs.delete(key)
 
     def _read(self, model: type[Record], key: str) -> Record:
         data = self._blobs.read(key)
